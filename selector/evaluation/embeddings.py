@@ -1,0 +1,34 @@
+"""Embeddings: what every metric is computed from."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Space = Literal["backbone", "projector"]
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """One vector an image, in the order of the data set.
+
+    Attributes:
+        vectors: (N, D) float32, finite.
+        labels: (N,) int64 class indices, or None where nobody labelled the images.
+        space: "backbone" (representations, what a probe reads) or "projector" (what the loss reads).
+        split: Name of the data split that the images are from, such as "train" or "test".
+    """
+
+    vectors: NDArray[np.float32]
+    labels: NDArray[np.int64] | None
+    space: Space
+    split: str
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or self.vectors.dtype != np.float32:
+            raise ValueError(
+                f"expected (N, D) float32 vectors, got {self.vectors.dtype} of shape {self.vectors.shape}"
+            )
+        if self.labels is not None and self.labels.shape != self.vectors.shape[:1]:
+            raise ValueError(f"got {self.labels.shape} labels for {len(self.vectors)} vectors")
