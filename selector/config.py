@@ -1,8 +1,5 @@
 """TrainConfig: what one training run was asked for. YAML key = CLI flag = wandb.config key = field."""
 
-import dataclasses
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -152,7 +149,8 @@ class TrainConfig:
                 raise ValueError(f"{name} must be given for {self.method}")
         if self.batch_norm_splits and self.batch_size % self.batch_norm_splits:
             raise ValueError(
-                f"batch_size {self.batch_size} must be a multiple of batch_norm_splits {self.batch_norm_splits}"
+                f"batch_size {self.batch_size} must be a multiple of"
+                f" batch_norm_splits {self.batch_norm_splits}"
             )
         if self.dataset not in ("digits",) and self.data_dir is None:
             raise ValueError(f"data set {self.dataset} needs --data-dir")
@@ -160,7 +158,8 @@ class TrainConfig:
 
 _POSITIVE = (
     "image_size", "train_images", "evaluation_images", "backbone_width", "projector_hidden", "projector_dim",
-    "predictor_hidden", "temperature", "queue_size", "batch_norm_splits", "epochs", "batch_size", "learning_rate",
+    "predictor_hidden", "temperature", "queue_size", "batch_norm_splits", "epochs", "batch_size",
+    "learning_rate",
     "crop_scale_min", "milestone_every", "umap_seeds", "entropy_bin_width", "rankme_images", "threads",
 )  # fmt: skip
 _NOT_NEGATIVE = ("weight_decay", "momentum_min", "jitter_strength", "seed")

@@ -1,0 +1,88 @@
+"""Run: what a sweep left behind, wherever it was read from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+State = Literal["finished", "diverged", "running", "crashed", "failed", "stopped"]
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """One history row that a run logged.
+
+    Attributes:
+        epoch: Epochs trained; 0 is the untrained network.
+        values: W&B key → number, such as {"label_free/rankme": 41.2}; NaN and ±inf are kept as they came.
+    """
+
+    epoch: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run.
+
+    Attributes:
+        id: W&B's run id, unique within a source.
+        name: Display name. Data, never a path and never markup.
+        state: "finished" only with a completion marker of train.py, or, for runs of other people's
+            scripts, with W&B's own exit record and exit code 0. "diverged": NaN or inf loss.
+            "stopped": ended early on purpose (hyperband).
+        config: What was asked for, hyperparameter → value.
+        definition: How the metrics were computed, as train.py stored it; empty for other people's runs.
+        milestones: In the order of epochs, one an epoch.
+        detail: One line on why the state is not "finished" ("loss became nan in epoch 3"), or "".
+        checkpoint: Where the last checkpoint was written, or None.
+        directory: Folder that the run was read from, or None where it came from a server.
+    """
+
+    id: str
+    name: str
+    state: State
+    config: Mapping[str, Any]
+    definition: Mapping[str, Any]
+    milestones: tuple[Milestone, ...]
+    detail: str = ""
+    checkpoint: str | None = None
+    directory: str | None = None
+
+    @property
+    def trained_milestones(self) -> tuple[Milestone, ...]:
+        """All but the untrained network: an untrained network can have the highest rank of all."""
+        return tuple(m for m in self.milestones if m.epoch > 0)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A run, or what looks like one, that could not be read or must not be trusted.
+
+    Attributes:
+        run: Run id where it is known, else the file's name.
+        reason: One line.
+    """
+
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunSet:
+    """Everything that a source holds.
+
+    Attributes:
+        source: As the user named it.
+        runs: Readable runs, ordered by id.
+        unreadable: What was left out by the reader, and why.
+        planned: How many runs the sweep asked for, or None where that is not known.
+        finish_command: Shell command that runs what is missing, or "".
+        warnings: One line each.
+    """
+
+    source: str
+    runs: tuple[Run, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+    planned: int | None = None
+    finish_command: str = ""
+    warnings: tuple[str, ...] = field(default_factory=tuple)
