@@ -1,0 +1,85 @@
+"""Encoder + images → embeddings, in evaluation mode and float32, leaving the training run as it was."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from selector.errors import UserError
+from selector.evaluation.embeddings import Embeddings, Space
+
+# (B, C, H, W) images as the encoder wants them, and (B,) labels or None.
+Batch = tuple[Tensor, Tensor | None]
+# Images → their vectors in each space that the method has.
+Encode = Callable[[Tensor], dict[Space, Tensor]]
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Within: evaluation mode, no gradients, float32, and a random state that the training never notices.
+
+    BatchNorm normalises by its running statistics and does not update them. Every submodule gets its own mode
+    back, so one that its owner had frozen stays frozen.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    module.eval()
+    try:
+        with (
+            torch.no_grad(),
+            torch.autocast(device.type, enabled=False),
+            torch.random.fork_rng([device] if device.type == "cuda" else []),
+        ):
+            yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def embed(
+    module: nn.Module, encode: Encode, batches: Iterable[Batch], split: str, limits: dict[Space, int | None]
+) -> dict[Space, Embeddings]:
+    """Embed `batches` in one pass with a network that is in training.
+
+    Args:
+        module: The network; in evaluation mode while it embeds.
+        encode: Images → {"backbone": (B, D), "projector": (B, D')}.
+        batches: Images and labels (or None), in a fixed order.
+        split: Name of the split, for the record.
+        limits: The spaces wanted, each with the number of images wanted from the start (None: all).
+
+    Raises:
+        UserError: There is no image, or the network gives something other than (B, D) vectors.
+    """
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    vectors: dict[Space, list[NDArray[np.float32]]] = {space: [] for space in limits}
+    labels: list[Tensor] = []
+    seen = 0
+    with frozen(module):
+        for images, batch_labels in batches:
+            encoded = encode(images.to(device))
+            for space, limit in limits.items():
+                kept = encoded[space][: None if limit is None else max(0, limit - seen)]
+                if kept.ndim != 2:
+                    raise UserError(
+                        f"the {space} gives {tuple(kept.shape)} for a batch, expected (B, D): flatten it"
+                    )
+                vectors[space].append(kept.float().cpu().numpy())
+            if batch_labels is not None:
+                labels.append(batch_labels.cpu())
+            seen += len(images)
+            if all(limit is not None and seen >= limit for limit in limits.values()):
+                break
+    if seen == 0:
+        raise UserError(f"no image in the {split} split: nothing to embed")
+    truth = torch.cat(labels).to(torch.int64).numpy() if labels else None
+    embeddings = {}
+    for space, parts in vectors.items():
+        stacked = np.concatenate(parts)
+        embeddings[space] = Embeddings(
+            stacked, None if truth is None else truth[: len(stacked)], space, split
+        )
+    return embeddings

@@ -1,0 +1,89 @@
+"""What the three methods share: encoder, views, optimiser, and seeds that an interruption cannot move."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data.distributed import DistributedSampler
+
+from selector.config import TrainConfig
+from selector.training.backbone import build_backbone
+from selector.training.data import ImageSplits
+from selector.training.views import Views
+
+
+class Method(pl.LightningModule):
+    """A self-supervised method; a subclass adds its heads and its loss.
+
+    Attributes:
+        backbone: (B, 3, S, S) normalised images → (B, D) representations.
+        projection_head: (B, D) → (B, projector_dim) embeddings, what the loss reads.
+    """
+
+    projection_head: nn.Module
+    criterion: nn.Module
+
+    def __init__(self, config: TrainConfig, images: ImageSplits) -> None:
+        """Build the encoder with weights drawn from `config.seed`."""
+        super().__init__()
+        self.train_config = config
+        torch.manual_seed(config.seed)
+        self.backbone, self.backbone_dim = build_backbone(config)
+        self.views = Views(config, images.train.pixels)
+        # The images live where the model lives; only indices travel each step.
+        self.register_buffer("pixels", images.train.pixels, persistent=False)
+
+    def loss(self, view_a: Tensor, view_b: Tensor) -> Tensor:
+        """The method's loss for a batch of positive pairs."""
+        raise NotImplementedError
+
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """The criterion in float32, whatever the precision of the network: exp(·/temperature) needs it."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self.criterion(a.float(), b.float())  # type: ignore[no-any-return]
+
+    def training_step(self, batch: list[Tensor]) -> Tensor:
+        """One step of gradient descent on the images at the indices of `batch`."""
+        view_a, view_b = self.views(self.pixels[batch[0]])
+        loss = self.loss(view_a, view_b)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(view_a))
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Draw an epoch's augmentations from (seed, epoch, rank): a resumed run draws the same ones."""
+        entropy = np.random.SeedSequence([self.train_config.seed, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Indices of the images in an order drawn from (seed, epoch); the last, smaller batch is dropped."""
+        indices = TensorDataset(torch.arange(len(self.pixels)))
+        world = self.trainer.world_size
+        order: DistributedSampler[Any] = DistributedSampler(
+            indices, world, self.global_rank, seed=self.train_config.seed, drop_last=True
+        )
+        return DataLoader(indices, self.train_config.batch_size // world, sampler=order, drop_last=True)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """SGD with a one-cycle learning rate and cyclic momentum (Xu, Lowe & Trappenberg, III-B)."""
+        config = self.train_config
+        trained = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.SGD(
+            trained, config.learning_rate, momentum=config.momentum_max, weight_decay=config.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=config.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=config.warmup_fraction,
+            base_momentum=config.momentum_min,
+            max_momentum=config.momentum_max,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what was asked for beside the weights, as plain values that load with weights_only."""
+        checkpoint["train_config"] = dataclasses.asdict(self.train_config)

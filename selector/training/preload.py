@@ -1,0 +1,9 @@
+"""Imports that cost seconds, for a process that will fork: see selector/sweeping/local_agent.py."""
+
+import kornia.augmentation  # noqa: F401
+import lightly.loss
+import lightly.models.modules  # noqa: F401
+import pytorch_lightning  # noqa: F401
+import sklearn.datasets
+import sklearn.linear_model  # noqa: F401
+import umap  # noqa: F401

@@ -1,0 +1,93 @@
+"""Where a run's checkpoints live, and which of them it continues from."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selector.config import TrainConfig
+from selector.errors import UserError
+
+# What may change between an interruption and the continuation without making it another run.
+_NOT_IDENTITY = ("resume", "output_dir", "threads", "device", "data_dir", "keep")
+_CHECKPOINT = re.compile(r"milestone-(\d+)\.ckpt")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's place on disk.
+
+    Attributes:
+        run_id: W&B run id, and the folder's name.
+        path: The folder.
+        checkpoint: The last milestone's checkpoint to continue from, or None for a fresh start.
+    """
+
+    run_id: str
+    path: Path
+    checkpoint: Path | None
+
+
+def open_run_folder(config: TrainConfig) -> RunFolder:
+    """Find or name the folder of this run.
+
+    Under a sweep, $WANDB_RUN_ID names the run, and a run of that id that was interrupted is continued.
+    Otherwise the id is made from the configuration: `--resume` finds the interrupted run of this very
+    configuration, and without it a new folder is taken, so that nothing is overwritten.
+
+    Raises:
+        UserError: $WANDB_RUN_ID cannot name a folder, or its checkpoint belongs to another configuration.
+    """
+    default = Path(os.environ.get("WANDB_DIR") or ".") / "runs"
+    parent = Path(config.output_dir) if config.output_dir else default
+    if given := os.environ.get("WANDB_RUN_ID"):
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", given):
+            raise UserError(f"WANDB_RUN_ID {given!r} cannot name a folder: use letters, digits, '-', '_'")
+        return RunFolder(given, parent / given, last_checkpoint(parent / given))
+    base = f"{config.method}-{config.dataset}-{_fingerprint(config)}"
+    taken = [
+        name for n in range(1, 10_000) if (parent / (name := base if n == 1 else f"{base}-{n}")).exists()
+    ]
+    if config.resume and taken:
+        return RunFolder(taken[-1], parent / taken[-1], last_checkpoint(parent / taken[-1]))
+    name = next(n for i in range(1, 10_001) if (n := base if i == 1 else f"{base}-{i}") not in taken)
+    return RunFolder(name, parent / name, None)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the highest epoch in `folder`, or None."""
+    found = [(int(m[1]), path) for path in folder.glob("*.ckpt") if (m := _CHECKPOINT.fullmatch(path.name))]
+    return max(found)[1] if found else None
+
+
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    """Where the checkpoint of one milestone belongs."""
+    return folder / f"milestone-{epoch:04d}.ckpt"
+
+
+def refuse_other_configuration(config: TrainConfig, checkpoint: dict[str, Any]) -> None:
+    """Refuse to continue a run that was asked for something else.
+
+    Raises:
+        UserError: Names the first field that differs.
+    """
+    asked, stored = _identity(config), checkpoint.get("train_config", {})
+    for name, value in asked.items():
+        if name in stored and stored[name] != value:
+            raise UserError(
+                f"the checkpoint was trained with {name} {stored[name]!r}, this run asks for {value!r}:"
+                " use another --output-dir, or the same configuration"
+            )
+
+
+def _identity(config: TrainConfig) -> dict[str, Any]:
+    return {k: v for k, v in dataclasses.asdict(config).items() if k not in _NOT_IDENTITY}
+
+
+def _fingerprint(config: TrainConfig) -> str:
+    content = json.dumps(_identity(config), sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()[:8]

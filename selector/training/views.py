@@ -1,0 +1,66 @@
+"""Two augmented views of a batch, made on the device that trains."""
+
+import kornia.augmentation as K
+import torch
+from torch import Tensor, nn
+
+from selector.config import TrainConfig
+
+
+class Normalize(nn.Module):
+    """uint8 or [0, 1] pixels → channels of mean 0 and standard deviation 1 over the training images."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, pixels: Tensor) -> None:
+        """Measure the channels of (N, 3, S, S) uint8 `pixels`."""
+        super().__init__()
+        # Integer sums: the same to the last bit for any number of threads.
+        counts = torch.stack([torch.bincount(c.reshape(-1).long(), minlength=256) for c in pixels.unbind(1)])
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        shares = counts.double() / counts.sum(1, keepdim=True)
+        mean = shares @ levels
+        std = (shares @ levels.square() - mean.square()).clamp(min=0).sqrt()
+        self.register_buffer("mean", mean.float().view(1, 3, 1, 1))
+        self.register_buffer("std", std.clamp(min=1e-3).float().view(1, 3, 1, 1))  # constant images
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) uint8 or floats in [0, 1] → float32."""
+        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+        return (scaled - self.mean) / self.std
+
+
+def simclr_augmentations(config: TrainConfig, size: int) -> nn.Sequential:
+    """SimCLR's augmentations (Chen et al. 2020, appendix A), parameters drawn for each image of a batch.
+
+    Defaults are those for CIFAR-10 (appendix B.9): jitter strength 0.5, no blur.
+    """
+    s = config.jitter_strength
+    return nn.Sequential(
+        # resample: one interpolation for the whole batch, where slice loops over the images
+        K.RandomResizedCrop(
+            (size, size), scale=(config.crop_scale_min, 1.0), ratio=(3 / 4, 4 / 3), cropping_mode="resample"
+        ),
+        K.RandomHorizontalFlip(p=config.flip_probability),
+        K.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, p=config.jitter_probability),
+        K.RandomGrayscale(p=config.grayscale_probability),
+        # SimCLR's kernel: a tenth of the image, odd, sigma 0.1 to 2
+        K.RandomGaussianBlur((size // 20 * 2 + 1,) * 2, (0.1, 2.0), p=config.blur_probability),
+    )
+
+
+class Views(nn.Module):
+    """(B, 3, S, S) uint8 images → two independent augmentations of each, normalised."""
+
+    def __init__(self, config: TrainConfig, pixels: Tensor) -> None:
+        """`pixels`: all (N, 3, S, S) training images, whose channel statistics normalise the views."""
+        super().__init__()
+        self.augment = simclr_augmentations(config, pixels.shape[-1])
+        self.normalize = Normalize(pixels)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Two (B, 3, S, S) float32 batches; image i of one and image i of the other are a positive pair."""
+        scaled = images.float() / 255
+        return self.normalize(self.augment(scaled)), self.normalize(self.augment(scaled))
