@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 Metric = Literal["euclidean", "cosine"]
 
 _SPARE = 16  # candidates beyond k: room for the rounding of the matrix product to reorder the last few
-_BLOCK_BYTES = 128 << 20  # of scores or gathered candidates held at once
+# Scores or gathered candidates held at once: more than 32 MiB would be fresh, unmapped memory every time.
+_BLOCK_BYTES = 8 << 20
+_BY_DIFFERENCES = "donot_use_mm_for_euclid_dist"  # torch.cdist's name for it
 
 
 def nearest_neighbors(
@@ -108,16 +110,15 @@ def _by_product(
     half_squares = (norms.square() / 2).to(dtype)
     rounded = points.to(dtype).T.contiguous()
     roundoff = (points.shape[1] + 8) * torch.finfo(dtype).eps / 2
-    row_bytes = max(len(points) * rounded.itemsize, candidates * points.shape[1] * 8 * 2)
     unproven = []
-    for block in torch.split(rows, max(1, _BLOCK_BYTES // row_bytes)):
+    for block in torch.split(rows, _rows_a_block(len(points) * rounded.itemsize)):
         x = targets[block]
         scores = torch.addmm(half_squares, x.to(dtype), rounded, alpha=-1)
         if own:
             scores[torch.arange(len(block)), block] = torch.inf
         best = scores.topk(candidates, largest=False, sorted=False)
         index = best.indices.sort(dim=1).values  # by index first, so that equal distances stay in its order
-        exact = torch.cdist(x[:, None], points[index], compute_mode="donot_use_mm_for_euclid_dist")[:, 0]
+        exact = _distances(x, points, index)
         nearest, order = exact.sort(dim=1, stable=True)
         indices[block], distances[block] = index.gather(1, order[:, :k]), nearest[:, :k]
         if not everything:
@@ -129,14 +130,28 @@ def _by_product(
     return torch.cat(unproven) if unproven else rows[:0]
 
 
+def _distances(x: torch.Tensor, points: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """(B, C) distances of each x to its own candidates."""
+    exact = torch.empty(index.shape, dtype=torch.float64, device=x.device)
+    rows = _rows_a_block(index.shape[1] * points.shape[1] * 8)
+    for start in range(0, len(x), rows):
+        block = slice(start, start + rows)
+        exact[block] = torch.cdist(x[block, None], points[index[block]], compute_mode=_BY_DIFFERENCES)[:, 0]
+    return exact
+
+
+def _rows_a_block(row_bytes: int) -> int:
+    return max(1, _BLOCK_BYTES // row_bytes)
+
+
 def _by_differences(
     points: torch.Tensor, targets: torch.Tensor, rows: torch.Tensor, own: bool,
     indices: torch.Tensor, distances: torch.Tensor,
 ) -> None:  # fmt: skip
     """Fill in the given rows from the distances to all points: slow, and needed for duplicates alone."""
     k = indices.shape[1]
-    for block in torch.split(rows, max(1, _BLOCK_BYTES // (len(points) * 8))):
-        exact = torch.cdist(targets[block], points, compute_mode="donot_use_mm_for_euclid_dist")
+    for block in torch.split(rows, _rows_a_block(len(points) * 8)):
+        exact = torch.cdist(targets[block], points, compute_mode=_BY_DIFFERENCES)
         if own:
             exact[torch.arange(len(block)), block] = torch.inf
         nearest, order = exact.sort(dim=1, stable=True)
