@@ -1,0 +1,164 @@
+"""Correlations against scipy, and against values worked out on paper."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selector.selection.correlation import (
+    average_ranks,
+    kendall_tau_b,
+    kendall_test,
+    pearson,
+    pearson_test,
+    spearman,
+    spearman_test,
+    weighted_tau,
+)
+
+ALL = [pearson, spearman, kendall_tau_b, weighted_tau]
+# Few different values, so that ties are common.
+SERIES = st.integers(2, 30).flatmap(
+    lambda n: st.tuples(*[st.lists(st.integers(-4, 4).map(float), min_size=n, max_size=n)] * 2)
+)
+
+
+def test_pearson_by_hand():
+    # Deviations (-1, 0, 1) and (-4/3, -1/3, 5/3): 3 / sqrt(2 · 14/3) = 0.98198
+    assert pearson([1, 2, 3], [1, 2, 4]) == pytest.approx(3 / np.sqrt(2 * 14 / 3))
+
+
+def test_spearman_by_hand():
+    # Ranks (1, 2, 3, 4) and (1, 3, 2, 4): 1 - 6 (0 + 1 + 1 + 0) / (4 · 15) = 0.8; the size of 400 is nothing
+    assert spearman([1, 2, 3, 4], [10, 30, 20, 400]) == pytest.approx(0.8)
+
+
+def test_spearman_gives_ties_their_average_rank():
+    # (1, 1, 2) has ranks (1.5, 1.5, 3) and the other side (1, 2, 3): 1.5 / sqrt(1.5 · 2) = 0.86603
+    assert average_ranks([1, 1, 2]).tolist() == [1.5, 1.5, 3]
+    assert spearman([1, 1, 2], [1, 2, 3]) == pytest.approx(np.sqrt(3) / 2)
+
+
+def test_kendall_by_hand():
+    # Six pairs, one of them (30, 20) the other way round: (5 - 1) / 6
+    assert kendall_tau_b([1, 2, 3, 4], [10, 30, 20, 400]) == pytest.approx(4 / 6)
+
+
+def test_kendall_with_ties_by_hand():
+    # x = (1, 1, 2): two of three pairs untied, both concordant; y untied: 2 / sqrt(2 · 3)
+    assert kendall_tau_b([1, 1, 2], [1, 2, 3]) == pytest.approx(2 / np.sqrt(6))
+
+
+def test_weighted_tau_by_hand():
+    # Largest to smallest, x ranks 0, 1, 2. Weights: (0,1) 1 + 1/2, (0,2) 1 + 1/3, (1,2) 1/2 + 1/3; sum 11/3.
+    # y swaps the two lowest: by x's ranks pair (1,2) is discordant, (3/2 + 4/3 - 5/6) / (11/3) = 6/11.
+    # By y's ranks the swapped pair is again its ranks 1 and 2: the same 6/11.
+    assert weighted_tau([1, 2, 3], [2, 1, 3]) == pytest.approx(6 / 11)
+    # Swapping the two highest costs more: pair (0,1) is discordant, (-3/2 + 4/3 + 5/6) / (11/3) = 2/11.
+    assert weighted_tau([1, 2, 3], [1, 3, 2]) == pytest.approx(2 / 11)
+
+
+@given(SERIES)
+def test_values_are_scipys(series):
+    x, y = series
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        assert [statistic(x, y) for statistic in ALL] == [None] * 4
+        return
+    assert pearson(x, y) == pytest.approx(scipy.stats.pearsonr(x, y).statistic, abs=1e-9)
+    assert spearman(x, y) == pytest.approx(scipy.stats.spearmanr(x, y).statistic, abs=1e-9)
+    assert kendall_tau_b(x, y) == pytest.approx(scipy.stats.kendalltau(x, y).statistic, abs=1e-9)
+    assert weighted_tau(x, y) == pytest.approx(scipy.stats.weightedtau(x, y).statistic, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [8, 12, 41])
+@pytest.mark.parametrize("values", [1000, 4])  # hardly any ties; many
+def test_large_sample_p_values_are_scipys(n, values):
+    rng = np.random.default_rng(n + values)
+    x = rng.integers(0, values, n)
+    y = x + rng.integers(0, values, n)
+    assert pearson_test(x, y).p_value == pytest.approx(scipy.stats.pearsonr(x, y).pvalue, rel=1e-9)
+    assert spearman_test(x, y).p_value == pytest.approx(scipy.stats.spearmanr(x, y).pvalue, rel=1e-9)
+    expected = scipy.stats.kendalltau(x, y, method="asymptotic").pvalue
+    assert kendall_test(x, y).p_value == pytest.approx(expected, rel=1e-9)
+    assert kendall_test(x, y).method == "asymptotic"
+
+
+def test_p_value_at_a_published_critical_value():
+    # Tables give |r| = 0.308 as the two-sided 5 % point for n = 41. A series with exactly that correlation:
+    rng = np.random.default_rng(0)
+    x, noise = rng.standard_normal((2, 41))
+    x -= x.mean()
+    noise -= noise.mean()
+    noise -= x * (noise @ x) / (x @ x)
+    y = 0.308 * x / np.linalg.norm(x) + np.sqrt(1 - 0.308**2) * noise / np.linalg.norm(noise)
+    assert pearson_test(x, y).value == pytest.approx(0.308)
+    assert pearson_test(x, y).p_value == pytest.approx(0.05, abs=5e-4)
+
+
+def test_exact_p_by_hand():
+    # Of the 3! orders of three pairs, the perfect one and its reverse reach |ρ| = |τ| = 1: 2 / 6.
+    assert spearman_test([1, 2, 3], [1, 2, 3]).p_value == pytest.approx(2 / 6)
+    assert kendall_test([1, 2, 3], [1, 2, 3]).p_value == pytest.approx(2 / 6)
+    # Four pairs, perfect: 2 / 4!
+    assert kendall_test([1, 2, 3, 4], [4, 3, 2, 1]).p_value == pytest.approx(2 / 24)
+    assert kendall_test([1, 2, 3, 4], [4, 3, 2, 1]).method == "exact"
+    # Two pairs always agree perfectly, one way or the other.
+    assert pearson_test([1, 2], [3, 7]).p_value == 1
+
+
+@pytest.mark.parametrize("n", [4, 6, 7])
+def test_exact_p_is_scipys(n):
+    rng = np.random.default_rng(n)
+    x, y = rng.standard_normal((2, n))
+    expected = scipy.stats.kendalltau(x, y, method="exact").pvalue
+    assert kendall_test(x, y).p_value == pytest.approx(expected)
+    permuted = scipy.stats.permutation_test(
+        (x,),
+        lambda order: scipy.stats.spearmanr(order, y).statistic,
+        permutation_type="pairings",
+        n_resamples=np.inf,
+    )
+    # scipy doubles the smaller tail; without ties the distribution is symmetric, so that is the same.
+    assert spearman_test(x, y).p_value == pytest.approx(permuted.pvalue)
+
+
+def test_exact_p_with_ties_counts_every_order():
+    # y = (0, 0, 1): the orders of y put the 1 at each place twice; |r| is largest at the ends: 4 / 6.
+    assert pearson_test([1, 2, 3], [0, 0, 1]).p_value == pytest.approx(4 / 6)
+    assert kendall_test([1, 2, 3], [0, 0, 1]).p_value == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize("statistic", ALL)
+def test_undefined_is_none(statistic):
+    assert statistic([], []) is None
+    assert statistic([1.0], [2.0]) is None
+    assert statistic([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
+    assert statistic([1.0, 2.0, 3.0], [5.0, 5.0, 5.0]) is None
+
+
+@pytest.mark.parametrize("test", [pearson_test, spearman_test, kendall_test])
+@pytest.mark.parametrize("n", [0, 1, 5, 20])
+def test_undefined_has_no_p(test, n):
+    result = test(np.ones(n), np.arange(n))
+    assert (result.value, result.p_value, result.n) == (None, None, n)
+
+
+@pytest.mark.parametrize("statistic", ALL)
+def test_two_points_agree_or_not(statistic):
+    assert statistic([1, 2], [5, 9]) == pytest.approx(1)
+    assert statistic([1, 2], [9, 5]) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_tiny_and_huge_numbers(scale):
+    x = np.array([1.0, 2.0, 3.0, 5.0])
+    assert pearson(x * scale, [1, 2, 3, 5]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("statistic", ALL)
+def test_refuses_what_is_no_pair_of_series(statistic):
+    with pytest.raises(ValueError, match=r"shapes \(2,\) and \(3,\)"):
+        statistic([1, 2], [1, 2, 3])
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        statistic([1, float("nan")], [1, 2])
