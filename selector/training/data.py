@@ -182,7 +182,7 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> NDArray[np.uint8]:
     try:
         content = gzip.decompress(found.read_bytes()) if found.suffix == ".gz" else found.read_bytes()
         header = np.frombuffer(content, dtype=">i4", count=1 + dimensions)
-        return np.frombuffer(content, np.uint8, offset=4 * len(header)).reshape([int(n) for n in header[1:]])
+        return np.frombuffer(bytearray(content), np.uint8, offset=4 * len(header)).reshape(header[1:])
     except (OSError, EOFError, ValueError) as error:
         raise UserError(
             f"{str(found)!r} is not a sound IDX file ({_first_line(error)}): install it again"

@@ -48,15 +48,13 @@ class Method(pl.LightningModule):
 
     def training_step(self, batch: list[Tensor]) -> Tensor:
         """One step of gradient descent on the images at the indices of `batch`."""
+        # A step's augmentations are drawn from (seed, step, rank): a resumed run draws the same ones.
+        entropy = np.random.SeedSequence([self.train_config.seed, self.global_step, self.global_rank])
+        torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
         view_a, view_b = self.views(self.pixels[batch[0]])
         loss = self.loss(view_a, view_b)
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(view_a))
         return loss
-
-    def on_train_epoch_start(self) -> None:
-        """Draw an epoch's augmentations from (seed, epoch, rank): a resumed run draws the same ones."""
-        entropy = np.random.SeedSequence([self.train_config.seed, self.current_epoch, self.global_rank])
-        torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Indices of the images in an order drawn from (seed, epoch); the last, smaller batch is dropped."""

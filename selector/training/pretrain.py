@@ -1,5 +1,6 @@
 """One run: a method, trained by Lightning's Trainer, evaluated and saved at every milestone."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,6 +115,8 @@ def pretrain(
     Raises:
         UserError: The checkpoint belongs to another configuration or cannot be read.
     """
+    for chatter in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.trainer"):
+        logging.getLogger(chatter).setLevel(logging.WARNING)
     checkpoint = last_checkpoint(folder)
     if checkpoint is not None:
         refuse_other_configuration(config, read_checkpoint(checkpoint))

@@ -49,13 +49,11 @@ def open_run_folder(config: TrainConfig) -> RunFolder:
             raise UserError(f"WANDB_RUN_ID {given!r} cannot name a folder: use letters, digits, '-', '_'")
         return RunFolder(given, parent / given, last_checkpoint(parent / given))
     base = f"{config.method}-{config.dataset}-{_fingerprint(config)}"
-    taken = [
-        name for n in range(1, 10_000) if (parent / (name := base if n == 1 else f"{base}-{n}")).exists()
-    ]
-    if config.resume and taken:
-        return RunFolder(taken[-1], parent / taken[-1], last_checkpoint(parent / taken[-1]))
-    name = next(n for i in range(1, 10_001) if (n := base if i == 1 else f"{base}-{i}") not in taken)
-    return RunFolder(name, parent / name, None)
+    names = [base, *(f"{base}-{number}" for number in range(2, 10_000))]
+    free = next(number for number, name in enumerate(names) if not (parent / name).exists())
+    if config.resume and free > 0:
+        return RunFolder(names[free - 1], parent / names[free - 1], last_checkpoint(parent / names[free - 1]))
+    return RunFolder(names[free], parent / names[free], None)
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -1,0 +1,121 @@
+"""An interrupted run goes on bit for bit where an uninterrupted one would be."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from selector.config import Method, TrainConfig, paper_recipe
+from selector.errors import UserError
+from selector.training.data import ImageSplits, load_images
+from selector.training.pretrain import build_method, pretrain, read_checkpoint
+from selector.training.run_folder import last_checkpoint
+
+_SMALL = {
+    "backbone": "resnet-9", "backbone_width": 0.0625, "train_images": 96, "evaluation_images": 40, "batch_size": 32,
+    "projector_hidden": 16, "projector_dim": 8, "epochs": 4, "milestone_every": 2, "device": "cpu",
+}  # fmt: skip
+
+
+def small_config(method: Method, **changes: object) -> TrainConfig:
+    extra = {"predictor_hidden": 8} if method == "simsiam" else {}
+    extra |= {"queue_size": 150, "batch_norm_splits": 4} if method == "moco_v2" else {}
+    return dataclasses.replace(paper_recipe(method), **(_SMALL | extra | changes))
+
+
+class Kill(pl.Callback):
+    """Raises at the start of an epoch, as a lost machine would end the run."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        if trainer.current_epoch == self.epoch and batch_idx == 1:
+            raise InterruptedError("the machine is gone")
+
+
+def run(config: TrainConfig, images: ImageSplits, folder: Path, *callbacks: pl.Callback):
+    method = build_method(config, images)
+    outcome = pretrain(method, config, folder, callbacks, progress=False)
+    return method, outcome
+
+
+@pytest.mark.parametrize("method", ["simclr", "simsiam", "moco_v2"])
+def test_a_resumed_run_ends_with_the_same_bits(method: Method, tmp_path: Path) -> None:
+    config = small_config(method)
+    images = load_images(config)
+    run(config, images, tmp_path / "whole")
+    with pytest.raises(InterruptedError):
+        run(config, images, tmp_path / "cut", Kill(epoch=3))  # after the checkpoint of epoch 2
+    assert last_checkpoint(tmp_path / "cut").name == "milestone-0002.ckpt"
+    torch.manual_seed(12345)  # a new process has another random state
+    run(config, images, tmp_path / "cut")
+
+    whole = read_checkpoint(tmp_path / "whole" / "milestone-0004.ckpt")
+    cut = read_checkpoint(tmp_path / "cut" / "milestone-0004.ckpt")
+    assert whole["global_step"] == cut["global_step"] == 12  # 96 images, 32 a step, 4 epochs
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert equal(whole[part], cut[part]), part
+    if method == "moco_v2":
+        assert whole["state_dict"]["_extra_state"]["queue"].shape == (150, 8)
+
+
+def test_the_queue_is_part_of_what_is_resumed(tmp_path: Path) -> None:
+    config = small_config("moco_v2")
+    trained, _ = run(config, load_images(config), tmp_path)
+    fresh = build_method(config, load_images(config))
+    assert not torch.equal(fresh.criterion.memory_bank.bank, trained.criterion.memory_bank.bank)
+    fresh.load_state_dict(trained.state_dict())
+    assert torch.equal(fresh.criterion.memory_bank.bank, trained.criterion.memory_bank.bank)
+    # 12 steps of 32 keys: the queue of 150 starts again after 5 steps, so it is 2 steps into the third round
+    assert fresh.criterion.memory_bank.bank_ptr == trained.criterion.memory_bank.bank_ptr == 64
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
+    config = small_config("simclr")
+    images = load_images(config)
+    run(config, images, tmp_path)
+    with pytest.raises(UserError, match=r"trained with temperature 0\.5, this run asks for 0\.2"):
+        run(dataclasses.replace(config, temperature=0.2), images, tmp_path)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    config = small_config("simclr")
+    images = load_images(config)
+    run(config, images, tmp_path)
+    _, outcome = run(config, images, tmp_path, Kill(epoch=0), Kill(epoch=3))
+    assert (outcome.status, outcome.epoch) == ("completed", 4)
+
+
+def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
+    config = small_config("simclr")
+    path = tmp_path / "milestone-0002.ckpt"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match=r"milestone-0002\.ckpt' cannot be read"):
+        run(config, load_images(config), tmp_path)
+
+
+def test_an_infinite_learning_rate_is_a_result(tmp_path: Path) -> None:
+    config = small_config("simclr", learning_rate=1e30)
+    _, outcome = run(config, load_images(config), tmp_path)
+    assert outcome.status == "diverged"
+    assert outcome.epoch >= 1
+    assert "loss became nan" in outcome.detail
+
+
+def test_keep_all_keeps_every_milestone(tmp_path: Path) -> None:
+    config = small_config("simclr", keep="all")
+    run(config, load_images(config), tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["milestone-0002.ckpt", "milestone-0004.ckpt"]
+
+
+def equal(a: object, b: object) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return a == b
