@@ -1,0 +1,91 @@
+"""What the metrics accept: one vector an image, as a numpy array, nested lists or a tensor on any device."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+# 32 MiB of float64 at a time: large enough for the matrix products, small beside the embeddings themselves.
+BLOCK_ELEMENTS = 2**22
+
+_LARGEST = 1e150  # beyond it, squares leave float64
+
+
+def as_vectors(embeddings: ArrayLike | torch.Tensor, least: int = 1) -> torch.Tensor:
+    """The embeddings as a tensor on the device where they are, checked; numpy arrays are not copied.
+
+    Args:
+        embeddings: (N, D), of any real dtype.
+        least: The smallest N that the caller has a meaning for.
+
+    Raises:
+        ValueError: When the shape is not (N, D), N < `least`, D = 0, or an entry is not a real number,
+            not finite, or above 1e150 in size.
+    """
+    vectors = _as_tensor(embeddings)
+    if vectors.ndim != 2 or vectors.shape[1] == 0:
+        raise ValueError(f"expected (N, D) embeddings, got shape {tuple(vectors.shape)}")
+    if len(vectors) < least:
+        raise ValueError(f"expected at least {least} embeddings, got {len(vectors)}")
+    return _checked_entries(vectors)
+
+
+def as_views(views: ArrayLike | torch.Tensor) -> torch.Tensor:
+    """Embeddings of q views of each of n images as a checked tensor on the device where they are.
+
+    Args:
+        views: (n, q, D), of any real dtype.
+
+    Raises:
+        ValueError: When the shape is not (n, q, D) with n ≥ 1 and q ≥ 2, or an entry is not a real number,
+            not finite, or above 1e150 in size.
+    """
+    tensor = _as_tensor(views)
+    if tensor.ndim != 3 or len(tensor) == 0 or tensor.shape[1] < 2 or tensor.shape[2] == 0:
+        raise ValueError(f"expected (n, q, D) views with q of at least 2, got shape {tuple(tensor.shape)}")
+    return _checked_entries(tensor)
+
+
+def float64_blocks(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The vectors in float64, some rows at a time, so that they are never all in float64 at once."""
+    rows = max(1, BLOCK_ELEMENTS // (vectors.numel() // len(vectors)))
+    for block in torch.split(vectors, rows):
+        yield block.to(torch.float64)
+
+
+def unit_vectors(vectors: torch.Tensor) -> torch.Tensor:
+    """Float64 vectors (…, D) over their lengths; a zero vector has no direction and stays zero."""
+    # The largest entry goes first, so that squares neither overflow nor vanish.
+    scaled = vectors / _or_one(vectors.abs().amax(dim=-1, keepdim=True))
+    return scaled / _or_one(torch.linalg.vector_norm(scaled, dim=-1, keepdim=True))
+
+
+def _or_one(divisor: torch.Tensor) -> torch.Tensor:
+    return torch.where(divisor == 0, torch.ones_like(divisor), divisor)
+
+
+def _as_tensor(array: ArrayLike | torch.Tensor) -> torch.Tensor:
+    if isinstance(array, torch.Tensor):
+        # Apple's GPUs have no float64.
+        return array.detach().cpu() if array.device.type == "mps" else array.detach()
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"expected real numbers, got an array of {array.dtype}")
+    # torch wants arrays that it may write to, in the machine's byte order.
+    native = array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)
+    return torch.from_numpy(np.ascontiguousarray(native))
+
+
+def _checked_entries(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_complex() or tensor.dtype == torch.bool:
+        raise ValueError(f"expected real numbers, got a tensor of {tensor.dtype}")
+    if tensor.numel() == 0:
+        return tensor
+    low, high = (float(bound) for bound in torch.aminmax(tensor))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("expected finite embeddings, got NaN or infinity among them")
+    if max(-low, high) > _LARGEST:
+        raise ValueError(f"expected entries up to {_LARGEST:g} in size, got {max(-low, high):g}")
+    return tensor
