@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+# Fields of a run's config that say where and how it was carried out: no hyperparameter, whatever they hold.
+MACHINE_SETTINGS = frozenset({"device", "threads", "output_dir", "resume", "keep"})
+
+Axis = Literal["epoch", "trainer/global_step", "_step"]
 State = Literal["finished", "diverged", "running", "crashed", "failed", "stopped"]
 
 
@@ -12,7 +16,8 @@ class Milestone:
     """One history row that a run logged.
 
     Attributes:
-        epoch: Epochs trained; 0 is the untrained network.
+        epoch: Epochs trained; 0 is the untrained network. In a run that logs no epoch, the number that
+            `Run.counted_by` names instead.
         values: W&B key → number, such as {"label_free/rankme": 41.2}; NaN and ±inf are kept as they came.
     """
 
@@ -36,6 +41,11 @@ class Run:
         detail: One line on why the state is not "finished" ("loss became nan in epoch 3"), or "".
         checkpoint: Where the last checkpoint was written, or None.
         directory: Folder that the run was read from, or None where it came from a server.
+        group: W&B group, or "".
+        job_type: W&B job type, or "".
+        sweep_id: W&B sweep id, or "".
+        counted_by: History key that numbers the milestones: "epoch", or in other people's runs without
+            one Lightning's "trainer/global_step" or W&B's own "_step".
     """
 
     id: str
@@ -47,11 +57,18 @@ class Run:
     detail: str = ""
     checkpoint: str | None = None
     directory: str | None = None
+    group: str = ""
+    job_type: str = ""
+    sweep_id: str = ""
+    counted_by: Axis = "epoch"
 
     @property
     def trained_milestones(self) -> tuple[Milestone, ...]:
-        """All but the untrained network: an untrained network can have the highest rank of all."""
-        return tuple(m for m in self.milestones if m.epoch > 0)
+        """All but the untrained network: an untrained network can have the highest rank of all.
+
+        Steps are counted from 0, so among them the first is a trained one.
+        """
+        return tuple(m for m in self.milestones if m.epoch > 0 or self.counted_by != "epoch")
 
 
 @dataclass(frozen=True)

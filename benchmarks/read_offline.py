@@ -1,0 +1,158 @@
+"""Reading a sweep's offline runs: this reader against `wandb leet inspect` run by run, interleaved.
+
+    python benchmarks/read_offline.py [--runs 1000] [--rounds 5] [--sample 20]
+
+The runs are copies of one run that W&B's own client writes here (50 milestones with the keys of train.py),
+each with its own id and learning rate. `wandb-core leet inspect --json` is W&B's own reader without the
+second or two that the `wandb` command line around it needs to start; it reads a sample of the runs, and
+its time is scaled to all of them.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+MILESTONES = 50
+LABEL_FREE = ("rankme", "rankme_backbone", "entropy", "entropy_robust", "silhouette", "clustering_agreement")
+LABELLED = ("linear_probe_accuracy", "knn_accuracy", "ami_labels", "silhouette_labels")
+READ_OURS = "import sys; from selector.runs.wandb_offline import read_offline; read_offline(sys.argv[1])"
+
+
+def main() -> None:
+    """Make the runs, time both readers, check that they agree, print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sample", type=int, default=20, help="runs that wandb-core reads in each round")
+    options = parser.parse_args()
+    os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = copy_runs(write_original(folder), folder / "wandb", options.runs)
+        check_same_figures(folder, files[0])
+        times: dict[str, list[float]] = {"wandb-core leet inspect": [], "new process": [], "warm process": []}
+        for index in range(options.rounds):
+            sample = files[index :: max(1, len(files) // options.sample)]
+            times["wandb-core leet inspect"].append(timed(read_with_leet, sample) * len(files) / len(sample))
+            times["new process"].append(timed(subprocess.run, [sys.executable, "-c", READ_OURS, folder]))
+            times["warm process"].append(timed(read_here, folder))
+        size = sum(file.stat().st_size for file in files) / 1e6
+        print(f"{len(files)} runs x {MILESTONES} milestones, {size:.0f} MB, {options.rounds} rounds")
+        print_table(times)
+
+
+def write_original(folder: Path) -> Path:
+    """A run by W&B's own client."""
+    import wandb
+
+    config = {"method": "simclr", "dataset": "digits", "learning_rate": 0.5, "temperature": 0.5, "seed": 0}
+    definition = {"version": 1, "projector_dim": 128, "backbone_dim": 512, "evaluation_images": 360}
+    run = wandb.init(project="benchmark", dir=folder, config=config | {"definition": definition})
+    for keys in ("label_free/*", "labelled/*", "noise/*", "train/*", "cost/*"):
+        run.define_metric(keys, step_metric="epoch")
+    for epoch in range(MILESTONES):
+        row = {"epoch": epoch, "train/loss": 5 / (1 + epoch), "cost/milestone_seconds": 3 + math.sin(epoch)}
+        row |= {f"label_free/{name}": math.sin(i + epoch) for i, name in enumerate(LABEL_FREE)}
+        row |= {f"noise/{name}": math.cos(i + epoch) for i, name in enumerate(LABEL_FREE)}
+        row |= {f"labelled/{name}": math.tanh(i + epoch) for i, name in enumerate(LABELLED)}
+        run.log(row)
+    run.summary["completion/status"] = "completed"
+    run.summary["completion/epoch"] = MILESTONES - 1
+    run.finish()
+    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    return file.rename(folder / "original")
+
+
+def copy_runs(original: Path, folder: Path, count: int) -> list[Path]:
+    """Copies of one run with ids and learning rates of their own, in folders as W&B makes them."""
+    from wandb.proto import wandb_internal_pb2
+
+    from selector.runs.wandb_log import read_payloads
+
+    with original.open("rb") as file:
+        records = [wandb_internal_pb2.Record.FromString(payload) for payload in read_payloads(file)]
+    (run,) = (record.run for record in records if record.HasField("run"))
+    (rate,) = (item for item in run.config.update if item.key == "learning_rate")
+    files = []
+    for index in range(count):
+        run.run_id, rate.value_json = f"run{index:05d}", repr((index + 1) / count)
+        files.append(folder / f"offline-run-20260101_000000-{run.run_id}" / f"run-{run.run_id}.wandb")
+        files[-1].parent.mkdir(parents=True)
+        files[-1].write_bytes(as_log(record.SerializeToString() for record in records))
+    return files
+
+
+def as_log(payloads: Iterable[bytes]) -> bytes:
+    """The bytes of a .wandb file."""
+    log = bytearray(b":W&B\xe1\xbe\x00")
+    for payload in payloads:
+        first = True
+        while first or payload:
+            if (room := 32768 - len(log) % 32768) < 7:
+                log += bytes(room)
+                room = 32768
+            part, payload = payload[: room - 7], payload[room - 7 :]
+            kind = (1 if first else 4) if not payload else (2 if first else 3)
+            log += struct.pack("<IHB", zlib.crc32(bytes([kind]) + part), len(part), kind) + part
+            first = False
+    return bytes(log)
+
+
+def read_with_leet(files: list[Path]) -> list[list[dict[str, Any]]]:
+    """The records of the files, one process a file."""
+    import wandb
+
+    core = Path(wandb.__file__).parent / "bin" / "wandb-core"
+    command = [core, "leet", "inspect", "--no-observability", "--json", "--run-file"]
+    outputs = [subprocess.run([*command, f, f.parent], check=True, capture_output=True).stdout for f in files]
+    return [[json.loads(line) for line in output.splitlines()] for output in outputs]
+
+
+def read_here(folder: Path) -> Any:
+    """All runs, in this process."""
+    from selector.runs.wandb_offline import read_offline
+
+    return read_offline(str(folder))
+
+
+def check_same_figures(folder: Path, file: Path) -> None:
+    """Stop unless both readers find the same RankMe at every milestone of one run."""
+    ours = [m.values["label_free/rankme"] for m in read_here(folder).runs[0].milestones]
+    rows = [record["history"]["item"] for record in read_with_leet([file])[0] if record["type"] == "history"]
+    if ours != [row["label_free/rankme"] for row in rows]:
+        sys.exit("the two readers disagree")
+
+
+def timed(function: Any, *arguments: Any) -> float:
+    """Seconds that one call takes."""
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
+def print_table(times: dict[str, list[float]]) -> None:
+    """One line a reader: median, range, and how many times faster than the first."""
+    first, *_ = times.values()
+    print(f"{'reader':26}{'median s':>10}{'min':>9}{'max':>9}{'ratio':>8}{'min':>8}{'max':>8}")
+    for reader, seconds in times.items():
+        ratios = [a / b for a, b in zip(first, seconds, strict=True)]
+        figures = (statistics.median(seconds), min(seconds), max(seconds))
+        print(f"{reader:26}{figures[0]:10.2f}{figures[1]:9.2f}{figures[2]:9.2f}", end="")
+        print(f"{statistics.median(ratios):8.1f}{min(ratios):8.1f}{max(ratios):8.1f}")
+
+
+if __name__ == "__main__":
+    main()
