@@ -14,7 +14,8 @@ from selector.training.pretrain import build_method, pretrain, read_checkpoint
 from selector.training.run_folder import last_checkpoint
 
 _SMALL = {
-    "backbone": "resnet-9", "backbone_width": 0.0625, "train_images": 96, "evaluation_images": 40, "batch_size": 32,
+    "backbone": "resnet-9", "backbone_width": 0.0625, "train_images": 96, "evaluation_images": 40,
+    "batch_size": 32,
     "projector_hidden": 16, "projector_dim": 8, "epochs": 4, "milestone_every": 2, "device": "cpu",
 }  # fmt: skip
 
