@@ -1,0 +1,77 @@
+"""Hyperband as W&B's sweeps apply it: which running runs are too bad to go on.
+
+An iteration is one history row that holds the metric as a finite number. At certain iterations (bands) a run
+must be among the best 1/eta of all runs that got there. Li et al. 2018, https://arxiv.org/abs/1603.06560, as
+simplified in W&B's search engine (PyPI package sweeps 0.3.0), with which the decisions here agree
+(benchmarks/compare_sweeps_package.py).
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import accumulate, islice, repeat
+from operator import truediv
+
+
+@dataclass(frozen=True)
+class Hyperband:
+    """The settings of `early_terminate`.
+
+    Attributes:
+        min_iter: First band; each later one is eta times as far. Ignored where max_iter is given.
+        max_iter: Bands are max_iter/eta, max_iter/eta², …: `s` of them.
+        s: Number of bands before max_iter.
+        eta: A run goes on when it is among the best 1/eta.
+        strict: Compare the value at the band, as in the paper; False takes the run's best value so far. The
+            default is that of W&B's engine and schema (its documentation says False).
+    """
+
+    min_iter: int | None = None
+    max_iter: int | None = None
+    s: float | None = None
+    eta: float = 3
+    strict: bool = True
+
+
+def bands(settings: Hyperband, longest: int) -> list[int]:
+    """Iterations from the first band up to `longest` at which runs are compared, rising."""
+    if settings.max_iter is not None and settings.s is not None:
+        downward = accumulate(repeat(settings.eta, int(settings.s)), truediv, initial=settings.max_iter)
+        return sorted(int(band) for band in islice(downward, 1, None) if 1 <= band < longest + 1)
+    found: list[int] = []
+    band = float(settings.min_iter or 1)
+    while band < longest + 1:
+        found.append(int(band))
+        band *= settings.eta
+    return found
+
+
+def runs_to_stop(
+    histories: Mapping[str, Sequence[float]], running: Set[str], settings: Hyperband, maximize: bool
+) -> dict[str, str]:
+    """Runs that hyperband ends, each with the reason in one line.
+
+    Args:
+        histories: Run id → finite values of the metric in the order logged, of all runs, ended ones too.
+        running: Ids of the runs that could be stopped.
+        settings: Bands and strictness.
+        maximize: True where a higher metric is better.
+    """
+    sign = -1 if maximize else 1
+    losses = {run: [sign * value for value in history] for run, history in histories.items() if history}
+    stopped: dict[str, str] = {}
+    for run in sorted(running & losses.keys()):
+        loss = losses[run]
+        passed = bands(settings, len(loss))
+        if not passed:
+            continue
+        band = passed[-1]
+        threshold = _threshold([other[band - 1] for other in losses.values() if len(other) >= band], settings)
+        value = loss[band - 1] if settings.strict else min(loss)
+        if value > threshold:
+            reached = f"{'value' if settings.strict else 'best value'} {sign * value:.6g}"
+            stopped[run] = f"hyperband at iteration {band}: {reached} is worse than {sign * threshold:.6g}"
+    return stopped
+
+
+def _threshold(band_losses: Sequence[float], settings: Hyperband) -> float:
+    return sorted(band_losses)[int(1 / settings.eta * len(band_losses))]

@@ -1,0 +1,177 @@
+"""The ledger of a sweep: what was asked for, which runs there are, and how each of them ended.
+
+DIR/ledger.json is replaced as a whole (write, fsync, rename) before and after every run, so that it is never
+half a ledger, whatever stops the sweep.
+"""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from selector.errors import UserError
+
+# "stopped": ended early on purpose (hyperband). "interrupted": to be run again under the same id.
+Status = Literal["running", "finished", "failed", "stopped", "interrupted"]
+
+_VERSION = 1
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_ID = re.compile(r"[a-z0-9]{8}")
+
+
+@dataclass(frozen=True)
+class LedgerRun:
+    """One run of a sweep.
+
+    Attributes:
+        index: Position in the sweep, from 0; the index-th configuration of the search.
+        id: W&B run id: 8 characters, made from the sweep's id and the index.
+        config: Hyperparameter → value; nested ones are dictionaries.
+        status: See `Status`.
+        started: When the run was last started (seconds since 1970).
+        ended: When it ended, or None while it runs.
+        exit_status: Of its process, negative for a signal; None while it runs or where nobody saw its end.
+        reason: One line on why it is not "finished", or "".
+        objective: The sweep's metric, or None where the run did not log it or is not over.
+        coordinates: Where bayes found the configuration in its search space; empty for grid and random.
+        pid: Process that runs or ran it, or None.
+    """
+
+    index: int
+    id: str
+    config: Mapping[str, Any]
+    status: Status
+    started: float
+    ended: float | None = None
+    exit_status: int | None = None
+    reason: str = ""
+    objective: float | None = None
+    coordinates: Mapping[str, float] | None = None
+    pid: int | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the run is over for good; a failed or interrupted one is tried again."""
+        return self.status in ("finished", "stopped")
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The state of a sweep.
+
+    Attributes:
+        sweep: W&B sweep id: 8 characters.
+        seed: Of the search.
+        planned: Number of runs that the sweep is to have, or None for no end.
+        sweep_file: Content of the sweep file.
+        runs: Ordered by index.
+    """
+
+    sweep: str
+    seed: int
+    planned: int | None
+    sweep_file: Mapping[str, Any]
+    runs: tuple[LedgerRun, ...] = ()
+
+    def with_run(self, run: LedgerRun) -> "Ledger":
+        """The ledger with one run added or replaced."""
+        others = [other for other in self.runs if other.index != run.index]
+        return replace(self, runs=tuple(sorted([*others, run], key=lambda run: run.index)))
+
+
+def run_id(sweep: str, index: int) -> str:
+    """The id of a sweep's index-th run, the same in every life of the sweep."""
+    return _base36(int.from_bytes(sha256(f"{sweep}/{index}".encode()).digest()))
+
+
+def new_sweep_id() -> str:
+    """A random id: two sweeps of the same file must not meet when both are synced to W&B."""
+    return _base36(int.from_bytes(os.urandom(16)))
+
+
+def _base36(number: int) -> str:
+    return "".join(_ALPHABET[number // 36**position % 36] for position in range(8))
+
+
+def ledger_path(directory: Path) -> Path:
+    """Where the ledger of a sweep folder lies."""
+    return directory / "ledger.json"
+
+
+def write_ledger(directory: Path, ledger: Ledger) -> None:
+    """Replace the ledger; after a power loss either the old or the new one is there."""
+    text = json.dumps({"version": _VERSION, **asdict(ledger)}, indent=1, allow_nan=False)
+    write_safely(ledger_path(directory), text.encode())
+
+
+def write_safely(path: Path, content: bytes) -> None:
+    """Write a file so that it is there as a whole or not at all."""
+    temporary = path.with_name(f"{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_ledger(directory: Path) -> Ledger | None:
+    """The ledger of a sweep folder, or None where no sweep was started.
+
+    Raises:
+        UserError: The file is there but is no ledger.
+    """
+    path = ledger_path(directory)
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"{path} is no ledger of a sweep; use another --directory") from None
+    try:
+        if content.pop("version") != _VERSION:
+            raise UserError(f"{path} was written by another version of selector; use another --directory")
+        runs = tuple(LedgerRun(**run) for run in content.pop("runs"))
+        ledger = Ledger(**content, runs=runs)
+    except (TypeError, KeyError, AttributeError):
+        raise UserError(f"{path} is no ledger of a sweep; use another --directory") from None
+    # Ids become file names.
+    for name in (ledger.sweep, *(run.id for run in ledger.runs)):
+        if not isinstance(name, str) or not _ID.fullmatch(name):
+            raise UserError(f"{path} holds {name!r} where an id of 8 letters and digits belongs")
+    return ledger
+
+
+@contextmanager
+def only_agent(directory: Path) -> Iterator[None]:
+    """Hold the sweep folder's lock; the system lets go of it however this process ends.
+
+    Raises:
+        UserError: Another process runs this sweep.
+    """
+    with (directory / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            other = file.read(20).strip()
+            raise UserError(
+                f"{directory} is in use by another selector sweep"
+                f"{f' (process {other})' if other.isdigit() else ''}; wait for it or use another --directory"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,181 @@
+"""YAML read safely: plain data, and the line that every value stands on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from selector.errors import UserError
+from selector.text import nearest
+
+KeyPath = tuple[str | int, ...]
+
+# A sweep file is a page long. The limits keep an alias bomb (a few lines that expand to gigabytes) and a
+# wrongly named file from filling the memory.
+_MOST_BYTES = 1_000_000
+_MOST_NODES = 100_000
+
+_TAG = "tag:yaml.org,2002:"
+_SCALARS = frozenset(_TAG + kind for kind in ("str", "int", "float", "bool", "null"))
+
+
+@dataclass(frozen=True)
+class LocatedYaml:
+    """The content of a YAML file.
+
+    Attributes:
+        source: The file as the user named it.
+        data: Mappings with text keys, lists, numbers, texts, booleans and None.
+        lines: Path of keys and list positions → line, counted from 1.
+    """
+
+    source: str
+    data: Any
+    lines: Mapping[KeyPath, int]
+
+    def error(self, path: KeyPath, reason: str) -> UserError:
+        """The error for what stands at `path`; its line is that of the closest key that exists."""
+        while path not in self.lines:
+            path = path[:-1]
+        return UserError(f"{self.source}, line {self.lines[path]}: {reason}")
+
+
+def refuse_unknown(yaml: LocatedYaml, at: KeyPath, known: Sequence[str], what: str) -> None:
+    """Refuse a key of the mapping at `at` that is not among `known`, and name the nearest one."""
+    section = yaml.data
+    for key in at:
+        section = section[key]
+    for key in section:
+        if key not in known:
+            raise yaml.error((*at, key), f"{shown(key)} is not {what}{hint(key, known)}")
+
+
+def hint(name: object, known: Sequence[str]) -> str:
+    """The end of an error about an unknown name: the nearest known one, or all of them."""
+    return nearest(str(name), known) or f"; known are {', '.join(known)}"
+
+
+def shown(value: object) -> str:
+    """A value from a file for a one-line message: quoted, escaped and cut to a readable length."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def read_yaml(path: Path) -> LocatedYaml:
+    """Read one YAML document without running anything that it says.
+
+    Raises:
+        UserError: The file cannot be read, is no YAML, holds a tag, a duplicate key, a key that is no text,
+            a date, or aliases that expand without end.
+    """
+    source = str(path)
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {source}: {error.strerror or error}") from None
+    if len(text) > _MOST_BYTES:
+        raise UserError(f"{source} is larger than {_MOST_BYTES} bytes: not a sweep file")
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        problem = " ".join(filter(None, (error.context, error.problem)))
+        raise UserError(f"{source}{line} is not YAML: {problem}") from None
+    except yaml.YAMLError as error:  # bytes that are no text
+        raise UserError(f"{source} is not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise UserError(f"{source} is nested too deeply") from None
+    if root is None:
+        raise UserError(f"{source} is empty: a sweep needs at least method and parameters")
+    builder = _Builder(source)
+    try:
+        data = builder.build(root, ())
+    except RecursionError:
+        raise UserError(f"{source} is nested too deeply") from None
+    return LocatedYaml(source, data, builder.lines)
+
+
+class _Builder:
+    """Turns composed nodes into plain data and notes their lines."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.lines: dict[KeyPath, int] = {}
+        self.scalars = yaml.SafeLoader("")
+        self.open: list[yaml.Node] = []
+        self.nodes = 0
+
+    def build(self, node: yaml.Node, path: KeyPath) -> Any:
+        self.nodes += 1
+        if self.nodes > _MOST_NODES:
+            raise self.error(node, f"aliases expand to more than {_MOST_NODES} values")
+        if any(node is ancestor for ancestor in self.open):
+            raise self.error(node, "an alias contains itself")
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        self.open.append(node)
+        try:
+            match node:
+                case yaml.ScalarNode():
+                    return self.scalar(node)
+                case yaml.SequenceNode(tag="tag:yaml.org,2002:seq"):
+                    return [self.build(child, (*path, i)) for i, child in enumerate(node.value)]
+                case yaml.MappingNode(tag="tag:yaml.org,2002:map"):
+                    return self.mapping(node, path)
+                case _:
+                    raise self.error(node, f"the tag {shown(node.tag)} is not allowed in a sweep file")
+        finally:
+            self.open.pop()
+
+    def scalar(self, node: yaml.ScalarNode) -> Any:
+        if node.tag == _TAG + "timestamp":
+            raise self.error(node, f"{shown(node.value)} reads as a date; quote it to keep it a text")
+        if node.tag not in _SCALARS:
+            raise self.error(node, f"the tag {shown(node.tag)} is not allowed in a sweep file")
+        try:
+            value = self.scalars.construct_object(node)
+        except (ValueError, yaml.YAMLError):
+            raise self.error(node, f"{shown(node.value)} is no {node.tag.removeprefix(_TAG)}") from None
+        if isinstance(value, str) and "\0" in value:
+            raise self.error(node, "a text must not hold a NUL character")
+        return value
+
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _TAG + "merge":
+                continue
+            key = self.key(key_node)
+            if key in result:
+                first = self.lines[(*path, key)]
+                raise self.error(key_node, f"{shown(key)} is given twice (first on line {first})")
+            self.lines[(*path, key)] = key_node.start_mark.line + 1
+            result[key] = self.build(value_node, (*path, key))
+        for key_node, value_node in node.value:
+            if key_node.tag == _TAG + "merge":
+                # `<<: *defaults`: what the mapping itself says wins, then the first of several defaults.
+                for key, value in self.merged(value_node, path).items():
+                    result.setdefault(key, value)
+        return result
+
+    def key(self, node: yaml.Node) -> str:
+        key = self.scalar(node) if isinstance(node, yaml.ScalarNode) else None
+        if not isinstance(key, str):
+            raise self.error(node, f"the key {shown(node.value)} must be a text; quote it")
+        return key
+
+    def merged(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        result: dict[str, Any] = {}
+        for part in parts:
+            defaults = self.build(part, path)
+            if not isinstance(defaults, dict):
+                raise self.error(part, "<< takes a mapping or a list of mappings")
+            for key, value in defaults.items():
+                result.setdefault(key, value)
+        return result
+
+    def error(self, node: yaml.Node, reason: str) -> UserError:
+        return UserError(f"{self.source}, line {node.start_mark.line + 1}: {reason}")
