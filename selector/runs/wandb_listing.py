@@ -1,0 +1,175 @@
+"""The list of the runs that a W&B server holds: all about them but their histories."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from selector.runs.run import Unreadable
+from selector.runs.wandb_client import Unanswered, WandbClient
+from selector.text import printable
+
+Progress = Callable[[int, int], None]
+
+_PAGE = 250  # runs; the server may give fewer
+
+_QUERY = """
+query SelectorRuns($entity: String!, $project: String!, $filters: JSONString, $first: Int, $cursor: String) {
+  project(name: $project, entityName: $entity) {
+    runCount(filters: $filters)
+    runs(filters: $filters, first: $first, after: $cursor, order: "+created_at") {
+      edges {
+        node {
+          id name displayName group jobType sweepName state config summaryMetrics
+          createdAt heartbeatAt historyLineCount historyKeys
+        }
+      }
+      pageInfo { endCursor hasNextPage }
+    }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """What the list says of a run.
+
+    Attributes:
+        id: W&B's run id.
+        name: Display name.
+        group: W&B group, or "".
+        job_type: W&B job type, or "".
+        sweep_id: W&B sweep id, or "".
+        state: W&B's own word for its state.
+        config: As wandb.config, W&B's wrapping removed.
+        summary: Last value of each key.
+        lines: Number of its history rows.
+        last_step: W&B step of the last of them, -1 without any.
+        keys: Keys in its history, or None where the server does not say.
+        signature: Changes whenever the run logs anything, is resumed or rewound, or is made anew.
+    """
+
+    id: str
+    name: str
+    group: str
+    job_type: str
+    sweep_id: str
+    state: str
+    config: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    lines: int
+    last_step: int
+    keys: frozenset[str] | None
+    signature: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Runs of one project that meet all of the filters.
+
+    Attributes:
+        entity: User or team.
+        project: Its project.
+        filters: In W&B's Mongo-like form.
+    """
+
+    entity: str
+    project: str
+    filters: Sequence[Mapping[str, Any]] = ()
+
+    def page(self, first: int, cursor: str | None) -> dict[str, Any]:
+        """GraphQL variables that ask for one page of these runs."""
+        return {
+            "entity": self.entity,
+            "project": self.project,
+            "filters": json.dumps({"$and": list(self.filters)} if self.filters else {}),
+            "first": first,
+            "cursor": cursor,
+        }
+
+
+@dataclass
+class Listing:
+    """All runs of a selection, each once, and what could not be listed."""
+
+    runs: dict[str, ListedRun] = field(default_factory=dict)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+
+def list_runs(client: WandbClient, selection: Selection, progress: Progress) -> Listing:
+    """Ask for all pages of the list, one after the other.
+
+    Raises:
+        Unanswered: If not even the first page was answered.
+    """
+    listing = Listing()
+    cursor, total = None, 0
+    while True:
+        try:
+            project = client.ask(_QUERY, selection.page(_PAGE, cursor))["project"]
+        except Unanswered as error:
+            if cursor is None:
+                raise
+            missing = max(total - len(listing.runs) - len(listing.unreadable), 0)
+            listing.unreadable.append(
+                Unreadable(f"{missing} more of the {total} runs", f"the list broke off: {error}")
+            )
+            return listing
+        total = project["runCount"]
+        for node in nodes(project["runs"]):
+            _add(listing, node)
+        progress(0, total)
+        cursor = next_page(project["runs"])
+        if cursor is None:
+            return listing
+
+
+def _add(listing: Listing, node: Mapping[str, Any]) -> None:
+    try:
+        run = _listed(node)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        name = printable(str(node.get("name", "?")))
+        listing.unreadable.append(Unreadable(name, "its config or summary on the server is not JSON"))
+    else:
+        listing.runs[run.id] = run
+
+
+def _listed(node: Mapping[str, Any]) -> ListedRun:
+    """A node of the list, its JSON texts decoded."""
+    config = json.loads(node["config"] or "{}")
+    history = node["historyKeys"] or {}
+    lines, last_step = node["historyLineCount"] or 0, history.get("lastStep", -1)
+    return ListedRun(
+        id=node["name"],
+        name=node["displayName"] or node["name"],
+        group=node["group"] or "",
+        job_type=node["jobType"] or "",
+        sweep_id=node["sweepName"] or "",
+        state=node["state"] or "",
+        config={key: _unwrapped(value) for key, value in config.items() if key != "wandb_version"},
+        summary=dict(json.loads(node["summaryMetrics"] or "{}")),
+        lines=lines,
+        last_step=last_step,
+        keys=frozenset(history["keys"]) if "keys" in history else None,
+        signature=(node["id"], node["createdAt"], node["heartbeatAt"], node["state"], lines, last_step),
+    )
+
+
+def _unwrapped(value: Any) -> Any:
+    """W&B keeps {"value": …, "desc": …} for each key of a config."""
+    return value["value"] if isinstance(value, dict) and "value" in value else value
+
+
+def nodes(connection: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """The items of one page."""
+    for edge in connection["edges"] if connection else ():
+        yield edge["node"]
+
+
+def next_page(connection: Mapping[str, Any] | None) -> str | None:
+    """Cursor of the page that follows, or None after the last."""
+    if not connection or not connection["edges"] or not connection["pageInfo"]["hasNextPage"]:
+        return None
+    cursor: str = connection["pageInfo"]["endCursor"]
+    return cursor
