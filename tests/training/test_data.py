@@ -39,7 +39,7 @@ def test_digits_are_scikit_learns_images() -> None:
     assert (len(images.train), len(images.evaluation), images.classes) == (1437, 360, 10)
     assert images.train.pixels.shape[1:] == (3, 8, 8)
     assert images.train.pixels.dtype == torch.uint8
-    # Every image is in exactly one split: the images of both, sorted by brightness, are all of scikit-learn's.
+    # Every image is in exactly one split: the images of both, sorted by brightness, are all of its images.
     ours = torch.cat([images.train.pixels, images.evaluation.pixels])[:, 0].numpy()
     theirs = np.round(load_digits().images * 255 / 16).astype(np.uint8)
     assert np.array_equal(np.sort(ours.reshape(1797, -1).sum(1)), np.sort(theirs.reshape(1797, -1).sum(1)))

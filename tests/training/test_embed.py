@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from selector.errors import UserError
+from selector.training.embed import embed, frozen
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
+    with torch.no_grad():
+        network(torch.randn(32, 3, 2, 2) + 3)  # running statistics that differ from a batch's own
+    return network
+
+
+def both(network: nn.Module):
+    return lambda images: {"backbone": network(images), "projector": network(images)[:, :2]}
+
+
+def batches(count: int, size: int, labelled: bool = True):
+    images = torch.arange(count * 12.0).reshape(count, 3, 2, 2)
+    return [
+        (part, torch.arange(count)[start : start + size] if labelled else None)
+        for start in range(0, count, size)
+        for part in [images[start : start + size]]
+    ]
+
+
+def test_running_statistics_are_used_and_left_alone(network: nn.Module) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    got = embed(network, both(network), batches(10, 4), "test", {"backbone": None})["backbone"]
+    linear, norm = network[1], network[2]
+    x = torch.arange(120.0).reshape(10, 12)
+    h = x @ linear.weight.T + linear.bias
+    by_hand = (h - norm.running_mean) / (norm.running_var + norm.eps).sqrt()  # weight 1, bias 0, no dropout
+    assert got.vectors == pytest.approx(by_hand.detach().numpy(), rel=1e-4)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_vectors_do_not_depend_on_the_batch_size(network: nn.Module) -> None:
+    sizes = [embed(network, both(network), batches(10, n), "test", {"backbone": None}) for n in (1, 3, 10)]
+    assert sizes[0]["backbone"].vectors == pytest.approx(sizes[2]["backbone"].vectors, rel=1e-5, abs=1e-4)
+    assert sizes[1]["backbone"].labels.tolist() == list(range(10))
+
+
+def test_limits_count_images_from_the_start(network: nn.Module) -> None:
+    got = embed(network, both(network), batches(10, 4), "train", {"backbone": None, "projector": 5})
+    assert got["backbone"].vectors.shape == (10, 6)
+    assert got["projector"].vectors.shape == (5, 2)
+    assert got["projector"].labels.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_every_module_gets_its_own_mode_back_and_the_random_state_is_untouched(network: nn.Module) -> None:
+    network.train()
+    network[2].eval()  # somebody's frozen BatchNorm
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    with frozen(network):
+        assert not any(part.training for part in network.modules())
+        torch.rand(100)
+    assert torch.equal(torch.rand(1), expected)
+    assert [part.training for part in network.modules()] == [True, True, True, False, True]
+
+
+def test_embeddings_are_float32_under_mixed_precision(network: nn.Module) -> None:
+    plain = embed(network, both(network), batches(10, 4), "test", {"backbone": None})["backbone"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = embed(network, both(network), batches(10, 4), "test", {"backbone": None})["backbone"]
+    assert mixed.vectors.dtype == np.float32
+    assert np.array_equal(plain.vectors, mixed.vectors)
+
+
+def test_no_image_and_wrong_shapes_are_refused(network: nn.Module) -> None:
+    with pytest.raises(UserError, match="no image in the test split"):
+        embed(network, both(network), [], "test", {"backbone": None})
+    with pytest.raises(UserError, match=r"the backbone gives \(4, 3, 2, 2\) for a batch"):
+        embed(network, lambda images: {"backbone": images}, batches(10, 4), "test", {"backbone": None})

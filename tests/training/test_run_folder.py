@@ -1,0 +1,72 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from selector.config import TrainConfig, paper_recipe
+from selector.errors import UserError
+from selector.training.run_folder import checkpoint_path, last_checkpoint, open_run_folder
+
+
+@pytest.fixture(autouse=True)
+def no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WANDB_RUN_ID", "WANDB_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def config(folder: Path, **changes: object) -> TrainConfig:
+    return dataclasses.replace(paper_recipe("simclr"), output_dir=str(folder), **changes)
+
+
+def leave_checkpoint(folder: Path, epoch: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = checkpoint_path(folder, epoch)
+    path.write_bytes(b"")
+    return path
+
+
+def test_a_repeated_run_takes_a_new_folder_and_resume_finds_the_last(tmp_path: Path) -> None:
+    first = open_run_folder(config(tmp_path))
+    leave_checkpoint(first.path, 20)
+    second = open_run_folder(config(tmp_path))
+    assert second.run_id == f"{first.run_id}-2"
+    assert second.checkpoint is None
+    leave_checkpoint(second.path, 40)
+    resumed = open_run_folder(config(tmp_path, resume=True))
+    assert (resumed.run_id, resumed.checkpoint.name) == (second.run_id, "milestone-0040.ckpt")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"temperature": 0.2}, {"seed": 1}, {"projector_dim": 64}, {"method": "simclr", "epochs": 9}]
+)
+def test_another_configuration_never_resumes_a_sibling(tmp_path: Path, changes: dict[str, object]) -> None:
+    leave_checkpoint(open_run_folder(config(tmp_path)).path, 20)
+    assert open_run_folder(config(tmp_path, resume=True, **changes)).checkpoint is None
+
+
+def test_a_sweeps_run_id_names_the_folder_and_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "abc123")
+    assert open_run_folder(config(tmp_path)).checkpoint is None
+    leave_checkpoint(tmp_path / "abc123", 60)
+    assert open_run_folder(config(tmp_path)).checkpoint.name == "milestone-0060.ckpt"
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/abs", "a b", "", ".hidden", "-rf", "a" * 200])
+def test_a_run_id_never_becomes_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", name)
+    if name == "":  # as good as not set
+        assert open_run_folder(config(tmp_path)).path.parent == tmp_path
+    else:
+        with pytest.raises(UserError, match="cannot name a folder"):
+            open_run_folder(config(tmp_path))
+
+
+def test_the_highest_epoch_is_the_last_and_half_written_files_do_not_count(tmp_path: Path) -> None:
+    for epoch in (20, 1000, 980):
+        leave_checkpoint(tmp_path, epoch)
+    (tmp_path / "milestone-1020.partial").write_bytes(b"")
+    (tmp_path / "milestone-x.ckpt").write_bytes(b"")
+    assert last_checkpoint(tmp_path) == checkpoint_path(tmp_path, 1000)
+    assert last_checkpoint(tmp_path / "nowhere") is None

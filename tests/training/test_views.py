@@ -1,0 +1,107 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from lightly.transforms import SimCLRTransform
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from selector.config import TrainConfig, paper_recipe
+from selector.training.views import Normalize, Views, simclr_augmentations
+
+
+def config(**changes: object) -> TrainConfig:
+    return dataclasses.replace(paper_recipe("simclr"), **changes)
+
+
+@pytest.fixture(scope="module")
+def photographs() -> torch.Tensor:
+    """256 patches of 32 px from scikit-learn's two photographs: real colours, real edges."""
+    rng = np.random.default_rng(0)
+    photos = load_sample_images().images
+    patches = []
+    for number in range(256):
+        photo = photos[number % 2]
+        top, left = rng.integers(photo.shape[0] - 96), rng.integers(photo.shape[1] - 96)
+        patch = Image.fromarray(photo[top : top + 96, left : left + 96]).resize((32, 32))
+        patches.append(np.asarray(patch))
+    return torch.as_tensor(np.stack(patches)).permute(0, 3, 1, 2).contiguous()
+
+
+def statistics(views: torch.Tensor) -> torch.Tensor:
+    """Brightness, contrast, saturation and roughness of (N, 3, S, S) views: each (N,)."""
+    spread = views.amax(1) - views.amin(1)
+    edges = (views[:, :, :, 1:] - views[:, :, :, :-1]).abs()
+    return torch.stack(
+        [views.mean((1, 2, 3)), views.std((1, 2, 3)), spread.mean((1, 2)), edges.mean((1, 2, 3))]
+    )
+
+
+def test_views_are_distributed_like_lightlys_transform(photographs: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    theirs = SimCLRTransform(input_size=32, cj_strength=0.5, gaussian_blur=0.0, normalize=None)
+    images = [Image.fromarray(p) for p in photographs.permute(0, 2, 3, 1).numpy()]
+    reference = torch.stack([view for image in images * 2 for view in theirs(image)])
+    augment = simclr_augmentations(config(), 32)
+    ours = torch.cat([augment(photographs.float() / 255) for _ in range(4)])
+    a, b = statistics(ours), statistics(reference)
+    # Means over 1,024 views each: two standard errors of the difference are about 0.1 of one view's spread.
+    assert ((a.mean(1) - b.mean(1)).abs() < 0.15 * b.std(1)).all()
+    assert ((a.std(1) / b.std(1) - 1).abs() < 0.15).all()
+    grey_share = [(s[2] < 1e-3).float().mean().item() for s in (a, b)]
+    assert grey_share == pytest.approx([0.2, 0.2], abs=0.05)
+
+
+def test_every_image_gets_parameters_of_its_own() -> None:
+    torch.manual_seed(0)
+    same = torch.rand(3, 16, 16).expand(8, -1, -1, -1)
+    views = simclr_augmentations(config(), 16)(same)
+    assert len({tuple(v.flatten().tolist()) for v in views}) == 8
+
+
+def test_the_two_views_differ_and_the_seed_repeats_them(photographs: torch.Tensor) -> None:
+    views = Views(config(), photographs)
+    torch.manual_seed(3)
+    first = views(photographs[:8])
+    torch.manual_seed(3)
+    again = views(photographs[:8])
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], first[1])
+
+
+def test_augmentations_that_are_switched_off_leave_the_image() -> None:
+    image = torch.rand(4, 3, 8, 8)
+    off = config(crop_scale_min=1.0, flip_probability=0.0, jitter_probability=0.0, grayscale_probability=0.0)
+    # A crop of the whole area still draws its aspect ratio, so only images without edges come back unchanged.
+    flat = image.mean((2, 3), keepdim=True).expand(4, 3, 8, 8)
+    assert torch.allclose(simclr_augmentations(off, 8)(flat), flat, atol=1e-5)
+
+
+def test_a_flip_is_horizontal() -> None:
+    image = torch.arange(8.0).div(8).expand(1, 3, 8, 8)  # rises from left to right
+    flip = config(crop_scale_min=1.0, flip_probability=1.0, jitter_probability=0.0, grayscale_probability=0.0)
+    torch.manual_seed(0)
+    view = simclr_augmentations(flip, 8)(image)[0, 0]
+    assert (view[:, 0] > view[:, -1]).all()
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0, 2.0])
+def test_jitter_of_any_strength_stays_an_image(strength: float, photographs: torch.Tensor) -> None:
+    view = simclr_augmentations(config(jitter_strength=strength), 32)(photographs[:16].float() / 255)
+    assert torch.isfinite(view).all()
+    assert view.min() >= -1e-5
+    assert view.max() <= 1 + 1e-5
+
+
+def test_normalisation_matches_numpy(photographs: torch.Tensor) -> None:
+    normal = Normalize(photographs)
+    values = photographs.numpy() / 255.0
+    assert normal.mean.flatten().numpy() == pytest.approx(values.mean((0, 2, 3)), rel=1e-5)
+    assert normal.std.flatten().numpy() == pytest.approx(values.std((0, 2, 3)), rel=1e-4)
+    normalised = normal(photographs)
+    assert normalised.mean((0, 2, 3)).abs().max() < 1e-4
+    assert torch.isfinite(
+        Normalize(torch.full((4, 3, 2, 2), 9, dtype=torch.uint8))(torch.zeros(1, 3, 2, 2))
+    ).all()
