@@ -59,14 +59,17 @@ def spectrum_of(embeddings: ArrayLike | torch.Tensor | Spectrum) -> Spectrum:
     count, dimension = vectors.shape
     if count <= dimension:
         few = vectors.to(torch.float64).cpu().numpy()
-        mean = few.mean(axis=0)
-        return _from_factor(few - mean, mean, count, _rounding(vectors))
+        uncentred = np.linalg.svd(few, compute_uv=False)
+        centred = np.linalg.svd(few - few.mean(axis=0), compute_uv=False)
+        return _spectrum(uncentred, centred, count, dimension, _rounding(vectors))
     gram = StreamingGram(dimension, vectors.device)
     gram.add(vectors)
     spectrum = _from_gram(gram)
     if spectrum is not None:
         return spectrum
-    return _from_factor(_deflated_factor(vectors, gram), gram.mean.cpu().numpy(), count, gram.rounding)
+    factor = _deflated_factor(vectors, gram)
+    centred = np.linalg.norm(factor, axis=1)  # its rows are orthogonal
+    return _spectrum(_uncentred(factor, gram), centred, count, dimension, gram.rounding)
 
 
 def singular_values(
@@ -143,9 +146,10 @@ class StreamingGram:
         if spectrum is not None:
             return spectrum
         eigenvalues, vectors = np.linalg.eigh(self.scatter.cpu().numpy())
-        factor = np.sqrt(eigenvalues.clip(0))[:, None] * vectors.T
-        resolution = np.sqrt(len(eigenvalues) * _EPS * max(eigenvalues[-1], 0.0))
-        return _from_factor(factor, self.mean.cpu().numpy(), self.count, self.rounding, resolution)
+        centred = np.sqrt(eigenvalues.clip(0))
+        uncentred = _uncentred(centred[:, None] * vectors.T, self)
+        resolution = np.sqrt(len(centred) * _EPS) * centred[-1]
+        return _spectrum(uncentred, centred, self.count, len(centred), self.rounding, resolution)
 
     def _combine(self, count: int, mean: torch.Tensor, scatter: torch.Tensor) -> None:
         total = self.count + count
@@ -159,39 +163,31 @@ class StreamingGram:
 def _from_gram(gram: StreamingGram) -> Spectrum | None:
     """The spectrum from eigenvalues alone, or None where those of the centred embeddings are not safe."""
     scatter, mean = gram.scatter.cpu().numpy(), gram.mean.cpu().numpy()
-    centred = np.linalg.eigvalsh(scatter)[::-1]
-    if not _is_safe(centred):
+    eigenvalues = np.linalg.eigvalsh(scatter)
+    if not _is_safe(eigenvalues):
         return None
-    uncentred = np.linalg.eigvalsh(scatter + gram.count * np.outer(mean, mean))[::-1]
-    if not _is_safe(uncentred):  # a mean far from the origin drowns the rest
-        return _from_factor(np.linalg.cholesky(scatter).T, mean, gram.count, gram.rounding)
-    return _cleaned(np.sqrt(uncentred), np.sqrt(centred), gram.count, len(mean), gram.rounding)
+    with_mean = np.linalg.eigvalsh(scatter + gram.count * np.outer(mean, mean))
+    if _is_safe(with_mean):
+        uncentred = np.sqrt(with_mean)
+    else:  # a mean far from the origin drowns the rest
+        uncentred = _uncentred(np.linalg.cholesky(scatter).T, gram)
+    return _spectrum(uncentred, np.sqrt(eigenvalues), gram.count, len(mean), gram.rounding)
 
 
 def _is_safe(eigenvalues: NDArray[np.float64]) -> bool:
-    return bool(eigenvalues[-1] > _GRAM_IS_SAFE_ABOVE * eigenvalues[0])
+    return bool(eigenvalues[0] > _GRAM_IS_SAFE_ABOVE * eigenvalues[-1])
 
 
-def _from_factor(
-    factor: NDArray[np.float64],
-    mean: NDArray[np.float64],
-    count: int,
-    rounding: float,
-    resolution: float = 0.0,
-) -> Spectrum:
-    """The spectrum of `count` embeddings whose scatter matrix is factorᵀ factor.
+def _uncentred(factor: NDArray[np.float64], gram: StreamingGram) -> NDArray[np.float64]:
+    """Singular values of the embeddings X, given a factor of their scatter matrix: factorᵀ factor.
 
-    XᵀX = factorᵀ factor + N · mean meanᵀ, so the factor with the row √N · mean below it has the singular
-    values of X. `resolution` is the smallest singular value that the factor holds correctly.
+    XᵀX = factorᵀ factor + N · mean meanᵀ, so the factor with the row √N · mean below it has those of X.
     """
-    uncentred, centred = np.zeros((2, min(count, len(mean))))
-    for values, matrix in (uncentred, np.vstack([factor, np.sqrt(count) * mean])), (centred, factor):
-        found = np.linalg.svd(matrix, compute_uv=False)[: len(values)]
-        values[: len(found)] = found
-    return _cleaned(uncentred, centred, count, len(mean), rounding, resolution)
+    mean = gram.mean.cpu().numpy()
+    return np.linalg.svd(np.vstack([factor, np.sqrt(gram.count) * mean]), compute_uv=False)
 
 
-def _cleaned(
+def _spectrum(
     uncentred: NDArray[np.float64],
     centred: NDArray[np.float64],
     count: int,
@@ -199,10 +195,18 @@ def _cleaned(
     rounding: float,
     resolution: float = 0.0,
 ) -> Spectrum:
-    of_arithmetic = max(count, dimension) * _EPS * uncentred[0]
-    of_entries = rounding * np.linalg.norm(uncentred) / np.sqrt(len(uncentred))
-    zero = max(of_arithmetic, of_entries, resolution)
-    uncentred, centred = (np.where(values > zero, values, 0.0) for values in (uncentred, centred))
+    """Sort the values, cut or fill them up to min(N, D), and set those that mean nothing to 0.
+
+    `rounding` is the machine epsilon of the embeddings' dtype; no value below `resolution` is believed.
+    """
+    kept = min(count, dimension)
+    arithmetic = max(count, dimension) * _EPS * uncentred.max()
+    entries = rounding * np.linalg.norm(uncentred) / np.sqrt(kept)
+    least = max(arithmetic, entries, resolution)
+    uncentred, centred = (
+        np.sort(np.append(np.where(values > least, values, 0.0), np.zeros(kept)))[::-1][:kept]
+        for values in (uncentred, centred)
+    )
     return Spectrum(uncentred, centred, count, dimension)
 
 
