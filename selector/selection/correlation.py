@@ -120,7 +120,7 @@ def _varies(a: Floats, b: Floats) -> bool:
 def _cosine(a: Floats, b: Floats) -> float:
     # Scaled first: squares of very small or very large numbers would leave the range of a float.
     a, b = a / np.abs(a).max(), b / np.abs(b).max()
-    return float(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1))
+    return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
 
 
 def _signs(values: Floats) -> Floats:

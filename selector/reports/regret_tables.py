@@ -1,0 +1,161 @@
+"""Selection regret for people: who picked what, and what it cost."""
+
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from selector.reports.sparkline import sparkline
+from selector.reports.tables import draw, label, number, paragraph
+from selector.selection.bootstrap import RESAMPLES, SEED
+from selector.selection.comparability import describe
+from selector.selection.regret import RegretGroup, RegretReport
+from selector.selection.regret_figures import Regret
+
+_BASELINES = {
+    "random": "random (expected)",
+    "lowest_loss": "lowest loss",
+    "default": "default configuration",
+    "last": "last run",
+    "oracle": "label oracle",
+}
+
+
+@dataclass(frozen=True)
+class RegretRow:
+    """What one metric or baseline picks."""
+
+    chosen_by: str
+    run: str
+    accuracy: str
+    regret: str
+    interval: str
+    spearman: str
+    kendall: str
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """How early one metric's choice was final."""
+
+    metric: str
+    settled: str
+    saved: str
+    regrets: str
+
+
+def regret_rows(group: RegretGroup) -> list[RegretRow]:
+    """Metrics, then baselines; accuracies and regrets in percent where they are fractions."""
+    percent = _is_fraction(group)
+    rows = [
+        RegretRow(
+            f"{regret.metric.name} {_arrow(regret)}",
+            label(regret.chosen) if regret.chosen else "–",
+            _share(regret.chosen_accuracy, percent),
+            _share(regret.regret, percent),
+            "–" if regret.interval is None else "–".join(_share(end, percent) for end in regret.interval),
+            number(regret.spearman.value, 2) + _star(regret.spearman.p_value),
+            number(regret.kendall.value, 2) + _star(regret.kendall.p_value),
+        )
+        for regret in group.metrics
+    ]
+    return rows + [
+        RegretRow(
+            _BASELINES[baseline.name],
+            label(baseline.run) if baseline.run else "–",
+            _share(baseline.accuracy, percent),
+            _share(baseline.regret, percent),
+            "", "", "",
+        )
+        for baseline in group.baselines
+    ]  # fmt: skip
+
+
+def training_rows(group: RegretGroup) -> list[TrainingRow]:
+    """Metrics that chose something at more than one epoch."""
+    rows = []
+    for regret in group.metrics:
+        points = regret.training.points
+        if len(points) > 1:
+            settled = next(p for p in points if p.epoch == regret.training.settled_epoch)
+            line = sparkline(
+                [point.regret for point in points], 0.0, group.best.quality - group.judged[-1].quality
+            )
+            row = TrainingRow(
+                regret.metric.name,
+                f"{settled.epoch} of {points[-1].epoch}",
+                f"{settled.saved_finishing_choice:.0%}",
+                line,
+            )
+            rows.append(row)
+    return rows
+
+
+def print_regret(report: RegretReport, console: Console) -> None:
+    """Draws a regret report, group by group."""
+    for group in report.groups:
+        paragraph(console, f"Selection regret in {report.oracle.key}: {describe(group.group)}")
+        paragraph(console, accuracy_line(group))
+        draw(
+            console,
+            regret_rows(group),
+            ("chosen by", "run", "acc.", "regret", "95 %", "ρ", "τ"),
+            right=("accuracy", "regret", "interval", "spearman", "kendall"),
+            after=len(group.metrics),
+        )
+        for line in tie_lines(group):
+            paragraph(console, line)
+        if rows := training_rows(group):
+            paragraph(console, "Choosing earlier (the chosen run is still trained to its end):")
+            draw(console, rows, ("metric", "choice final at epoch", "epochs saved", "regret by epoch"))
+        console.print()
+    paragraph(
+        console,
+        "acc., regret: in percent, regret = best less chosen. 95 %: bootstrap over configurations"
+        f" ({RESAMPLES} resamples, seed {SEED}), from 8 on. ρ, τ: Spearman and Kendall (τ-b) with the oracle,"
+        " * p < 0.05. ↑↓: the better direction.",
+    )
+
+
+def accuracy_line(group: RegretGroup) -> str:
+    """What there was to win."""
+    percent = _is_fraction(group)
+    best, worst = group.best, group.judged[-1]
+    mean = sum(judged.accuracy for judged in group.judged) / len(group.judged)
+    error = "" if best.standard_error is None else f" ± {_share(best.standard_error, percent)}"
+    text = (
+        f"{len(group.judged)} runs, {group.configurations} configurations: best"
+        f" {_share(best.accuracy, percent)}{error} ({label(best.run)}), mean {_share(mean, percent)},"
+        f" worst {_share(worst.accuracy, percent)}"
+    )
+    if group.near_best is not None and group.near_best > 1:
+        text += f"; the oracle cannot tell {group.near_best} runs from the best"
+    return text
+
+
+def tie_lines(group: RegretGroup) -> list[str]:
+    """What the choice among tied runs could have cost."""
+    percent = _is_fraction(group)
+    return [
+        f"{regret.metric.name}: {len(regret.tie_set)} runs tied; expected regret"
+        f" {_share(regret.tied_expected, percent)}, worst {_share(regret.tied_worst, percent)}"
+        for regret in group.metrics
+        if len(regret.tie_set) > 1
+    ]
+
+
+def _is_fraction(group: RegretGroup) -> bool:
+    return all(0 <= judged.accuracy <= 1 for judged in group.judged)
+
+
+def _share(value: float | None, percent: bool) -> str:
+    if value is None or not percent:
+        return number(value)
+    return f"{100 * value:.1f}"
+
+
+def _arrow(regret: Regret) -> str:
+    return {"max": "↑", "min": "↓", None: ""}[regret.direction]
+
+
+def _star(p_value: float | None) -> str:
+    return "*" if p_value is not None and p_value < 0.05 else ""

@@ -1,0 +1,99 @@
+"""Which runs a metric may compare: pools of one method, data set, encoder and definition of the metric."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from selector.errors import UserError
+from selector.evaluation import metrics as _table
+from selector.evaluation.metrics import Metric
+from selector.runs.run import Run
+from selector.selection.hyperparameters import canonical
+
+_FROM_CONFIG = ("method", "dataset", "backbone", "backbone_width", "data_dir")
+METRICS: tuple[Metric, ...] = tuple(getattr(_table, "METRICS", ()))
+# What some metric may not be compared across. A metric that does not name one of these does not depend on it:
+# entropy is the same quantity whatever the projector's width.
+_SEPARATING = {field for metric in METRICS for field in metric.comparable}
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Runs that may be compared.
+
+    Attributes:
+        group: What they share, field → value; fields that no run knows are left out.
+        runs: In the order they came in.
+    """
+
+    group: Mapping[str, Any]
+    runs: tuple[Run, ...]
+
+
+def pools(runs: Sequence[Run], metric: Metric, allow_mixed: bool = False) -> list[Pool]:
+    """Splits runs into what the metric may compare, in the order of the groups' names.
+
+    Args:
+        runs: Runs to choose from.
+        metric: Its `comparable` fields separate the pools.
+        allow_mixed: Put all runs into one pool, at the user's own risk.
+
+    Raises:
+        UserError: When the metric was computed in different ways within a pool.
+    """
+    if allow_mixed:
+        return [Pool(_shared(runs, metric), tuple(runs))] if runs else []
+    members: dict[str, list[Run]] = {}
+    for run in runs:
+        members.setdefault(canonical(_fields(run, metric)), []).append(run)
+    for group in members.values():
+        check_definitions(group, metric)
+    return [Pool(_shared(group, metric), tuple(group)) for _, group in sorted(members.items())]
+
+
+def check_definitions(runs: Sequence[Run], metric: Metric) -> None:
+    """Refuses runs whose metric was computed in different ways.
+
+    Raises:
+        UserError: Names the field that differs and a run for each of its values.
+    """
+    if metric.name not in {known.name for known in METRICS}:
+        return  # somebody else's metric: our definition says nothing about it
+    for field in sorted({field for run in runs for field in run.definition} - _SEPARATING):
+        holders: dict[str, Run] = {}
+        for run in runs:
+            holders.setdefault(canonical(run.definition.get(field)), run)
+        if len(holders) > 1:
+            values = " and ".join(f"{value} in run {run.id}" for value, run in sorted(holders.items()))
+            raise UserError(
+                f"{metric.name} was not computed alike in these runs: {field} is {values};"
+                " select from runs of one definition, or pass --allow-mixed to compare them all the same"
+            )
+
+
+def describe(group: Mapping[str, Any]) -> str:
+    """A group in a few words: "method simclr, dataset digits"."""
+    return ", ".join(f"{field} {value}" for field, value in group.items()) or "all runs"
+
+
+def differing(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The fields that tell some groups apart."""
+    fields = dict.fromkeys(field for group in groups for field in group)
+    return [field for field in fields if len({canonical(group.get(field)) for group in groups}) > 1]
+
+
+def _fields(run: Run, metric: Metric) -> dict[str, Any]:
+    names = metric.comparable
+    if "dataset" in names and run.config.get("dataset") == "folder":
+        names = (*names, "data_dir")  # `folder` says nothing about which images
+    return {name: (run.config if name in _FROM_CONFIG else run.definition).get(name) for name in names}
+
+
+def _shared(runs: Sequence[Run], metric: Metric) -> dict[str, Any]:
+    """Fields that are known and equal in all runs."""
+    first, *others = [_fields(run, metric) for run in runs]
+    return {
+        name: value
+        for name, value in first.items()
+        if value is not None and all(canonical(other.get(name)) == canonical(value) for other in others)
+    }

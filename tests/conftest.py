@@ -1,0 +1,1 @@
+"""Stands here so that test files can import helpers from this folder, such as `handmade`."""

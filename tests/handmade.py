@@ -1,0 +1,99 @@
+"""Small sweeps written out by hand, for tests of what reads runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
+from selector.runs.run import Milestone, Run, RunSet
+
+RANKME = LabelFreeMetric(
+    name="rankme",
+    symbol="RankMe",
+    meaning="effective rank",
+    space="projector",
+    direction="max",
+    source="a paper",
+    comparable=("method", "dataset", "backbone", "backbone_width", "projector_dim", "rankme_images"),
+)
+ENTROPY = LabelFreeMetric(
+    name="entropy",
+    symbol="H(Z3)",
+    meaning="entropy",
+    space="umap",
+    direction="min",
+    source="a paper",
+    direction_for={"simsiam": "max"},
+    comparable=("method", "dataset", "backbone", "backbone_width", "backbone_dim", "evaluation_images"),
+)
+ACCURACY = LabelledMetric(
+    name="linear_probe_accuracy",
+    symbol="LP",
+    meaning="accuracy",
+    space="backbone",
+    direction="max",
+    source="a paper",
+    comparable=("method", "dataset", "backbone", "backbone_width", "backbone_dim", "evaluation_images"),
+)
+CONFIG = {
+    "method": "simclr",
+    "dataset": "digits",
+    "backbone": "resnet-9",
+    "backbone_width": 0.25,
+    "temperature": 0.5,
+    "learning_rate": 0.1,
+    "seed": 0,
+    "umap_seeds": 3,
+}
+DEFINITION = {
+    "projector_dim": 128,
+    "backbone_dim": 64,
+    "rankme_images": 1000,
+    "evaluation_images": 400,
+    "umap_seeds": 3,
+    "version": 1,
+}
+
+
+def run(
+    id: str,
+    rankme: float | None = None,
+    accuracy: float | None = None,
+    epoch: int = 10,
+    values: Mapping[str, float] | None = None,
+    milestones: tuple[Milestone, ...] | None = None,
+    definition: Mapping[str, Any] | None = None,
+    state: str = "finished",
+    detail: str = "",
+    name: str = "",
+    **config: Any,
+) -> Run:
+    """A run with one trained milestone; without a learning rate of its own it gets one made of its id."""
+    row: dict[str, float] = dict(values or {})
+    if rankme is not None:
+        row["label_free/rankme"] = rankme
+    if accuracy is not None:
+        row["labelled/linear_probe_accuracy"] = accuracy
+    config.setdefault("learning_rate", sum(map(ord, id)) / 1000)
+    return Run(
+        id=id,
+        name=name or id,
+        state=state,  # type: ignore[arg-type]
+        config={**CONFIG, **config},
+        definition=DEFINITION if definition is None else definition,
+        milestones=(Milestone(epoch, row),) if milestones is None else milestones,
+        detail=detail,
+    )
+
+
+def curve(*rows: tuple[int, float], key: str = "label_free/rankme", accuracy: float | None = None):
+    """Milestones (epoch, value) of one metric; the accuracy stands at the last."""
+    built = [Milestone(epoch, {key: value}) for epoch, value in rows]
+    if accuracy is not None:
+        last = built[-1]
+        built[-1] = Milestone(last.epoch, {**last.values, "labelled/linear_probe_accuracy": accuracy})
+    return tuple(built)
+
+
+def sweep(*runs: Run, **more: Any) -> RunSet:
+    """A source that holds these runs."""
+    return RunSet(source="sweep/", runs=tuple(runs), **more)

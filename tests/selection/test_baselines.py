@@ -1,0 +1,79 @@
+"""Baselines on sweeps where what each picks can be read off."""
+
+from dataclasses import replace
+
+import pytest
+from handmade import ACCURACY, run
+
+from selector.selection.baselines import baselines
+from selector.selection.oracle import read_oracle
+
+
+def picks(*runs, default=None):
+    judged, _ = read_oracle(runs, ACCURACY)
+    return {baseline.name: baseline for baseline in baselines(judged, default)}
+
+
+def test_random_is_the_mean():
+    random = picks(run("a", accuracy=0.2), run("b", accuracy=0.9), run("c", accuracy=0.4))["random"]
+    assert (random.run, random.accuracy, random.regret) == (None, pytest.approx(0.5), pytest.approx(0.4))
+
+
+def test_lowest_loss():
+    def lossy(id, accuracy, loss):
+        return run(id, accuracy=accuracy, values={"train/loss": loss})
+
+    found = picks(
+        lossy("a", 0.2, 3.0), lossy("b", 0.9, 4.0), lossy("c", 0.5, float("nan")), run("d", accuracy=0.1)
+    )
+    assert (found["lowest_loss"].run.id, found["lowest_loss"].accuracy) == ("a", 0.2)
+    assert found["lowest_loss"].regret == pytest.approx(0.7)
+    assert found["lowest_loss"].detail == "2 runs do not say"
+    unknown = picks(run("a", accuracy=0.2))["lowest_loss"]
+    assert (unknown.run, unknown.regret, unknown.detail) == (None, None, "no run logged train/loss")
+
+
+def test_default_is_the_run_nearest_to_the_methods_recipe():
+    # SimCLR's recipe has temperature 0.5 and learning rate 0.5.
+    # Temperatures 0.25 to 1, learning rates 0.05 to 0.5, by their logarithms, as shares of the range:
+    # a (1, 0.5): ln 2 / ln 4 = 1/2 and 0, mean 1/4. b (0.5, 0.05): 0 and 1, mean 1/2.
+    # c (0.25, 0.5): 1/2 and 0, mean 1/4. a and c tie; the smaller temperature is first.
+    a = run("a", accuracy=0.1, temperature=1.0, learning_rate=0.5)
+    b = run("b", accuracy=0.2, temperature=0.5, learning_rate=0.05)
+    c = run("c", accuracy=0.3, temperature=0.25, learning_rate=0.5)
+    assert picks(a, b, c)["default"].run.id == "c"
+    assert picks(c, b, a)["default"].run.id == "c"
+
+
+def test_default_counts_differing_choices_as_one():
+    near = run("a", accuracy=0.1, backbone="resnet-18", learning_rate=0.4)
+    far = run("b", accuracy=0.2, backbone="resnet-9", learning_rate=0.5)
+    # backbone 0 or 1; learning rates 0.4 and 0.5 around 0.5: a is 1 away by that, b 0: means 1/2 and 1/2,
+    # a tie that the first name in alphabetical order (backbone: resnet-18 before resnet-9) breaks.
+    assert picks(near, far)["default"].run.id == "a"
+    assert picks(near, far, default={"backbone": "resnet-9", "learning_rate": 0.5})["default"].run.id == "b"
+
+
+def test_default_ignores_the_seed_and_needs_a_known_method():
+    seeds = [
+        run("a", accuracy=0.1, learning_rate=0.5, seed=1),
+        run("b", accuracy=0.2, learning_rate=0.5, seed=0),
+    ]
+    assert picks(*seeds)["default"].run.id == "b"  # equally near; the smaller seed is first
+    unknown = picks(run("a", accuracy=0.1, method="barlow"))["default"]
+    assert (unknown.run, unknown.detail) == (None, "no default configuration is known")
+
+
+def test_last_needs_to_know_when_runs_started():
+    unknown = picks(run("a", accuracy=0.1))["last"]
+    assert (unknown.run, unknown.detail) == (None, "the runs do not say when they started")
+
+
+def test_oracle_regrets_nothing():
+    oracle = picks(run("a", accuracy=0.1), run("b", accuracy=0.8))["oracle"]
+    assert (oracle.run.id, oracle.regret) == ("b", 0)
+
+
+def test_nothing_swept_is_no_reason_to_fail():
+    same = run("a", accuracy=0.1, learning_rate=0.5)
+    assert picks(same, replace(same, id="b"))["default"].run.id == "a"

@@ -1,0 +1,314 @@
+"""Ranking of small sweeps whose right answer can be read off."""
+
+import random
+from math import inf, nan
+
+import pytest
+from handmade import DEFINITION, ENTROPY, RANKME, curve, run, sweep
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selector.errors import UserError
+from selector.runs.run import Milestone, Unreadable
+from selector.selection.ranking import rank
+
+
+def order(ranking, group=0):
+    return [ranked.run.id for ranked in ranking.groups[group].ranking]
+
+
+def ranks(ranking, group=0):
+    return [(ranked.run.id, ranked.rank, ranked.tied) for ranked in ranking.groups[group].ranking]
+
+
+def reasons(ranking):
+    return {gone.run: gone.reason for gone in ranking.excluded}
+
+
+def test_highest_rankme_first():
+    ranking = rank(sweep(run("a", 3.0), run("b", 5.0), run("c", 4.0)), RANKME)
+    assert ranks(ranking) == [("b", 1, False), ("c", 2, False), ("a", 3, False)]
+    assert ranking.groups[0].chosen.id == "b"
+    assert (ranking.direction, ranking.milestone, ranking.warnings) == ("max", "last", ())
+
+
+def test_lowest_entropy_first_but_highest_for_simsiam():
+    runs = [run(id, values={"label_free/entropy": h}) for id, h in (("a", 3.0), ("b", 5.0))]
+    assert order(rank(sweep(*runs), ENTROPY)) == ["a", "b"]
+    runs = [run(id, values={"label_free/entropy": h}, method="simsiam") for id, h in (("a", 3.0), ("b", 5.0))]
+    ranking = rank(sweep(*runs), ENTROPY)
+    assert (order(ranking), ranking.direction) == (["b", "a"], "max")
+
+
+def test_direction_can_be_overridden():
+    ranking = rank(sweep(run("a", 3.0), run("b", 5.0)), RANKME, direction="min")
+    assert (order(ranking), ranking.direction) == (["a", "b"], "min")
+
+
+def test_the_untrained_network_is_never_chosen_from():
+    # Run a is best of all at epoch 0, and worst once it is trained.
+    runs = [
+        run("a", milestones=curve((0, 100.0), (10, 1.0))),
+        run("b", milestones=curve((0, 2.0), (10, 3.0))),
+    ]
+    assert order(rank(sweep(*runs), RANKME)) == ["b", "a"]
+    only_untrained = rank(sweep(*runs, run("c", milestones=curve((0, 200.0)))), RANKME)
+    assert reasons(only_untrained) == {"c": "has no trained milestone"}
+    with pytest.raises(UserError, match="milestone 0 is the untrained network"):
+        rank(sweep(*runs), RANKME, milestone=0)
+
+
+def test_at_an_earlier_milestone():
+    runs = [
+        run("a", milestones=curve((5, 9.0), (10, 1.0))),
+        run("b", milestones=curve((5, 8.0), (10, 3.0))),
+        run("c", milestones=curve((10, 30.0))),
+    ]
+    ranking = rank(sweep(*runs), RANKME, milestone=5)
+    assert order(ranking) == ["a", "b"]
+    assert reasons(ranking) == {"c": "has no milestone 5, only 10"}
+    with pytest.raises(UserError, match=r"milestone 7 is not among \(5, 10\) of the runs in sweep/"):
+        rank(sweep(*runs), RANKME, milestone=7)
+
+
+def test_equal_scores_share_a_rank_and_are_tied():
+    ranking = rank(sweep(run("a", 5.0), run("b", 5.0), run("c", 4.0), run("d", 4.0), run("e", 1.0)), RANKME)
+    assert ranks(ranking) == [
+        ("a", 1, True), ("b", 1, True), ("c", 3, False), ("d", 3, False), ("e", 5, False),
+    ]  # fmt: skip
+    assert [ranked.run.id for ranked in ranking.groups[0].tie_set] == ["a", "b"]
+
+
+def test_gaps_below_the_measured_noise_are_ties():
+    # Three UMAP seeds with standard deviation 0.3: standard error 0.3 / √3 = 0.1732 a run, of a difference
+    # 0.1732 √2 = 0.2449, twice that 0.4899. A gap of 0.48 is a tie, one of 0.50 is not.
+    def noisy(id, entropy):
+        return run(id, values={"label_free/entropy": entropy, "noise/entropy": 0.3})
+
+    ranking = rank(sweep(noisy("a", 3.0), noisy("b", 3.48), noisy("c", 3.5)), ENTROPY)
+    assert ranks(ranking) == [("a", 1, True), ("b", 2, True), ("c", 3, False)]
+    assert ranking.groups[0].ranking[0].standard_error == pytest.approx(0.1732, abs=1e-4)
+
+
+@pytest.mark.parametrize("noise", [nan, inf])
+def test_noise_that_was_not_measured_is_none(noise):
+    runs = [
+        run(id, values={"label_free/entropy": h, "noise/entropy": noise})
+        for id, h in (("a", 3.0), ("b", 4.0))
+    ]
+    assert ranks(rank(sweep(*runs), ENTROPY)) == [("a", 1, False), ("b", 2, False)]
+
+
+def test_one_umap_seed_measures_no_noise():
+    runs = [
+        run(
+            id,
+            values={"label_free/entropy": h, "noise/entropy": 9.0},
+            definition={**DEFINITION, "umap_seeds": 1},
+        )
+        for id, h in (("a", 3.0), ("b", 4.0))
+    ]
+    assert ranks(rank(sweep(*runs), ENTROPY)) == [("a", 1, False), ("b", 2, False)]
+
+
+def test_of_equal_scores_the_cheapest_then_the_smallest_hyperparameters_win():
+    cheap = run("z", 5.0, epoch=5, temperature=0.9)
+    small = run("y", 5.0, learning_rate=0.2, temperature=0.1)
+    large = run("x", 5.0, learning_rate=0.2, temperature=0.2)
+    assert order(rank(sweep(large, small, cheap), RANKME)) == ["z", "y", "x"]
+    seeds = [run("b", 5.0, learning_rate=0.2, seed=0), run("a", 5.0, learning_rate=0.2, seed=1)]
+    assert order(rank(sweep(*seeds), RANKME)) == ["b", "a"]
+
+
+def test_a_constant_metric_ties_everything_and_says_so():
+    ranking = rank(sweep(run("a", 5.0), run("b", 5.0)), RANKME)
+    assert [ranked.tied for ranked in ranking.groups[0].ranking] == [True, True]
+    assert ranking.warnings == ("rankme is 5 in all runs: it does not tell them apart",)
+
+
+def test_one_run_is_chosen_and_flagged():
+    ranking = rank(sweep(run("a", 5.0)), RANKME)
+    assert ranks(ranking) == [("a", 1, False)]
+    assert ranking.warnings == ("only run a can be ranked: it is chosen for want of another",)
+
+
+def test_what_is_not_finished_is_excluded_with_its_reason():
+    ranking = rank(
+        sweep(
+            run("a", 1.0),
+            run("b", 99.0, state="crashed"),
+            run("c", 99.0, state="failed", detail="exit code 1"),
+            run("d", 99.0, state="running"),
+            run("e", 99.0, state="stopped", detail="stopped by hyperband"),
+            run("f", 99.0, state="diverged", detail="loss became nan in epoch 3"),
+            unreadable=(Unreadable("g.wandb", "damaged"),),
+            planned=10,
+            finish_command="selector sweep s.yaml",
+        ),
+        RANKME,
+    )
+    assert order(ranking) == ["a"]
+    assert [gone.run for gone in ranking.excluded] == ["f", "b", "c", "d", "e", "g.wandb"]  # diverged first
+    assert reasons(ranking) == {
+        "b": "crashed before its last milestone",
+        "c": "failed: exit code 1",
+        "d": "running: still running",
+        "e": "stopped by hyperband",
+        "f": "diverged: loss became nan in epoch 3",
+        "g.wandb": "damaged",
+    }
+    coverage = ranking.coverage
+    assert (coverage.planned, coverage.found, coverage.ranked, coverage.not_started) == (10, 7, 1, 3)
+    assert coverage.excluded == {
+        "crashed": 1, "diverged": 1, "failed": 1, "running": 1, "stopped": 1, "unreadable": 1,
+    }  # fmt: skip
+    assert coverage.finish_command == "selector sweep s.yaml"
+
+
+@pytest.mark.parametrize("score", [nan, inf, -inf])
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_scores_that_are_not_finite_are_never_chosen(score, direction):
+    ranking = rank(sweep(run("a", score), run("b", 5.0), run("c")), RANKME, direction=direction)
+    assert order(ranking) == ["b"]
+    assert reasons(ranking) == {
+        "a": f"label_free/rankme is {score} at epoch 10",
+        "c": "label_free/rankme is missing at epoch 10",
+    }
+
+
+def test_a_metric_missing_at_the_last_milestone_is_missing():
+    runs = [run("a", milestones=(*curve((5, 9.0)), Milestone(10, {"train/loss": 1.0}))), run("b", 1.0)]
+    assert reasons(rank(sweep(*runs), RANKME)) == {"a": "label_free/rankme is missing at epoch 10"}
+
+
+def test_nothing_to_rank_is_one_clear_line():
+    with pytest.raises(UserError, match=r"sweep/ holds no runs"):
+        rank(sweep(), RANKME)
+    with pytest.raises(
+        UserError, match=r"none of the 2 runs .* 1 failed, 1 not finite \(run b: failed\); finish .*: do"
+    ):
+        rank(sweep(run("a", nan), run("b", 1.0, state="failed"), finish_command="do"), RANKME)
+
+
+def test_duplicates_count_once():
+    same = {"learning_rate": 0.3, "seed": 4}
+    ranking = rank(
+        sweep(run("b", 9.0, **same), run("a", 5.0, output_dir="elsewhere", **same), run("c", 1.0)), RANKME
+    )
+    assert order(ranking) == ["a", "c"]
+    assert reasons(ranking) == {"b": "duplicate of run a: same configuration and seed"}
+
+
+def test_an_unfinished_copy_does_not_hide_a_finished_run():
+    same = {"learning_rate": 0.3}
+    ranking = rank(sweep(run("a", 5.0, state="crashed", **same), run("b", 5.0, **same)), RANKME)
+    assert order(ranking) == ["b"]
+
+
+def test_seeds_are_no_duplicates():
+    assert order(rank(sweep(run("a", 5.0, seed=1), run("b", 6.0, seed=2)), RANKME)) == ["b", "a"]
+
+
+def test_groups_that_cannot_be_compared_are_ranked_apart():
+    wide = {**DEFINITION, "projector_dim": 256}
+    runs = [run("a", 5.0), run("b", 6.0), run("c", 50.0, definition=wide), run("d", 60.0, definition=wide)]
+    ranking = rank(sweep(*runs), RANKME)
+    assert [order(ranking, i) for i in (0, 1)] == [["b", "a"], ["d", "c"]]
+    assert [group.group["projector_dim"] for group in ranking.groups] == [128, 256]
+    assert ranking.warnings == (
+        "rankme cannot compare runs that differ in projector_dim: 2 groups are ranked apart",
+    )
+    # Entropy is computed behind the backbone: the projector's width separates nothing.
+    entropies = [
+        run(id, values={"label_free/entropy": h}, definition=definition)
+        for id, h, definition in (("a", 1.0, DEFINITION), ("b", 2.0, wide))
+    ]
+    assert order(rank(sweep(*entropies), ENTROPY)) == ["a", "b"]
+
+
+def test_methods_are_ranked_apart_each_in_its_own_direction():
+    runs = [
+        run(f"{method}{h}", values={"label_free/entropy": h}, method=method)
+        for method in ("simclr", "simsiam")
+        for h in (1.0, 2.0)
+    ]
+    ranking = rank(sweep(*runs), ENTROPY)
+    assert [group.direction for group in ranking.groups] == ["min", "max"]
+    assert [group.chosen.id for group in ranking.groups] == ["simclr1.0", "simsiam2.0"]
+    assert ranking.direction is None
+    with pytest.raises(UserError, match="--direction max or --direction min"):
+        rank(sweep(*runs), ENTROPY, allow_mixed=True)
+    mixed = rank(sweep(*runs), ENTROPY, allow_mixed=True, direction="min")
+    assert len(mixed.groups) == 1
+    assert "method" not in mixed.groups[0].group
+
+
+def test_a_folder_of_images_is_told_apart_by_its_place():
+    runs = [run("a", 5.0, dataset="folder", data_dir="/x"), run("b", 6.0, dataset="folder", data_dir="/y")]
+    assert len(rank(sweep(*runs), RANKME).groups) == 2
+    runs = [run("a", 5.0, data_dir="/x"), run("b", 6.0, data_dir="/y")]
+    assert len(rank(sweep(*runs), RANKME).groups) == 1
+
+
+def test_unlike_definitions_are_refused_by_the_field_that_differs():
+    runs = [run("a", 5.0), run("b", 6.0, definition={**DEFINITION, "version": 2})]
+    with pytest.raises(
+        UserError, match=r"rankme was not computed alike .* version is 1 in run a and 2 in run b"
+    ):
+        rank(sweep(*runs), RANKME)
+    assert order(rank(sweep(*runs), RANKME, allow_mixed=True)) == ["b", "a"]
+
+
+def test_runs_without_a_definition_are_grouped_by_their_config_with_a_warning():
+    runs = [run("a", 5.0, definition={}), run("b", 6.0, definition={}), run("c", 7.0)]
+    ranking = rank(sweep(*runs), RANKME)
+    assert [order(ranking, i) for i in (0, 1)] == [["c"], ["b", "a"]]
+    assert "2 of 3 ranked runs do not say how rankme was computed" in ranking.warnings[1]
+
+
+def test_other_peoples_rows_of_many_kinds():
+    rows = (
+        Milestone(1, {"label_free/rankme": 5.0}),
+        Milestone(2, {"label_free/rankme": 6.0}),
+        Milestone(3, {"x": 1.0}),
+    )
+    ranking = rank(sweep(run("a", definition={}, milestones=rows)), RANKME)
+    assert ranking.groups[0].ranking[0].score == 6.0
+
+
+def test_other_peoples_runs_without_a_seed_are_repetitions_unless_they_logged_the_same():
+    from dataclasses import replace
+
+    runs = [
+        replace(run(id, score, definition={}), config={"lr": 1})
+        for id, score in (("a", 5.0), ("b", 6.0), ("c", 5.0))
+    ]
+    ranking = rank(sweep(*runs), RANKME)
+    assert order(ranking) == ["b", "a"]
+    assert reasons(ranking) == {"c": "duplicate of run a: same configuration and logged numbers"}
+
+
+SCORES = st.lists(
+    st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.integers(0, 3).map(float)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(SCORES, st.sampled_from(["max", "min"]), st.randoms(use_true_random=False))
+def test_the_order_of_the_runs_does_not_matter(scores, direction, rng: random.Random):
+    runs = [run(f"r{i}", score) for i, score in enumerate(scores)]
+    shuffled = list(runs)
+    rng.shuffle(shuffled)
+    try:
+        first = rank(sweep(*runs), RANKME, direction=direction)
+    except UserError:
+        assert not any(abs(score) < inf for score in scores)
+        return
+    second = rank(sweep(*shuffled), RANKME, direction=direction)
+    assert first.groups == second.groups
+    assert set(first.excluded) == set(second.excluded)
+    assert first.coverage == second.coverage
+    assert first.coverage.ranked + sum(first.coverage.excluded.values()) == first.coverage.found == len(runs)
+    scores_in_order = [ranked.score for ranked in first.groups[0].ranking]
+    assert scores_in_order == sorted(scores_in_order, reverse=direction == "max")

@@ -1,0 +1,80 @@
+"""What an earlier choice would have been, and what it would have saved."""
+
+from math import nan
+
+import pytest
+from handmade import ACCURACY, RANKME, curve, run
+
+from selector.runs.run import Milestone
+from selector.selection.oracle import read_oracle
+from selector.selection.stopping import MOST_POINTS, along_training
+
+
+def follow(*runs, direction="max"):
+    judged, _ = read_oracle(runs, ACCURACY)
+    return along_training(judged, RANKME, direction, ())
+
+
+# Choices a, b, a, b: it agrees with the end at 20 already, but settles only at 40.
+A = run("a", milestones=curve((0, 99.0), (10, 5.0), (20, 1.0), (30, 5.0), (40, 1.0), accuracy=0.4))
+B = run("b", milestones=curve((0, 0.0), (10, 4.0), (20, 4.0), (30, 4.0), (40, 4.0), accuracy=0.9))
+
+
+def test_choices_by_epoch():
+    along = follow(A, B)
+    assert [(p.epoch, p.chosen.id, p.final_accuracy) for p in along.points] == [
+        (10, "a", 0.4), (20, "b", 0.9), (30, "a", 0.4), (40, "b", 0.9),
+    ]  # fmt: skip
+    assert [p.regret for p in along.points] == [pytest.approx(0.5), 0, pytest.approx(0.5), 0]
+    assert (along.first_agreeing_epoch, along.settled_epoch) == (20, 40)
+
+
+def test_saved_by_hand():
+    # Two runs of 40 epochs, 80 in all. Stopped at 20: 40 spent, half saved; if the choice goes on, 60 spent.
+    point = follow(A, B).points[1]
+    assert point.saved == pytest.approx(0.5)
+    assert point.saved_finishing_choice == pytest.approx(0.25)
+    assert follow(A, B).points[-1].saved == 0
+
+
+def test_the_same_choice_from_the_start_settles_there():
+    c = run("c", milestones=curve((10, 1.0), (20, 1.0), accuracy=0.1))
+    d = run("d", milestones=curve((10, 2.0), (20, 3.0), accuracy=0.2))
+    along = follow(c, d)
+    assert (along.first_agreeing_epoch, along.settled_epoch) == (10, 10)
+    assert follow(c, d, direction="min").points[-1].chosen.id == "c"
+
+
+def test_a_shorter_run_stands_with_its_last_milestone():
+    short = run("s", milestones=curve((10, 3.0), accuracy=0.5))
+    along = follow(short, B)
+    assert [(p.epoch, p.chosen.id) for p in along.points] == [(10, "b"), (20, "b"), (30, "b"), (40, "b")]
+    # 10 + 40 epochs; stopped at 20: 10 + 20 spent of 50.
+    assert along.points[1].saved == pytest.approx(0.4)
+
+
+def test_epochs_before_the_last_runs_first_milestone_are_not_asked():
+    late = run("l", milestones=curve((30, 9.0), (40, 0.0), accuracy=0.5))
+    assert [p.epoch for p in follow(late, B).points] == [30, 40]
+
+
+def test_nan_is_not_chosen_then():
+    sick = run("n", milestones=curve((10, nan), (40, 9.0), accuracy=0.5))
+    assert [p.chosen.id for p in follow(sick, B).points] == ["b", "b", "b", "n"]
+
+
+def test_a_run_without_the_metric_holds_nobody_up():
+    without = run("w", accuracy=0.5, epoch=40)
+    assert [p.epoch for p in follow(without, B).points] == [10, 20, 30, 40]
+    assert follow(without).points == ()
+    assert follow(without).settled_epoch is None
+
+
+def test_a_million_steps_are_thinned():
+    long = tuple(
+        Milestone(i, {"label_free/rankme": 1.0, "labelled/linear_probe_accuracy": 0.5})
+        for i in range(1, 5001)
+    )
+    points = follow(run("a", milestones=long)).points
+    assert len(points) == MOST_POINTS
+    assert points[-1].epoch == 5000
