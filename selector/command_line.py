@@ -59,13 +59,16 @@ def parse_command(
         fail(prog, f"name a command: {', '.join(commands)}")
     if tokens[0] in commands:
         command = commands[tokens[0]]
-        tokens[1:] = expand(tokens[1:], _options_of(command), f"{prog} {tokens[0]}")
+        options = _options_of(command)
+        tokens[1:] = [
+            _as_flag(token, options) for token in expand(tokens[1:], options, f"{prog} {tokens[0]}")
+        ]
     elif tokens[0] not in HELP:
         fail(prog, f"unknown command '{tokens[0]}'{nearest(tokens[0], commands)}: {', '.join(commands)}")
     bound: Callable[[], T] = _run_tyro(
         lambda: tyro.extras.subcommand_cli_from_dict(
             {name: _bind_only(function) for name, function in commands.items()},
-            prog=prog, args=tokens, description=description, config=_MARKERS,
+            prog=prog, args=tokens, description=description,
         ),
         tokens,
         prog if tokens[0] not in commands else f"{prog} {tokens[0]}",
@@ -82,6 +85,14 @@ def _options_of(function: Callable[..., Any]) -> dict[str, Any]:
     hints = get_type_hints(function)
     parameters = inspect.signature(function).parameters.values()
     return {p.name: hints[p.name] for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _as_flag(token: str, options: Mapping[str, Any]) -> str:
+    """`--json=True` as the `--json` that a subcommand's help shows; only train.py takes a value there."""
+    name, _, value = token.removeprefix("--").partition("=")
+    if options.get(name) is not bool or value not in ("True", "False"):
+        return token
+    return f"--{name}" if value == "True" else f"--no-{name}"
 
 
 def _bind_only(function: Callable[..., T]) -> Callable[..., Callable[[], T]]:
@@ -140,13 +151,15 @@ def _one_line(box: str) -> str:
 
 
 def _text_of(box: str) -> str:
-    """The first section of tyro's box, without borders and colours."""
+    """The first section of tyro's box, without its title, borders and colours.
+
+    Where stdout cannot show box characters, the box has a rule of hyphens under its title and no sides.
+    """
     lines = []
-    for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
-        if re.match(r"[╭╰+]", line):
-            continue
-        inside = re.sub(r"^[│|] ?| *[│|]$", "", line)
-        if re.fullmatch(r"[─-]{3,}", inside.strip()):
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()[1:]:
+        inside = line.strip("│ ")
+        if not re.fullmatch(r"╰?[─-]{3,}╯?", inside):
+            lines.append(inside)
+        elif lines:
             break
-        lines.append(inside.strip())
     return " ".join(line for line in lines if line)

@@ -1,7 +1,10 @@
 """Small sweeps written out by hand, for tests of what reads runs."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from offline_files import write_run
 
 from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
 from selector.runs.run import Milestone, Run, RunSet
@@ -97,3 +100,23 @@ def curve(*rows: tuple[int, float], key: str = "label_free/rankme", accuracy: fl
 def sweep(*runs: Run, **more: Any) -> RunSet:
     """A source that holds these runs."""
     return RunSet(source="sweep/", runs=tuple(runs), **more)
+
+
+def write_sweep(folder: Path, *runs: Run) -> Path:
+    """The runs as a folder of offline W&B files; what is not finished lacks train.py's completion marker."""
+    for number, one in enumerate(runs):
+        summary: dict[str, Any] = {"checkpoint": one.checkpoint} if one.checkpoint else {}
+        if one.state in ("finished", "diverged"):
+            status = "completed" if one.state == "finished" else one.state
+            summary |= {"completion/status": status, "completion/epoch": one.milestones[-1].epoch}
+        write_run(
+            folder / "wandb" / f"offline-run-20260101_0000{number:02}-{one.id}" / f"run-{one.id}.wandb",
+            one.id,
+            config={**one.config, "definition": dict(one.definition)} if one.definition else dict(one.config),
+            rows=[{"epoch": row.epoch, **row.values} for row in one.milestones],
+            summary=summary,
+            exit_code=1 if one.state in ("failed", "crashed") else 0,
+            started=1000.0 + number,
+            display_name=one.name,
+        )
+    return folder

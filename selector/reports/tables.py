@@ -169,12 +169,17 @@ def label(run: Run) -> str:
 
 def settings(run: Run, names: Sequence[str]) -> str:
     """Some of a run's hyperparameters, in words."""
-    return " ".join(f"{name}={_value(run.config.get(name))}" for name in names)
+    return settings_of({name: run.config.get(name) for name in names})
+
+
+def settings_of(config: Mapping[str, Any]) -> str:
+    """Hyperparameters in words."""
+    return " ".join(f"{name}={_value(value)}" for name, value in config.items())
 
 
 def number(value: float | None, digits: int = 4) -> str:
     """A number in few digits; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}g}"
+    return "–" if value is None else f"{value:#.{digits}g}".rstrip(".")
 
 
 def _value(value: Any) -> str:

@@ -1,0 +1,140 @@
+"""The chosen run as something to use: its hyperparameters, the command that repeats it, its checkpoint."""
+
+import re
+import shlex
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from selector.config import Method, TrainConfig, paper_recipe
+from selector.runs.run import Run
+from selector.selection.ranking import RankedGroup, Ranking
+from selector.text import printable
+
+# Where one run was to be written, and how it was started: a repetition decides that anew.
+_NOT_REPEATED = {"output_dir", "resume"}
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Best:
+    """The winner of one group.
+
+    Attributes:
+        run: The chosen run.
+        score: Its score.
+        group: What it was chosen among.
+        hyperparameters: Of train.py's runs the fields of TrainConfig, of others the whole configuration.
+        command: Command line of train.py that repeats it, or "" for a run of another script.
+        checkpoint: Path of its last checkpoint, or None where none was logged or found.
+        checkpoint_exists: Whether the checkpoint is there, on this machine.
+    """
+
+    run: Run
+    score: float
+    group: RankedGroup
+    hyperparameters: dict[str, Any]
+    command: str
+    checkpoint: Path | None
+    checkpoint_exists: bool
+
+
+def best_of(group: RankedGroup) -> Best:
+    """The winner of a group, ready for use."""
+    run = group.chosen
+    checkpoint = find_checkpoint(run)
+    exists = checkpoint is not None and checkpoint.exists()
+    return Best(run, group.ranking[0].score, group, repeated(run), command_line(run), checkpoint, exists)
+
+
+def repeated(run: Run) -> dict[str, Any]:
+    """The hyperparameters that make the run again."""
+    if not run.definition:
+        return dict(run.config)
+    names = [field.name for field in fields(TrainConfig) if field.name not in _NOT_REPEATED]
+    return {name: run.config[name] for name in names if name in run.config}
+
+
+def command_line(run: Run) -> str:
+    """The shell command that repeats a run of train.py; what the method's recipe already says is left out."""
+    methods: tuple[Method, ...] = get_args(Method)
+    method = next((known for known in methods if known == run.config.get("method")), None)
+    if not run.definition or method is None:
+        return ""
+    recipe = asdict(paper_recipe(method))
+    flags = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, value in repeated(run).items()
+        if name in ("method", "dataset") or value != recipe[name]
+    ]
+    return shlex.join(["python", "train.py", *flags])
+
+
+def find_checkpoint(run: Run) -> Path | None:
+    """The last checkpoint: where the run said, or in the sweep folder that the run was read from.
+
+    A sweep folder may have been moved since: DIR/runs/<run id>/ is looked for beside the run's own files.
+    """
+    if run.checkpoint is None:
+        return None
+    logged = Path(run.checkpoint)
+    if logged.is_file() or run.directory is None or not _SAFE_ID.fullmatch(run.id):
+        return logged
+    for folder in Path(run.directory).resolve().parents:
+        moved = folder / "runs" / run.id / logged.name
+        if moved.is_file():
+            return moved
+    return logged
+
+
+def best_object(best: Best, ranking: Ranking) -> dict[str, Any]:
+    """What `best --json` prints for one group."""
+    return {
+        "group": dict(best.group.group),
+        "run": best.run.id,
+        "name": best.run.name,
+        "metric": ranking.metric.name,
+        "direction": best.group.direction,
+        "score": best.score,
+        "tied": [ranked.run.id for ranked in best.group.tie_set] if len(best.group.tie_set) > 1 else [],
+        "hyperparameters": best.hyperparameters,
+        "command": best.command or None,
+        "checkpoint": str(best.checkpoint) if best.checkpoint else None,
+        "checkpoint_exists": best.checkpoint_exists,
+    }
+
+
+def best_yaml(best: Best, ranking: Ranking) -> str:
+    """The hyperparameters as YAML, with what they are in comments above."""
+    better = "highest" if best.group.direction == "max" else "lowest"
+    ties = len(best.group.tie_set) - 1
+    lines = [
+        f"run {best.run.id} ({best.run.name}): {better} {ranking.metric.name}, {best.score:.6g},"
+        f" of {len(best.group.ranking)} runs" + (f"; {ties} more are tied with it" if ties else ""),
+        f"repeat it: {best.command}" if best.command else "not a run of train.py: no command repeats it",
+        f"checkpoint: {checkpoint_line(best)}",
+    ]
+    return "".join(f"# {printable(line)}\n" for line in lines) + yaml.safe_dump(
+        _yaml_safe(best.hyperparameters), sort_keys=False, allow_unicode=True
+    )
+
+
+def checkpoint_line(best: Best) -> str:
+    """Where the checkpoint is, in words."""
+    if best.checkpoint is None:
+        return "none was logged"
+    return str(best.checkpoint) + ("" if best.checkpoint_exists else " (not found on this machine)")
+
+
+def _yaml_safe(value: Any) -> Any:
+    """Plain types only: what W&B read back is plain already, but its mappings may be read-only views."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case list() | tuple():
+            return [_yaml_safe(inner) for inner in value]
+    if hasattr(value, "items"):
+        return {str(name): _yaml_safe(inner) for name, inner in value.items()}
+    return str(value)

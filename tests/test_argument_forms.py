@@ -1,0 +1,140 @@
+"""Every form in which W&B's agent or a person passes options. The agent's forms are those that wandb 0.31's
+create_sweep_command_args makes."""
+
+import json
+from typing import Literal
+
+import pytest
+
+from selector.argument_forms import expand
+
+OPTIONS = {
+    "method": Literal["a", "b"],
+    "epochs": int,
+    "clusters": int | None,
+    "rate": float,
+    "labels": bool,
+    "skip_bad": bool,
+    "where": str | None,
+    "metric": tuple[str, ...],
+}
+
+
+def forms(*argv, agent=True):
+    return expand(argv, OPTIONS, "prog", values_without_dashes=agent)
+
+
+def refusal(capsys, *argv, agent=True):
+    with pytest.raises(SystemExit) as stop:
+        forms(*argv, agent=agent)
+    output = capsys.readouterr()
+    assert (stop.value.code, output.out, output.err.count("\n")) == (2, "", 1)
+    return output.err.strip()
+
+
+def test_wandb_makes_these_forms():
+    # From W&B itself, so that a change of its forms is seen here.
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
+
+    values = {"epochs": 3, "rate": 1e-05, "labels": False, "clusters": None, "method": "a"}
+    made = create_sweep_command_args({"args": {name: {"value": value} for name, value in values.items()}})
+    expected = ["--epochs=3", "--rate=1e-05", "--labels=False", "--clusters=None", "--method=a"]
+    for macro in (
+        "args", "args_no_equals", "args_no_hyphens", "args_json", "args_append_hydra", "args_override_hydra",
+    ):  # fmt: skip
+        assert forms(*made[macro]) == expected, macro
+    true = create_sweep_command_args({"args": {"labels": {"value": True}, "skip_bad": {"value": False}}})
+    assert forms(*true["args_no_boolean_flags"]) == ["--labels=True"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--epochs", "3"], ["--epochs=3"]),
+        (["--skip-bad"], ["--skip_bad=True"]),
+        (["--skip_bad", "--epochs", "3"], ["--skip_bad=True", "--epochs=3"]),
+        (["--no-labels"], ["--labels=False"]),
+        (["--labels", "False"], ["--labels=False"]),
+        (["--labels=false"], ["--labels=False"]),
+        (["--labels", "epochs=3"], ["--labels=True", "--epochs=3"]),
+        (["--clusters=null"], ["--clusters=None"]),
+        (["--where=null"], ["--where=None"]),
+        (["--epochs=64.0"], ["--epochs=64"]),
+        (["--epochs", "-1"], ["--epochs=-1"]),
+        (["--rate=64.0"], ["--rate=64.0"]),
+        (["--where=a=b"], ["--where=a=b"]),
+        (["--where", "a=b"], ["--where=a=b"]),
+        (["--where=--x"], ["--where=--x"]),
+        (["where=a b"], ["--where=a b"]),
+        (["--_wandb={}", "--epochs=3"], ["--epochs=3"]),
+        (["--epochs=3", "--", "--nonsense"], ["--epochs=3", "--", "--nonsense"]),
+        (["--help"], ["--help"]),
+        ([], []),
+    ],
+)
+def test_forms(argv, expected):
+    assert forms(*argv) == expected
+
+
+def test_several_values():
+    assert forms("--metric", "a", "b", "source", agent=False) == ["--metric", "a", "b", "source"]
+    assert forms("x", "--metric", "a", "--metric=b", "--epochs=3", agent=False) == [
+        "x", "--metric", "a", "b", "--epochs=3",
+    ]  # fmt: skip
+    assert forms("--metric", "a", "--epochs=3", "--metric", "b", agent=False) == [
+        "--epochs=3", "--metric", "a", "b",
+    ]  # fmt: skip
+
+
+def test_nested_groups_are_merged():
+    assert forms('{"optimizer": {"rate": 0.1, "deep": {"epochs": 2}}, "labels": true}') == [
+        "--rate=0.1", "--epochs=2", "--labels=True",
+    ]  # fmt: skip
+    assert forms("--optimizer={'rate': 0.1}") == ["--rate=0.1"]  # ${args} writes Python's own form
+    assert forms("--optimizer", "{'rate': 0.1}", "--epochs=3") == ["--rate=0.1", "--epochs=3"]
+
+
+def test_a_json_file(tmp_path):
+    file = tmp_path / "config-x.json"
+    file.write_text(json.dumps({"epochs": 3, "clusters": None}))
+    assert forms(str(file)) == ["--epochs=3", "--clusters=None"]
+    assert forms(str(file), "--epochs=4") == ["--epochs=3", "--clusters=None", "--epochs=4"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--epoch=3"], "unknown option --epoch, did you mean 'epochs'?"),
+        (["--skip-bda"], "unknown option --skip-bda, did you mean 'skip-bad'?"),
+        (["--zzz"], "unknown option --zzz (see"),
+        (["zzz=3"], "unknown option --zzz (see"),
+        (["--no-epochs"], "unknown option --no-epochs, did you mean 'epochs'?"),
+        (["--epochs"], "--epochs needs a value"),
+        (["--epochs", "--labels"], "--epochs needs a value"),
+        (["stray"], "unexpected argument 'stray'; options are written --name value"),
+        (['{"epochs": 3'], "holds no JSON object"),
+        (['{"epochs": 3, "epochs": 4}'], "a name is given twice"),
+        (['{"rate": 1, "group": {"rate": 2}}'], "rate is given twice"),
+        (['{"group": {"rat": 2}}'], "unknown option --rat, did you mean 'rate'?"),
+        (['{"group": {}}'], "unknown option --group"),
+        (["--group={'rat': 2}"], "unknown option --rat, did you mean 'rate'?"),
+        (["--group={1"], "--group is no group of options"),
+        (["--a\x1b[31mb\n"], "unknown option --a [31mb (see"),
+    ],
+)
+def test_refusals(capsys, argv, said):
+    assert said in refusal(capsys, *argv)
+
+
+def test_a_json_file_with_something_else(capsys, tmp_path):
+    file = tmp_path / "list.json"
+    file.write_text("[1]")
+    assert "holds no JSON object but [1]" in refusal(capsys, str(file))
+    file.write_bytes(b"\xff\xfe")
+    assert "unexpected argument" in refusal(capsys, str(file))
+    assert "unexpected argument" in refusal(capsys, str(tmp_path))
+
+
+def test_without_an_agent_only_options_have_names(capsys):
+    assert forms("a=b", '{"epochs": 3}', agent=False) == ["a=b", '{"epochs": 3}']
+    assert "unknown option --group" in refusal(capsys, "--group={'rate': 1}", agent=False)

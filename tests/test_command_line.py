@@ -1,0 +1,218 @@
+"""Command lines of train.py and of subcommands: what they mean, and the one line that a mistake gets."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+import tyro
+
+from selector.command_line import parse_command, parse_config
+from selector.config import TrainConfig, paper_recipe
+
+
+def refusal(capsys, *argv):
+    with pytest.raises(SystemExit) as stop:
+        parse_config(argv)
+    output = capsys.readouterr()
+    assert (stop.value.code, output.out, output.err.count("\n")) == (2, "", 1)
+    return output.err.strip()
+
+
+@pytest.mark.parametrize("method", ["simsiam", "simclr", "moco_v2"])
+@pytest.mark.parametrize("form", ["--method={}", "--method {}", "method={}", '{{"method":"{}"}}'])
+def test_the_method_brings_its_recipe(method, form):
+    assert parse_config(form.format(method).split()) == paper_recipe(method)
+
+
+def test_without_a_method_it_is_simclr():
+    assert parse_config([]) == paper_recipe("simclr")
+
+
+def test_the_last_method_counts():
+    assert parse_config(["--method=simclr", "--method=simsiam"]) == paper_recipe("simsiam")
+
+
+def test_values_over_the_recipe_in_every_form(tmp_path):
+    values = {
+        "method": "moco_v2", "queue_size": 128, "learning_rate": 0.05, "labels": False, "clusters": 12,
+        "skip_bad_images": True, "precision": "bf16", "data_dir": "a b=c",
+    }  # fmt: skip
+    expected = TrainConfig(**{**asdict(paper_recipe("moco_v2")), **values})
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(values))
+    for argv in (
+        [f"--{name}={value}" for name, value in values.items()],
+        [f"--{name.replace('_', '-')}={value}" for name, value in values.items()],
+        [part for name, value in values.items() for part in (f"--{name}", str(value))],
+        [f"{name}={value}" for name, value in values.items()],
+        [json.dumps(values)],
+        [str(file)],
+    ):
+        assert parse_config(argv) == expected
+
+
+def test_every_field_takes_its_own_value_back():
+    for method in ("simsiam", "simclr", "moco_v2"):
+        recipe = paper_recipe(method)
+        assert parse_config([f"--{name}={value}" for name, value in asdict(recipe).items()]) == recipe
+
+
+def test_none_and_bare_flags():
+    config = parse_config(["--clusters=None", "--resume", "--no-labels"])
+    assert (config.clusters, config.resume, config.labels) == (None, True, False)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--learnin-rate=0.5"], "train.py: unknown option --learnin-rate, did you mean 'learning-rate'?"),
+        (
+            ["--dataset=cifr10"],
+            "--dataset cannot be 'cifr10', did you mean 'cifar10'? (one of digits, cifar10,",
+        ),
+        (
+            ["--method", "simsam"],
+            "--method cannot be 'simsam', did you mean 'simsiam'? (one of simsiam, simclr,",
+        ),
+        (["--method"], "--method needs a value"),
+        (["--labels=yes"], "--labels cannot be 'yes' (one of True, False)"),
+        (["--epochs=abc"], "--epochs wants a whole number, got 'abc'"),
+        (["--epochs=1.5"], "--epochs wants a whole number, got '1.5'"),
+        (["--learning-rate=fast"], "--learning-rate wants a number, got 'fast'"),
+        (["--clusters=x"], "--clusters wants a whole number or None, got 'x'"),
+        (["--temperature=warm"], "--temperature wants a number or None, got 'warm'"),
+        (["--learning-rate=None"], "--learning-rate wants a number, got 'None'"),
+        (["--epochs=0"], "train.py: epochs must be greater than 0, got 0 (see train.py --help)"),
+        (["--epochs=-3"], "epochs must be greater than 0, got -3"),
+        (["--temperature=-1"], "temperature must be greater than 0, got -1.0"),
+        (
+            ["--method=simsiam", "--temperature=0.5"],
+            "temperature has no effect on simsiam; it belongs to simclr",
+        ),
+        (["--dataset=cifar10"], "data set cifar10 needs --data-dir"),
+        (["x" * 300 + " y"], "unexpected argument"),
+        (["--dataset", "a" * 200], "a" * 200),  # nothing is wrapped or cut
+        (["-x"], "unexpected argument '-x'"),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, argv, said):
+    assert said in refusal(capsys, *argv)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_whatever_the_terminal_can_show(encoding):
+    script = "from selector.command_line import parse_config; parse_config(['--dataset=cifr10'])"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "50"}
+    process = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert process.returncode == 2
+    assert process.stderr == (
+        "train.py: --dataset cannot be 'cifr10', did you mean 'cifar10'?"
+        " (one of digits, cifar10, cifar100, fashion_mnist, folder) (see train.py --help)\n"
+    )
+
+
+@pytest.mark.parametrize("columns", [None, "20"])
+def test_the_terminals_width_is_left_alone(capsys, monkeypatch, columns):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    refusal(capsys, "--epochs=0")
+    assert os.environ.get("COLUMNS") == columns
+
+
+def test_help_shows_the_methods_own_recipe(capsys):
+    for argv, rate in ((["--help"], "0.5"), (["--method=simsiam", "--help"], "0.06")):
+        with pytest.raises(SystemExit) as stop:
+            parse_config(argv)
+        assert stop.value.code == 0
+        text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert f"used as given: not scaled by the batch size. (default: {rate})" in text
+
+
+# Subcommands
+
+
+def weigh(
+    what: Annotated[str, tyro.conf.arg(metavar="WHAT")],
+    /,
+    *,
+    unit: Literal["g", "kg"] = "g",
+    json: bool = False,
+    also: tuple[str, ...] = (),
+) -> str:
+    """Weigh something.
+
+    Args:
+        what: The thing.
+        unit: Its unit.
+        json: As JSON.
+        also: Other things.
+    """
+    if what == "bug":
+        raise ValueError("a bug of ours")
+    return f"{what} {unit} {json} {also}"
+
+
+def count(*, to: int | None = None, where: Path = Path("x")) -> str:
+    """Count."""
+    return f"{to} {where}"
+
+
+COMMANDS = {"weigh": weigh, "count": count}
+
+
+def command(*argv):
+    return parse_command(COMMANDS, argv, "prog", "What it is.")()
+
+
+def test_subcommands():
+    assert command("weigh", "tea") == "tea g False ()"
+    assert command("weigh", "--json", "tea", "--unit=kg") == "tea kg True ()"
+    assert command("weigh", "tea", "--no-json") == "tea g False ()"
+    assert command("weigh", "tea", "--json=True") == "tea g True ()"
+    assert command("weigh", "tea", "--also", "a", "b") == "tea g False ('a', 'b')"
+    assert command("weigh", "tea", "--also", "a", "--also", "b") == "tea g False ('a', 'b')"
+    assert command("weigh", "--also", "a", "b", "tea") == "tea g False ('a', 'b')"
+    assert command("count", "--to=3", "--where", "a/b") == "3 a/b"
+    assert command("count") == "None x"
+
+
+def test_parsing_does_not_run_the_command():
+    run = parse_command(COMMANDS, ["weigh", "bug"], "prog", "")
+    with pytest.raises(ValueError, match="a bug of ours"):  # no usage error of the user's
+        run()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "prog: name a command: weigh, count (see prog --help)"),
+        (["wiegh"], "prog: unknown command 'wiegh', did you mean 'weigh'?"),
+        (["weigh"], "prog weigh: WHAT is missing"),
+        (["weigh", "a", "b"], "prog weigh: unexpected argument 'b'"),
+        (["weigh", "a", "--unti=g"], "prog weigh: unknown option --unti, did you mean 'unit'?"),
+        (["weigh", "a", "--unit=mg"], "prog weigh: --unit cannot be 'mg', did you mean 'g'? (one of g, kg)"),
+        (["weigh", "a", "--to=3"], "prog weigh: unknown option --to"),
+        (["count", "--to=x"], "prog count: --to wants a whole number or None, got 'x'"),
+        (["--json"], "prog: unknown command '--json'"),
+    ],
+)
+def test_wrong_subcommands_are_one_line(capsys, argv, said):
+    with pytest.raises(SystemExit) as stop:
+        command(*argv)
+    output = capsys.readouterr()
+    assert (stop.value.code, output.out, output.err.count("\n")) == (2, "", 1)
+    assert said in output.err
+
+
+def test_help_of_commands(capsys):
+    for argv, said in ((["--help"], "What it is."), (["weigh", "--help"], "The thing.")):
+        with pytest.raises(SystemExit) as stop:
+            command(*argv)
+        assert stop.value.code == 0
+        assert said in capsys.readouterr().out
