@@ -99,7 +99,8 @@ def _marked_or_ended(
     telling = [segment for segment in segments if segment.history or STATUS in segment.summary]
     segment = (telling or segments)[-1]
     if marked := marked_state(segment.summary):
-        missing = _missing_milestone(segment.summary, history) if segment.exit_code is None else ""
+        killed = marked[0] == "finished" and segment.exit_code is None
+        missing = _missing_milestone(segment.summary, history) if killed else ""
         return ("crashed", missing) if missing else marked
     if segment.exit_code is not None:
         return unmarked_state(segment.exit_code, by_train_script)
@@ -121,12 +122,9 @@ def _missing_milestone(summary: Mapping[str, Any], history: History) -> str:
     W&B writes a row when the next one begins, so a kill can lose a row that was logged before the marker.
     """
     epoch = summary.get(EPOCH)
-    milestones = history.milestones()
-    if (
-        not isinstance(epoch, int)
-        or history.axis != "epoch"
-        or (milestones and milestones[-1].epoch >= epoch)
-    ):
+    if not isinstance(epoch, int):
+        return "was killed while it wrote that it was complete"
+    if history and (history.axis != "epoch" or history.milestones()[-1].epoch >= epoch):
         return ""
     return f"was killed before the milestone of its last epoch, {epoch}, was written"
 

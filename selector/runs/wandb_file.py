@@ -150,19 +150,19 @@ def _update_summary(payload: bytes, summary: dict[str, Any]) -> None:
 def _update_config(record: Any, config: dict[str, Any]) -> None:
     for item in record.update:
         *folders, last = item.nested_key or [item.key]
-        _inside(config, folders)[last] = _decode(item.value_json)
+        inside = config
+        for folder in folders:
+            if not isinstance(inside.get(folder), dict):
+                inside[folder] = {}
+            inside = inside[folder]
+        inside[last] = _decode(item.value_json)
     for item in record.remove:
         *folders, last = item.nested_key or [item.key]
-        _inside(config, folders).pop(last, None)
-
-
-def _inside(config: dict[str, Any], folders: list[str]) -> dict[str, Any]:
-    """The dictionary at a path of keys, made where there is none."""
-    for folder in folders:
-        if not isinstance(config.get(folder), dict):
-            config[folder] = {}
-        config = config[folder]
-    return config
+        place: Any = config
+        for folder in folders:
+            place = place.get(folder) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place.pop(last, None)
 
 
 def _update_run(record: Any, segment: Segment) -> None:

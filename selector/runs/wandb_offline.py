@@ -134,18 +134,16 @@ def _warnings(reading: _Reading, runs: Sequence[Run]) -> list[str]:
         resumed += [run.id] if len(last) > 1 else []
         blank += [run.id] if run.id in reading.blank else []
         cut += [run.id] if run.state == "finished" and last[-1].cut else []
-    counted = [run for run in runs if run.counted_by != "epoch" and run.milestones]
     warnings = {
-        "were resumed; what their files hold was merged by epoch": resumed,
-        "lie here more than once; the longest copy was read": copied,
-        "have a file besides that holds nothing": blank,
-        "are complete, but their files end too early": cut,
+        "merged by epoch what several processes logged, each after a resume": resumed,
+        "read the longest of several copies": copied,
+        "left out a second file that holds nothing": blank,
+        "complete, but the file ends too early": cut,
     }
     for axis in ("trainer/global_step", "_step"):
-        warnings[f"log no epoch; their milestones are numbered by {axis}"] = [
-            r.id for r in counted if r.counted_by == axis
-        ]
-    return [f"{len(ids)} runs {what}: {_listed(ids)}" for what, ids in warnings.items() if ids]
+        counted = [run.id for run in runs if run.counted_by == axis and run.milestones]
+        warnings[f"no epoch is logged, so milestones are numbered by {axis}"] = counted
+    return [f"{what}: {_listed(ids)}" for what, ids in warnings.items() if ids]
 
 
 def _listed(ids: Sequence[str]) -> str:
