@@ -7,7 +7,6 @@ from offline_files import run_script, run_until_killed
 # Six runs by W&B's own client: what train.py writes, a long one, somebody else's script, one that was
 # resumed, one that failed, and one that an agent started for a sweep.
 SCRIPT = """
-import os
 import wandb
 
 definition = {"version": 1, "projector_dim": 128}
@@ -48,13 +47,17 @@ for first, last in ((0, 3), (2, 5)):
 run = wandb.init(project="p", id="failed", config={"lr": 2})
 run.log({"epoch": 1, "loss": 1.0})
 run.finish(exit_code=3)
-
-with open("parameters.yaml", "w") as file:
-    file.write("wandb_version: 1\\nlr: {value: 0.3}\\noptimizer: {value: {momentum: 0.9}}\\n")
-os.environ |= {"WANDB_SWEEP_ID": "sweepid1", "WANDB_RUN_ID": "swept",
-               "WANDB_SWEEP_PARAM_PATH": os.path.abspath("parameters.yaml")}
-with wandb.init(project="p", config={"lr": 0.1, "optimizer": {"momentum": 0.5, "name": "sgd"}}) as run:
+"""
+# What `wandb agent` hands to a script, without the agent.
+SWEPT = """
+import wandb
+with wandb.init(config={"lr": 0.1, "optimizer": {"momentum": 0.5, "name": "sgd"}}) as run:
     run.log({"epoch": 1, "loss": 1.0})
+"""
+SWEPT_PARAMETERS = """
+wandb_version: 1
+lr: {value: 0.3}
+optimizer: {value: {momentum: 0.9}}
 """
 # A run of train.py that is killed while it trains.
 ENDLESS = """
@@ -71,6 +74,10 @@ def offline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A WANDB_DIR with six runs in seven files."""
     folder = tmp_path_factory.mktemp("offline")
     run_script(SCRIPT, folder)
+    parameters = folder / "parameters.yaml"
+    parameters.write_text(SWEPT_PARAMETERS)
+    sweep = {"WANDB_SWEEP_ID": "sweepid1", "WANDB_RUN_ID": "swept", "WANDB_SWEEP_PARAM_PATH": str(parameters)}
+    run_script(SWEPT, folder, **sweep)
     return folder
 
 
