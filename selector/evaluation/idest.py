@@ -1,12 +1,14 @@
 """IdEst: intrinsic dimension from how the minimum spanning tree grows with the number of images."""
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from selector.evaluation.arrays import BLOCK_ELEMENTS, as_vectors
 
-_SIZES = 16  # subsamples of 1/16, 2/16, … 15/16 of the images
+_PARTS = 16  # subsamples of 1/16, 2/16, … 15/16 of the images
 
 
 def idest(embeddings: ArrayLike | torch.Tensor, *, max_images: int = 5000, seed: int = 0) -> float:
@@ -25,7 +27,7 @@ def idest(embeddings: ArrayLike | torch.Tensor, *, max_images: int = 5000, seed:
     Args:
         embeddings: (N, D) array or tensor; distances are computed where it is, the trees on the CPU.
         max_images: Of more than these a random subset is taken; memory is 4 · max_images² bytes.
-        seed: Of the subset and of the subsamples.
+        seed: Of the subset and of the subsamples: one seed takes the same images of each encoder.
 
     Raises:
         ValueError: When the embeddings are not (N, D) with N ≥ 4, or not finite, or max_images is below 4.
@@ -38,16 +40,24 @@ def idest(embeddings: ArrayLike | torch.Tensor, *, max_images: int = 5000, seed:
         subset = torch.from_numpy(rng.choice(len(vectors), max_images, replace=False))
         vectors = vectors[subset.to(vectors.device)]
     distances = _distances(vectors)
-    sizes = np.unique(len(vectors) * np.arange(1, _SIZES) // _SIZES)
-    sizes = sizes[sizes >= 2]
+    sizes = _subsample_sizes(len(vectors))
     subsamples = (rng.choice(len(vectors), size, replace=False) for size in sizes)
     lengths = np.array([_spanning_tree_length(distances, subsample) for subsample in subsamples])
+    return min(float(vectors.shape[1]), _dimension_of_growth(sizes, lengths))
+
+
+def _subsample_sizes(count: int) -> NDArray[np.int64]:
+    sizes = np.unique(count * np.arange(1, _PARTS) // _PARTS)
+    return sizes[sizes >= 2]
+
+
+def _dimension_of_growth(sizes: NDArray[np.int64], lengths: NDArray[np.float64]) -> float:
+    """1/(1 − slope of ln length on ln size); infinite for slopes from 1 on, 0 where no tree has a length."""
     grown = lengths > 0
     if np.count_nonzero(grown) < 2:
         return 0.0
     slope = np.polyfit(np.log(sizes[grown]), np.log(lengths[grown]), 1)[0]
-    dimension = float(vectors.shape[1])
-    return min(dimension, float(1 / (1 - slope))) if slope < 1 else dimension
+    return float(1 / (1 - slope)) if slope < 1 else math.inf
 
 
 def _distances(vectors: torch.Tensor) -> NDArray[np.float32]:

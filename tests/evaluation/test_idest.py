@@ -4,7 +4,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 
 from selector.evaluation import idest as module
-from selector.evaluation.idest import _spanning_tree_length, idest
+from selector.evaluation.idest import _dimension_of_growth, _spanning_tree_length, _subsample_sizes, idest
 
 
 def tree_length(points: np.ndarray) -> float:
@@ -68,20 +68,26 @@ def test_evenly_spaced_points_on_a_helix_have_dimension_one():
     assert idest(np.stack([np.cos(turn), np.sin(turn), turn], axis=1)) == pytest.approx(1, abs=0.1)
 
 
-def test_slope_of_known_lengths(monkeypatch):
-    # Trees of length 5 n^(2/3) are those of three dimensions.
-    monkeypatch.setattr(module, "_spanning_tree_length", lambda _, points: 5 * len(points) ** (2 / 3))
-    assert idest(np.random.default_rng(0).random((200, 8))) == pytest.approx(3)
+@pytest.mark.parametrize(
+    ("exponent", "dimension"),
+    [(2 / 3, 3), (0, 1), (-1, 0.5), (0.999, 1000), (1.2, np.inf)],
+)
+def test_dimension_of_known_lengths(exponent, dimension):
+    sizes = np.array([20, 40, 80, 300])
+    assert _dimension_of_growth(sizes, 5.0 * sizes.astype(float) ** exponent) == pytest.approx(dimension)
 
 
-def test_sizes_are_sixteenths(monkeypatch):
-    sizes = []
-    monkeypatch.setattr(module, "_spanning_tree_length", lambda _, points: sizes.append(len(points)) or 1.0)
-    idest(np.random.default_rng(0).random((320, 8)))
-    assert sizes == list(range(20, 320, 20))
-    sizes.clear()
-    idest(np.random.default_rng(0).random((320, 8)), max_images=160)
-    assert sizes == list(range(10, 160, 10))
+def test_trees_without_length_say_nothing():
+    sizes = np.array([20, 40, 80, 160])
+    assert _dimension_of_growth(sizes, np.array([0, 0, 80**0.5, 160**0.5])) == pytest.approx(2)
+    assert _dimension_of_growth(sizes, np.array([0, 0, 0, 1.0])) == 0
+    assert _dimension_of_growth(sizes, np.zeros(4)) == 0
+
+
+def test_sizes_are_sixteenths():
+    assert _subsample_sizes(320).tolist() == list(range(20, 320, 20))
+    assert _subsample_sizes(10).tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert _subsample_sizes(4).tolist() == [2, 3]
 
 
 def test_range():
