@@ -78,6 +78,7 @@ def write_original(folder: Path) -> Path:
     run.summary["completion/status"] = "completed"
     run.summary["completion/epoch"] = MILESTONES - 1
     run.finish()
+    wandb.teardown()  # W&B's service process may still be writing after finish()
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     return file.rename(folder / "original")
 
