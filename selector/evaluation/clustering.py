@@ -1,21 +1,21 @@
 """Cosine k-means, and how good and how stable its clusters are."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
 
-from selector.evaluation.inputs import finite_float64, integers
+from selector.evaluation.arrays import as_vectors, unit_vectors
 from selector.evaluation.threads import one_thread
 
 KMEANS_RESTARTS = 10
 _BLOCK_ROWS = 1024  # distances held at once: 8 MiB
 
 
-def cosine_kmeans(points: Any, clusters: int, seed: int) -> NDArray[np.int32]:
+def cosine_kmeans(points: ArrayLike | torch.Tensor, clusters: int, seed: int) -> NDArray[np.int32]:
     """Cluster of each point by direction: rows are scaled to length 1, then clustered by Euclidean k-means.
 
     The points are not centred: their directions are those seen from the origin of their own coordinates.
@@ -36,14 +36,9 @@ def cosine_kmeans(points: Any, clusters: int, seed: int) -> NDArray[np.int32]:
     Raises:
         ValueError: Points that are not a finite (N, d) matrix, or fewer distinct directions than clusters.
     """
-    points = finite_float64(points, "(N, d)", "points")
     if clusters < 1:
         raise ValueError(f"clusters must be at least 1, got {clusters}")
-    # Scaled by the largest entry first, whose square neither overflows nor vanishes.
-    largest = np.abs(points).max(axis=1, keepdims=True)
-    points = points / np.where(largest > 0, largest, 1)
-    lengths = np.linalg.norm(points, axis=1, keepdims=True)
-    directions = points / np.where(lengths > 0, lengths, 1)
+    directions = unit_vectors(as_vectors(points).double()).cpu().numpy()
     # Rounded, because equal directions of unequal lengths differ in the last digit.
     distinct = len(np.unique(directions.round(12), axis=0))
     if distinct < clusters:
@@ -54,7 +49,7 @@ def cosine_kmeans(points: Any, clusters: int, seed: int) -> NDArray[np.int32]:
     return labels
 
 
-def silhouette(vectors: Any, clusters: Any) -> float:
+def silhouette(vectors: ArrayLike | torch.Tensor, clusters: ArrayLike | torch.Tensor) -> float:
     """Mean silhouette of the clusters, from -1 to 1; higher means tighter and farther apart.
 
     For each vector a is the mean Euclidean distance to the others of its cluster, b the smallest mean
@@ -74,21 +69,23 @@ def silhouette(vectors: Any, clusters: Any) -> float:
     return silhouettes(vectors, [clusters])[0]
 
 
-def silhouettes(vectors: Any, clusterings: Sequence[Any]) -> list[float]:
+def silhouettes(
+    vectors: ArrayLike | torch.Tensor, clusterings: Sequence[ArrayLike | torch.Tensor]
+) -> list[float]:
     """`silhouette` of several clusterings of the same vectors, for the price of one pass over the distances.
 
     Memory above the input is O(N (D + total number of clusters)), never N². Distances come from matrix
     products of centred float64 vectors: those below about 1e-8 of the vectors' spread are rounding.
     """
-    vectors = finite_float64(vectors, "(N, D)", "vectors")
-    members = [_members(clusters, len(vectors)) for clusters in clusterings]
-    totals = _distances_to_clusters(vectors, np.hstack(members))
+    array = as_vectors(vectors).double().cpu().numpy()
+    members = [_members(clusters, len(array)) for clusters in clusterings]
+    totals = _distances_to_clusters(array, np.hstack(members))
     ends = np.cumsum([member.shape[1] for member in members])
     parts = np.split(totals, ends[:-1], axis=1)
     return [_mean_silhouette(total, member) for total, member in zip(parts, members, strict=True)]
 
 
-def clustering_agreement(first: Any, second: Any) -> float:
+def clustering_agreement(first: ArrayLike | torch.Tensor, second: ArrayLike | torch.Tensor) -> float:
     """Adjusted mutual information of two clusterings of the same points: 1 if equal, about 0 by chance.
 
     The arithmetic mean of the two entropies normalises it (equation 4 of the paper). In the paper the
@@ -104,15 +101,25 @@ def clustering_agreement(first: Any, second: Any) -> float:
     Raises:
         ValueError: Clusterings that are empty or differ in length.
     """
-    first, second = integers(first, len(first), "clusters"), integers(second, len(first), "clusters")
-    if len(first) == 0:
-        raise ValueError("expected clusterings of at least one point, got none")
-    return float(adjusted_mutual_info_score(first, second, average_method="arithmetic"))
+    labels = _integers(first), _integers(second)
+    if len(labels[0]) != len(labels[1]) or len(labels[0]) == 0:
+        raise ValueError(f"expected clusters of the same points, got {len(labels[0])} and {len(labels[1])}")
+    return float(adjusted_mutual_info_score(*labels, average_method="arithmetic"))
 
 
-def _members(clusters: Any, size: int) -> NDArray[np.float64]:
+def _integers(clusters: ArrayLike | torch.Tensor) -> NDArray[np.int64]:
+    array = np.asarray(clusters.detach().cpu() if isinstance(clusters, torch.Tensor) else clusters)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"expected (N,) integers, got {array.dtype} of shape {array.shape}")
+    return array
+
+
+def _members(clusters: ArrayLike | torch.Tensor, size: int) -> NDArray[np.float64]:
     """(N, K): 1 where a vector belongs to a cluster, else 0."""
-    names, index = np.unique(integers(clusters, size, "clusters"), return_inverse=True)
+    labels = _integers(clusters)
+    if len(labels) != size:
+        raise ValueError(f"expected one cluster for each of {size} vectors, got {len(labels)}")
+    names, index = np.unique(labels, return_inverse=True)
     if len(names) < 2:
         raise ValueError(f"a silhouette needs at least 2 clusters, got {len(names)}")
     return np.eye(len(names))[index]

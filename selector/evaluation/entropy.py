@@ -1,16 +1,15 @@
 """Entropy of the embedding distribution, from a histogram of low-dimensional points."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 
-from selector.evaluation.inputs import finite_float64
+from selector.evaluation.arrays import as_vectors
 
 _MAD_OF_A_GAUSSIAN = 0.6744897501960817  # median absolute deviation of a standard normal: its 0.75 quantile
 
 
-def histogram_entropy(points: Any, bin_width: float = 0.4) -> float:
+def histogram_entropy(points: ArrayLike | torch.Tensor, bin_width: float = 0.4) -> float:
     """H(Z3): entropy in nats of the histogram of the points, from 0 to ln N.
 
     Low when the points gather in few places. Over training it falls with quality for SimCLR and MoCo-v2
@@ -30,11 +29,11 @@ def histogram_entropy(points: Any, bin_width: float = 0.4) -> float:
     Raises:
         ValueError: Points that are not a finite, non-empty (N, d) matrix, or a width that is not positive.
     """
-    points = _checked(points, bin_width)
-    return _entropy(points, bin_width * points.std(axis=0))
+    coordinates = _checked(points, bin_width)
+    return _entropy(coordinates, bin_width * coordinates.std(axis=0))
 
 
-def robust_histogram_entropy(points: Any, bin_width: float = 0.4) -> float:
+def robust_histogram_entropy(points: ArrayLike | torch.Tensor, bin_width: float = 0.4) -> float:
     """`histogram_entropy` with a scale that outliers do not move, in nats, from 0 to ln N.
 
     In place of σ_i stands the median absolute deviation of axis i divided by 0.6745, which is σ for Gaussian
@@ -49,16 +48,16 @@ def robust_histogram_entropy(points: Any, bin_width: float = 0.4) -> float:
     Raises:
         ValueError: Points that are not a finite, non-empty (N, d) matrix, or a width that is not positive.
     """
-    points = _checked(points, bin_width)
-    deviations = np.abs(points - np.median(points, axis=0))
+    coordinates = _checked(points, bin_width)
+    deviations = np.abs(coordinates - np.median(coordinates, axis=0))
     scale = np.median(deviations, axis=0) / _MAD_OF_A_GAUSSIAN
-    return _entropy(points, bin_width * np.where(scale > 0, scale, points.std(axis=0)))
+    return _entropy(coordinates, bin_width * np.where(scale > 0, scale, coordinates.std(axis=0)))
 
 
-def _checked(points: Any, bin_width: float) -> NDArray[np.float64]:
+def _checked(points: ArrayLike | torch.Tensor, bin_width: float) -> NDArray[np.float64]:
     if not bin_width > 0:
         raise ValueError(f"bin_width must be greater than 0, got {bin_width}")
-    return finite_float64(points, "(N, d)", "points")
+    return as_vectors(points).double().cpu().numpy()
 
 
 def _entropy(points: NDArray[np.float64], widths: NDArray[np.float64]) -> float:

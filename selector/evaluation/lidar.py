@@ -1,14 +1,14 @@
 """LiDAR: how many directions tell images apart better than they tell views of one image apart."""
 
-from typing import Any
-
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
 from scipy.linalg import cholesky, solve_triangular, svdvals
 
-from selector.evaluation.inputs import finite_float64
+from selector.evaluation.arrays import as_views
 
 
-def lidar(views: Any, delta: float = 1e-4, eps: float = 1e-7) -> float:
+def lidar(views: ArrayLike | torch.Tensor, delta: float = 1e-4, eps: float = 1e-7) -> float:
     """Effective rank of the linear discriminant analysis whose classes are images; higher is better.
 
     exp(-Σ p ln p) with p = λ / Σλ + eps over the D eigenvalues λ of Sw^-1/2 Sb Sw^-1/2. Sb is the
@@ -30,15 +30,15 @@ def lidar(views: Any, delta: float = 1e-4, eps: float = 1e-7) -> float:
         ValueError: Views that are not a finite (n, q, D) array of at least 2 images with at least 2 views
             each, or a delta that is not positive.
     """
-    views = finite_float64(views, "(n, q, D)", "views")
-    n, q, dimensions = views.shape
-    if n < 2 or q < 2:
-        raise ValueError(f"LiDAR needs at least 2 images with 2 views each, got {n} with {q}")
+    array = as_views(views).double().cpu().numpy()
+    n, q, dimensions = array.shape
+    if n < 2:
+        raise ValueError(f"LiDAR compares at least 2 images, got {n}")
     if not delta > 0:
         raise ValueError(f"delta must be greater than 0, got {delta}")
-    means = views.mean(axis=1)
+    means = array.mean(axis=1)
     between = (means - means.mean(axis=0)) / np.sqrt(n - 1)  # Sb = betweenᵀ between
-    within = (views - means[:, None]).reshape(n * q, dimensions)
+    within = (array - means[:, None]).reshape(n * q, dimensions)
     covariance = within.T @ within / (n * (q - 1)) + delta * np.eye(dimensions)
     # With Sw = L Lᵀ, L^-1 Sb L^-T has the eigenvalues of Sw^-1/2 Sb Sw^-1/2: squares of singular values.
     whitened = solve_triangular(cholesky(covariance, lower=True), between.T, lower=True)

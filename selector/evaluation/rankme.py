@@ -1,13 +1,13 @@
 """RankMe: how many directions a set of embeddings uses."""
 
-from typing import Any
-
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
 
 from selector.evaluation.singular_values import singular_values
 
 
-def rankme(embeddings: Any, eps: float = 1e-7) -> float:
+def rankme(embeddings: ArrayLike | torch.Tensor, eps: float = 1e-7) -> float:
     """Effective rank of the embeddings; higher means less dimensional collapse.
 
     exp(-Σ p ln p) with p = σ / Σσ + eps over the min(N, D) singular values σ: about 1 when every image

@@ -1,64 +1,57 @@
 """Singular values of many rows, accurate to rounding, from matrix products and small eigenproblems."""
 
-import math
-import sys
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 
-_BLOCK_ROWS = 4096  # rows held in float64 at once: 64 MiB at 2,048 dimensions
-_TRUSTED = 1e-8  # eigenvalues above this share of the largest: their roots then err by less than 1e-7
+from selector.evaluation.arrays import as_vectors, float64_blocks
+
+_TRUSTED = (
+    1e-8  # eigenvalues above this share of the largest: their roots err by less than 1e-7 of themselves
+)
 _ROUNDING = 1e-14  # singular values below this share of the largest are rounding, in an SVD too
 
 
-def singular_values(matrix: Any) -> NDArray[np.float64]:
+def singular_values(matrix: ArrayLike | torch.Tensor) -> NDArray[np.float64]:
     """The min(N, D) singular values of an (N, D) matrix, largest first, in float64.
 
     They are roots of eigenvalues of the Gram matrix, which costs a fraction of an SVD when N >> D but
     by itself loses what is below about 1e-8 of the largest value, because squaring halves the digits. So
     only the leading eigenvalues are believed; the rows are then projected on the eigenvectors of
     the others, where the largest of those is the new scale, and so on until nothing but rounding
-    is left. Two or three rounds reach the accuracy of an SVD: about 1e-12 of the largest value.
+    is left. One round is enough for well-conditioned rows, and three or four reach what an SVD reaches:
+    about 1e-13 of the largest value.
 
     Args:
-        matrix: (N, D) array or tensor of any real dtype. A tensor is worked on where it lies.
+        matrix: (N, D) array or tensor; the work is done where it is.
 
     Raises:
-        ValueError: Not two-dimensional, empty, or with NaN or inf.
+        ValueError: Not (N, D), empty, or not finite.
     """
-    torch = sys.modules.get("torch")  # whoever holds a tensor has imported it
-    xp: Any = torch if torch is not None and isinstance(matrix, torch.Tensor) else np
-    rows = matrix.detach() if xp is torch else np.asarray(matrix)
-    if rows.ndim != 2 or 0 in rows.shape:
-        raise ValueError(f"expected an (N, D) matrix, got shape {tuple(rows.shape)}")
-    scale = max(float(rows.max()), -float(rows.min()))
-    if not math.isfinite(scale):
-        raise ValueError(f"expected finite values, got NaN or inf in a matrix of shape {tuple(rows.shape)}")
-    size = min(rows.shape)
-    if scale == 0:
-        return np.zeros(size)
-    if rows.shape[0] < rows.shape[1]:
+    rows = as_vectors(matrix)
+    if len(rows) < rows.shape[1]:
         rows = rows.T
-    found: list[float] = []
+    largest = float(rows.abs().max()) or 1.0
     basis = None
-    while len(found) < size:
-        eigenvalues, eigenvectors = xp.linalg.eigh(_gram(rows, scale, basis, xp))
-        ascending = [math.sqrt(max(value, 0.0)) for value in eigenvalues.tolist()]
-        untrusted = int((eigenvalues <= _TRUSTED * eigenvalues[-1]).sum())
-        if ascending[-1] <= _ROUNDING * max(found, default=math.inf):
+    found: list[float] = []
+    while len(found) < rows.shape[1]:
+        eigenvalues, eigenvectors = torch.linalg.eigh(_gram(rows, largest, basis))
+        ascending = eigenvalues.clamp(min=0).sqrt().tolist()
+        untrusted = int((eigenvalues < _TRUSTED * eigenvalues[-1]).sum())
+        if ascending[-1] <= _ROUNDING * max(found, default=0.0):
             untrusted = 0
         found += reversed(ascending[untrusted:])
-        basis = eigenvectors[:, :untrusted] if basis is None else basis @ eigenvectors[:, :untrusted]
-    return np.sort(np.array(found))[::-1] * scale
+        rest = eigenvectors[:, :untrusted]
+        basis = rest if basis is None else basis @ rest
+    return np.array(sorted(found, reverse=True)) * largest
 
 
-def _gram(rows: Any, scale: float, basis: Any, xp: Any) -> Any:
-    """(rows / scale · basis)ᵀ (rows / scale · basis) in float64; the scale keeps squares from overflowing."""
-    gram = 0
-    for start in range(0, rows.shape[0], _BLOCK_ROWS):
-        block = xp.asarray(rows[start : start + _BLOCK_ROWS], dtype=xp.float64) / scale
-        if basis is not None:
-            block = block @ basis
-        gram = gram + block.T @ block
+def _gram(rows: torch.Tensor, largest: float, basis: torch.Tensor | None) -> torch.Tensor:
+    """AᵀA of A = rows · basis / largest entry, which keeps squares from overflowing and vanishing."""
+    size = rows.shape[1] if basis is None else basis.shape[1]
+    gram = torch.zeros(size, size, dtype=torch.float64, device=rows.device)
+    for block in float64_blocks(rows):
+        scaled = block / largest
+        projected = scaled if basis is None else scaled @ basis
+        gram.addmm_(projected.T, projected)
     return gram

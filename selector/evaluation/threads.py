@@ -1,17 +1,19 @@
 """One thread for what would otherwise depend on the number of threads, or be slowed by them."""
 
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 
-def one_thread() -> AbstractContextManager[Any]:
+@contextmanager
+def one_thread() -> Iterator[None]:
     """Holds BLAS and OpenMP to one thread while it is open.
 
     Sums are then added in one order, so that the last digit, and with it everything that a stochastic
     layout or a k-means assignment makes of it, does not depend on the number of threads. It is also quicker
-    where it is used: steps of a few microseconds cost more to share among threads than to do, and many times
+    where it is used: steps of a few microseconds cost more to share among threads than to do, many times
     more when another run occupies the cores.
     """
-    return ThreadpoolController().limit(limits=1)
+    with ThreadpoolController().limit(limits=1):
+        yield
