@@ -1,17 +1,21 @@
 """Histories that were read before, kept in files of this machine so that only changed runs are read again."""
 
+import array
 import contextlib
 import hashlib
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from selector.runs.run import Axis, Milestone
 
-_FORMAT = 1  # raise it when milestones are taken from rows in another way
+# The number is raised when milestones are taken from rows, or stored, in another way.
+_FORMAT = (1, sys.byteorder)
 
 
 @dataclass(frozen=True)
@@ -51,40 +55,72 @@ class HistoryCache:
         if self._folder is None:
             return None
         try:
-            stored = json.loads(self._file(identity).read_bytes())
-            if stored["signature"] != [_FORMAT, *signature]:
+            head, _, table = self._file(identity).read_bytes().partition(b"\n")
+            stored = json.loads(head)
+            if stored["signature"] != _written(signature):
                 return None
-            rows = stored["milestones"]
-            return Milestones(stored["counted_by"], tuple(Milestone(epoch, values) for epoch, values in rows))
-        except (OSError, ValueError, KeyError, TypeError):
+            return Milestones(stored["counted_by"], tuple(_decoded(stored, table)))
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
             return None
 
     def store(self, identity: Sequence[str], signature: Sequence[object], milestones: Milestones) -> None:
         """Keep a run's milestones; where that cannot be done, nothing is kept."""
         if self._folder is None:
             return
-        content = {
-            "signature": [_FORMAT, *signature],
-            "counted_by": milestones.counted_by,
-            "milestones": [[milestone.epoch, dict(milestone.values)] for milestone in milestones.milestones],
-        }
+        head = {"signature": _written(signature), "counted_by": milestones.counted_by}
         file = self._file(identity)
         with contextlib.suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_whole(file, json.dumps(content))
+            _write_whole(file, _encoded(head, milestones.milestones))
 
     def _file(self, identity: Sequence[str]) -> Path:
         assert self._folder is not None
         name = hashlib.sha256(json.dumps(list(identity)).encode()).hexdigest()
-        return self._folder / name[:2] / f"{name}.json"
+        return self._folder / name[:2] / f"{name}.history"
 
 
-def _write_whole(file: Path, text: str) -> None:
+def _written(signature: Sequence[object]) -> list[object]:
+    """A signature as it comes back from JSON."""
+    return [list(_FORMAT), *signature]
+
+
+def _encoded(head: Mapping[str, object], milestones: Sequence[Milestone]) -> bytes:
+    """A line of JSON, and the values as a table of float64: a thousand runs have a million of them."""
+    keys = list(dict.fromkeys(key for milestone in milestones for key in milestone.values))
+    nan = float("nan")
+    table = array.array("d", (milestone.values.get(key, nan) for milestone in milestones for key in keys))
+    missing = [
+        [row, key]
+        for row, milestone in enumerate(milestones)
+        if len(milestone.values) < len(keys)
+        for key in keys
+        if key not in milestone.values
+    ]
+    shape = {"epochs": [milestone.epoch for milestone in milestones], "keys": keys, "missing": missing}
+    return json.dumps({**head, **shape}).encode() + b"\n" + table.tobytes()
+
+
+def _decoded(head: Mapping[str, Any], table: bytes) -> Iterator[Milestone]:
+    values = array.array("d", table)
+    epochs, keys = head["epochs"], head["keys"]
+    if len(values) != len(epochs) * len(keys):
+        raise ValueError("the table was cut short")
+    missing: dict[int, list[str]] = {}
+    for row, key in head["missing"]:
+        missing.setdefault(row, []).append(key)
+    for row, epoch in enumerate(epochs):
+        numbers = dict(zip(keys, values[row * len(keys) : (row + 1) * len(keys)], strict=True))
+        for key in missing.get(row, ()):
+            del numbers[key]
+        yield Milestone(epoch, numbers)
+
+
+def _write_whole(file: Path, content: bytes) -> None:
     """Write all of a file or nothing of it, whoever else writes it or reads it meanwhile."""
     handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".new-")
     try:
-        with os.fdopen(handle, "w") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
         os.replace(temporary, file)
     except OSError:
         Path(temporary).unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
 
+from pydantic_core import from_json
+
 from selector.errors import UserError
 from selector.runs.wandb_source import service_of
 from selector.text import printable
@@ -19,7 +21,7 @@ from selector.text import printable
 if TYPE_CHECKING:
     import wandb
 
-_GARBLED_PAUSES = (0.5, 1.0, 2.0)  # seconds before an unreadable answer is asked for again
+_LOGIN_SECONDS = 20  # for the first answer of all; a server that is there gives it at once
 
 
 class Unanswered(Exception):
@@ -42,10 +44,12 @@ class Patience:
     Attributes:
         answer: For one answer, wandb's own repetitions included; W&B's rate limits ask for up to 60.
         silence: Without any answer to any question, until the server counts as gone.
+        garbled: Pauses before an unreadable answer is asked for again, and again.
     """
 
     answer: float = 90.0
     silence: float = 180.0
+    garbled: tuple[float, ...] = (0.5, 1.0, 2.0)
 
 
 class WandbClient:
@@ -78,8 +82,14 @@ class WandbClient:
             # Api() by itself would ask for a key at the keyboard.
             if wbauth.authenticate_session(host=server, source="selector", prompt=False) is None:
                 raise UserError(f"no W&B login for {server}: run `wandb login`, or set WANDB_API_KEY")
-            api = wandb.Api(timeout=round(patience.answer))
+            seconds = max(1, round(min(patience.answer, _LOGIN_SECONDS)))
+            api = wandb.Api(timeout=seconds)
         except (wandb.errors.Error, ValueError) as error:
+            if "did not respond in time" in str(error):
+                raise UserError(
+                    f"no answer from the W&B server {server} within {seconds} s:"
+                    " check the network, or WANDB_BASE_URL"
+                ) from None
             raise UserError(f"cannot log in to W&B at {server}: {_one_line(error)}") from None
         app = urlsplit(api._service_api.app_url).hostname or ""
         if host is not None and service_of(host) not in (service_of(app), urlsplit(server).hostname):
@@ -100,7 +110,7 @@ class WandbClient:
         Raises:
             Unanswered: If there is no useful answer.
         """
-        pauses = list(_GARBLED_PAUSES)
+        pauses = list(self._patience.garbled)
         while True:
             try:
                 return self._ask_once(query, variables)
@@ -119,7 +129,7 @@ class WandbClient:
         self._give_up_on_silence(started)
         try:
             answer: dict[str, Any] = self._service.execute_graphql(
-                query, variables, timeout=self._patience.answer
+                query, variables, timeout=self._patience.answer, parse=from_json
             )
         except WandbApiFailedError as error:
             raise self._judge(error, started) from None

@@ -1,10 +1,11 @@
 """Histories of runs from a W&B server: every row, many runs in one answer, several answers at a time."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic_core import from_json  # comes with wandb, and reads a million numbers twice as fast as json
 
 from selector.runs.history import History
 from selector.runs.history_cache import Milestones
@@ -117,7 +118,7 @@ def _checked(
     if len(lines) < min(count, run.lines):
         return _scan(client, selection, run)
     try:
-        return ReadHistory(run, _milestones(json.loads(line) for line in lines))
+        return ReadHistory(run, _milestones(from_json(f"[{','.join(lines)}]")))
     except (ValueError, AttributeError):
         return ReadHistory(run, None, "a row of its history is no JSON object")
 
@@ -132,12 +133,14 @@ def _scan(client: WandbClient, selection: Selection, run: ListedRun) -> ReadHist
     return ReadHistory(run, _milestones(rows), short)
 
 
+# Where JSON has no word for them, W&B writes these three as text.
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
-def _milestones(rows: Iterable[Mapping[str, Any]]) -> Milestones:
+def _milestones(rows: list[dict[str, Any]]) -> Milestones:
     history = History()
     for row in rows:
-        # Where JSON has no word for them, W&B writes these three as text.
-        history.add({key: _NOT_FINITE.get(v, v) if isinstance(v, str) else v for key, v in row.items()})
+        for text in _NOT_FINITE.keys() & {value for value in row.values() if type(value) is str}:
+            row |= {key: _NOT_FINITE[text] for key, value in row.items() if value == text}
+        history.add(row)
     return Milestones(history.axis, history.milestones())

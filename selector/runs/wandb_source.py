@@ -56,7 +56,7 @@ def parse_source(text: str) -> WandbSource:
     url = urlsplit(text.strip()) if "://" in text else None
     host = (url.hostname or "") if url else None
     parts = [unquote(part) for part in (url.path if url else text.strip()).split("/") if part]
-    if host and service_of(host) == "cloud" and parts[:1] == ["wandb"]:
+    if host and host.endswith("coreweave.com") and parts[:1] == ["wandb"]:
         parts = parts[1:]  # https://forge.coreweave.com/wandb/entity/project
     match parts:
         case [entity, project, "runs", run, *_]:

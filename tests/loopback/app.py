@@ -75,7 +75,7 @@ class App:
             return _json({"stopped": run.should_stop}, 200)
 
     async def put(self, request: Request) -> Response:
-        content = await _body(request)
+        content = await request.body()
         self.store.contents[request.path_params["number"]] = content
         return Response(status_code=200)
 
@@ -88,7 +88,8 @@ class App:
     ) -> Response:
         """Check the key, misbehave as told, and else do the work."""
         self.requests.extend(names)
-        for fault in [fault for fault in self.faults if fault.takes(names, is_graphql)]:
+        text = (await request.body()).decode(errors="replace")
+        for fault in [fault for fault in self.faults if fault.takes(names, is_graphql, text)]:
             if (spoilt := await _spoil(fault, work)) is not None:
                 return spoilt
         if not _authorised(request, self.api_key):
@@ -137,7 +138,7 @@ def receive(store: Store, run: Run, sent: dict[str, Any]) -> None:
     for name, chunk in (sent.get("files") or {}).items():
         match name:
             case "wandb-history.jsonl":
-                _splice(run.lines, chunk)
+                run.write_history(chunk["offset"], chunk["content"])
             case "wandb-events.jsonl":
                 _splice(run.event_lines, chunk)
             case "output.log":

@@ -1,7 +1,5 @@
 """Artifacts: sequences of versions, their aliases, manifests and files."""
 
-# ruff: noqa: ARG002 - the arguments are those of the schema, whether or not they matter here
-
 from __future__ import annotations
 
 import json

@@ -1,6 +1,7 @@
 """Backend: the server in a thread of its own, and what a test does with it."""
 
 import json
+import os
 import socket
 import threading
 import time
@@ -43,11 +44,10 @@ class Backend:
         return f"http://127.0.0.1:{self.port}"
 
     def environment(self, directory: Path) -> dict[str, str]:
-        """Environment variables that send wandb here, and nowhere else, from a process of its own."""
+        """Environment variables that send wandb here, and nowhere else."""
         return {
             "WANDB_BASE_URL": self.url,
             "WANDB_API_KEY": API_KEY,
-            "WANDB_ENTITY": ENTITY,
             "WANDB_MODE": "online",
             "WANDB_ERROR_REPORTING": "false",
             "WANDB_DIR": str(directory),
@@ -63,6 +63,11 @@ class Backend:
             "NETRC": str(directory / "netrc"),
         }
 
+    def process_environment(self, directory: Path) -> dict[str, str]:
+        """The whole environment of a process of its own, without what this one's wandb may have left."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+        return kept | self.environment(directory)
+
     # Misbehaving
 
     def refuse(self) -> None:
@@ -75,7 +80,8 @@ class Backend:
 
     def accept(self) -> None:
         """Open the port, the same one every time."""
-        listener = socket.socket()
+        # Named TCP, or else asyncio does not switch Nagle's algorithm off and every answer takes 40 ms.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
@@ -92,9 +98,13 @@ class Backend:
         self.app.faults.append(fault)
         return fault
 
-    def behave(self) -> None:
+    def reset(self) -> None:
+        """Forget everything and behave again."""
+        if self._server is None:
+            self.accept()
+        self.store = self.app.store = Store(base_url=self.url)
         self.app.faults.clear()
-        self.store.page_limit = 1000
+        self.app.requests.clear()
 
     # What is there
 
@@ -126,5 +136,5 @@ class Backend:
         run.display_name = run.display_name or f"name of {name}"
         run.config = json.dumps({key: {"value": value} for key, value in (config or {}).items()})
         run.summary = summary or {}
-        run.lines = [json.dumps({"_step": step, **row}) for step, row in enumerate(rows)]
+        run.write_history(0, [json.dumps({"_step": step, **row}) for step, row in enumerate(rows)])
         return run

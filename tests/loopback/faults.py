@@ -16,21 +16,23 @@ class Fault:
             and then answers as ever.
         operation: Name of a GraphQL operation, or "file_stream", or "storage"; "" hits every GraphQL request.
         times: How many requests it hits; None hits them all until it is taken away.
+        mentions: Only requests whose text holds this.
         after: Matching requests that are let through first.
     """
 
     kind: Literal["slow", "error", "rate_limit", "drop", "truncate", "html", "call"]
     operation: str = ""
     times: int | None = 1
+    mentions: str = ""
     after: int = 0
     seconds: float = 1.0
     status: int = 500
     action: Callable[[], object] | None = None
     hits: int = 0
 
-    def takes(self, names: tuple[str, ...], is_graphql: bool) -> bool:
+    def takes(self, names: tuple[str, ...], is_graphql: bool, text: str) -> bool:
         """Whether it hits this request; counts it where it does."""
-        if not (self.operation in names if self.operation else is_graphql):
+        if not (self.operation in names if self.operation else is_graphql) or self.mentions not in text:
             return False
         if self.after > 0:
             self.after -= 1

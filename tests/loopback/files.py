@@ -1,7 +1,5 @@
 """Files that the clients put and get under a URL of their own."""
 
-# ruff: noqa: ARG002 - the arguments are those of the schema, whether or not they matter here
-
 from __future__ import annotations
 
 import base64

@@ -1,7 +1,5 @@
 """The two GraphQL roots: every query and mutation that the clients send."""
 
-# ruff: noqa: ARG002 - the arguments are those of the schema, whether or not they matter here
-
 import json
 import time
 from dataclasses import dataclass

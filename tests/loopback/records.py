@@ -4,8 +4,6 @@ Attributes, properties and methods are named after the fields of schema.graphql 
 resolver looks them up by that name, and one that is missing is an error.
 """
 
-# ruff: noqa: ARG002 - the arguments are those of the schema, whether or not they matter here
-
 from __future__ import annotations
 
 import json
@@ -260,6 +258,7 @@ class Run:
     config: str = "{}"
     summary: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)  # history as it came: one JSON object a line
+    rows: list[dict[str, Any]] = field(default_factory=list)  # and what the lines say
     event_lines: list[str] = field(default_factory=list)
     log_lines: list[str] = field(default_factory=list)
     file_by_name: dict[str, File] = field(default_factory=dict)
@@ -324,18 +323,22 @@ class Run:
 
     # History. A row is kept as the JSON line that the client sent.
 
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """As JSON values: the clients send bare NaN, which only their lines of text may hold."""
-        return [json.loads(line, parse_constant=str) for line in self.lines]
+    def write_history(self, offset: int, lines: list[str]) -> None:
+        """Take in lines from an offset on; those that a retry sends again replace themselves."""
+        self.lines[offset : offset + len(lines)] = lines
+        # As JSON values: the clients send bare NaN, which only text may hold.
+        self.rows[offset : offset + len(lines)] = [json.loads(line, parse_constant=str) for line in lines]
 
     @property
     def history_keys(self) -> dict[str, Any] | None:
-        rows = self.rows
-        if not rows:
+        if not self.rows:
             return None
-        keys = sorted({key for row in rows for key in row})
-        return {"lastStep": rows[-1]["_step"], "keys": {key: {"typeCounts": []} for key in keys}, "sets": []}
+        keys = sorted(set().union(*self.rows))
+        return {
+            "lastStep": self.rows[-1]["_step"],
+            "keys": {key: {"typeCounts": []} for key in keys},
+            "sets": [],
+        }
 
     @property
     def history_line_count(self) -> int:
@@ -364,8 +367,9 @@ class Run:
         lines = self.lines
         if min_step is not None or max_step is not None:
             low, high = min_step or 0, 10**18 if max_step is None else max_step
-            lines = [line for line in lines if low <= json.loads(line)["_step"] < high]
-        return thinned(lines, samples)
+            pairs = zip(lines, self.rows, strict=True)
+            lines = [line for line, row in pairs if low <= row["_step"] < high]
+        return thinned(lines, min(samples, self.project.store.most_samples))
 
     def events(self, samples: int = 500) -> list[str]:
         return thinned(self.event_lines, samples)
@@ -388,7 +392,8 @@ class Run:
 
     def parquet_history(self, live_keys: list[str]) -> dict[str, Any]:
         """Nothing is ever exported to parquet here: the whole history is live."""
-        return {"parquet_urls": [], "live_data": self.rows}
+        live = [{key: row[key] for key in live_keys if key in row} for row in self.rows]
+        return {"parquet_urls": [], "live_data": live}
 
     # Files and artifacts
 

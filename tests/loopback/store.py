@@ -21,12 +21,14 @@ class Store:
 
     Attributes:
         page_limit: Most items that a page may hold, whatever the client asked for.
+        most_samples: Most history rows that an answer may hold; more are thinned out.
         silence: Seconds without a word from an active run after which it counts as crashed.
         features: Server features that are switched on.
     """
 
     base_url: str = ""
     page_limit: int = 1000
+    most_samples: int = 100_000
     silence: float = 300.0
     features: tuple[str, ...] = ()
     project_by_path: dict[tuple[str, str], Project] = field(default_factory=dict)
