@@ -18,9 +18,9 @@ from selector.errors import UserError
 def train(config: TrainConfig) -> None:
     """Train one encoder as `config` says (Xu, Lowe & Trappenberg, section III)."""
     import torch
-    from selector.training.milestones import milestones_of
 
     from selector.training.data import load_images
+    from selector.training.milestones import milestones_of
     from selector.training.pretrain import build_method, pretrain
     from selector.training.run_folder import last_checkpoint, open_run_folder
     from selector.training.wandb_log import WandbLog, start_run

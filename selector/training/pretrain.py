@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,8 @@ def pretrain(
     Raises:
         UserError: The checkpoint belongs to another configuration or cannot be read.
     """
+    # Lightning's remarks on its own use of torch, and its advertisements, say nothing about the run.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     for chatter in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.trainer"):
         logging.getLogger(chatter).setLevel(logging.WARNING)
     checkpoint = last_checkpoint(folder)

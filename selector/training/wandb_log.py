@@ -45,7 +45,7 @@ class WandbLog:
     def define(self, definition: Mapping[str, Any]) -> None:
         """Store how the metrics are computed; runs that differ here must not be compared."""
         if "definition" not in self.run.config:
-            self.run.config.update({"definition": dict(definition)})
+            self.run.config["definition"] = dict(definition)
 
     def milestone(self, row: Mapping[str, float]) -> None:
         """One history row, with its `epoch`."""

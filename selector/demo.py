@@ -1,0 +1,57 @@
+"""`selector demo`: a small sweep on real images, ranked without labels, and what the choice cost."""
+
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+from selector.evaluation.metrics import METRICS, LabelFreeMetric, label_free_metric, labelled_metric
+from selector.reports.regret_tables import print_regret
+from selector.reports.sweep_progress import SweepBar
+from selector.reports.tables import open_console, print_ranking
+from selector.runs.source import read_source
+from selector.selection.ranking import rank
+from selector.selection.regret import regret
+from selector.sweeping.local_agent import run_sweep
+
+
+def demo(directory: Path) -> int:
+    """Sweep SimCLR over scikit-learn's digits, rank the runs by RankMe, then judge every metric's choice.
+
+    Args:
+        directory: Sweep folder; a second call finishes or repeats the report.
+    """
+    file = _sweep_file(directory)
+    jobs = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+    with SweepBar() as bar:
+        run_sweep(file, directory, jobs=jobs, reporter=bar)
+    runs = read_source(str(directory))
+    console = open_console()
+    ranking = rank(runs, label_free_metric("rankme"))
+    print_ranking(ranking, console)
+    metrics = [metric for metric in METRICS if isinstance(metric, LabelFreeMetric)]
+    report = regret(runs, metrics, labelled_metric("linear_probe_accuracy"))
+    print_regret(report, console)
+    for warning in dict.fromkeys((*ranking.warnings, *report.warnings)):
+        print(f"selector: warning: {warning}", file=sys.stderr)
+    print(f"\nThe runs are in {directory}: try  selector best {directory}")
+    return 0
+
+
+def _sweep_file(directory: Path) -> Path:
+    """sweeps/digits.yaml, with train.py by its full path, so that the demo runs from any folder."""
+    sources = _sources()
+    sweep = yaml.safe_load((sources / "sweeps" / "digits.yaml").read_text(encoding="utf-8"))
+    sweep["program"] = str(sources / "train.py")
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / "digits.yaml"
+    file.write_text(yaml.safe_dump(sweep, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def _sources() -> Path:
+    """The folder with train.py and sweeps/: the checkout, or what the installed package carries of it."""
+    package = Path(__file__).resolve().parent
+    carried = package / "carried"  # see force-include in pyproject.toml
+    return carried if carried.is_dir() else package.parent

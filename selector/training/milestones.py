@@ -1,0 +1,207 @@
+"""Milestones: a Lightning callback that evaluates an encoder without labels while it trains."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Protocol
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchvision.transforms import AutoAugment, AutoAugmentPolicy
+
+from selector.config import TrainConfig
+from selector.evaluation.embeddings import Embeddings, Space
+from selector.evaluation.metrics import LABEL_FREE_PREFIX
+from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, evaluate, to_row
+from selector.training.data import Images, ImageSplits, clusters_of
+from selector.training.embed import Batch, embed
+from selector.training.pretrain import is_milestone
+
+_BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
+
+
+class MilestoneLog(Protocol):
+    """Where milestones go: a W&B run, or anything with these two methods."""
+
+    def define(self, definition: Mapping[str, Any]) -> None:
+        """Store how the metrics are computed."""
+
+    def milestone(self, row: Mapping[str, float]) -> None:
+        """Store one row."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How to get vectors out of a LightningModule.
+
+    Attributes:
+        backbone: Attribute with the encoder, or a function (module, images) → (B, D).
+        projector: Attribute with the projection head that reads the encoder's vectors, or a function
+            (module, vectors) → (B, D').
+    """
+
+    backbone: str | Callable[[Any, Tensor], Tensor] = "backbone"
+    projector: str | Callable[[Any, Tensor], Tensor] = "projection_head"
+
+    def __call__(self, module: pl.LightningModule, images: Tensor) -> dict[Space, Tensor]:
+        """Both spaces of a batch, flattened to (B, D)."""
+        vectors = self._apply(self.backbone, module, images).flatten(1)
+        return {"backbone": vectors, "projector": self._apply(self.projector, module, vectors).flatten(1)}
+
+    @staticmethod
+    def _apply(part: str | Callable[[Any, Tensor], Tensor], module: Any, x: Tensor) -> Tensor:
+        result: Tensor = getattr(module, part)(x) if isinstance(part, str) else part(module, x)
+        return result
+
+
+class Milestones(pl.Callback):
+    """Logs label-free metrics of the embeddings before training, every `every` epochs and after the last one.
+
+    Serves any LightningModule: give it batches of images as the encoder wants them, and say where the encoder
+    and the projection head are. Labels are optional; without them only label-free metrics are logged.
+    Training does not notice: modes, gradients and random states are left as they were.
+
+    Example:
+        Milestones(train_loader, test_loader, MetricSettings(clusters=10), WandbLog(run))
+    """
+
+    def __init__(
+        self,
+        train: Iterable[Any],
+        evaluation: Iterable[Any],
+        settings: MetricSettings,
+        log: MilestoneLog,
+        *,
+        every: int = 20,
+        encoder: Encoder = Encoder(),
+        augmented: Callable[[int], Iterable[Any]] | None = None,
+        loss: str = "train/loss",
+    ) -> None:
+        """Set up the callback.
+
+        Args:
+            train: Batches of training images in a fixed order: RankMe reads their projections, probes their
+                representations. A batch is a tensor, or (images, labels, …).
+            evaluation: Batches of evaluation images in a fixed order: all other metrics.
+            settings: How the metrics are computed; `settings.clusters` is k1.
+            log: Where the rows go.
+            every: Epochs between milestones.
+            encoder: Where the encoder and the projection head are.
+            augmented: Epoch of the probe → augmented training batches, for the paper's linear probe.
+            loss: Name under which the module logs its loss, for the row's `train/loss`.
+        """
+        self.train, self.evaluation, self.settings = train, evaluation, settings
+        self.milestone_log = log  # Lightning gives every callback a `log` of its own
+        self.every, self.encoder, self.augmented, self.loss = every, encoder, augmented, loss
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Milestone 0: the untrained network (not again when a run is resumed)."""
+        if trainer.current_epoch == 0:
+            self._at(trainer, pl_module, 0)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The milestone of this epoch, if it is one."""
+        epoch = trainer.current_epoch + 1
+        if is_milestone(epoch, self.every, trainer.max_epochs or epoch):
+            self._at(trainer, pl_module, epoch)
+
+    def _at(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> None:
+        if trainer.is_global_zero:
+            row = self.row(module, epoch)
+            loss = trainer.callback_metrics.get(self.loss)
+            self.milestone_log.milestone(
+                row | ({} if loss is None or epoch == 0 else {"train/loss": float(loss)})
+            )
+        trainer.strategy.barrier("milestone")  # the other processes wait for the one that evaluates
+
+    def row(self, module: pl.LightningModule, epoch: int) -> dict[str, float]:
+        """Embed, evaluate, and give the history row of one milestone."""
+        start = time.perf_counter()
+        test = self._embed(module, self.evaluation, "test", {"backbone": None})["backbone"]
+        limit = self.settings.rankme_images
+        probed = test.labels is not None and self.settings.probe != "none"
+        wanted: dict[Space, int | None] = {"projector": limit}
+        if probed:
+            wanted["backbone"] = None
+        train = self._embed(module, self.train, "train", wanted)
+        if not all(np.isfinite(embeddings.vectors).all() for embeddings in (test, *train.values())):
+            return _nothing_finite(epoch)
+        result = evaluate(
+            epoch,
+            backbone=test,
+            projector=train["projector"],
+            train_backbone=train.get("backbone"),
+            augmented=None
+            if self.augmented is None
+            else lambda probe_epoch: self._augmented(module, probe_epoch),
+            settings=self.settings,
+        )
+        self.milestone_log.define(asdict(result.definition))
+        return to_row(result) | {"cost/milestone_seconds": time.perf_counter() - start}
+
+    def _augmented(self, module: pl.LightningModule, probe_epoch: int) -> Embeddings:
+        assert self.augmented is not None
+        return self._embed(module, self.augmented(probe_epoch), "train", {"backbone": None})["backbone"]
+
+    def _embed(
+        self, module: pl.LightningModule, batches: Iterable[Any], split: str, limits: dict[Space, int | None]
+    ) -> dict[Space, Embeddings]:
+        return embed(module, lambda x: self.encoder(module, x), map(_as_batch, batches), split, limits)
+
+
+def milestones_of(config: TrainConfig, images: ImageSplits, log: MilestoneLog) -> Milestones:
+    """The callback for a run of train.py."""
+    settings = MetricSettings(
+        clusters=clusters_of(config, images),
+        umap_seeds=config.umap_seeds,
+        entropy_bin_width=config.entropy_bin_width,
+        rankme_images=config.rankme_images,
+        probe=config.probe,
+    )
+    # RankMe reads the first images: in a folder sorted by class these would all be of one class.
+    shuffled = images.train.take(np.random.default_rng(0).permutation(len(images.train)))
+    return Milestones(
+        Batches(shuffled),
+        Batches(images.evaluation),
+        settings,
+        log,
+        every=config.milestone_every,
+        encoder=Encoder(backbone=lambda method, pixels: method.backbone(method.views.normalize(pixels))),
+        augmented=lambda probe_epoch: Batches(autoaugmented(shuffled, config.seed, probe_epoch)),
+    )
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches of images in their order, as often as they are asked for."""
+
+    images: Images
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self.images), _BATCH):
+            part = slice(start, start + _BATCH)
+            labels = self.images.labels
+            yield self.images.pixels[part], None if labels is None else labels[part]
+
+
+def autoaugmented(images: Images, seed: int, epoch: int) -> Images:
+    """Each image under AutoAugment's CIFAR-10 policy (Cubuk et al. 2018), as the paper's probe trains on."""
+    policy = AutoAugment(AutoAugmentPolicy.CIFAR10)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch, 1]).generate_state(1, np.uint64)[0]))
+        return replace(images, pixels=torch.stack([policy(image) for image in images.pixels]))
+
+
+def _nothing_finite(epoch: int) -> dict[str, float]:
+    """The row of an encoder whose weights have diverged: NaN, which is never chosen."""
+    return {"epoch": epoch} | {f"{LABEL_FREE_PREFIX}{f.name}": float("nan") for f in fields(LabelFreeMetrics)}
+
+
+def _as_batch(batch: Any) -> Batch:
+    """(images, labels) of what a data loader yields: a tensor, or a tuple that starts with the two."""
+    if isinstance(batch, Tensor):
+        return batch, None
+    images, *rest = batch
+    return images, rest[0] if rest and isinstance(rest[0], Tensor) else None
