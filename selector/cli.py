@@ -15,12 +15,16 @@ from selector.argument_forms import fail
 from selector.command_line import parse_command
 from selector.errors import UserError
 from selector.evaluation.metrics import (
+    LABEL_FREE_PREFIX,
+    LABELLED_PREFIX,
     METRICS,
     Direction,
     LabelFreeMetric,
     LabelledMetric,
     declared_label_free,
     declared_labelled,
+    label_free_metric,
+    labelled_metric,
 )
 from selector.reports.tables import open_console, print_metrics, print_ranking
 from selector.runs.run import RunSet
@@ -28,9 +32,6 @@ from selector.selection.candidates import MilestoneChoice
 from selector.selection.ranking import Ranking
 from selector.selection.ranking import rank as rank_runs
 from selector.text import nearest, printable
-
-LABEL_FREE = tuple(metric for metric in METRICS if isinstance(metric, LabelFreeMetric))
-LABELLED = tuple(metric for metric in METRICS if isinstance(metric, LabelledMetric))
 
 Source = Annotated[str, tyro.conf.arg(metavar="SOURCE")]
 Name = Annotated[str, tyro.conf.arg(metavar="NAME")]
@@ -60,8 +61,8 @@ def rank(
         allow_mixed: Rank runs in one list that the metric may not compare, at your own risk.
         json: Print one JSON object.
     """
-    chosen = _label_free(metric, direction, "selector rank")
-    ranking = rank_runs(_read(source), chosen, _milestone(milestone, "selector rank"), allow_mixed, direction)
+    chosen, epoch = _label_free(metric, direction, "selector rank"), _milestone(milestone, "selector rank")
+    ranking = rank_runs(_read(source), chosen, epoch, allow_mixed, direction)
     _warn(ranking.warnings)
     if json:
         from selector.reports.objects import as_json, ranking_object
@@ -145,8 +146,8 @@ def best(
     """
     from selector.reports.best import best_object, best_of, best_yaml, checkpoint_line
 
-    chosen = _label_free(metric, direction, "selector best")
-    ranking = rank_runs(_read(source), chosen, _milestone(milestone, "selector best"), allow_mixed, direction)
+    chosen, epoch = _label_free(metric, direction, "selector best"), _milestone(milestone, "selector best")
+    ranking = rank_runs(_read(source), chosen, epoch, allow_mixed, direction)
     _warn(ranking.warnings)
     winners = [best_of(group) for group in ranking.groups]
     if output is not None:
@@ -207,10 +208,10 @@ def metrics(*, json: bool = False) -> int:
 
         from selector.reports.objects import as_json
 
-        table: tuple[LabelFreeMetric | LabelledMetric, ...] = (*LABEL_FREE, *LABELLED)
-        print(as_json({"metrics": [{"key": m.key, "labels": m in LABELLED, **asdict(m)} for m in table]}))
+        rows = [{"key": m.key, "labels": isinstance(m, LabelledMetric), **asdict(m)} for m in METRICS]
+        print(as_json({"metrics": rows}))
     else:
-        print_metrics((*LABEL_FREE, *LABELLED), LABEL_FREE, open_console())
+        print_metrics(METRICS, open_console())
     return 0
 
 
@@ -271,35 +272,33 @@ def _read(source: str) -> RunSet:
 
 def _label_free(name: str, direction: Direction | None, prog: str) -> LabelFreeMetric:
     """A metric of the table, or a key of other people's runs with the direction that they gave."""
-    own = name.removeprefix("label_free/")
-    for metric in LABEL_FREE:
-        if metric.name == own:
-            return metric
-    known = [metric.name for metric in LABEL_FREE]
-    labelled = [metric.name for metric in LABELLED]
-    if name.startswith("labelled/") or name in labelled:
-        fail(prog, f"'{name}' reads labels, and choosing must not: use one of {', '.join(known)}")
-    if name.startswith("label_free/") or direction is None:
-        what = f"unknown metric '{name}'{nearest(own, known)}"
-        fail(prog, f"{what} (one of {', '.join(known)}; a key of your own runs needs --direction max or min)")
-    return declared_label_free(name, direction)
+    try:
+        return label_free_metric(name)
+    except UserError as error:
+        if name.startswith(LABELLED_PREFIX) or name in {m.name for m in METRICS}:
+            fail(
+                prog,
+                f"'{name}' reads labels, and choosing must not: `selector metrics` lists what may be used",
+            )
+        if name.startswith(LABEL_FREE_PREFIX) or direction is None:
+            fail(prog, f"{error}; a key of your own runs needs --direction max or min")
+        return declared_label_free(name, direction)
 
 
 def _labelled(name: str, direction: Direction, prog: str) -> LabelledMetric:
-    own = name.removeprefix("labelled/")
-    for metric in LABELLED:
-        if metric.name == own:
-            return metric
-    if name.startswith("labelled/"):
-        known = [metric.name for metric in LABELLED]
-        fail(prog, f"unknown oracle '{name}'{nearest(own, known)} (one of {', '.join(known)})")
-    return declared_labelled(name, direction)
+    """A metric of the table, or a key of other people's runs by which they judge."""
+    try:
+        return labelled_metric(name)
+    except UserError as error:
+        if name.startswith((LABELLED_PREFIX, LABEL_FREE_PREFIX)):
+            fail(prog, str(error))
+        return declared_labelled(name, direction)
 
 
 def _held(runs: RunSet) -> list[LabelFreeMetric]:
     """Metrics of the table that some run logged."""
     keys = {key for run in runs.runs for row in run.milestones for key in row.values}
-    held = [metric for metric in LABEL_FREE if metric.key in keys]
+    held = [metric for metric in METRICS if isinstance(metric, LabelFreeMetric) and metric.key in keys]
     if not held:
         raise UserError(
             f"the {len(runs.runs)} runs in {runs.source} logged none of our label-free metrics:"

@@ -6,37 +6,12 @@ from typing import Any
 
 from offline_files import write_run
 
-from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
+from selector.evaluation.metrics import label_free_metric, labelled_metric
 from selector.runs.run import Milestone, Run, RunSet
 
-RANKME = LabelFreeMetric(
-    name="rankme",
-    symbol="RankMe",
-    meaning="effective rank",
-    space="projector",
-    direction="max",
-    source="a paper",
-    comparable=("method", "dataset", "backbone", "backbone_width", "projector_dim", "rankme_images"),
-)
-ENTROPY = LabelFreeMetric(
-    name="entropy",
-    symbol="H(Z3)",
-    meaning="entropy",
-    space="umap",
-    direction="min",
-    source="a paper",
-    direction_for={"simsiam": "max"},
-    comparable=("method", "dataset", "backbone", "backbone_width", "backbone_dim", "evaluation_images"),
-)
-ACCURACY = LabelledMetric(
-    name="linear_probe_accuracy",
-    symbol="LP",
-    meaning="accuracy",
-    space="backbone",
-    direction="max",
-    source="a paper",
-    comparable=("method", "dataset", "backbone", "backbone_width", "backbone_dim", "evaluation_images"),
-)
+RANKME = label_free_metric("rankme")
+ENTROPY = label_free_metric("entropy")
+ACCURACY = labelled_metric("linear_probe_accuracy")
 CONFIG = {
     "method": "simclr",
     "dataset": "digits",

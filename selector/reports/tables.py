@@ -83,13 +83,12 @@ def excluded_rows(excluded: Sequence[Excluded]) -> list[ExcludedRow]:
     return [ExcludedRow(gone.run, gone.reason) for gone in excluded]
 
 
-def metric_rows(metrics: Iterable[Metric], label_free: Iterable[Metric]) -> list[MetricRow]:
+def metric_rows(metrics: Iterable[Metric]) -> list[MetricRow]:
     """The table of metrics."""
-    free = {metric.name for metric in label_free}
     return [
         MetricRow(
             metric.name,
-            "no" if metric.name in free else "yes",
+            "no" if isinstance(metric, LabelFreeMetric) else "yes",
             "; ".join([metric.direction, *(f"{m}: {d}" for m, d in metric.direction_for.items())]),
             f"{metric.symbol}: {metric.meaning} [{metric.space}; {metric.source}]",
         )
@@ -130,9 +129,9 @@ def coverage_line(coverage: Coverage) -> str:
     return "; ".join(parts)
 
 
-def print_metrics(metrics: Iterable[Metric], label_free: Iterable[Metric], console: Console) -> None:
+def print_metrics(metrics: Iterable[Metric], console: Console) -> None:
     """Draws the table of metrics."""
-    draw(console, metric_rows(metrics, label_free), ("metric", "labels", "better", "meaning"))
+    draw(console, metric_rows(metrics), ("metric", "labels", "better", "meaning"))
 
 
 def draw(

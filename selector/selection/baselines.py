@@ -46,6 +46,7 @@ def baselines(judged: Sequence[Judged], default: Mapping[str, Any] | None = None
         default: The configuration that a user would have trained without a sweep; None takes the recipe of
             Xu, Lowe & Trappenberg for each run's method.
     """
+    judged = in_order(judged)
     best = max(run.quality for run in judged)
     mean = Baseline(
         "random",
@@ -70,8 +71,8 @@ def in_order(judged: Sequence[Judged]) -> list[Judged]:
 
 
 def _pick(name: BaselineName, judged: Sequence[Judged], cost: Mapping[str, float], why_not: str) -> Baseline:
-    """The run with the lowest cost."""
-    known = [run for run in in_order(judged) if run.run.id in cost]
+    """The first run with the lowest cost."""
+    known = [run for run in judged if run.run.id in cost]
     if not known:
         return Baseline(name, None, None, None, why_not)
     pick = min(known, key=lambda run: cost[run.run.id])

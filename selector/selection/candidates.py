@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Literal
 
-from selector.evaluation.metrics import LabelFreeMetric
+from selector.evaluation.metrics import NOISE_PREFIX, LabelFreeMetric
 from selector.runs.run import Milestone, Run, RunSet
 from selector.selection.hyperparameters import canonical, hyperparameters
 
@@ -127,7 +127,7 @@ def _read_score(run: Run, metric: LabelFreeMetric, milestone: MilestoneChoice) -
 
 def _standard_error(run: Run, row: Milestone, metric: LabelFreeMetric) -> float:
     """Of the mean over UMAP seeds, whose standard deviation is logged as noise/<metric>."""
-    noise = row.values.get(f"noise/{metric.name}", 0.0)
+    noise = row.values.get(NOISE_PREFIX + metric.name, 0.0)
     seeds = run.definition.get("umap_seeds", run.config.get("umap_seeds"))
     if not isfinite(noise) or not isinstance(seeds, int | float) or seeds < 2:
         return 0.0

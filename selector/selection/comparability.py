@@ -5,16 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from selector.errors import UserError
-from selector.evaluation import metrics as _table
-from selector.evaluation.metrics import Metric
+from selector.evaluation.metrics import METRICS, Metric
 from selector.runs.run import Run
 from selector.selection.hyperparameters import canonical
 
 _FROM_CONFIG = ("method", "dataset", "backbone", "backbone_width", "data_dir")
-METRICS: tuple[Metric, ...] = tuple(getattr(_table, "METRICS", ()))
 # What some metric may not be compared across. A metric that does not name one of these does not depend on it:
 # entropy is the same quantity whatever the projector's width.
 _SEPARATING = {field for metric in METRICS for field in metric.comparable}
+# What else may differ in a definition and concern only some metrics, by how the field begins; the metrics by
+# name or by a word of their space. Fields that are not here, such as the version, concern all.
+_CONCERNS = {
+    "rankme_": ("rankme",),
+    "umap_": ("UMAP",),
+    "entropy_": ("entropy",),
+    "clusters": ("clusters", "clustering", "ami"),
+    "kmeans_": ("clusters", "clustering", "ami"),
+    "probe": ("linear_probe",),
+    "knn_": ("knn",),
+}
 
 
 @dataclass(frozen=True)
@@ -30,25 +39,28 @@ class Pool:
     runs: tuple[Run, ...]
 
 
-def pools(runs: Sequence[Run], metric: Metric, allow_mixed: bool = False) -> list[Pool]:
-    """Splits runs into what the metric may compare, in the order of the groups' names.
+def pools(runs: Sequence[Run], metrics: Sequence[Metric], allow_mixed: bool = False) -> list[Pool]:
+    """Splits runs into what all of some metrics may compare, in the order of the groups' names.
 
     Args:
         runs: Runs to choose from.
-        metric: Its `comparable` fields separate the pools.
+        metrics: The metric that chooses and, if there is one, the one that judges: the `comparable` fields
+            of each separate the pools.
         allow_mixed: Put all runs into one pool, at the user's own risk.
 
     Raises:
-        UserError: When the metric was computed in different ways within a pool.
+        UserError: When a metric was computed in different ways within a pool.
     """
+    names = list(dict.fromkeys(name for metric in metrics for name in metric.comparable))
     if allow_mixed:
-        return [Pool(_shared(runs, metric), tuple(runs))] if runs else []
+        return [Pool(_shared(runs, names), tuple(runs))] if runs else []
     members: dict[str, list[Run]] = {}
     for run in runs:
-        members.setdefault(canonical(_fields(run, metric)), []).append(run)
+        members.setdefault(canonical(_fields(run, names)), []).append(run)
     for group in members.values():
-        check_definitions(group, metric)
-    return [Pool(_shared(group, metric), tuple(group)) for _, group in sorted(members.items())]
+        for metric in metrics:
+            check_definitions(group, metric)
+    return [Pool(_shared(group, names), tuple(group)) for _, group in sorted(members.items())]
 
 
 def check_definitions(runs: Sequence[Run], metric: Metric) -> None:
@@ -57,9 +69,10 @@ def check_definitions(runs: Sequence[Run], metric: Metric) -> None:
     Raises:
         UserError: Names the field that differs and a run for each of its values.
     """
-    if metric.name not in {known.name for known in METRICS}:
+    if metric.logged_as:
         return  # somebody else's metric: our definition says nothing about it
-    for field in sorted({field for run in runs for field in run.definition} - _SEPARATING):
+    fields = {field for run in runs for field in run.definition} - _SEPARATING
+    for field in sorted(field for field in fields if _concerns(field, metric)):
         holders: dict[str, Run] = {}
         for run in runs:
             holders.setdefault(canonical(run.definition.get(field)), run)
@@ -82,16 +95,22 @@ def differing(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     return [field for field in fields if len({canonical(group.get(field)) for group in groups}) > 1]
 
 
-def _fields(run: Run, metric: Metric) -> dict[str, Any]:
-    names = metric.comparable
+def _concerns(field: str, metric: Metric) -> bool:
+    for beginning, words in _CONCERNS.items():
+        if field.startswith(beginning):
+            return any(word in metric.space or word in metric.name for word in words)
+    return True
+
+
+def _fields(run: Run, names: Sequence[str]) -> dict[str, Any]:
     if "dataset" in names and run.config.get("dataset") == "folder":
         names = (*names, "data_dir")  # `folder` says nothing about which images
     return {name: (run.config if name in _FROM_CONFIG else run.definition).get(name) for name in names}
 
 
-def _shared(runs: Sequence[Run], metric: Metric) -> dict[str, Any]:
+def _shared(runs: Sequence[Run], names: Sequence[str]) -> dict[str, Any]:
     """Fields that are known and equal in all runs."""
-    first, *others = [_fields(run, metric) for run in runs]
+    first, *others = [_fields(run, names) for run in runs]
     return {
         name: value
         for name, value in first.items()

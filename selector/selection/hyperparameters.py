@@ -6,6 +6,8 @@ from typing import Any
 
 from selector.runs.run import MACHINE_SETTINGS, Run
 
+_encode = json.JSONEncoder(sort_keys=True, default=str).encode
+
 
 def hyperparameters(run: Run) -> dict[str, Any]:
     """The run's configuration without what only says where it ran."""
@@ -36,7 +38,7 @@ def smallest_first(run: Run, names: Sequence[str]) -> tuple[tuple[int, float, st
 
 def canonical(value: Any) -> str:
     """One text for one value, whatever the order of its parts; 1 and 1.0 are one value."""
-    return json.dumps(_plain(value), sort_keys=True, default=str)
+    return _encode(_plain(value))
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from math import hypot
 from typing import Any
 
 from selector.errors import UserError
-from selector.evaluation.metrics import Direction, LabelFreeMetric
+from selector.evaluation.metrics import METRICS, Direction, LabelFreeMetric, Metric
 from selector.runs.run import Run, RunSet
 from selector.selection.candidates import (
     Candidate,
@@ -18,6 +18,7 @@ from selector.selection.candidates import (
 )
 from selector.selection.comparability import describe, differing, pools
 from selector.selection.hyperparameters import smallest_first, swept
+from selector.text import nearest
 
 TIE_RULE = (
     "tied with the best: an equal score, or a gap below twice the standard error of the difference"
@@ -156,7 +157,7 @@ def rank(
     by_id = {candidate.run.id: candidate for candidate in candidates}
     groups = [
         rank_pool([by_id[run.id] for run in pool.runs], pool.group, metric, direction)
-        for pool in pools([candidate.run for candidate in candidates], metric, allow_mixed)
+        for pool in pools([candidate.run for candidate in candidates], [metric], allow_mixed)
     ]
     warnings = (*runs.warnings, *_warnings(groups, metric, allow_mixed))
     coverage = _coverage(runs, len(candidates), excluded)
@@ -237,10 +238,15 @@ def _nothing_to_rank(
     counts = ", ".join(f"{n} {category.replace('_', ' ')}" for category, n in _count(excluded).items())
     first = excluded[0]
     text = (
-        f"none of the {len(excluded)} runs in {runs.source} can be ranked by {metric.key} {where}:"
-        f" {counts} (run {first.run}: {first.reason})"
+        f"none of the {len(excluded)} runs in {runs.source} can be ranked by {metric.key} {where}"
+        f"{meant(metric)}: {counts} (run {first.run}: {first.reason})"
     )
     return text + (f"; finish the sweep with: {runs.finish_command}" if runs.finish_command else "")
+
+
+def meant(metric: Metric) -> str:
+    """For a message that nobody logged a key which a user named: the metric of ours that it resembles."""
+    return nearest(metric.name, [ours.name for ours in METRICS]) if metric.logged_as else ""
 
 
 def _count(excluded: Sequence[Excluded]) -> dict[str, int]:

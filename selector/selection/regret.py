@@ -12,10 +12,10 @@ from selector.runs.run import Run, RunSet
 from selector.selection.baselines import Baseline, baselines, in_order
 from selector.selection.bootstrap import LEAST_CONFIGURATIONS
 from selector.selection.candidates import Excluded, MilestoneChoice, finished_runs, read_scores
-from selector.selection.comparability import Pool, check_definitions, describe, pools
+from selector.selection.comparability import Pool, describe, pools
 from selector.selection.hyperparameters import configuration
 from selector.selection.oracle import Judged, read_oracle
-from selector.selection.ranking import check_milestone, rank_pool
+from selector.selection.ranking import check_milestone, meant, rank_pool
 from selector.selection.regret_figures import Regret, regret_of, undefined_regret
 
 
@@ -102,15 +102,12 @@ def regret(
         raise UserError(_nothing_to_judge(runs, oracle, finished, excluded))
     members: dict[frozenset[str], tuple[Pool, list[LabelFreeMetric]]] = {}
     for metric in metrics:
-        for pool in pools(finished, metric, allow_mixed):
+        for pool in pools(finished, [metric, oracle], allow_mixed):
             known, users = members.setdefault(frozenset(run.id for run in pool.runs), (pool, []))
             members[frozenset(run.id for run in pool.runs)] = (
                 replace(known, group={**known.group, **pool.group}),
                 [*users, metric],
             )
-    if not allow_mixed:
-        for pool, _ in members.values():
-            check_definitions(pool.runs, oracle)
     judge = _Judge({run.run.id: run for run in judged}, milestone, direction, default)
     groups, warnings = [], list(runs.warnings)
     for pool, users in members.values():
@@ -184,8 +181,8 @@ def _nothing_to_judge(
         first = f" (run {excluded[0].run}: {excluded[0].reason})" if excluded else ""
         return f"{runs.source} holds no finished run to judge, of {len(excluded)}{first}"
     return (
-        f"none of the {len(finished)} finished runs in {runs.source} has a finite {oracle.key} at its last"
-        " milestone: train with labels, or name what judges the runs with --oracle"
+        f"none of the {len(finished)} finished runs in {runs.source} has a finite {oracle.key}{meant(oracle)}"
+        " at its last milestone: train with labels, or name what judges the runs with --oracle"
     )
 
 

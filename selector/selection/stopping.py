@@ -1,7 +1,7 @@
 """Regret along training: what the metric would have chosen earlier, and what stopping then would save."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -69,12 +69,13 @@ def along_training(
         return AlongTraining((), None, None)
     start = max(rows[run.run.id][0].epoch for run in runs)
     epochs = _thinned(sorted({row.epoch for run in runs for row in rows[run.run.id] if row.epoch >= start}))
+    lengths = {run.run.id: max(1, run.run.trained_milestones[-1].epoch) for run in judged}
     points = []
     for epoch in epochs:
         candidates = [c for run in runs if (c := _candidate(run.run, rows[run.run.id], metric, epoch))]
         if candidates:
             chosen = best_first(candidates, direction, varied)[0].run
-            points.append(_stop(epoch, chosen, judged))
+            points.append(_stop(epoch, chosen, judged, lengths))
     ids = [point.chosen.id for point in points]
     if not ids:
         return AlongTraining((), None, None)
@@ -99,8 +100,7 @@ def _candidate(run: Run, rows: Sequence[Milestone], metric: LabelFreeMetric, epo
     return Candidate(run, row.epoch, score, 0.0) if isfinite(score) else None
 
 
-def _stop(epoch: int, chosen: Run, judged: Sequence[Judged]) -> StoppingPoint:
-    lengths = {run.run.id: max(1, run.run.trained_milestones[-1].epoch) for run in judged}
+def _stop(epoch: int, chosen: Run, judged: Sequence[Judged], lengths: Mapping[str, int]) -> StoppingPoint:
     spent = sum(min(epoch, length) for length in lengths.values())
     rest_of_chosen = max(0, lengths[chosen.id] - epoch)
     total = sum(lengths.values())

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selector.errors import UserError
+from selector.evaluation.metrics import declared_labelled
 from selector.runs.run import Milestone
 from selector.selection.regret import regret
 
@@ -265,9 +266,8 @@ def test_choosing_by_the_accuracy_itself_costs_nothing(accuracies):
 
 
 def test_an_oracle_that_is_better_low():
-    from dataclasses import replace
 
-    loss = replace(ACCURACY, name="x/probe_loss", direction="min")
+    loss = declared_labelled("x/probe_loss", "min")
     runs = [run(id, s, values={"x/probe_loss": loss}) for id, s, loss in (("a", 1.0, 0.5), ("b", 2.0, 0.8))]
     group, figures = only(regret(sweep(*runs), [RANKME], loss))
     assert (group.best.run.id, figures.chosen.id, figures.chosen_accuracy) == ("a", "b", 0.8)

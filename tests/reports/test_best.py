@@ -1,0 +1,114 @@
+import shlex
+from dataclasses import asdict, replace
+
+import pytest
+import yaml
+from handmade import RANKME, run, sweep
+
+from selector.command_line import parse_config
+from selector.config import TrainConfig, paper_recipe
+from selector.reports.best import best_object, best_of, best_yaml, command_line, find_checkpoint, repeated
+from selector.selection.ranking import rank
+
+
+def trained(config: TrainConfig, **more):
+    return replace(run("win", 9.0), config={**asdict(config), "sweep_note": "x"}, **more)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        paper_recipe("simsiam"),
+        replace(
+            paper_recipe("simclr"),
+            temperature=0.07,
+            epochs=30,
+            labels=False,
+            clusters=7,
+            dataset="folder",
+            data_dir="/my images/a;b",
+        ),
+        replace(paper_recipe("moco_v2"), queue_size=64, backbone="resnet-9", backbone_width=0.25, seed=3),
+    ],
+)
+def test_the_command_line_repeats_the_run(config):
+    words = shlex.split(command_line(trained(replace(config, output_dir="/gone", resume=True))))
+    assert words[:2] == ["python", "train.py"]
+    assert parse_config(words[2:]) == config
+
+
+def test_the_command_line_leaves_out_what_the_recipe_says():
+    assert command_line(trained(replace(paper_recipe("simclr"), epochs=30))) == (
+        "python train.py --method=simclr --dataset=digits --epochs=30"
+    )
+
+
+def test_hyperparameters_are_train_configs_fields_alone():
+    fields = repeated(trained(paper_recipe("simclr")))
+    assert "sweep_note" not in fields
+    assert "output_dir" not in fields
+    assert fields["learning_rate"] == 0.5
+
+
+def test_somebody_elses_run_keeps_its_configuration_and_has_no_command():
+    stranger = replace(run("x", 1.0, definition={}), config={"lr": 1, "method": "simclr"})
+    assert repeated(stranger) == {"lr": 1, "method": "simclr"}
+    assert command_line(stranger) == ""
+
+
+def test_the_yaml_is_safe_and_says_where_it_is_from():
+    evil = trained(paper_recipe("simclr"), name="a\nmethod: evil\x1b[31m", checkpoint="/c\nmethod: evil")
+    ranking = rank(sweep(evil, run("b", 9.0)), RANKME)
+    text = best_yaml(best_of(ranking.groups[0]), ranking)
+    assert yaml.safe_load(text) == repeated(evil) or yaml.safe_load(text)["method"] == "simclr"
+    assert "\x1b" not in text
+    assert text.splitlines()[0].startswith("# run ")
+    assert sum(line.startswith("method:") for line in text.splitlines()) == 1
+
+
+def test_values_that_are_not_plain_are_written_as_text():
+    class Odd:
+        def __str__(self):
+            return "odd"
+
+    stranger = replace(run("x", 1.0, definition={}), config={"deep": {"a": (1, 2)}, "odd": Odd()})
+    ranking = rank(sweep(stranger), RANKME)
+    assert yaml.safe_load(best_yaml(best_of(ranking.groups[0]), ranking)) == {
+        "deep": {"a": [1, 2]},
+        "odd": "odd",
+    }
+
+
+def test_the_checkpoint_where_the_run_said(tmp_path):
+    file = tmp_path / "epoch_10.ckpt"
+    file.touch()
+    assert find_checkpoint(run("a", 1.0)) is None
+    assert find_checkpoint(replace(run("a", 1.0), checkpoint=str(file))) == file
+
+
+def test_the_checkpoint_of_a_sweep_folder_that_was_moved(tmp_path):
+    moved = tmp_path / "runs" / "a" / "epoch_10.ckpt"
+    moved.parent.mkdir(parents=True)
+    moved.touch()
+    directory = tmp_path / "wandb" / "offline-run-1-a"
+    directory.mkdir(parents=True)
+    one = replace(run("a", 1.0), checkpoint="/old/place/runs/a/epoch_10.ckpt", directory=str(directory))
+    assert find_checkpoint(one) == moved
+    gone = replace(one, checkpoint="/old/place/epoch_20.ckpt")
+    assert str(find_checkpoint(gone)) == "/old/place/epoch_20.ckpt"
+    best = best_of(rank(sweep(gone), RANKME).groups[0])
+    assert (best.checkpoint_exists, best_object(best, rank(sweep(gone), RANKME))["checkpoint_exists"]) == (
+        False,
+        False,
+    )
+
+
+def test_a_run_id_is_never_a_path(tmp_path):
+    secret = tmp_path / "secret" / "epoch_10.ckpt"
+    secret.parent.mkdir()
+    secret.touch()
+    directory = tmp_path / "sweep" / "wandb"
+    directory.mkdir(parents=True)
+    (tmp_path / "sweep" / "runs").mkdir()
+    evil = replace(run("../../secret", 1.0), checkpoint="/old/epoch_10.ckpt", directory=str(directory))
+    assert str(find_checkpoint(evil)) == "/old/epoch_10.ckpt"

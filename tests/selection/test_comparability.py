@@ -1,0 +1,107 @@
+from dataclasses import fields
+
+import pytest
+from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, run
+
+from selector.errors import UserError
+from selector.evaluation.metrics import METRICS
+from selector.evaluation.milestone import MetricDefinition
+from selector.selection.comparability import (
+    _CONCERNS,
+    _SEPARATING,
+    check_definitions,
+    describe,
+    differing,
+    pools,
+)
+
+
+def ids(found):
+    return [[run.id for run in pool.runs] for pool in found]
+
+
+@pytest.mark.parametrize("field", ["method", "dataset", "backbone", "backbone_width"])
+def test_what_the_config_separates(field):
+    runs = [run("a"), run("b", **{field: "other"}), run("c")]
+    assert sorted(ids(pools(runs, [RANKME]))) == [["a", "c"], ["b"]]
+    assert ids(pools(runs, [RANKME], allow_mixed=True)) == [["a", "b", "c"]]
+
+
+@pytest.mark.parametrize(
+    ("metric", "field", "separated"),
+    [
+        (RANKME, "projector_dim", True),
+        (RANKME, "rankme_images", True),
+        (RANKME, "evaluation_images", False),
+        (ENTROPY, "backbone_dim", True),
+        (ENTROPY, "evaluation_images", True),
+        (ENTROPY, "projector_dim", False),
+    ],
+)
+def test_what_the_definition_separates(metric, field, separated):
+    runs = [run("a"), run("b", definition={**DEFINITION, field: 7})]
+    assert len(pools(runs, [metric])) == (2 if separated else 1)
+
+
+def test_groups_say_what_their_runs_share():
+    (pool,) = pools([run("a"), run("b")], [RANKME])
+    assert pool.group == {
+        "method": "simclr", "dataset": "digits", "backbone": "resnet-9", "backbone_width": 0.25,
+        "projector_dim": 128, "rankme_images": 1000,
+    }  # fmt: skip
+    (mixed,) = pools([run("a"), run("b", method="simsiam")], [RANKME], allow_mixed=True)
+    assert "method" not in mixed.group
+    assert describe({"method": "simclr", "dataset": "digits"}) == "method simclr, dataset digits"
+    assert describe({}) == "all runs"
+    assert differing([{"a": 1, "b": 1}, {"a": 1, "b": 2}]) == ["b"]
+
+
+def test_any_other_difference_of_the_definition_is_refused():
+    runs = [run("a"), run("b", definition={**DEFINITION, "entropy_bin_width": 0.8})]
+    with pytest.raises(UserError, match=r"entropy_bin_width is 0.8 in run b and null in run a"):
+        check_definitions(runs, ENTROPY)
+    assert len(pools(runs, [ENTROPY], allow_mixed=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "concerned"),
+    [
+        ("version", {metric.name for metric in METRICS}),
+        ("evaluation_split", {metric.name for metric in METRICS}),
+        ("rankme_eps", {"rankme", "rankme_backbone"}),
+        ("umap_neighbors", {"entropy", "entropy_robust", "silhouette", "clustering_agreement", "ami_labels"}),
+        ("entropy_bin_width", {"entropy", "entropy_robust"}),
+        ("kmeans_restarts", {"silhouette", "clustering_agreement", "ami_labels"}),
+        ("probe", {"linear_probe_accuracy"}),
+        ("knn_temperature", {"knn_accuracy"}),
+        ("projector_dim", set()),  # separates instead
+    ],
+)
+def test_what_part_of_the_definition_concerns_which_metric(field, concerned):
+    runs = [run("a", definition={**DEFINITION, field: 1}), run("b", definition={**DEFINITION, field: 2})]
+    refused = set()
+    for metric in METRICS:
+        try:
+            check_definitions(runs, metric)
+        except UserError:
+            refused.add(metric.name)
+    assert refused == concerned
+
+
+def test_every_field_of_our_definition_is_known_to_concern_something():
+    names = [field.name for field in fields(MetricDefinition)]
+    assert set(names) | {"method", "dataset", "backbone", "backbone_width"} > _SEPARATING
+    for beginning in _CONCERNS:
+        assert any(name.startswith(beginning) for name in names), beginning
+
+
+def test_what_judges_separates_too():
+    runs = [run("a"), run("b", definition={**DEFINITION, "evaluation_images": 7})]
+    assert len(pools(runs, [RANKME])) == 1
+    assert len(pools(runs, [RANKME, ACCURACY])) == 2
+    with pytest.raises(UserError, match=r"linear_probe_accuracy was not computed alike"):
+        pools([run("a"), run("b", definition={**DEFINITION, "probe": "fast"})], [RANKME, ACCURACY])
+
+
+def test_nothing_to_pool():
+    assert pools([], [RANKME]) == pools([], [RANKME], allow_mixed=True) == []

@@ -1,0 +1,46 @@
+from math import inf, nan, sqrt
+
+import pytest
+from handmade import ACCURACY, DEFINITION, curve, run
+
+from selector.evaluation.metrics import declared_labelled, labelled_metric
+from selector.selection.oracle import read_oracle
+
+
+def test_the_last_milestone_counts_not_the_best():
+    rows = curve((5, 0.9), (10, 0.7), key=ACCURACY.key)
+    (judged,), without = read_oracle([run("a", milestones=rows)], ACCURACY)
+    assert (judged.accuracy, without) == (0.7, [])
+
+
+def test_what_is_missing_or_not_finite_is_not_judged():
+    runs = [
+        run("a"),
+        run("b", accuracy=nan),
+        run("c", accuracy=inf),
+        run("d", milestones=()),
+        run("e", accuracy=0.5),
+    ]
+    judged, without = read_oracle(runs, ACCURACY)
+    assert [one.run.id for one in judged] == ["e"]
+    assert [one.id for one in without] == ["a", "b", "c", "d"]
+
+
+def test_the_standard_error_is_binomial():
+    # 0.8 of 400 images: √(0.8 · 0.2 / 400) = 0.02
+    (judged,), _ = read_oracle([run("a", accuracy=0.8)], ACCURACY)
+    assert judged.standard_error == pytest.approx(0.02)
+    assert read_oracle([run("a", accuracy=1.0)], ACCURACY)[0][0].standard_error == 0
+
+
+def test_the_standard_error_is_unknown_for_what_is_no_share_of_known_images():
+    ami = labelled_metric("ami_labels")
+    assert read_oracle([run("a", values={ami.key: 0.5})], ami)[0][0].standard_error is None
+    assert read_oracle([run("a", accuracy=80.0)], ACCURACY)[0][0].standard_error is None
+    unknown = {name: value for name, value in DEFINITION.items() if name != "evaluation_images"}
+    assert read_oracle([run("a", accuracy=0.8, definition=unknown)], ACCURACY)[0][0].standard_error is None
+
+
+def test_quality_is_turned_where_low_is_better():
+    loss = declared_labelled("x/loss", "min")
+    assert read_oracle([run("a", values={"x/loss": sqrt(2)})], loss)[0][0].quality == -sqrt(2)

@@ -1,0 +1,309 @@
+"""The command `selector` on folders of offline runs: what it prints, where, and with which exit status."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from math import nan
+from pathlib import Path
+
+import pytest
+import yaml
+from handmade import DEFINITION, run, write_sweep
+
+from selector.cli import main
+from selector.runs.run import Milestone
+
+# Accuracies of runs in the order of rankme: c is chosen, b is best.
+ROWS = (("a", 10.0, 0.2), ("b", 20.0, 0.9), ("c", 40.0, 0.7))
+
+
+def trained(id, rankme, accuracy, **more):
+    rows = [
+        Milestone(0, {"label_free/rankme": 99.0, "labelled/linear_probe_accuracy": 0.1}),
+        Milestone(5, {"label_free/rankme": -rankme, "labelled/linear_probe_accuracy": accuracy / 2}),
+        Milestone(
+            10,
+            {
+                "label_free/rankme": rankme,
+                "label_free/entropy": 10 - rankme / 10,
+                "labelled/linear_probe_accuracy": accuracy,
+                "train/loss": accuracy,
+                "other/score": -rankme,
+            },
+        ),
+    ]
+    return run(id, milestones=tuple(rows), **more)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_sweep(tmp_path / "sweep", *(trained(*row) for row in ROWS))
+
+
+def call(capsys, *arguments):
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        status = stop.code
+    output = capsys.readouterr()
+    return status, output.out, output.err
+
+
+def parsed(capsys, *arguments):
+    status, out, err = call(capsys, *arguments)
+    assert status == 0, err
+    return json.loads(out)
+
+
+def test_rank_as_json_prints_one_object_and_nothing_else(capsys, folder):
+    found = parsed(capsys, "rank", folder, "--json")
+    assert (found["metric"], found["direction"], found["milestone"]) == ("rankme", "max", "last")
+    assert [place["run"] for place in found["groups"][0]["ranking"]] == ["c", "b", "a"]
+    earlier = parsed(capsys, "rank", folder, "--milestone", "5", "--json")
+    assert [place["run"] for place in earlier["groups"][0]["ranking"]] == ["a", "b", "c"]
+    assert earlier["milestone"] == 5
+
+
+def test_rank_for_people(capsys, folder):
+    status, out, err = call(capsys, "rank", folder, "--metric=entropy")
+    assert (status, err) == (0, "")
+    assert "entropy, lower is better" in out
+    assert "Chosen: c" in out
+
+
+def test_warnings_go_to_stderr(capsys, tmp_path):
+    folder = write_sweep(tmp_path, trained("a", 1.0, 0.5))
+    status, out, err = call(capsys, "rank", folder, "--json")
+    assert (status, json.loads(out)["groups"][0]["chosen"]) == (0, "a")
+    assert err == "selector: warning: only run a can be ranked: it is chosen for want of another\n"
+
+
+def test_direction_can_be_overridden(capsys, folder):
+    found = parsed(capsys, "rank", folder, "--direction", "min", "--json")
+    assert (found["direction"], found["groups"][0]["chosen"]) == ("min", "a")
+
+
+def test_somebody_elses_key_needs_a_direction(capsys, folder):
+    found = parsed(capsys, "rank", folder, "--metric", "other/score", "--direction", "min", "--json")
+    assert (found["metric"], found["groups"][0]["chosen"]) == ("other/score", "c")
+    status, _, err = call(capsys, "rank", folder, "--metric", "other/score")
+    assert status == 2
+    assert "'other/score'" in err
+    assert "--direction max or min" in err
+
+
+def test_somebody_elses_runs_with_keys_without_a_slash(capsys, tmp_path):
+    strangers = [
+        replace(
+            run(id, milestones=(Milestone(1, {"val_acc": a, "score": s}),), definition={}), config={"lr": s}
+        )
+        for id, a, s in (("a", 0.5, 1.0), ("b", 0.9, 2.0), ("c", 0.7, 3.0))
+    ]
+    write_sweep(tmp_path, *strangers)
+    found = parsed(
+        capsys, "regret", tmp_path, "--metric", "score", "--direction=max", "--oracle", "val_acc", "--json"
+    )
+    metric = found["groups"][0]["metrics"][0]
+    assert (metric["metric"], metric["chosen"], metric["best"]) == ("score", "c", "b")
+    assert metric["regret"] == pytest.approx(0.2)
+    worst = parsed(
+        capsys, "regret", tmp_path, "--metric", "score", "--direction=max", "--oracle", "val_acc",
+        "--oracle-direction=min", "--json",
+    )  # fmt: skip
+    assert worst["groups"][0]["best"] == "a"
+
+
+@pytest.mark.parametrize(
+    "name", ["linear_probe_accuracy", "labelled/linear_probe_accuracy", "labelled/x", "ami_labels"]
+)
+def test_rank_refuses_labels(capsys, folder, name):
+    status, out, err = call(capsys, "rank", folder, "--metric", name, "--direction", "max")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "reads labels, and choosing must not" in err
+
+
+def test_regret(capsys, folder):
+    found = parsed(capsys, "regret", folder, "--json")
+    assert found["oracle"] == "linear_probe_accuracy"
+    metrics = {m["metric"]: m for group in found["groups"] for m in group["metrics"]}
+    assert set(metrics) == {"rankme", "entropy"}  # all of ours that the runs hold
+    assert metrics["rankme"]["regret"] == pytest.approx(0.2)
+    baselines = {b["baseline"]: b for b in found["groups"][0]["baselines"]}
+    assert baselines["lowest_loss"]["run"] == "a"
+    one = parsed(capsys, "regret", folder, "--metric", "rankme", "--default-run", "b", "--json")
+    baselines = {b["baseline"]: b for b in one["groups"][0]["baselines"]}
+    assert baselines["default"]["run"] == "b"
+    status, out, _ = call(capsys, "regret", folder, "--metric", "rankme", "entropy")
+    assert status == 0
+    assert "random (expected)" in out
+    status, _, err = call(capsys, "regret", folder, "--default-run", "zzz")
+    assert (status, err) == (1, f"selector: {folder} holds no run 'zzz'\n")
+
+
+def test_regret_without_any_known_metric(capsys, tmp_path):
+    write_sweep(tmp_path, run("a", values={"x/y": 1.0}, accuracy=0.5))
+    status, _, err = call(capsys, "regret", tmp_path)
+    assert status == 1
+    assert "logged none of our label-free metrics" in err
+
+
+def test_best_prints_yaml(capsys, folder):
+    status, out, err = call(capsys, "best", folder)
+    assert (status, err) == (0, "")
+    assert yaml.safe_load(out)["method"] == "simclr"
+    assert out.startswith(
+        "# run c (c): highest rankme, 40, of 3 runs\n# repeat it: python train.py --method=simclr"
+    )
+
+
+def test_best_writes_yaml(capsys, folder, tmp_path):
+    output = tmp_path / "best.yaml"
+    status, out, _ = call(capsys, "best", folder, "--output", output)
+    assert status == 0
+    assert yaml.safe_load(output.read_text())["temperature"] == 0.5
+    assert out.splitlines()[0] == f"best: c, written to {output}"
+    assert out.splitlines()[1].startswith("repeat it: python train.py ")
+    assert out.splitlines()[2] == "checkpoint: none was logged"
+    found = parsed(capsys, "best", folder, "--output", output, "--json")
+    assert (found["best"][0]["run"], found["output"]) == ("c", str(output))
+    status, _, err = call(capsys, "best", folder, "--output", tmp_path / "no" / "best.yaml")
+    assert (status, err) == (
+        1,
+        f"selector: cannot write {tmp_path}/no/best.yaml: No such file or directory\n",
+    )
+
+
+def test_best_of_several_groups(capsys, tmp_path):
+    folder = write_sweep(
+        tmp_path / "s",
+        trained("a", 1.0, 0.5),
+        trained("b", 2.0, 0.6, definition={**DEFINITION, "projector_dim": 9}),
+    )
+    _, out, _ = call(capsys, "best", folder)
+    assert len(list(yaml.safe_load_all(out))) == 2
+    status, _, err = call(capsys, "best", folder, "--output", tmp_path / "best.yaml")
+    assert status == 1
+    assert "2 groups of runs cannot be compared by rankme" in err.splitlines()[-1]
+    assert not (tmp_path / "best.yaml").exists()
+
+
+def test_the_table_of_metrics(capsys):
+    status, out, _ = call(capsys, "metrics")
+    assert status == 0
+    assert "rankme" in out
+    table = parsed(capsys, "metrics", "--json")["metrics"]
+    directions = {row["name"]: row["direction"] for row in table}
+    assert (directions["rankme"], directions["entropy"], directions["linear_probe_accuracy"]) == (
+        "max",
+        "min",
+        "max",
+    )
+    assert {row["name"]: row["labels"] for row in table}["rankme"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rank"], "SOURCE is missing"),
+        (["rnak", "x"], "unknown command 'rnak', did you mean 'rank'?"),
+        (["rank", "x", "--metric", "rankm"], "unknown metric 'rankm', did you mean 'rankme'?"),
+        (
+            ["rank", "x", "--metric", "label_free/rankm", "--direction", "max"],
+            "unknown metric 'label_free/rankm'",
+        ),
+        (["rank", "x", "--milestone", "soon"], "--milestone wants last or an epoch, got 'soon'"),
+        (["rank", "x", "--direction", "up"], "--direction cannot be 'up'"),
+        (["regret", "x", "--oracle", "labelled/knn"], "unknown labelled metric 'labelled/knn'"),
+        (["regret", "x", "--metric", "nonsense"], "unknown metric 'nonsense'"),
+        (["sweep"], "FILE is missing"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(capsys, arguments, said):
+    status, out, err = call(capsys, *arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+
+
+def test_what_cannot_be_met_is_one_line_and_exit_1(capsys, tmp_path, folder):
+    bad = write_sweep(tmp_path / "bad", trained("a", nan, 0.5), run("b", 1.0, state="failed"))
+    for arguments, said in (
+        (["rank", tmp_path / "gone"], "there is no folder"),
+        (
+            ["rank", folder, "--metric", "rankm", "--direction", "max"],
+            "rankm at their last milestone, did you mean 'rankme'?",
+        ),
+        (
+            ["regret", folder, "--oracle", "knn_acuracy"],
+            "has a finite knn_acuracy, did you mean 'knn_accuracy'?",
+        ),
+        (["rank", bad], "none of the 2 runs"),
+        (["rank", folder, "--milestone", "7"], "milestone 7 is not among (5, 10)"),
+        (["rank", folder, "--milestone", "0"], "milestone 0 is the untrained network"),
+        (["regret", bad, "--oracle", "knn_accuracy"], "has a finite labelled/knn_accuracy"),
+    ):
+        status, out, err = call(capsys, *arguments)
+        assert (status, out, err.count("\n")) == (1, "", 1), arguments
+        assert said in err
+
+
+def selector(*arguments, **more):
+    return subprocess.run(
+        [sys.executable, "-m", "selector.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        **more,
+    )
+
+
+def test_version():
+    process = selector("--version")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.startswith("selector 0.")
+
+
+def test_rank_help_loads_nothing_heavy():
+    script = """
+import sys
+from selector.cli import main
+try:
+    main(["rank", "--help"])
+except SystemExit as stop:
+    assert stop.code == 0
+heavy = {"torch", "umap", "wandb", "sklearn", "numba", "lightly", "optuna", "plotly", "pandas"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert process.returncode == 0, process.stderr
+    assert "--metric" in process.stdout
+
+
+def test_a_whole_call_in_a_terminal_without_unicode(folder):
+    process = selector("rank", folder, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert process.returncode == 0, process.stderr
+    assert "Chosen: c" in process.stdout
+
+
+def test_a_closed_pipe_is_no_error(folder):
+    command = f"{sys.executable} -m selector.cli rank {folder} --json | head -c 10"
+    process = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_names_with_escapes_do_not_reach_the_terminal(capsys, tmp_path):
+    evil = "\x1b]0;title\x07[bold]\nx"
+    write_sweep(tmp_path, trained("a", 1.0, 0.5, name=evil, note=evil), trained("b", 2.0, 0.6))
+    for arguments in (
+        ["rank", tmp_path],
+        ["regret", tmp_path],
+        ["best", tmp_path],
+        ["best", tmp_path, "--direction=min"],
+    ):
+        status, out, err = call(capsys, *arguments)
+        assert status == 0
+        assert "\x1b" not in out + err
+        assert "\x07" not in out + err
