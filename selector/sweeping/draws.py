@@ -62,12 +62,10 @@ def _trials(ledger: Ledger, objective: Objective, directory: Path) -> list[Trial
 
 
 def _imputed(ledger: Ledger, run: LedgerRun, objective: Objective, directory: Path) -> float | None:
-    """What `metric: impute:` says that a run without a result counts as; None leaves it out."""
+    """What `metric: impute:` says that a run without a result counts as; None where nothing is known yet."""
     worse = max if objective.goal == "minimize" else min
     better = min if objective.goal == "minimize" else max
     match objective.impute:
-        case None:
-            return None
         case "worst":
             return worse((r.objective for r in ledger.runs if r.objective is not None), default=None)
         case "best":

@@ -9,11 +9,12 @@ import gc
 import importlib
 import json
 import os
-import runpy
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from selector.sweeping.run_process import open_log
@@ -37,16 +38,28 @@ def _serve(connection: socket.socket) -> dict[str, Any] | None:
         for line in stream:
             match json.loads(line):
                 case {"start": dict(request)}:
-                    sys.stdout.flush()
-                    sys.stderr.flush()
-                    pid = os.fork()
+                    pid = _fork(Path(request["log"]))
                     if pid == 0:
                         return request
-                    _own_group(pid)
                     _answer(stream, {"pid": pid})
                 case {"poll": int(pid)}:
                     _answer(stream, {"exit": _exit_status(pid)})
     return None
+
+
+def _fork(log: Path) -> int:
+    """A child in a process group of its own, its output in `log`, without input: its id; in the child, 0."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with open_log(log) as output:  # before the fork, so that whoever knows the child finds its log locked
+        pid = os.fork()
+        _own_group(pid)
+        if pid == 0:
+            with open(os.devnull) as nothing:
+                os.dup2(nothing.fileno(), 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+    return pid
 
 
 def _answer(stream: Any, message: dict[str, Any]) -> None:
@@ -55,10 +68,8 @@ def _answer(stream: Any, message: dict[str, Any]) -> None:
 
 
 def _own_group(pid: int) -> None:
-    try:
-        os.setpgid(pid, pid)  # both sides do it: whoever comes first, the group is there from now on
-    except OSError:
-        return
+    with suppress(OSError):
+        os.setpgid(pid, 0)  # parent and child both do it: whoever comes first, the group is there from now on
 
 
 def _exit_status(pid: int) -> int | None:
@@ -67,17 +78,16 @@ def _exit_status(pid: int) -> int | None:
 
 
 def _become(request: dict[str, Any]) -> None:
-    _own_group(os.getpid())
     os.environ.clear()
     os.environ.update(request["environment"])
-    with open_log(Path(request["log"])) as output, open(os.devnull) as nothing:
-        os.dup2(nothing.fileno(), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
     if "numpy" in sys.modules:
         # Python reseeds `random` after a fork; NumPy's global state would repeat itself in every run.
         sys.modules["numpy"].random.seed()
-    program = os.path.realpath(request["program"])
+    program = os.path.abspath(request["program"])
     sys.argv = [request["program"], *request["args"]]
-    sys.path[0] = os.path.dirname(program)
-    runpy.run_path(program, run_name="__main__")
+    sys.path[0] = os.path.dirname(os.path.realpath(program))
+    # runpy.run_path would put the absolute path into sys.argv[0] and take the module away at the end.
+    main_module = ModuleType("__main__")
+    main_module.__file__ = program
+    sys.modules["__main__"] = main_module
+    exec(compile(Path(program).read_bytes(), program, "exec", dont_inherit=True), main_module.__dict__)

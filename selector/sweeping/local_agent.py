@@ -22,7 +22,7 @@ from selector.sweeping.sweep_file import SweepFile, read_sweep_file
 from selector.sweeping.sweep_folder import finish_command, log_path, open_sweep, planned_runs
 from selector.sweeping.train_fields import check_train_fields
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.05
 _FIRST_FAILURES = 3  # as many failures from the start end a sweep, as under W&B's agent
 
 

@@ -111,7 +111,8 @@ class _Builder:
     def build(self, node: yaml.Node, path: KeyPath) -> Any:
         self.nodes += 1
         if self.nodes > _MOST_NODES:
-            raise self.error(node, f"aliases expand to more than {_MOST_NODES} values")
+            top = self.open[1] if len(self.open) > 1 else node
+            raise self.error(top, f"aliases expand to more than {_MOST_NODES} values")
         if any(node is ancestor for ancestor in self.open):
             raise self.error(node, "an alias contains itself")
         self.lines.setdefault(path, node.start_mark.line + 1)
@@ -151,7 +152,7 @@ class _Builder:
             if key in result:
                 first = self.lines[(*path, key)]
                 raise self.error(key_node, f"{shown(key)} is given twice (first on line {first})")
-            self.lines[(*path, key)] = key_node.start_mark.line + 1
+            self.lines.setdefault((*path, key), key_node.start_mark.line + 1)
             result[key] = self.build(value_node, (*path, key))
         for key_node, value_node in node.value:
             if key_node.tag == _TAG + "merge":

@@ -85,13 +85,13 @@ def end_leftover(log: Path, pid: int | None, kill_delay: float = KILL_DELAY) -> 
     Raises:
         UserError: The run is still going and its process is not known, or cannot be ended.
     """
-    for signum, patience in ((signal.SIGTERM, kill_delay), (signal.SIGKILL, 5.0)):
+    for signum, patience in ((signal.SIGTERM, kill_delay), (signal.SIGKILL, 2.0)):
         if not _locked(log):
             return
         with suppress(ProcessLookupError, PermissionError):
             if pid is not None and os.getpgid(pid) == pid:
                 os.kill(pid, signum) if signum == signal.SIGTERM else os.killpg(pid, signum)
-        deadline = time.monotonic() + (patience if pid is not None else 1.0)
+        deadline = time.monotonic() + (patience if pid is not None else 0)
         while _locked(log) and time.monotonic() < deadline:
             time.sleep(0.05)
     if _locked(log):

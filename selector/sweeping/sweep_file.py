@@ -23,13 +23,14 @@ class Objective:
         name: W&B history key.
         goal: Which way is better; W&B minimises where nothing is said.
         target: The sweep is over once a run reaches this value; None never ends it.
-        impute: What bayes takes for a run that failed; None leaves such a run out.
+        impute: What bayes takes for a run that failed or has no finite value: the worst result of all runs
+            keeps it away from there, which is W&B's default.
     """
 
     name: str
     goal: Goal = "minimize"
     target: float | None = None
-    impute: Impute | None = None
+    impute: Impute = "worst"
 
     def better(self, value: float, than: float) -> bool:
         """Whether `value` is strictly better."""
@@ -179,7 +180,7 @@ def _read_objective(yaml: LocatedYaml) -> Objective | None:
     target = section.get("target")
     if "target" in section and (isinstance(target, bool) or not isinstance(target, int | float)):
         raise yaml.error(("metric", "target"), f"target must be a number, got {shown(target)}")
-    return Objective(section["name"], section.get("goal", "minimize"), target, section.get("impute"))
+    return Objective(section["name"], section.get("goal", "minimize"), target, section.get("impute", "worst"))
 
 
 def _read_early_terminate(yaml: LocatedYaml) -> Hyperband | None:

@@ -58,7 +58,8 @@ def check_train_fields(sweep: SweepFile, configs: Iterable[Mapping[str, Any]]) -
                 keys[field], values[field] = key, _typed(value, _FIELDS[field])
             except ValueError as error:
                 raise sweep.yaml.error(key, f"train.py refuses {field} {shown(value)}: {error}") from None
-        _check_together(sweep, keys, values)
+        if all(part.startswith("${") for part in sweep.command):
+            _check_together(sweep, keys, values)  # else the command sets fields of its own
 
 
 def _check_together(sweep: SweepFile, keys: Mapping[str, KeyPath], values: Mapping[str, Any]) -> None:

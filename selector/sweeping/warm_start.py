@@ -100,8 +100,8 @@ class WarmStarter:
             self._stream.close()
         self._connection.close()
         try:
-            self._server.wait(timeout=2)
-        except subprocess.TimeoutExpired:  # still importing
+            self._server.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:  # it has nothing to lose
             self._server.kill()
             self._server.wait()
 

@@ -1,0 +1,148 @@
+import pytest
+
+from selector.errors import UserError
+from selector.sweeping.hyperband import Hyperband
+from selector.sweeping.sweep_file import Objective
+
+SOUND = "program: train.py\nmethod: random\nparameters:\n  x: {values: [1, 2]}\n"
+
+
+def test_reads_everything_that_a_sweep_file_may_say(read):
+    sweep = read("""
+        apiVersion: v1
+        kind: sweep
+        name: a sweep
+        description: what for
+        project: digits
+        entity: team
+        program: train.py
+        command: ["${env}", "${interpreter}", "${program}", --fixed, 3, "${args_no_hyphens}"]
+        controller: {type: local}
+        scheduler: {engine: wandb}
+        method: bayes
+        metric: {name: loss, goal: maximize, target: 0.9, impute: best, impute_while_running: latest}
+        early_terminate: {type: hyperband, min_iter: 2, eta: 4, strict: false}
+        run_cap: 7
+        parameters: {x: {min: 0.0, max: 1.0}}
+    """)
+    assert sweep.method == "bayes"
+    assert sweep.objective == Objective("loss", "maximize", 0.9, "best")
+    assert sweep.early_terminate == Hyperband(min_iter=2, eta=4, strict=False)
+    assert (sweep.program, sweep.run_cap, sweep.project, sweep.entity) == ("train.py", 7, "digits", "team")
+    expected = ("${env}", "${interpreter}", "${program}", "--fixed", "3", "${args_no_hyphens}")
+    assert sweep.command == expected
+    assert sweep.warnings == ()
+
+
+def test_what_wandb_assumes_where_nothing_is_said(read):
+    sweep = read(SOUND + "metric: {name: loss}\nearly_terminate: {type: hyperband, max_iter: 27, s: 2}\n")
+    assert sweep.command == ("${env}", "${interpreter}", "${program}", "${args}")
+    assert sweep.objective == Objective("loss", "minimize", None, "worst")
+    assert sweep.early_terminate == Hyperband(max_iter=27, s=2, eta=3, strict=True)
+    assert sweep.run_cap is None
+    assert len(sweep.warnings) == 1  # nobody said which way is better
+    assert "line 5: metric has no goal" in sweep.warnings[0]
+
+
+def test_json_is_yaml(read):
+    sweep = read('{"program": "p.py", "method": "grid",\n "parameters": {"x": {"values": [1]}}}')
+    assert sweep.method == "grid"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("- a\n- b", 1, "a sweep file is a mapping"),
+        ("just text", 1, "a sweep file is a mapping"),
+        ("program: p.py\nparameters: {x: {value: 1}}", 1, "method is missing"),
+        ("program: p.py\nmethod: random", 1, "parameters is missing"),
+        ("program: p.py\nmethod: random\nparameters: {}", 3, "at least one parameter"),
+        ("program: p.py\nmethod: random\nparameters:", 3, "at least one parameter, got None"),
+        ("program: p.py\nmethod: random\nparameters: [a]", 3, "at least one parameter"),
+        ("method: random\nparameters: {x: {value: 1}}", 1, "program is missing"),
+        (SOUND + "paramters: {}", 5, "'paramters' is not a key of a sweep file, did you mean 'parameters'"),
+        (SOUND + "colour: red", 5, "'colour' is not a key of a sweep file; known are"),
+        (SOUND.replace("random", "gird"), 2, "unknown method 'gird', did you mean 'grid'"),
+        (SOUND.replace("random", "7"), 2, "unknown method 7; known are grid, random, bayes"),
+        (SOUND.replace("random", "[grid]"), 2, "unknown method"),
+        (SOUND.replace("random", "custom"), 2, "wandb sweep-scheduler"),
+        (SOUND.replace("random", "bayes"), 2, "bayes needs a metric section"),
+        (
+            "program: p.py\nmethod: bayes\nmetric: {name: m}\nparameters: {x: {value: 1}}",
+            4, "bayes needs a parameter with more than one value",
+        ),
+        (SOUND + "run_cap: 0", 5, "run_cap must be a whole number of at least 1, got 0"),
+        (SOUND + "run_cap: many", 5, "got 'many'"),
+        (SOUND + "run_cap: true", 5, "got True"),
+        (SOUND + "run_cap:", 5, "got None"),
+        (SOUND + "name: 3", 5, "name must be a text, got 3; quote it"),
+        (SOUND + "project: [a]", 5, "project must be a text"),
+        (SOUND + "job: a/b:latest", 5, "job is for W&B Launch"),
+        (SOUND + "scheduler: {engine: optuna}", 5, "wandb sweep-scheduler"),
+        (SOUND + "metrics: [{name: a}, {name: b}]", 5, "several metrics need method custom"),
+        (SOUND + "metric: loss", 5, "metric must be a mapping with a name, got 'loss'"),
+        (SOUND + "metric: {goal: minimize}", 5, "metric must be a mapping with a name"),
+        (SOUND + "metric:\n  name: m\n  goal: up", 7, "goal is one of minimize, maximize; got 'up'"),
+        (SOUND + "metric:\n  name: m\n  gaol: maximize", 7, "'gaol' is not .* did you mean 'goal'"),
+        (SOUND + "metric: {name: m, target: high}", 5, "target must be a number"),
+        (SOUND + "metric: {name: m, impute: zero}", 5, "impute is one of latest, best, worst"),
+        (SOUND + "early_terminate: {type: hyperband, min_iter: 1}", 5, "early_terminate needs a metric"),
+        (SOUND + "command: python train.py", 5, "command must be a list"),
+        (SOUND + "command: []", 5, "command must be a list"),
+        (SOUND + "command:\n  - python\n  - ${arsg}", 7, r"unknown macro '\${arsg}', did you mean 'args'"),
+        (SOUND + "command:\n  - python\n  - {a: 1}", 7, "a part of command must be a text"),
+        (SOUND + "command: ['${envvar:home}']", 5, "names of environment variables are A-Z"),
+    ],
+)  # fmt: skip
+def test_refuses_with_line_and_reason(read, text, line, reason):
+    with pytest.raises(UserError, match=rf"sweep\.yaml, line {line}: .*{reason}") as error:
+        read(text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "reason"),
+    [
+        ("yes", "must be a mapping with type: hyperband"),
+        ("{min_iter: 1}", "must be a mapping with type: hyperband"),
+        ("{type: median}", "must be a mapping with type: hyperband"),
+        ("{type: hyperband}", "needs min_iter, or max_iter together with s"),
+        ("{type: hyperband, max_iter: 9}", "max_iter needs s"),
+        ("{type: hyperband, min_iter: 3, max_iter: 9}", "max_iter needs s"),
+        ("{type: hyperband, min_iter: 0}", "min_iter must be a number of at least 1, got 0"),
+        ("{type: hyperband, min_iter: 1.5}", "min_iter must be a number"),
+        ("{type: hyperband, min_iter: true}", "min_iter must be a number"),
+        ("{type: hyperband, min_iter: 1, eta: 1}", "eta must be greater than 1"),
+        ("{type: hyperband, min_iter: 1, eta: .nan}", "eta must be a number"),
+        ("{type: hyperband, min_iter: 1, strict: maybe}", "strict is true or false"),
+        ("{type: hyperband, min_iter: 1, mininum: 2}", "'mininum' is not a key of early_terminate"),
+        ("{type: hyperband, max_iter: 2, s: 1}", "hyperband has nowhere to stop a run"),
+    ],
+)
+def test_refuses_settings_of_hyperband(read, section, reason):
+    with pytest.raises(UserError, match=rf"line 6: .*{reason}"):
+        read(SOUND + f"metric: {{name: m, goal: minimize}}\nearly_terminate: {section}\n")
+
+
+def test_max_iter_wins_over_min_iter_and_that_is_said(read):
+    sweep = read(
+        SOUND + "metric: {name: m, goal: minimize}\n"
+        "early_terminate: {type: hyperband, min_iter: 1, max_iter: 9, s: 1}\n"
+    )
+    assert ["line 6" in warning for warning in sweep.warnings] == [True]
+
+
+def test_no_program_is_needed_where_the_command_names_none(read):
+    sweep = read(SOUND.replace("program: train.py\n", "") + "command: [python, other.py, '${args}']\n")
+    assert sweep.program is None
+
+
+@pytest.mark.parametrize(("goal", "better"), [("minimize", 1.0), ("maximize", 2.0)])
+def test_objective_knows_which_way_is_better(goal, better):
+    objective = Objective("m", goal, target=1.5)
+    assert objective.better(better, 3.0 - better)
+    assert not objective.better(better, better)
+    assert objective.reached(better)
+    assert objective.reached(1.5)
+    assert not objective.reached(3.0 - better)
+    assert not Objective("m", goal).reached(better)
