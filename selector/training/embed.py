@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,14 +41,15 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 def embed(
-    module: nn.Module, encode: Encode, batches: Iterable[Batch], split: str, limits: dict[Space, int | None]
+    module: nn.Module, encode: Encode, batches: Iterable[Any], split: str, limits: dict[Space, int | None]
 ) -> dict[Space, Embeddings]:
     """Embed `batches` in one pass with a network that is in training.
 
     Args:
         module: The network; in evaluation mode while it embeds.
         encode: Images → {"backbone": (B, D), "projector": (B, D')}.
-        batches: Images and labels (or None), in a fixed order.
+        batches: What a data loader yields: tensors of images, or tuples that start with images and labels;
+            in a fixed order.
         split: Name of the split, for the record.
         limits: The spaces wanted, each with the number of images wanted from the start (None: all).
 
@@ -59,7 +61,7 @@ def embed(
     labels: list[Tensor] = []
     seen = 0
     with frozen(module):
-        for images, batch_labels in batches:
+        for images, batch_labels in map(_as_batch, batches):  # within: a loader draws a seed when it starts
             encoded = encode(images.to(device))
             for space, limit in limits.items():
                 kept = encoded[space][: None if limit is None else max(0, limit - seen)]
@@ -83,3 +85,10 @@ def embed(
             stacked, None if truth is None else truth[: len(stacked)], space, split
         )
     return embeddings
+
+
+def _as_batch(batch: Any) -> Batch:
+    if isinstance(batch, Tensor):
+        return batch, None
+    images, *rest = batch
+    return images, rest[0] if rest and isinstance(rest[0], Tensor) else None

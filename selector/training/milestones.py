@@ -148,7 +148,7 @@ class Milestones(pl.Callback):
     def _embed(
         self, module: pl.LightningModule, batches: Iterable[Any], split: str, limits: dict[Space, int | None]
     ) -> dict[Space, Embeddings]:
-        return embed(module, lambda x: self.encoder(module, x), map(_as_batch, batches), split, limits)
+        return embed(module, lambda x: self.encoder(module, x), batches, split, limits)
 
 
 def milestones_of(config: TrainConfig, images: ImageSplits, log: MilestoneLog) -> Milestones:
@@ -197,11 +197,3 @@ def autoaugmented(images: Images, seed: int, epoch: int) -> Images:
 def _nothing_finite(epoch: int) -> dict[str, float]:
     """The row of an encoder whose weights have diverged: NaN, which is never chosen."""
     return {"epoch": epoch} | {f"{LABEL_FREE_PREFIX}{f.name}": float("nan") for f in fields(LabelFreeMetrics)}
-
-
-def _as_batch(batch: Any) -> Batch:
-    """(images, labels) of what a data loader yields: a tensor, or a tuple that starts with the two."""
-    if isinstance(batch, Tensor):
-        return batch, None
-    images, *rest = batch
-    return images, rest[0] if rest and isinstance(rest[0], Tensor) else None

@@ -1,0 +1,186 @@
+"""train.py as an agent or a person runs it, with the real W&B client writing offline."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import train
+from selector.runs.run import Run
+from selector.runs.source import read_source
+
+_TRAIN = Path(train.__file__)
+_SMALL = [
+    "--backbone", "resnet-9", "--backbone-width", "0.0625", "--projector-hidden", "16",
+    "--projector-dim", "8", "--batch-size", "32", "--epochs", "2", "--milestone-every", "1",
+    "--umap-seeds", "2", "--probe", "fast",
+    "--device", "cpu",
+]  # fmt: skip
+_DIGITS = ["--train-images", "64", "--evaluation-images", "60", *_SMALL]
+
+
+@pytest.fixture(autouse=True)
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+def only_run(folder: Path) -> Run:
+    found = read_source(str(folder))
+    assert not found.unreadable
+    assert len(found.runs) == 1
+    return found.runs[0]
+
+
+def test_a_run_leaves_milestones_definition_marker_and_checkpoint(tmp_path: Path) -> None:
+    assert train.main([*_DIGITS, "--learning-rate=0.1", "--seed", "3"]) == 0
+    run = only_run(tmp_path)
+    assert run.state == "finished"
+    assert [m.epoch for m in run.milestones] == [0, 1, 2]
+    assert {"label_free/rankme", "label_free/entropy", "labelled/linear_probe_accuracy"} <= set(
+        run.milestones[2].values
+    )
+    # What was asked for stands in the config unchanged; the definition stands apart.
+    assert (run.config["learning_rate"], run.config["seed"], run.config["method"]) == (0.1, 3, "simclr")
+    assert "definition" not in run.config
+    assert (run.definition["projector_dim"], run.definition["evaluation_images"]) == (8, 60)
+    assert run.checkpoint is not None
+    assert Path(run.checkpoint).name == "milestone-0002.ckpt"
+    assert Path(run.checkpoint).is_file()
+
+
+@pytest.mark.parametrize("method", ["simsiam", "moco_v2"])
+def test_the_other_methods_run(tmp_path: Path, method: str) -> None:
+    own = {"simsiam": ["--predictor-hidden", "8"], "moco_v2": ["--queue-size", "64"]}[method]
+    assert train.main(["--method", method, *_DIGITS, *own, "--probe", "none"]) == 0
+    assert [m.epoch for m in only_run(tmp_path).milestones] == [0, 1, 2]
+
+
+def test_the_papers_probe_runs(tmp_path: Path) -> None:
+    assert train.main([*_DIGITS, "--epochs", "1", "--probe", "paper"]) == 0
+    run = only_run(tmp_path)
+    assert run.definition["probe"] == "paper"
+    assert 0 <= run.milestones[-1].values["labelled/linear_probe_accuracy"] <= 1
+
+
+def test_a_folder_without_labels_gives_label_free_metrics_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(80):
+        pixels = rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    (tmp_path / "photos" / "broken.png").write_bytes(b"no image")
+    arguments = [
+        "--dataset",
+        "folder",
+        "--data-dir",
+        "photos",
+        "--image-size",
+        "12",
+        "--clusters",
+        "3",
+        *_SMALL,
+    ]
+    assert train.main(arguments) == 1  # the broken image is named, nothing is trained
+    assert not (tmp_path / "wandb").exists()
+    assert train.main([*arguments, "--skip-bad-images"]) == 0
+    row = only_run(tmp_path).milestones[-1].values
+    assert "label_free/silhouette" in row
+    assert not [key for key in row if key.startswith("labelled/")]
+
+
+def test_a_diverged_run_is_a_result(tmp_path: Path) -> None:
+    assert train.main([*_DIGITS, "--learning-rate", "1e30"]) == 0
+    run = only_run(tmp_path)
+    assert run.state == "diverged"
+    assert "epoch" in run.detail
+
+
+def test_metrics_are_the_same_under_bf16_steps_up_to_training(tmp_path: Path) -> None:
+    assert train.main([*_DIGITS, "--precision", "bf16", "--output-dir", "a"]) == 0
+    assert train.main([*_DIGITS, "--precision", "32", "--output-dir", "b"]) == 0
+    first, second = read_source(str(tmp_path)).runs
+    # The untrained network is embedded in float32 whatever the precision of the steps.
+    assert first.milestones[0].values["label_free/rankme"] == second.milestones[0].values["label_free/rankme"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "folder", "--data-dir", "nowhere"], "no folder 'nowhere'"),
+        (["--batch-size", "4096"], "batch_size 4096 is larger than the 1437 training images"),
+        (["--clusters", "300"], "too few for 300 and 600 clusters"),
+        (["--labels", "False"], "pass --clusters"),
+    ],
+)
+def test_what_cannot_be_met_is_one_line_and_status_1(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(arguments) == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+    assert not (tmp_path / "wandb").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "simsam"], "simsiam"),
+        (["--dataset", "digit"], "digits"),
+        (["--epochs", "0"], "epochs must be greater than 0, got 0"),
+        (["--temperature", "-1"], "temperature must be greater than 0"),
+        (["--learning-rat", "1"], "learning-rate"),
+        (["--method", "simsiam", "--temperature", "0.1"], "temperature has no effect on simsiam"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        train.main(arguments)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_is_reported_and_can_be_finished(tmp_path: Path, how: signal.Signals) -> None:
+    arguments = [*_DIGITS, "--epochs", "400", "--milestone-every", "200"]
+    command = [sys.executable, str(_TRAIN), *arguments]
+    # Somebody's shell may have left SIGINT ignored for what runs in the background.
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    checkpoints = tmp_path / "runs"
+    for _ in range(1200):
+        if list(checkpoints.glob("*/milestone-0200.ckpt")) or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(how)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode not in (0, None)
+    assert "Traceback" not in error
+    assert "--resume continues the run" in error
+    run = only_run(tmp_path)
+    assert run.state != "finished"
+    assert [m.epoch for m in run.milestones] == [0, 200]
+
+    assert train.main([*arguments, "--resume"]) == 0
+    run = only_run(tmp_path)
+    assert run.state == "finished"
+    assert [m.epoch for m in run.milestones] == [0, 200, 400]

@@ -1,0 +1,178 @@
+"""The callback on a LightningModule that is not ours, and on ours."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from selector.evaluation.milestone import MetricSettings
+from selector.evaluation.rankme import rankme
+from selector.training.data import Images
+from selector.training.milestones import Batches, Encoder, Milestones, autoaugmented
+
+
+class SomebodysModule(pl.LightningModule):
+    """A user's own module: other attribute names, other loss name, a plain denoising objective."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.BatchNorm1d(24), nn.ReLU())
+        self.head = nn.Linear(24, 8)
+        self.decode = nn.Linear(8, 64)
+
+    def training_step(self, batch):
+        images = batch[0]
+        noisy = images + 0.1 * torch.randn_like(images)
+        loss = nn.functional.mse_loss(self.decode(self.head(self.net(noisy))), images.flatten(1))
+        self.log("my_loss", loss, on_epoch=True, on_step=False)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), 1e-2)
+
+
+class Rows:
+    """Where the milestones of these tests go."""
+
+    def __init__(self) -> None:
+        self.definition: Mapping[str, object] = {}
+        self.rows: list[Mapping[str, float]] = []
+
+    def define(self, definition: Mapping[str, object]) -> None:
+        self.definition = definition
+
+    def milestone(self, row: Mapping[str, float]) -> None:
+        self.rows.append(row)
+
+
+def loaders(labelled: bool) -> tuple[DataLoader, DataLoader]:
+    digits = load_digits()
+    images = torch.as_tensor(digits.images, dtype=torch.float32)[:300] / 16
+    labels = torch.as_tensor(digits.target)[:300]
+    parts = [(images[:200], labels[:200]), (images[200:], labels[200:])]
+    train, test = (DataLoader(TensorDataset(*(p if labelled else p[:1])), batch_size=64) for p in parts)
+    return train, test
+
+
+def fit(callbacks: list[pl.Callback], epochs: int = 3) -> SomebodysModule:
+    module = SomebodysModule()
+    torch.manual_seed(1)
+    trainer = pl.Trainer(
+        max_epochs=epochs, callbacks=callbacks, logger=False, enable_checkpointing=False, accelerator="cpu",
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, loaders(labelled=True)[0])
+    return module
+
+
+def callback(rows: Rows, labelled: bool = True, **options: object) -> Milestones:
+    settings = MetricSettings(clusters=10, probe="fast" if labelled else "none", umap_seeds=2)
+    return Milestones(
+        *loaders(labelled), settings, rows, every=2, encoder=Encoder("net", "head"), loss="my_loss", **options
+    )
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[SomebodysModule, Rows]:
+    rows = Rows()
+    return fit([callback(rows)]), rows
+
+
+def test_milestones_are_the_start_every_second_epoch_and_the_end(
+    trained: tuple[SomebodysModule, Rows],
+) -> None:
+    assert [row["epoch"] for row in trained[1].rows] == [0, 2, 3]
+
+
+def test_a_row_holds_every_metric_under_its_key(trained: tuple[SomebodysModule, Rows]) -> None:
+    row = trained[1].rows[-1]
+    label_free = {
+        "rankme",
+        "rankme_backbone",
+        "entropy",
+        "entropy_robust",
+        "silhouette",
+        "clustering_agreement",
+    }
+    assert label_free <= {key.removeprefix("label_free/") for key in row if key.startswith("label_free/")}
+    labelled = {"linear_probe_accuracy", "knn_accuracy", "ami_labels", "silhouette_labels"}
+    assert {key.removeprefix("labelled/") for key in row if key.startswith("labelled/")} == labelled
+    assert {"noise/entropy", "train/loss", "cost/milestone_seconds"} <= row.keys()
+    assert "train/loss" not in trained[1].rows[0]  # the untrained network has no loss
+    assert all(math.isfinite(value) for value in row.values())
+
+
+def test_rankme_is_that_of_the_projections_of_the_training_images(
+    trained: tuple[SomebodysModule, Rows],
+) -> None:
+    module, rows = trained
+    module.eval()
+    with torch.no_grad():
+        images = torch.cat([batch[0] for batch in loaders(labelled=True)[0]])
+        projections = module.head(module.net(images)).numpy()
+    singular = np.linalg.svd(projections.astype(np.float64), compute_uv=False)
+    p = singular / singular.sum() + 1e-7
+    assert rows.rows[-1]["label_free/rankme"] == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=1e-5)
+    assert rows.definition["rankme_images"] == 200
+    assert rows.definition["projector_dim"] == 8
+    assert rows.definition["evaluation_images"] == 100
+    assert rankme(projections) == pytest.approx(rows.rows[-1]["label_free/rankme"], rel=1e-5)
+
+
+def test_training_does_not_notice_that_it_is_evaluated(trained: tuple[SomebodysModule, Rows]) -> None:
+    undisturbed = fit([]).state_dict()
+    assert all(torch.equal(undisturbed[name], value) for name, value in trained[0].state_dict().items())
+
+
+def test_images_without_labels_have_label_free_metrics_alone() -> None:
+    rows = Rows()
+    row = callback(rows, labelled=False).row(SomebodysModule(), 0)
+    assert not [key for key in row if key.startswith("labelled/")]
+    assert math.isfinite(row["label_free/entropy"])
+
+
+def test_an_encoder_whose_weights_are_nan_gives_nan_and_no_error() -> None:
+    module = SomebodysModule()
+    nn.init.constant_(module.net[1].weight, math.nan)
+    row = callback(Rows()).row(module, 4)
+    assert row["epoch"] == 4
+    assert math.isnan(row["label_free/rankme"])
+
+
+def test_a_collapsed_encoder_gives_a_milestone() -> None:
+    module = SomebodysModule()
+    nn.init.zeros_(module.net[1].weight)
+    row = callback(Rows()).row(module, 2)
+    assert row["label_free/rankme"] == pytest.approx(1, abs=1e-3)
+    assert math.isnan(row["label_free/entropy"])  # cannot win
+    # Every image gets the same answer: the most frequent class, at best.
+    most_frequent = np.bincount(load_digits().target[200:300]).max() / 100
+    assert row["labelled/linear_probe_accuracy"] <= most_frequent
+
+
+def test_autoaugment_changes_images_and_repeats_with_its_seed() -> None:
+    pixels = torch.as_tensor(load_digits().images[:40] * 15, dtype=torch.uint8)[:, None].expand(-1, 3, -1, -1)
+    images = Images(pixels.contiguous(), torch.arange(40), "train")
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    first, again, other = (autoaugmented(images, seed, 0).pixels for seed in (0, 0, 1))
+    assert torch.equal(torch.rand(1), expected)  # the training's random state is untouched
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, images.pixels)
+
+
+def test_batches_can_be_read_twice(tmp_path: Path) -> None:
+    images = Images(torch.zeros(1100, 3, 2, 2, dtype=torch.uint8), None, "test")
+    batches = Batches(images)
+    assert [len(x) for x, _ in batches] == [512, 512, 76]
+    assert sum(len(x) for x, _ in batches) == 1100
