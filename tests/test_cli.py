@@ -131,7 +131,7 @@ def test_regret(capsys, folder):
     assert set(metrics) == {"rankme", "entropy"}  # all of ours that the runs hold
     assert metrics["rankme"]["regret"] == pytest.approx(0.2)
     baselines = {b["baseline"]: b for b in found["groups"][0]["baselines"]}
-    assert baselines["lowest_loss"]["run"] == "a"
+    assert (baselines["lowest_loss"]["run"], baselines["last"]["run"]) == ("a", "c")
     one = parsed(capsys, "regret", folder, "--metric", "rankme", "--default-run", "b", "--json")
     baselines = {b["baseline"]: b for b in one["groups"][0]["baselines"]}
     assert baselines["default"]["run"] == "b"

@@ -1,8 +1,10 @@
 """What one would have picked without the metric: the figures that its regret has to beat."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite, log
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, get_args
 
@@ -13,6 +15,7 @@ from selector.selection.hyperparameters import canonical, smallest_first, swept
 from selector.selection.oracle import Judged
 
 LOSS = "train/loss"
+_FOLDER = re.compile(r"(?:offline-)?run-(\d{8})_(\d{6})-")
 
 BaselineName = Literal["random", "lowest_loss", "default", "last", "oracle"]
 
@@ -78,7 +81,8 @@ def _pick(name: BaselineName, judged: Sequence[Judged], cost: Mapping[str, float
     pick = min(known, key=lambda run: cost[run.run.id])
     regret = max(run.quality for run in judged) - pick.quality
     unknown = len(judged) - len(known)
-    return Baseline(name, pick.run, pick.accuracy, regret, f"{unknown} runs do not say" if unknown else "")
+    detail = f"not known of {unknown} of {len(judged)} runs" if unknown else ""
+    return Baseline(name, pick.run, pick.accuracy, regret, detail)
 
 
 def _losses(judged: Sequence[Judged]) -> dict[str, float]:
@@ -88,8 +92,10 @@ def _losses(judged: Sequence[Judged]) -> dict[str, float]:
 
 
 def _starts(judged: Sequence[Judged]) -> dict[str, float]:
-    started = {run.run.id: getattr(run.run, "started", None) for run in judged}
-    return {run: -start for run, start in started.items() if start}
+    """Less the time of a run's start: W&B names the folder of an offline run after it."""
+    folders = {run.run.id: Path(run.run.directory or "").name for run in judged}
+    times = {run: _FOLDER.match(folder) for run, folder in folders.items()}
+    return {run: -float(time[1] + time[2]) for run, time in times.items() if time}
 
 
 def _distances(judged: Sequence[Judged], default: Mapping[str, Any] | None) -> dict[str, float]:

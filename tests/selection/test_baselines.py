@@ -28,7 +28,7 @@ def test_lowest_loss():
     )
     assert (found["lowest_loss"].run.id, found["lowest_loss"].accuracy) == ("a", 0.2)
     assert found["lowest_loss"].regret == pytest.approx(0.7)
-    assert found["lowest_loss"].detail == "2 runs do not say"
+    assert found["lowest_loss"].detail == "not known of 2 of 4 runs"
     unknown = picks(run("a", accuracy=0.2))["lowest_loss"]
     assert (unknown.run, unknown.regret, unknown.detail) == (None, None, "no run logged train/loss")
 
@@ -62,6 +62,13 @@ def test_default_ignores_the_seed_and_needs_a_known_method():
     assert picks(*seeds)["default"].run.id == "b"  # equally near; the smaller seed is first
     unknown = picks(run("a", accuracy=0.1, method="barlow"))["default"]
     assert (unknown.run, unknown.detail) == (None, "no default configuration is known")
+
+
+def test_last_is_the_run_that_started_last():
+    folders = {"a": "offline-run-20260102_000000-a", "b": "offline-run-20260101_235959-b", "c": "elsewhere"}
+    runs = [replace(run(id, accuracy=0.5), directory=f"/x/wandb/{folder}") for id, folder in folders.items()]
+    last = picks(*runs)["last"]
+    assert (last.run.id, last.detail) == ("a", "not known of 1 of 3 runs")
 
 
 def test_last_needs_to_know_when_runs_started():

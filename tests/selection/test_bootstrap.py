@@ -35,6 +35,17 @@ def test_interval_by_hand():
     assert regret_interval(range(8), np.arange(8.0)[::-1], [str(i) for i in range(8)]) == (0.0, 0.0)
 
 
+def test_the_interval_leaves_two_and_a_half_percent_on_each_side():
+    # Twenty configurations, the three worst placed first: none of them is drawn in (17/20)^20 = 3.9 % of
+    # resamples, which alone regret nothing. That is more than 2.5 % and less than 5 %.
+    assert regret_interval(range(20), [0.0] * 3 + [1.0] * 17, [str(i) for i in range(20)]) == (0.0, 1.0)
+    # Three runs placed first regret 0.1; in the 3.9 % without them one of the ten bad ones is chosen, and
+    # hardly ever none of those is drawn either.
+    quality = [0.9] * 3 + [0.0] * 10 + [1.0] * 7
+    interval = regret_interval(range(20), quality, [str(i) for i in range(20)])
+    assert interval == (pytest.approx(0.1), 1.0)
+
+
 def test_interval_is_scipys_where_no_seeds_are_nested():
     rng = np.random.default_rng(3)
     quality = rng.uniform(0, 1, 20)
@@ -61,6 +72,13 @@ def test_runs_without_a_score_are_never_chosen():
     place = [np.inf, *map(float, range(7))]
     low, high = regret_interval(place, [1.0] + [0.0] * 7, [str(i) for i in range(8)])
     assert (low, high) == (0.0, 1.0)
+
+
+def test_resamples_in_which_nothing_can_be_chosen_do_not_count():
+    # Only the worst run has a score. Where it is drawn it is chosen and regrets 1; where it is not, in
+    # (7/8)^8 = 34 % of resamples, there is no choice, and so nothing to regret or not.
+    place = [0.0] + [np.inf] * 7
+    assert regret_interval(place, [0.0] + [1.0] * 7, [str(i) for i in range(8)]) == (1.0, 1.0)
 
 
 def test_the_same_call_gives_the_same_interval():

@@ -5,7 +5,6 @@ from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, run
 
 from selector.errors import UserError
 from selector.evaluation.metrics import METRICS
-from selector.evaluation.milestone import MetricDefinition
 from selector.selection.comparability import (
     _CONCERNS,
     _SEPARATING,
@@ -89,6 +88,8 @@ def test_what_part_of_the_definition_concerns_which_metric(field, concerned):
 
 
 def test_every_field_of_our_definition_is_known_to_concern_something():
+    from selector.evaluation.milestone import MetricDefinition  # here, because it imports torch
+
     names = [field.name for field in fields(MetricDefinition)]
     assert set(names) | {"method", "dataset", "backbone", "backbone_width"} > _SEPARATING
     for beginning in _CONCERNS:

@@ -103,6 +103,10 @@ def test_exact_p_by_hand():
     # Four pairs, perfect: 2 / 4!
     assert kendall_test([1, 2, 3, 4], [4, 3, 2, 1]).p_value == pytest.approx(2 / 24)
     assert kendall_test([1, 2, 3, 4], [4, 3, 2, 1]).method == "exact"
+    # From eight pairs on, the large-sample formula; of seven, all 7! = 5,040 orders.
+    assert spearman_test(range(7), range(7)).p_value == pytest.approx(2 / 5040)
+    assert [spearman_test(range(n), range(n)).method for n in (7, 8)] == ["exact", "asymptotic"]
+    assert [kendall_test(range(n), range(n)).method for n in (7, 8)] == ["exact", "asymptotic"]
     # Two pairs always agree perfectly, one way or the other.
     assert pearson_test([1, 2], [3, 7]).p_value == 1
 
