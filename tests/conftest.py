@@ -3,6 +3,7 @@
 Helpers in this folder (`handmade`, `loopback`) and in runs/ (`offline_files`) are importable everywhere.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from loopback import Backend
+    from loopback import Backend, Workplace
 
 sys.path.append(str(Path(__file__).parent / "runs"))
 
@@ -31,14 +32,23 @@ def backend(_server: "Backend") -> "Backend":
     return _server
 
 
+@pytest.fixture
+def workplace(backend: "Backend", tmp_path: Path) -> "Workplace":
+    """A folder from which W&B's commands are run against the backend."""
+    from loopback import Workplace
+
+    return Workplace(backend, tmp_path)
+
+
 @pytest.fixture(scope="module")
 def wandb_here(_server: "Backend", tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Sends the wandb of this very process to the backend, for the tests of one module."""
     import wandb
 
     wandb.teardown()  # whatever it was set up for before
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in _server.environment(tmp_path_factory.mktemp("wandb")).items():
-            patch.setenv(name, value)
-        yield
-        wandb.teardown()
+    before = dict(os.environ)
+    os.environ.update(_server.environment(tmp_path_factory.mktemp("wandb")))
+    yield
+    wandb.teardown()
+    os.environ.clear()  # wandb's commands leave their project and their entity there
+    os.environ.update(before)

@@ -6,5 +6,6 @@ and accept is the only authority (schema.graphql says where each operation was t
 
 from .backend import API_KEY, Backend
 from .faults import Fault
+from .workplace import Workplace, wait_for
 
-__all__ = ["API_KEY", "Backend", "Fault"]
+__all__ = ["API_KEY", "Backend", "Fault", "Workplace", "wait_for"]

@@ -26,7 +26,8 @@ class App:
     """Routes over a store.
 
     Attributes:
-        requests: Names of the operations answered so far, in order.
+        requests: Names of the operations asked for so far, in order.
+        errors: What was refused of them: what a client sent that is not in the schema, or not so.
         faults: What to do wrong.
     """
 
@@ -34,6 +35,7 @@ class App:
     api_key: str
     faults: list[Fault] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def routes(self) -> Starlette:
         return Starlette(
@@ -58,6 +60,7 @@ class App:
                 )
         except NotFound as error:
             return _json({"errors": [{"message": str(error)}]}, 404)
+        self.errors.extend(error["message"] for error in answer.get("errors", ()))
         return _json(answer, 200)
 
     async def file_stream(self, request: Request) -> Response:

@@ -36,7 +36,7 @@ class ArtifactType:
         return found if found and found.type_name == self.name else None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # they refer to one another
 class ArtifactSequence:
     project: Project
     number: int
@@ -139,7 +139,7 @@ class Membership:
         return page(files, first, after, self.artifact.artifact_sequence.project.store.page_limit)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # they refer to one another
 class Manifest:
     number: int
     artifact: Artifact
@@ -150,7 +150,7 @@ class Manifest:
         return f"manifest:{self.number}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # they refer to one another
 class Artifact:
     artifact_sequence: ArtifactSequence
     number: int

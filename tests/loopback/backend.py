@@ -105,13 +105,19 @@ class Backend:
         self.store = self.app.store = Store(base_url=self.url)
         self.app.faults.clear()
         self.app.requests.clear()
+        self.app.errors.clear()
 
     # What is there
 
     @property
     def requests(self) -> list[str]:
-        """Names of the operations answered so far."""
+        """Names of the operations asked for so far."""
         return self.app.requests
+
+    @property
+    def errors(self) -> list[str]:
+        """What the clients asked for and did not get."""
+        return self.app.errors
 
     def project(self, name: str) -> Project:
         found = self.store.project(ENTITY, name, create=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # they refer to one another
 class File:
     store: Store
     number: int

@@ -128,10 +128,8 @@ class Mutation:
         **changes: Any,
     ) -> dict[str, Any]:
         run, inserted = self._bucket(id, name, entity_name, model_name)
-        if name and "state" not in changes:
+        if name and changes.get("state") is None:
             run.state = "running"  # wandb.init and its later updates name the run; other writers give its id
-        if changes.pop("summary_metrics", None) is not None and id is None:
-            raise ValueError("a summary is written by id")
         self._change(run, changes)
         return {"bucket": run, "inserted": inserted}
 
@@ -154,6 +152,8 @@ class Mutation:
             match names.get(key, key):
                 case "sweep":
                     self._join_sweep(run, value)
+                case "summary_metrics" if value is not None:
+                    run.summary = json.loads(value)
                 case "job_repo" | "debug":
                     pass
                 case attribute:

@@ -30,7 +30,7 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # they refer to one another
 class Project:
     store: Store
     number: int
@@ -121,7 +121,7 @@ class Project:
         return found.artifact_membership(alias or "latest") if found else None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # they refer to one another
 class Sweep:
     project: Project
     number: int
@@ -196,7 +196,7 @@ class Sweep:
         return next(self.source, None)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # they refer to one another
 class Agent:
     sweep: Sweep
     number: int
@@ -239,7 +239,7 @@ class Agent:
         return page(self.assigned, first, after, self.sweep.project.store.page_limit)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # they refer to one another
 class Run:
     project: Project
     number: int
@@ -378,7 +378,10 @@ class Run:
         return [self._sampled(json.loads(spec)) for spec in specs]
 
     def _sampled(self, spec: dict[str, Any]) -> list[dict[str, Any]]:
-        """Rows that hold every key of the spec; an empty spec, as the agent sends it, asks for nothing."""
+        """Rows that hold every key of the spec; an empty spec, as the agent sends it, asks for nothing.
+
+        Unlike that of `history`, the maxStep of a spec is still in its range: so the client asks.
+        """
         if unknown := spec.keys() - {"keys", "samples", "minStep", "maxStep"}:
             raise ValueError(f"unknown history spec: {sorted(unknown)}")
         keys = spec.get("keys", [])
@@ -386,7 +389,7 @@ class Run:
         rows = [
             {key: row[key] for key in keys}
             for row in (self.rows if keys else [])
-            if low <= row["_step"] < high and all(key in row for key in keys)
+            if low <= row["_step"] <= high and all(key in row for key in keys)
         ]
         return thinned(rows, spec.get("samples", 500))
 
