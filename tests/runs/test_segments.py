@@ -21,7 +21,8 @@ def segment(
         history.add({key: epoch, "label_free/rankme": value})
     last_logged = started + len(epochs)
     file = Segment(Path(f"/runs/{started}/run-x.wandb"), written=NOW - 3600, run_id="x", started=started)
-    return replace(file, history=history, last_logged=last_logged, records=len(epochs) + 1, **fields)
+    file = replace(file, history=history, last_logged=last_logged, records=len(epochs) + 1)
+    return replace(file, **fields)
 
 
 def state(*segments: Segment, **options: Any) -> tuple[str, str]:
@@ -163,8 +164,8 @@ def test_steps_that_begin_again_cannot_be_merged():
 
 
 def test_of_copies_the_longest_is_read():
-    short, long = segment(0, started=1000), segment(0, 1, 2, started=1000, exit_code=0)
-    later = segment(3, started=2000)
+    short = segment(0, started=1000, path=Path("/backup/run-x.wandb"))
+    long, later = segment(0, 1, 2, started=1000, exit_code=0), segment(3, started=2000)
     assert without_copies([later, short, long, short]) == [long, later]
     assert state(short, long) == ("finished", "")
     unknown = [replace(segment(started=0), path=Path(name)) for name in "ab"]

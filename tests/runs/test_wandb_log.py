@@ -65,6 +65,7 @@ def test_any_lengths(lengths: list[int]):
         (as_log([b"abc"]) + bytes(7) + b"x", DamagedLog, "has zero bytes inside it at byte 17"),
         (as_log([b"abc"]) + bytes(3 * BLOCK) + b"x", DamagedLog, "has zero bytes inside it at byte 17"),
         (as_log([b"a" * (BLOCK - 20)])[:-1] + b"b" * 30, DamagedLog, "has a wrong checksum at byte 7"),
+        (FILE_HEADER + b"abcd\xff\xff\x01" + bytes(BLOCK), DamagedLog, "has a wrong checksum at byte 7"),
         (as_log([b"a" * 2 * BLOCK])[:BLOCK], TruncatedLog, f"ends inside a record at byte {BLOCK}"),
     ],
 )  # fmt: skip
