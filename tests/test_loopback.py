@@ -1,0 +1,215 @@
+"""The W&B backend of these tests: that it says no where it should, and follows W&B's rules where it can."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from graphql import parse, validate
+from loopback import Backend
+from loopback.graph import SCHEMA, execute, snake
+from wandb.apis._generated import operations as api_operations
+from wandb.apis.public.sweeps import _agent_heartbeat, _register_agent, _sweep_with_runs, _upsert_sweep
+from wandb.sdk.artifacts._generated import operations as artifact_operations
+from wandb.sdk.sweeps import SweepNotFoundError
+
+# What these flows need of the operations that wandb holds as texts; the others are built as they are sent.
+NEEDED = re.findall(
+    r"\w+",
+    """
+AddAliases ArtifactByID ArtifactFileURLsByManifestEntries ArtifactManifest ArtifactMembershipByName
+ArtifactMembershipFiles ArtifactType ClientIDMapping CommitArtifact CreateArtifact CreateArtifactFiles
+CreateArtifactManifest CreateProject CreateRunFiles DeleteAliases FetchArtifactDigestAlgorithm
+FetchArtifactManifest FetchOrgEntityFromEntity GetAgentRuns GetArtifactMembershipFileUrls GetDefaultEntity
+GetProject GetSweep GetSweepAgent GetSweepAgents GetSweepLegacy GetSweeps GetViewer HistoryPage
+IsProjectReadOnly MarkRunFilesUploaded OrganizationCoreWeaveOrganizationID OrgFeatureFlags ProjectArtifacts
+QueryRunInfo RunInputArtifacts RunOutputArtifacts RunParquetHistory RunResumeStatus RunState
+SampledHistoryPage ServerFeaturesQuery StopRun SweepConfig SweepRunsWithHistory SweepWatchedRuns
+UpdateArtifact UpdateArtifactManifest UpsertBucket UpsertSweepState UseArtifact Viewer XXHashDigestsEnabled
+""",
+)
+
+
+def client_operations() -> Iterator[str]:
+    """Texts of the GraphQL operations inside wandb: those of its Python, and those of its Go binary."""
+    for module in (api_operations, artifact_operations):
+        yield from (getattr(module, name) for name in module.__all__)
+    binary = (Path(wandb.__file__).parent / "bin" / "wandb-core").read_bytes()
+    for match in re.finditer(rb"(?:query|mutation) [A-Z]\w* ?[({]", binary):
+        text = re.match(rb"[\t\n -~]+", binary[match.start() : match.start() + 6000])
+        assert text
+        yield _balanced(text[0].decode())
+
+
+def _balanced(text: str) -> str:
+    """As far as the braces of an operation go, and of the fragments that follow it."""
+    depth = 0
+    for place, character in enumerate(text):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "}" and depth == 0 and not text[place + 1 :].lstrip().startswith("fragment "):
+            return text[: place + 1]
+    return text
+
+
+def test_the_schema_holds_every_operation_that_wandb_sends_here():
+    found: dict[str, list[str]] = {}
+    for text in client_operations():
+        name = re.match(r"\s*(?:query|mutation) (\w+)", text)
+        assert name
+        if name[1] in NEEDED:
+            found.setdefault(name[1], []).extend(error.message for error in validate(SCHEMA, parse(text)))
+    assert found == {name: [] for name in NEEDED}
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("query Q { nothing }", "Cannot query field 'nothing' on type 'Query'"),
+        ("query Q { viewer { nothing } }", "Cannot query field 'nothing' on type 'User'"),
+        ("query Q { viewer(nothing: 1) { id } }", "Unknown argument 'nothing'"),
+        ("mutation M { explode }", "Cannot query field 'explode' on type 'Mutation'"),
+        ('mutation M { stopRun(input: {id: "x", nothing: 1}) { success } }', "unknown field 'nothing'"),
+        ('mutation M { stopRun(input: {id: "x"}) { success } }', "no run with the id x"),
+        ("query Q {", "Syntax Error"),
+        ('query Q { project(name: "p") { runs(filters: "{\\"nothing\\": 1}") { pageInfo { endCursor } } } }',
+         "filter on an unknown field: nothing"),
+    ],
+)  # fmt: skip
+def test_what_is_unknown_is_an_error(backend: Backend, query: str, message: str):
+    backend.run("p", "x", [])
+    answer = execute(backend.store, query, {}, "")
+    assert message in answer["errors"][0]["message"]
+
+
+def test_an_empty_operation_name_means_none(backend: Backend):
+    for name in ("", None, "A"):
+        assert execute(backend.store, "query A { viewer { entity } }", {}, name) == {
+            "data": {"viewer": {"entity": "loopback"}}
+        }
+    assert "errors" in execute(backend.store, "query A { viewer { entity } }", {}, "B")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("runCount", "run_count"),
+        ("clientIDMapping", "client_id_mapping"),
+        ("artifactID", "artifact_id"),
+        ("id", "id"),
+    ],
+)
+def test_names_in_snake_case(name: str, expected: str):
+    assert snake(name) == expected
+
+
+# Sweeps, as wandb's own agent asks for work: without its processes.
+
+
+class Worker:
+    """An agent that does as it is told: it starts what it is given, and ends it when the test says so."""
+
+    def __init__(self, path: str) -> None:
+        self.api = wandb.Api()
+        self.api.settings["entity"], self.api.settings["project"], self.sweep = path.split("/")
+        self.id = _register_agent(self.api, "host", sweep_id=self.sweep)["id"]
+
+    def beat(self, *running: str) -> list[dict[str, Any]]:
+        return _agent_heartbeat(self.api, self.id, {}, dict.fromkeys(running, True))
+
+
+pytestmark = pytest.mark.usefixtures("wandb_here")
+
+
+def init(backend: Backend, name: str) -> None:
+    """What wandb.init does in a run's process."""
+    asked = f'name: "{name}", modelName: "p", entityName: "loopback"'
+    query = f"mutation M {{ upsertBucket(input: {{{asked}}}) {{ inserted }} }}"
+    assert "errors" not in execute(backend.store, query, {}, "")
+
+
+def test_a_random_search_up_to_its_cap(backend: Backend):
+    config = {
+        "method": "random",
+        "run_cap": 3,
+        "program": "train.py",
+        "parameters": {
+            "lr": {"distribution": "log_uniform_values", "min": 0.01, "max": 1.0},
+            "depth": {"min": 2, "max": 4},
+            "optimizer": {"parameters": {"name": {"values": ["sgd", "adam"]}}},
+        },
+    }
+    created, warnings = _upsert_sweep(wandb.Api(), config, project="p", entity="loopback")
+    assert warnings == []
+    worker = Worker(f"loopback/p/{created['name']}")
+    drawn = []
+    for _ in range(3):
+        (command,) = worker.beat()
+        assert (command["type"], command["program"]) == ("run", "train.py")
+        drawn.append({name: wrapped["value"] for name, wrapped in command["args"].items()})
+        init(backend, command["run_id"])
+        assert worker.beat(command["run_id"]) == []  # one run at a time
+        backend.store.end_run(backend.project("p").bucket_by_name[command["run_id"]], 0)
+    assert worker.beat() == [{"type": "exit"}]
+    assert all(0.01 <= values["lr"] <= 1 and values["depth"] in (2, 3, 4) for values in drawn)
+    assert all(values["optimizer"]["name"] in ("sgd", "adam") for values in drawn)
+    assert len({values["lr"] for values in drawn}) == 3
+    described = _sweep_with_runs(worker.api, worker.sweep, "{}", project="p", entity="loopback")
+    assert described["state"] == "FINISHED"
+    assert [run["state"] for run in described["runs"]] == ["finished"] * 3
+
+
+def test_a_lost_run_crashes_and_a_preempted_one_comes_back(backend: Backend):
+    sweep = backend.sweep("p", "program: t.py\nmethod: grid\nparameters: {a: {values: [1, 2]}}")
+    worker, other = Worker(f"loopback/p/{sweep.name}"), Worker(f"loopback/p/{sweep.name}")
+    (lost,), (preempted,) = worker.beat(), other.beat()
+    for command in (lost, preempted):
+        init(backend, command["run_id"])
+    first, second = sweep.run_list
+    second.preempting = True
+    backend.store.silence = 0.05
+    time.sleep(0.1)
+    # Neither process nor agent says anything more: the node is gone, and a third agent takes over.
+    third = Worker(f"loopback/p/{sweep.name}")
+    assert third.beat() == [{**preempted, "type": "resume"}]
+    assert (first.state, second.state) == ("crashed", "preempted")
+    init(backend, second.name)
+    backend.store.end_run(second, 0)
+    assert third.beat() == [{"type": "exit"}]
+    assert (second.state, sweep.state) == ("finished", "FINISHED")
+
+
+def test_agents_wait_for_a_run_that_may_yet_be_preempted(backend: Backend):
+    sweep = backend.sweep("p", "program: t.py\nmethod: grid\nparameters: {a: {values: [1]}}")
+    worker, idle = Worker(f"loopback/p/{sweep.name}"), Worker(f"loopback/p/{sweep.name}")
+    (command,) = worker.beat()
+    init(backend, command["run_id"])
+    assert idle.beat() == []
+    backend.store.end_run(sweep.run_list[0], 0)
+    assert idle.beat() == [{"type": "exit"}]
+
+
+def test_a_heartbeat_of_a_deleted_sweep(backend: Backend):
+    sweep = backend.sweep("p")
+    worker = Worker(f"loopback/p/{sweep.name}")
+    backend.store.delete_sweep(sweep)
+    with pytest.raises(SweepNotFoundError):
+        worker.beat()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"method": "grid", "parameters": {"a": {"min": 0.0, "max": 1.0}}},
+        {"method": "magic", "parameters": {"a": {"values": [1]}}},
+        {"method": "bayes", "parameters": {"a": {"values": [1]}}},
+        {"method": "random"},
+        {"method": "random", "parameters": {"a": {"distribution": "nonsense", "min": 0, "max": 1}}},
+    ],
+)
+def test_a_sweep_that_w_and_b_would_refuse(backend: Backend, config: dict[str, Any]):
+    with pytest.raises(ValueError, match="invalid sweep config"):
+        backend.sweep("p", json.dumps(config))
