@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import cross_entropy, linear
 
 from selector.evaluation.embeddings import Embeddings
+from selector.evaluation.threads import one_thread
 
 PROBE_BATCH_SIZE = 256
 
@@ -34,7 +35,8 @@ def fast_probe(train: Embeddings, test: Embeddings) -> float:
     # A deviation of rounding errors is a constant feature: amplified, it would be noise.
     scale = np.where(deviation > 1e-12 * np.abs(mean), deviation, np.inf)
     model = LogisticRegression(tol=1e-6, max_iter=10_000)
-    model.fit((features - mean) / scale, train_labels)
+    with one_thread():
+        model.fit((features - mean) / scale, train_labels)
     return float(model.score((test.vectors - mean) / scale, test_labels))
 
 

@@ -22,7 +22,7 @@ def rankme(embeddings: ArrayLike | torch.Tensor, eps: float = 1e-7) -> float:
 
     Args:
         embeddings: (N, D) array or tensor, one image a row; 25,600 images of the training data in the paper.
-            A tensor is worked on where it lies. Arithmetic is float64 whatever the dtype.
+            Work on a tensor's rows is done where it is. Arithmetic is float64 whatever the dtype.
         eps: Added to each scaled singular value.
 
     Raises:

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from selector.evaluation.arrays import as_vectors, float64_blocks
+from selector.evaluation.threads import one_thread
 
 _TRUSTED = (
     1e-8  # eigenvalues above this share of the largest: their roots err by less than 1e-7 of themselves
@@ -23,7 +24,8 @@ def singular_values(matrix: ArrayLike | torch.Tensor) -> NDArray[np.float64]:
     about 1e-13 of the largest value.
 
     Args:
-        matrix: (N, D) array or tensor; the work is done where it is.
+        matrix: (N, D) array or tensor. Work on its rows is done where it is, the eigenproblems of at most
+            min(N, D) x min(N, D) on the CPU.
 
     Raises:
         ValueError: Not (N, D), empty, or not finite.
@@ -35,13 +37,15 @@ def singular_values(matrix: ArrayLike | torch.Tensor) -> NDArray[np.float64]:
     basis = None
     found: list[float] = []
     while len(found) < rows.shape[1]:
-        eigenvalues, eigenvectors = torch.linalg.eigh(_gram(rows, largest, basis))
-        ascending = eigenvalues.clamp(min=0).sqrt().tolist()
+        gram = _gram(rows, largest, basis).cpu().numpy()
+        with one_thread():
+            eigenvalues, eigenvectors = np.linalg.eigh(gram)
+        ascending = np.sqrt(eigenvalues.clip(0))
         untrusted = int((eigenvalues < _TRUSTED * eigenvalues[-1]).sum())
         if ascending[-1] <= _ROUNDING * max(found, default=0.0):
             untrusted = 0
-        found += reversed(ascending[untrusted:])
-        rest = eigenvectors[:, :untrusted]
+        found += ascending[untrusted:].tolist()
+        rest = torch.from_numpy(eigenvectors[:, :untrusted]).to(rows.device)
         basis = rest if basis is None else basis @ rest
     return np.array(sorted(found, reverse=True)) * largest
 
