@@ -183,6 +183,13 @@ def test_the_message_holds_no_terminal_codes():
     assert str(raised.value).isprintable()
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs Linux")
+def test_a_file_that_fails_while_it_is_read(tmp_path: Path):
+    (tmp_path / "run-x.wandb").symlink_to("/proc/self/mem")  # no byte 0 in it can be read, not even by root
+    (gone,) = read_offline(tmp_path).unreadable
+    assert (gone.run, "cannot be read: Input/output error" in gone.reason) == ("x", True)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read(tmp_path: Path):
     file = write_run(tmp_path / "run-x.wandb", "x")
