@@ -50,6 +50,14 @@ def test_one_value_for_every_kind_of_array(metric, embeddings):
     assert [metric(kind) for kind in kinds] == pytest.approx([value] * len(kinds), rel=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+def test_read_only_arrays_are_taken_without_a_warning():
+    array = np.ones((4, 3))
+    array.flags.writeable = False
+    as_vectors(array).add_(1)  # torch would warn that this changes the array
+    assert (array == 1).all()
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_leaves_its_input_as_it_was(metric, embeddings):
     copy = embeddings.astype(np.float64)  # the dtype in which the work is done

@@ -59,6 +59,7 @@ def test_collapse_is_kept():
     nothing = compact_spectrum(np.zeros(512))
     assert not any(nothing.values)
     assert (expand_spectrum(nothing) < 1e-15).all()
+    assert not expand_spectrum(nothing)[np.array(nothing.ranks) - 1].any()
 
 
 def test_depends_on_the_shape_of_the_spectrum_alone():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from lightly.loss.hypersphere_loss import HypersphereLoss
 from scipy.spatial.distance import pdist
 from scipy.special import hyp0f1
 
@@ -53,6 +54,17 @@ def test_agree_with_the_authors_formulas(block, monkeypatch):
         assert alignment(np.stack([x, y], axis=1), alpha=power) == pytest.approx(theirs)
     for t in (0.5, 2):
         assert uniformity(x, t=t) == pytest.approx(np.log(np.exp(-t * pdist(x) ** 2).mean()))
+
+
+def test_agree_with_lightly():
+    rng = np.random.default_rng(0)
+    views = rng.standard_normal((200, 2, 16)) + rng.standard_normal((200, 1, 16))
+    first, second = torch.from_numpy(views[:, 0]), torch.from_numpy(views[:, 1])
+    aligned = HypersphereLoss(t=2.0, lam=0.0, alpha=1.0)(first, second).item()
+    assert alignment(views, alpha=1) == pytest.approx(aligned)
+    assert uniformity(first) == pytest.approx(
+        HypersphereLoss(t=2.0)(first, first).item()
+    )  # whose alignment is 0
 
 
 def test_uniformity_of_evenly_spread_directions():
