@@ -23,7 +23,7 @@ def train(config: TrainConfig) -> None:
     from selector.training.milestones import milestones_of
     from selector.training.pretrain import build_method, pretrain
     from selector.training.run_folder import last_checkpoint, open_run_folder
-    from selector.training.wandb_log import WandbLog, start_run
+    from selector.training.wandb_log import wandb_log
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -37,9 +37,7 @@ def train(config: TrainConfig) -> None:
     folder = open_run_folder(config)
     method = build_method(config, images)
 
-    with start_run(config, folder.run_id) as run:
-        log = WandbLog(run)
-
+    with wandb_log(config, folder.run_id) as log:
         # C. Representation evaluation: label-free metrics at every milestone.
         milestones = milestones_of(config, images, log)
         outcome = pretrain(method, config, folder.path, [milestones], progress=sys.stderr.isatty())
@@ -59,9 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, SystemExit) as stop:
-        print(
-            "interrupted; the same command with --resume continues from the last milestone", file=sys.stderr
-        )
+        print("interrupted: the same command with --resume continues the run", file=sys.stderr)
         code = stop.code if isinstance(stop, SystemExit) else 128 + signal.SIGINT
         return code if isinstance(code, int) and code else 1
     return 0

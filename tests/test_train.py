@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import wandb
 from PIL import Image
 
 import train
@@ -26,16 +28,19 @@ _DIGITS = ["--train-images", "64", "--evaluation-images", "60", *_SMALL]
 
 
 @pytest.fixture(autouse=True)
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    yield
+    wandb.teardown()  # it keeps the settings of its first run, too
 
 
 def only_run(folder: Path) -> Run:
+    wandb.teardown()  # the client's service writes the file out when it ends
     found = read_source(str(folder))
     assert not found.unreadable
     assert len(found.runs) == 1
@@ -109,6 +114,7 @@ def test_a_diverged_run_is_a_result(tmp_path: Path) -> None:
 def test_metrics_are_the_same_under_bf16_steps_up_to_training(tmp_path: Path) -> None:
     assert train.main([*_DIGITS, "--precision", "bf16", "--output-dir", "a"]) == 0
     assert train.main([*_DIGITS, "--precision", "32", "--output-dir", "b"]) == 0
+    wandb.teardown()
     first, second = read_source(str(tmp_path)).runs
     # The untrained network is embedded in float32 whatever the precision of the steps.
     assert first.milestones[0].values["label_free/rankme"] == second.milestones[0].values["label_free/rankme"]

@@ -1,7 +1,8 @@
 """What a run tells W&B: one history row a milestone, how the metrics are defined, and how the run ended."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -9,27 +10,6 @@ from typing import Any, Literal
 import wandb
 
 from selector.config import TrainConfig
-
-
-def start_run(config: TrainConfig, run_id: str, directory: Path | None = None) -> "wandb.Run":
-    """Open the W&B run `run_id`, or its continuation, with what was asked for as its config.
-
-    Without $WANDB_MODE and without an API key the run is written offline: no account, no server, no network.
-    """
-    mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
-    return wandb.init(
-        id=run_id,
-        project=os.environ.get("WANDB_PROJECT", "ssl-sweep-selector"),
-        config=asdict(config),
-        tags=[config.method, config.dataset],
-        group=os.environ.get("WANDB_RUN_GROUP"),
-        job_type="train",
-        # Offline, the client would only warn that it cannot look for an earlier life of the run.
-        resume=None if mode == "offline" else "allow",
-        mode=mode,
-        dir=directory,
-        settings=wandb.Settings(console="off", x_disable_stats=True),
-    )
 
 
 class WandbLog:
@@ -59,3 +39,32 @@ class WandbLog:
         self.run.summary["completion/epoch"] = epoch
         if checkpoint is not None:
             self.run.summary["checkpoint"] = str(checkpoint.resolve())
+
+
+@contextmanager
+def wandb_log(config: TrainConfig, run_id: str) -> Iterator[WandbLog]:
+    """The W&B run `run_id`, or its continuation, with what was asked for as its config, open while within.
+
+    Without $WANDB_MODE and without an API key the run is written offline: no account, no server, no network.
+    A run that is left by an exception ends with exit code 1.
+    """
+    mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
+    run = wandb.init(
+        id=run_id,
+        project=os.environ.get("WANDB_PROJECT", "ssl-sweep-selector"),
+        config=asdict(config),
+        tags=[config.method, config.dataset],
+        group=os.environ.get("WANDB_RUN_GROUP"),
+        job_type="train",
+        # Offline, the client would only warn that it cannot look for an earlier life of the run.
+        resume=None if mode == "offline" else "allow",
+        mode=mode,
+        settings=wandb.Settings(console="off", x_disable_stats=True),
+    )
+    # Not `with run`: that prints the traceback of whatever ends the run, a user's Ctrl-C included.
+    exit_code = 1
+    try:
+        yield WandbLog(run)
+        exit_code = 0
+    finally:
+        run.finish(exit_code)
