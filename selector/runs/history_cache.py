@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -86,16 +87,19 @@ def _written(signature: Sequence[object]) -> list[object]:
 
 def _encoded(head: Mapping[str, object], milestones: Sequence[Milestone]) -> bytes:
     """A line of JSON, and the values as a table of float64: a thousand runs have a million of them."""
-    keys = list(dict.fromkeys(key for milestone in milestones for key in milestone.values))
-    nan = float("nan")
-    table = array.array("d", (milestone.values.get(key, nan) for milestone in milestones for key in keys))
-    missing = [
-        [row, key]
-        for row, milestone in enumerate(milestones)
-        if len(milestone.values) < len(keys)
-        for key in keys
-        if key not in milestone.values
-    ]
+    keys = sorted(set[str]().union(*(milestone.values for milestone in milestones)))
+    row_of = (
+        itemgetter(*keys, *keys[:1]) if keys else None
+    )  # one key more, for itemgetter(key) makes no tuple
+    table = array.array("d")
+    missing: list[tuple[int, str]] = []
+    for row, milestone in enumerate(milestones):
+        values = milestone.values
+        if len(values) < len(keys):
+            missing += [(row, key) for key in keys if key not in values]
+            values = dict.fromkeys(keys, 0.0) | dict(values)
+        if row_of is not None:
+            table.extend(row_of(values)[:-1])
     shape = {"epochs": [milestone.epoch for milestone in milestones], "keys": keys, "missing": missing}
     return json.dumps({**head, **shape}).encode() + b"\n" + table.tobytes()
 

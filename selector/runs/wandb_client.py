@@ -77,12 +77,15 @@ class WandbClient:
         import wandb
         from wandb.sdk.lib import wbauth
 
-        server = wandb.setup().settings.base_url
+        server = str(wandb.env.get_base_url(wandb.setup().settings.base_url))
+        seconds = max(1, round(min(patience.answer, _LOGIN_SECONDS)))
         try:
             # Api() by itself would ask for a key at the keyboard.
-            if wbauth.authenticate_session(host=server, source="selector", prompt=False) is None:
+            login = wbauth.authenticate_session(
+                host=server, source="selector", prompt=False, update_session=False
+            )
+            if login is None:
                 raise UserError(f"no W&B login for {server}: run `wandb login`, or set WANDB_API_KEY")
-            seconds = max(1, round(min(patience.answer, _LOGIN_SECONDS)))
             api = wandb.Api(timeout=seconds)
         except (wandb.errors.Error, ValueError) as error:
             if "did not respond in time" in str(error):
@@ -136,6 +139,8 @@ class WandbClient:
         except ValueError:  # JSON is decoded on this side too
             raise Unanswered("garbled", "the answer is not JSON") from None
         self._heard()
+        if not isinstance(answer, dict) or "project" not in answer:  # every question here is about one
+            raise Unanswered("garbled", "the answer is not one of W&B's")
         return answer
 
     def _judge(self, error: Any, started: float) -> Unanswered:
@@ -147,7 +152,8 @@ class WandbClient:
                 self._silent_since = min(self._silent_since or started, started)
             return Unanswered("slow", f"no answer within {self._patience.answer:g} s")
         self._heard()
-        if status or reason.startswith("input:"):  # an HTTP status, or GraphQL's own errors
+        # An HTTP status, GraphQL's own errors, or an HTTP status as wandb's history scanner writes it.
+        if status or reason.startswith(("input:", "returned error")):
             return Unanswered("refused", f"HTTP {status}: {reason}" if status else reason)
         return Unanswered("garbled", f"the answer is broken: {reason}")
 

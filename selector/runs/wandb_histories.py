@@ -1,6 +1,6 @@
 """Histories of runs from a W&B server: every row, many runs in one answer, several answers at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
@@ -77,16 +77,18 @@ def _batches(runs: Sequence[ListedRun]) -> Iterator[list[ListedRun]]:
 
 
 def _read(client: WandbClient, selection: Selection, batch: list[ListedRun]) -> list[ReadHistory]:
-    """Histories of a batch in one answer; where that does not work, of each half of it."""
+    """Histories of a batch in one answer; where that does not work, of each half, and at last by scan."""
     if batch[0].lines > _ROWS_TOGETHER:
         return [_scan(client, selection, batch[0])]
     try:
         histories = _ask(client, selection, batch)
     except Unanswered as error:
-        if len(batch) > 1 and error.kind != "silent":
-            half = len(batch) // 2
-            return _read(client, selection, batch[:half]) + _read(client, selection, batch[half:])
-        return [ReadHistory(run, None, f"history not read: {error}") for run in batch]
+        if error.kind == "silent":
+            return [ReadHistory(run, None, f"history not read: {error}") for run in batch]
+        if len(batch) == 1:
+            return [_scan(client, selection, batch[0])]
+        half = len(batch) // 2
+        return _read(client, selection, batch[:half]) + _read(client, selection, batch[half:])
     return [_checked(client, selection, run, histories.get(run.id)) for run in batch]
 
 
@@ -117,8 +119,12 @@ def _checked(
     count, lines = history
     if len(lines) < min(count, run.lines):
         return _scan(client, selection, run)
+    text = f"[{','.join(lines)}]"
     try:
-        return ReadHistory(run, _milestones(from_json(f"[{','.join(lines)}]")))
+        rows = from_json(text)
+        if 'NaN"' in text or 'Infinity"' in text:
+            rows = [_with_numbers(row) for row in rows]
+        return ReadHistory(run, _milestones(rows))
     except (ValueError, AttributeError):
         return ReadHistory(run, None, "a row of its history is no JSON object")
 
@@ -130,17 +136,19 @@ def _scan(client: WandbClient, selection: Selection, run: ListedRun) -> ReadHist
     except Unanswered as error:
         return ReadHistory(run, None, f"history not read: {error}")
     short = f"W&B counts {run.lines} history rows and gave {len(rows)}" if len(rows) < run.lines else ""
-    return ReadHistory(run, _milestones(rows), short)
+    return ReadHistory(run, _milestones(map(_with_numbers, rows)), short)
 
 
-# Where JSON has no word for them, W&B writes these three as text.
+def _milestones(rows: Iterable[Mapping[str, Any]]) -> Milestones:
+    history = History()
+    for row in rows:
+        history.add(row)
+    return Milestones(history.axis, history.milestones())
+
+
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
-def _milestones(rows: list[dict[str, Any]]) -> Milestones:
-    history = History()
-    for row in rows:
-        for text in _NOT_FINITE.keys() & {value for value in row.values() if type(value) is str}:
-            row |= {key: _NOT_FINITE[text] for key, value in row.items() if value == text}
-        history.add(row)
-    return Milestones(history.axis, history.milestones())
+def _with_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row in which the three values that JSON has no word for, and W&B writes as text, are numbers."""
+    return {key: _NOT_FINITE.get(v, v) if isinstance(v, str) else v for key, v in row.items()}

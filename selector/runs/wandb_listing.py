@@ -11,7 +11,7 @@ from selector.text import printable
 
 Progress = Callable[[int, int], None]
 
-_PAGE = 250  # runs; the server may give fewer
+_PAGE = 500  # runs; the server may give fewer
 
 _QUERY = """
 query SelectorRuns($entity: String!, $project: String!, $filters: JSONString, $first: Int, $cursor: String) {
@@ -108,6 +108,8 @@ def list_runs(client: WandbClient, selection: Selection, progress: Progress) -> 
     while True:
         try:
             project = client.ask(_QUERY, selection.page(_PAGE, cursor))["project"]
+            if project is None:
+                raise Unanswered("refused", "the project was deleted while it was read")
         except Unanswered as error:
             if cursor is None:
                 raise
@@ -139,7 +141,8 @@ def _listed(node: Mapping[str, Any]) -> ListedRun:
     """A node of the list, its JSON texts decoded."""
     config = json.loads(node["config"] or "{}")
     history = node["historyKeys"] or {}
-    lines, last_step = node["historyLineCount"] or 0, history.get("lastStep", -1)
+    lines = node["historyLineCount"] or 0
+    last_step = max(history.get("lastStep", -1), lines - 1)
     return ListedRun(
         id=node["name"],
         name=node["displayName"] or node["name"],

@@ -117,6 +117,8 @@ async def _spoil(fault: Fault, work: Any) -> Response | None:
             return Response('{"errors": [{"message": "rate limit exceeded"}]}', 429, headers)
         case "html":
             return Response("<html><body>Down for maintenance</body></html>", 200, media_type="text/html")
+        case "text":
+            return Response(fault.text, 200, media_type="application/json")
         case "truncate":
             body = work().body
             return Response(body[: len(body) // 2], 200, media_type="application/json")

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -162,7 +163,8 @@ def test_every_row_of_a_long_history_and_never_samples(backend: Backend, read: C
     found = histories(read(f"loopback/p/{sweep.name}"))
     for name, rows in (("short", 1200), ("long", 6000), ("gaps", 60)):
         assert found[name] == tuple(Milestone(epoch, {"v": epoch / 2}) for epoch in range(rows))
-    assert "HistoryPage" in backend.requests  # wandb's own scanner read the long one
+    # The long one alone was left to wandb's own scanner, which pages it by thousands.
+    assert backend.requests.count("HistoryPage") == 6
 
 
 def test_a_server_that_gives_fewer_rows_than_it_counts(backend: Backend, read: Callable[..., RunSet]):
@@ -321,12 +323,21 @@ def test_a_slow_answer_is_waited_for(backend: Backend, read: Callable[..., RunSe
     assert histories(read(path)) == whole(3)
 
 
+def test_a_server_that_refuses_many_histories_at_once(backend: Backend, read: Callable[..., RunSet]):
+    path = sweep_of(backend, 7)
+    backend.fail(Fault("error", "SelectorHistories", times=None, status=400))
+    assert histories(read(path)) == whole(7)
+    assert backend.requests.count("HistoryPage") == 7  # wandb's own scanner, run by run
+
+
 def test_one_run_that_the_server_cannot_answer(backend: Backend, read: Callable[..., RunSet]):
     path = sweep_of(backend, 20)
-    backend.fail(Fault("error", "SelectorHistories", times=None, status=400, mentions="r013"))
+    backend.fail(Fault("error", times=None, status=400, mentions="r013"))
     found = read(path)
     assert histories(found) == {id: rows for id, rows in whole(20).items() if id != "r013"}
-    assert found.unreadable == (Unreadable("r013", "history not read: HTTP 400: something broke"),)
+    (gone,) = found.unreadable
+    assert gone.run == "r013"
+    assert re.match(r"history not read: returned error 400: .*something broke", gone.reason)
     backend.app.faults.clear()
     assert histories(read(path)) == whole(20)
     assert backend.requests.count("SelectorHistories") == 1
@@ -428,6 +439,21 @@ def test_a_sweep_without_runs_and_one_that_was_deleted(backend: Backend, read: C
         read(path)
     backend.store.delete_sweep(sweep)
     with pytest.raises(UserError, match="it was deleted"):
+        read(path)
+
+
+@pytest.mark.parametrize("answer", ["null", "7", "{}", '{"data": null}', '{"data": {}}'])
+def test_answers_that_are_no_answers(backend: Backend, read: Callable[..., RunSet], answer: str):
+    path = sweep_of(backend, 1)
+    backend.fail(Fault("text", "SelectorRuns", times=None, text=answer))
+    with pytest.raises(UserError, match=f"cannot read {path} from http.*: the answer is"):
+        read(path)
+
+
+def test_a_project_deleted_while_it_is_read(backend: Backend, read: Callable[..., RunSet]):
+    path = sweep_of(backend, 1)
+    backend.fail(Fault("call", "SelectorRuns", action=backend.store.project_by_path.clear))
+    with pytest.raises(UserError, match="the project was deleted while it was read"):
         read(path)
 
 
