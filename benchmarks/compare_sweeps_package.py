@@ -42,7 +42,7 @@ GRIDS: dict[str, dict[str, Any]] = {
     "mixed types": {"a": {"values": [None, True, 1, 1.5, "1", [1, 2], {"k": 1}]}},
     "equal values": {"a": {"values": [1, 2, 1.0, 2, 3]}, "b": {"values": [True, 1, False, 0]}},
     "int_uniform": {"a": {"min": -2, "max": 3}, "b": {"values": ["x", "y"]}},
-    "q_uniform": {"a": {"distribution": "q_uniform", "min": 0.1, "max": 1.3, "q": 0.1}},
+    "q_uniform": {"a": {"distribution": "q_uniform", "min": 0.3, "max": 1.5, "q": 0.1}},
     "q_uniform, whole": {"a": {"distribution": "q_uniform", "min": 1, "max": 10, "q": 2}},
     "q_uniform, default q": {"a": {"distribution": "q_uniform", "min": 0, "max": 4}},
     "nested": {

@@ -25,7 +25,8 @@ class Interruption:
         # Python lets only the main thread take signals; elsewhere whoever owns them decides.
         if threading.current_thread() is threading.main_thread():
             for signum in _SIGNALS:
-                self._handlers[signum] = signal.signal(signum, self._notice)
+                if signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup does
+                    self._handlers[signum] = signal.signal(signum, self._notice)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from selector.errors import UserError
+from selector.text import printable
 
 # Seconds between SIGTERM and SIGKILL, as W&B's agent waits (WANDB_AGENT_KILL_DELAY).
 KILL_DELAY = 30.0
@@ -114,7 +115,10 @@ def _locked(log: Path) -> bool:
 
 
 def last_line(log: Path, start: int) -> str:
-    """The last line with something on it that was written to a log from byte `start` on, or ""."""
+    """The last line with something on it that was written to a log from byte `start` on, or "".
+
+    Cut to 300 characters, and without what could move a terminal's cursor.
+    """
     try:
         with log.open("rb") as file:
             file.seek(max(start, log.stat().st_size - 10_000))
@@ -122,4 +126,4 @@ def last_line(log: Path, start: int) -> str:
     except OSError:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return printable(lines[-1])[:300] if lines else ""

@@ -116,6 +116,8 @@ def test_a_run_left_behind_whose_process_nobody_knows_is_not_run_twice(tmp_path)
         (b"earlier run\nnow", 12, "now"),
         (b"\xff\xfe broken", 0, "\ufffd\ufffd broken"),
         (b"x" * 20_000 + b"\nend", 0, "end"),
+        (b"y" * 20_000, 0, "y" * 300),
+        (b"\x1b[2Jcleared", 0, " [2Jcleared"),
     ],
 )
 def test_last_line_of_a_log(tmp_path, content, start, expected):
