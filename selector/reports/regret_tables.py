@@ -78,7 +78,7 @@ def training_rows(group: RegretGroup) -> list[TrainingRow]:
         if len(points) > 1:
             settled = next(p for p in points if p.epoch == regret.training.settled_epoch)
             line = sparkline(
-                [point.regret for point in points], 0.0, group.best.quality - group.judged[-1].quality
+                [point.regret for point in points], 0.0, group.best.quality - group.judged[-1].quality or 1.0
             )
             row = TrainingRow(
                 regret.metric.name,

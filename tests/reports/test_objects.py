@@ -35,6 +35,7 @@ def test_a_ranking():
         5.0,
         True,
     )
+    assert first["standard_error"] is None  # no noise was measured
     assert first["config"] == dict(runs.runs[0].config)
     assert [gone["run"] for gone in found["excluded"]] == ["c", "d", "e"] or found["excluded"]
     assert {gone["run"]: gone["reason"] for gone in found["excluded"]} == {

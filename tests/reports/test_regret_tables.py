@@ -40,6 +40,12 @@ def test_a_star_marks_what_chance_would_rarely_do():
     assert (rows[0].spearman, rows[0].kendall, rows[0].interval) == ("1.0*", "1.0*", "0.0–0.0")
 
 
+def test_no_star_where_chance_would_do_as_well():
+    # Three runs in perfect order: p = 2/6.
+    rows = regret_rows(judge(("a", 1.0, 0.1), ("b", 2.0, 0.2), ("c", 3.0, 0.3)).groups[0])
+    assert (rows[0].spearman, rows[0].kendall) == ("1.0", "1.0")
+
+
 def test_what_there_was_to_win():
     # 0.9 of 400 images: ± 1.5 points; 0.2, 0.6 and 0.7 are further away.
     assert accuracy_line(judge(*FOUR).groups[0]) == (
@@ -60,6 +66,8 @@ def test_rows_along_training():
     b = run("b", milestones=curve((10, 4.0), (20, 4.0), accuracy=0.8))
     (group,) = regret(sweep(a, b), [RANKME], ACCURACY).groups
     assert training_rows(group) == [TrainingRow("rankme", "20 of 20", "0%", "█▁")]
+    (group,) = regret(sweep(b), [RANKME], ACCURACY).groups
+    assert training_rows(group)[0].regrets == "▁▁"
     assert training_rows(judge(*FOUR).groups[0]) == []  # one milestone: nothing to see
 
 

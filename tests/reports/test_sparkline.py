@@ -27,3 +27,4 @@ def test_a_common_scale():
 def test_long_series_are_thinned_and_keep_both_ends():
     line = sparkline(list(range(1001)), width=5)
     assert line == "▁▃▅▇█"
+    assert sparkline([0, 0, 0, 9], width=2) == "▁█"

@@ -45,6 +45,23 @@ def test_default_is_the_run_nearest_to_the_methods_recipe():
     assert picks(c, b, a)["default"].run.id == "c"
 
 
+def test_default_measures_factors_and_each_hyperparameter_by_its_own_range():
+    # 0.05 is a tenth of the recipe's learning rate, 4 eight times it: nearer, though 3.5 is more than 0.45.
+    small, large = run("a", accuracy=0.1, learning_rate=0.05), run("b", accuracy=0.2, learning_rate=4.0)
+    assert picks(small, large)["default"].run.id == "b"
+    # Temperature: ln 2 of a range of ln 4, 1/2. Learning rate: ln 2.5 of ln 10, 0.40: nearer, though 2.5 > 2.
+    warm = run("a", accuracy=0.1, temperature=1.0, learning_rate=0.5)
+    slow = run("b", accuracy=0.2, temperature=0.5, learning_rate=0.2)
+    far = run("c", accuracy=0.3, temperature=0.25, learning_rate=0.05)
+    assert picks(warm, slow, far)["default"].run.id == "b"
+
+
+def test_equally_far_but_for_rounding_is_equally_far():
+    # Half and twice the default: their distances differ in the last binary place.
+    half, twice = run("b", accuracy=0.1, learning_rate=0.3), run("a", accuracy=0.2, learning_rate=1.2)
+    assert picks(half, twice, default={"learning_rate": 0.6})["default"].run.id == "b"
+
+
 def test_default_counts_differing_choices_as_one():
     near = run("a", accuracy=0.1, backbone="resnet-18", learning_rate=0.4)
     far = run("b", accuracy=0.2, backbone="resnet-9", learning_rate=0.5)
@@ -60,6 +77,7 @@ def test_default_ignores_the_seed_and_needs_a_known_method():
         run("b", accuracy=0.2, learning_rate=0.5, seed=0),
     ]
     assert picks(*seeds)["default"].run.id == "b"  # equally near; the smaller seed is first
+    assert picks(*seeds, default={"learning_rate": 0.5, "seed": 1})["default"].run.id == "b"
     unknown = picks(run("a", accuracy=0.1, method="barlow"))["default"]
     assert (unknown.run, unknown.detail) == (None, "no default configuration is known")
 

@@ -62,12 +62,12 @@ def test_at_an_earlier_milestone():
     runs = [
         run("a", milestones=curve((5, 9.0), (10, 1.0))),
         run("b", milestones=curve((5, 8.0), (10, 3.0))),
-        run("c", milestones=curve((10, 30.0))),
+        run("c", milestones=curve((3, 30.0), (10, 30.0))),
     ]
     ranking = rank(sweep(*runs), RANKME, milestone=5)
     assert order(ranking) == ["a", "b"]
-    assert reasons(ranking) == {"c": "has no milestone 5, only 10"}
-    with pytest.raises(UserError, match=r"milestone 7 is not among \(5, 10\) of the runs in sweep/"):
+    assert reasons(ranking) == {"c": "has no milestone 5, only 3, 10"}
+    with pytest.raises(UserError, match=r"milestone 7 is not among \(3, 5, 10\) of the runs in sweep/"):
         rank(sweep(*runs), RANKME, milestone=7)
 
 
@@ -112,7 +112,7 @@ def test_one_umap_seed_measures_no_noise():
 
 
 def test_of_equal_scores_the_cheapest_then_the_smallest_hyperparameters_win():
-    cheap = run("z", 5.0, epoch=5, temperature=0.9)
+    cheap = run("z", 5.0, epoch=5, learning_rate=0.2, temperature=0.9)
     small = run("y", 5.0, learning_rate=0.2, temperature=0.1)
     large = run("x", 5.0, learning_rate=0.2, temperature=0.2)
     assert order(rank(sweep(large, small, cheap), RANKME)) == ["z", "y", "x"]
