@@ -200,6 +200,37 @@ def test_a_heartbeat_of_a_deleted_sweep(backend: Backend):
         worker.beat()
 
 
+def test_hyperband_stops_the_worst(backend: Backend):
+    config = """
+program: t.py
+method: bayes
+metric: {name: label_free/rankme, goal: maximize}
+early_terminate: {type: hyperband, min_iter: 2, eta: 2}
+parameters: {a: {distribution: uniform, min: 0.0, max: 1.0}}
+"""
+    sweep = backend.sweep("p", config)
+    workers = [Worker(f"loopback/p/{sweep.name}") for _ in range(4)]
+    names = [worker.beat()[0]["run_id"] for worker in workers]
+    for run, rank in zip(sweep.run_list, (9, 1, 5, 7), strict=True):
+        init(backend, run.name)
+        run.write_history(0, [json.dumps({"_step": s, "label_free/rankme": s * rank}) for s in range(2)])
+    # Of 9, 7, 5, 1 at the second row the threshold is the third best: sorted losses[int(4 / 2)].
+    commands = [worker.beat(name) for worker, name in zip(workers, names, strict=True)]
+    assert commands == [[], [{"type": "stop", "run_id": names[1]}], [], []]
+    backend.store.end_run(sweep.run_list[1], 255)
+    assert sweep.run_list[1].state == "killed"
+
+
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml")), ids=lambda f: f.stem
+)
+def test_the_shipped_sweep_files_are_accepted(backend: Backend, file: Path):
+    sweep = backend.sweep("p", file.read_text())
+    names = sweep.settings["parameters"].keys()
+    for _ in range(20):
+        assert (sweep.next_values() or dict.fromkeys(names)).keys() == names
+
+
 @pytest.mark.parametrize(
     "config",
     [

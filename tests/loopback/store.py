@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from selector.sweeping.hyperband import Hyperband, runs_to_stop
+
 from .accounts import ENTITY, Entity
 from .artifacts import Artifact
 from .files import File
@@ -138,6 +140,7 @@ class Store:
             for run in agent.assigned:
                 run.should_stop = run.should_stop or run.active
             return [{"type": "exit"}]
+        self._stop_early(sweep)
         stops = [
             {"type": "stop", "run_id": run.name}
             for run in agent.assigned
@@ -148,6 +151,20 @@ class Store:
         if sweep.state == "FINISHED":
             return [{"type": "exit"}]
         return list(self._next_start(sweep, agent))
+
+    def _stop_early(self, sweep: Sweep) -> None:
+        """Hyperband, as W&B applies it (selector.sweeping.hyperband was compared with W&B's own engine)."""
+        settings = dict(sweep.settings.get("early_terminate") or {})
+        if not settings:
+            return
+        if settings.pop("type") != "hyperband":
+            raise ValueError("invalid sweep config: early_terminate is not hyperband")
+        metric = sweep.settings["metric"]
+        values = {run.name: numbers(run.rows, metric["name"]) for run in sweep.run_list}
+        running = {run.name for run in sweep.run_list if run.active}
+        too_bad = runs_to_stop(values, running, Hyperband(**settings), metric.get("goal") == "maximize")
+        for run in sweep.run_list:
+            run.should_stop = run.should_stop or run.name in too_bad
 
     def _next_start(self, sweep: Sweep, agent: Agent) -> Iterator[dict[str, Any]]:
         """Start a requeued run, else the next configuration, else end the sweep once no run is left."""
@@ -174,3 +191,8 @@ class Store:
             arguments = {name: arguments[name] for name in sweep.settings["parameters"]}
         program = run.program or sweep.settings.get("program")
         yield {"type": kind, "run_id": run.name, "program": program, "args": arguments}
+
+
+def numbers(rows: list[dict[str, Any]], key: str) -> list[float]:
+    """The finite values of a key, in the order logged."""
+    return [row[key] for row in rows if isinstance(row.get(key), int | float)]
