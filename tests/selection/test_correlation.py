@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selector.selection.correlation import (
@@ -59,6 +59,7 @@ def test_weighted_tau_by_hand():
     assert weighted_tau([1, 2, 3], [1, 3, 2]) == pytest.approx(2 / 11)
 
 
+@settings(deadline=None)
 @given(SERIES)
 def test_values_are_scipys(series):
     x, y = series

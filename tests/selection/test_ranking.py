@@ -5,7 +5,7 @@ from math import inf, nan
 
 import pytest
 from handmade import DEFINITION, ENTROPY, RANKME, curve, run, sweep
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selector.errors import UserError
@@ -295,6 +295,7 @@ SCORES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(SCORES, st.sampled_from(["max", "min"]), st.randoms(use_true_random=False))
 def test_the_order_of_the_runs_does_not_matter(scores, direction, rng: random.Random):
     runs = [run(f"r{i}", score) for i, score in enumerate(scores)]

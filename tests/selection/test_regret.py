@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, curve, run, sweep
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selector.errors import UserError
@@ -242,6 +242,7 @@ RUNS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(RUNS, st.sampled_from(["max", "min"]))
 def test_what_always_holds(rows, direction):
     runs = [run(f"r{i}", score, accuracy) for i, (score, accuracy) in enumerate(rows)]
@@ -258,6 +259,7 @@ def test_what_always_holds(rows, direction):
     assert (oracle.regret, oracle.accuracy) == (0, max(accuracies))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
 def test_choosing_by_the_accuracy_itself_costs_nothing(accuracies):
     runs = [run(f"r{i}", accuracy, accuracy) for i, accuracy in enumerate(accuracies)]
