@@ -40,10 +40,10 @@ def demo(directory: Path) -> int:
 
 
 def _sweep_file(directory: Path) -> Path:
-    """sweeps/digits.yaml, with train.py by its full path, so that the demo runs from any folder."""
+    """sweeps/digits.yaml, with the way to train.py from here, so that the demo runs in any folder."""
     sources = _sources()
     sweep = yaml.safe_load((sources / "sweeps" / "digits.yaml").read_text(encoding="utf-8"))
-    sweep["program"] = str(sources / "train.py")
+    sweep["program"] = os.path.relpath(sources / "train.py")
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "digits.yaml"
     file.write_text(yaml.safe_dump(sweep, sort_keys=False), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -51,7 +52,7 @@ class SweepBar:
 
     def run_started(self, run: LedgerRun, progress: SweepProgress) -> None:
         """Says which hyperparameters are tried."""
-        self.note(f"{run.id} started: {settings_of(run.config)}")
+        self.note(f"{run.id} started: {settings_of(_varied(run, progress))}")
         self._show(progress)
 
     def run_advanced(self, run: LedgerRun, values: Sequence[float]) -> None:
@@ -74,3 +75,9 @@ class SweepBar:
             best = progress.best
             line = f"best {best.objective:.4g}" if best and best.objective is not None else ""
             self._bar.update(self._task, completed=progress.done, best=line)
+
+
+def _varied(run: LedgerRun, progress: SweepProgress) -> dict[str, Any]:
+    """The run's hyperparameters without those that the sweep file gives one `value`."""
+    parameters = progress.ledger.sweep_file.get("parameters", {})
+    return {k: v for k, v in run.config.items() if "value" not in (parameters.get(k) or {})}
