@@ -14,8 +14,8 @@ import train
 from selector.cli import main
 from selector.config import TrainConfig
 from selector.demo import _sweep_file
-from selector.sweeping.sweep_folder import planned_runs
 from selector.sweeping.sweep_file import read_sweep_file
+from selector.sweeping.sweep_folder import planned_runs
 
 _SWEEP = {
     "program": "train.py",

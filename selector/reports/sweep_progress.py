@@ -32,7 +32,6 @@ class SweepBar:
         self._task: TaskID | None = None
 
     def __enter__(self) -> "SweepBar":
-        self._bar.start()
         return self
 
     def __exit__(
@@ -42,6 +41,7 @@ class SweepBar:
 
     def sweep_started(self, progress: SweepProgress) -> None:
         """Shows what earlier calls have already done."""
+        self._bar.start()
         self._task = self._bar.add_task(
             "runs", total=progress.ledger.planned, completed=progress.done, best=""
         )
