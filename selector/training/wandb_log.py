@@ -59,7 +59,6 @@ def wandb_log(config: TrainConfig, run_id: str) -> Iterator[WandbLog]:
         # Offline, the client would only warn that it cannot look for an earlier life of the run.
         resume=None if mode == "offline" else "allow",
         mode=mode,
-        settings=wandb.Settings(console="off", x_disable_stats=True),
     )
     # Not `with run`: that prints the traceback of whatever ends the run, a user's Ctrl-C included.
     exit_code = 1
