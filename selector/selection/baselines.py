@@ -55,7 +55,7 @@ def baselines(judged: Sequence[Judged], default: Mapping[str, Any] | None = None
         "random",
         None,
         fmean(run.accuracy for run in judged),
-        best - fmean(run.quality for run in judged),
+        fmean(best - run.quality for run in judged),
         f"expected over {len(judged)} runs",
     )
     picks = [

@@ -148,6 +148,7 @@ def rank(
     Raises:
         UserError: When nothing can be ranked, or what would be ranked was computed in different ways.
     """
+    check_label_free(metric)
     check_milestone(runs, milestone)
     finished, excluded = finished_runs(runs)
     candidates, without_score = read_scores(finished, metric, milestone)
@@ -162,6 +163,12 @@ def rank(
     warnings = (*runs.warnings, *_warnings(groups, metric, allow_mixed))
     coverage = _coverage(runs, len(candidates), excluded)
     return Ranking(metric, milestone, tuple(groups), tuple(excluded), coverage, warnings)
+
+
+def check_label_free(metric: Metric) -> None:
+    """Holds at run time, too, what the types promise: no label goes into a choice."""
+    if not isinstance(metric, LabelFreeMetric):
+        raise TypeError(f"{metric.name} is no label-free metric, and choosing must not read labels")
 
 
 def check_milestone(runs: RunSet, milestone: MilestoneChoice) -> None:

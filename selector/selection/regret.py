@@ -15,7 +15,7 @@ from selector.selection.candidates import Excluded, MilestoneChoice, finished_ru
 from selector.selection.comparability import Pool, describe, pools
 from selector.selection.hyperparameters import configuration
 from selector.selection.oracle import Judged, read_oracle
-from selector.selection.ranking import check_milestone, meant, rank_pool
+from selector.selection.ranking import check_label_free, check_milestone, meant, rank_pool
 from selector.selection.regret_figures import Regret, regret_of, undefined_regret
 
 
@@ -95,6 +95,8 @@ def regret(
     Raises:
         UserError: When no run can be judged, no metric has a finite score, or definitions differ.
     """
+    for metric in metrics:
+        check_label_free(metric)
     check_milestone(runs, milestone)
     finished, excluded = finished_runs(runs)
     judged, without = read_oracle(finished, oracle)
@@ -139,7 +141,7 @@ class _Judge:
             pool.group,
             tuple(judged),
             len({configuration(run.run) for run in judged}),
-            best.quality - fmean(run.quality for run in judged),
+            fmean(best.quality - run.quality for run in judged),
             _near_best(judged),
             tuple(self._regret(judged, metric, pool.group) for metric in metrics),
             baselines(judged, self.default),

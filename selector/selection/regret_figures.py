@@ -85,7 +85,8 @@ def regret_of(judged: Sequence[Judged], ranked: RankedGroup, metric: LabelFreeMe
     by_id = {run.run.id: run for run in judged}
     order = [by_id[place.run.id] for place in ranked.ranking]
     best = max(judged, key=lambda run: run.quality)
-    worst, mean = min(run.quality for run in judged), fmean(run.quality for run in judged)
+    worst = min(run.quality for run in judged)
+    expected_random = fmean(best.quality - run.quality for run in judged)
     pick = order[0]
     cost = best.quality - pick.quality
     tied = [best.quality - by_id[place.run.id].quality for place in ranked.tie_set]
@@ -99,7 +100,7 @@ def regret_of(judged: Sequence[Judged], ranked: RankedGroup, metric: LabelFreeMe
         pick.accuracy,
         cost,
         _share(cost, best.quality - worst),
-        _share(cost, best.quality - mean),
+        _share(cost, expected_random),
         fmean(run.quality >= pick.quality for run in judged),
         _hit(cost, best, judged),
         {k: best.quality - max(run.quality for run in order[:k]) for k in SHORTLISTS if k <= len(order)},

@@ -4,7 +4,7 @@ import random
 from math import inf, nan
 
 import pytest
-from handmade import DEFINITION, ENTROPY, RANKME, curve, run, sweep
+from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, curve, run, sweep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +38,11 @@ def test_lowest_entropy_first_but_highest_for_simsiam():
     runs = [run(id, values={"label_free/entropy": h}, method="simsiam") for id, h in (("a", 3.0), ("b", 5.0))]
     ranking = rank(sweep(*runs), ENTROPY)
     assert (order(ranking), ranking.direction) == (["b", "a"], "max")
+
+
+def test_only_label_free_metrics_rank():
+    with pytest.raises(TypeError, match="linear_probe_accuracy is no label-free metric"):
+        rank(sweep(run("a", 3.0, 0.5)), ACCURACY)
 
 
 def test_direction_can_be_overridden():
