@@ -90,7 +90,8 @@ def regret(
 
     Args:
         source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
-        metric: Label-free metrics, or keys that the runs logged; none: all of ours that the runs hold.
+        metric: Label-free metrics, or keys that the runs logged; without this option all of ours that the
+            runs hold.
         oracle: The labelled metric that judges, or a key that the runs logged; read at the last milestone.
         oracle_direction: Which way is better for an oracle that is a key of your own.
         milestone: The epoch that the metrics choose at, or last.

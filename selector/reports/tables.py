@@ -47,7 +47,6 @@ class MetricRow:
     """One line of the table of metrics."""
 
     metric: str
-    labels: str
     better: str
     meaning: str
 
@@ -88,9 +87,8 @@ def metric_rows(metrics: Iterable[Metric]) -> list[MetricRow]:
     return [
         MetricRow(
             metric.name,
-            "no" if isinstance(metric, LabelFreeMetric) else "yes",
-            "; ".join([metric.direction, *(f"{m}: {d}" for m, d in metric.direction_for.items())]),
-            f"{metric.symbol}: {metric.meaning} [{metric.space}; {metric.source}]",
+            " ".join([metric.direction, *(f"({m}: {d})" for m, d in metric.direction_for.items())]),
+            f"{metric.symbol}. {metric.meaning} Space: {metric.space}. Source: {metric.source}.",
         )
         for metric in metrics
     ]
@@ -129,9 +127,15 @@ def coverage_line(coverage: Coverage) -> str:
     return "; ".join(parts)
 
 
-def print_metrics(metrics: Iterable[Metric], console: Console) -> None:
-    """Draws the table of metrics."""
-    draw(console, metric_rows(metrics), ("metric", "labels", "better", "meaning"))
+def print_metrics(metrics: Sequence[Metric], console: Console) -> None:
+    """Draws the table of metrics: what may choose, then what reads labels and may only judge."""
+    label_free = [metric for metric in metrics if isinstance(metric, LabelFreeMetric)]
+    labelled = [metric for metric in metrics if not isinstance(metric, LabelFreeMetric)]
+    for title, some in (("Without labels: these choose", label_free), ("With labels: these judge", labelled)):
+        if some:
+            paragraph(console, title)
+            draw(console, metric_rows(some), ("metric", "better", "meaning"))
+            console.print()
 
 
 def draw(
