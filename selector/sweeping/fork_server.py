@@ -80,9 +80,9 @@ def _exit_status(pid: int) -> int | None:
 def _become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
-    if "numpy" in sys.modules:
+    if "numpy.random" in sys.modules:
         # Python reseeds `random` after a fork; NumPy's global state would repeat itself in every run.
-        sys.modules["numpy"].random.seed()
+        sys.modules["numpy.random"].seed()
     program = os.path.abspath(request["program"])
     sys.argv = [request["program"], *request["args"]]
     sys.path[0] = os.path.dirname(os.path.realpath(program))

@@ -35,7 +35,21 @@ def started(code: str, log):
     return process
 
 
-def test_output_is_appended_input_is_empty_and_the_group_is_its_own(tmp_path):
+@pytest.fixture
+def typed_input():
+    """Something to read on this process' own standard input."""
+    reading, writing = os.pipe()
+    os.write(writing, b"typed")
+    os.close(writing)
+    saved = os.dup(0)
+    os.dup2(reading, 0)
+    yield
+    os.dup2(saved, 0)
+    os.close(saved)
+    os.close(reading)
+
+
+def test_output_is_appended_input_is_empty_and_the_group_is_its_own(tmp_path, typed_input):
     log = tmp_path / "log"
     log.write_text("before\n")
     assert wait(python(PRINT, log)) == 0

@@ -94,7 +94,7 @@ def test_runs_draw_random_numbers_of_their_own(folder, warm):
     (folder / "code" / "program.py").write_text(
         "import random, uuid, numpy; print(random.random(), uuid.uuid4(), numpy.random.rand())"
     )
-    starter = warm(("numpy",))
+    starter = warm(("numpy.random",))
     assert starter.wait_until_ready(lambda: False)
     for name in ("a", "b"):
         assert wait(starter.start([], os.environ, folder / name)) == 0
