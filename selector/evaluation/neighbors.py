@@ -1,10 +1,13 @@
 """The exact k-nearest-neighbour graph that UMAP, the kNN probe and CLID share."""
 
+import math
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from selector.evaluation.arrays import as_vectors, float64_blocks, unit_vectors
 
 Metric = Literal["euclidean", "cosine"]
 
@@ -40,11 +43,11 @@ def nearest_neighbors(
         (Q, k) indices into `vectors`, and their (Q, k) distances.
 
     Raises:
-        ValueError: Vectors that are not 2-d and finite, or k out of range.
+        ValueError: Vectors or queries that are not finite (N, D) matrices of one D, or k out of range.
     """
-    points = _points(vectors)
+    points = as_vectors(vectors).to(torch.float64, copy=True)
     own = queries is None
-    targets = points if own else _points(queries).to(points.device)
+    targets = points if own else as_vectors(queries).to(points.device, torch.float64, copy=True)
     if targets.shape[1] != points.shape[1]:
         raise ValueError(f"got {targets.shape[1]}-d queries for {points.shape[1]}-d vectors")
     most = len(points) - own
@@ -52,30 +55,30 @@ def nearest_neighbors(
         raise ValueError(f"k must be from 1 to {most} for {len(points)} vectors, got {k}")
     match metric:
         case "euclidean":
-            mean = points.mean(0)  # distances stay, but rounding errors shrink with the norms
-            points, targets = points - mean, targets - mean
+            # A unit and a mean that leave distances as they are, but rounding errors small: differences of
+            # float32 vectors stay exact, for the unit is a power of two and the mean a float32.
+            unit = 2.0 ** math.frexp(float(points.abs().amax()))[1]
+            points /= unit
+            mean = points.mean(0).float()
+            points -= mean
+            targets = points if own else targets / unit - mean
         case "cosine":
-            points, targets = _directions(points), _directions(targets)
+            unit = 1.0
+            points = _directions(points)
+            targets = points if own else _directions(targets)
         case _:
             raise ValueError(f"metric must be euclidean or cosine, got {metric!r}")
     indices, distances = _search(points, targets, k, own)
-    if metric == "cosine":
-        distances = distances.square() / 2  # |u - v|² = 2 - 2 cos of unit vectors
+    # |u - v|² = 2 - 2 cos of unit vectors
+    distances = distances.square() / 2 if metric == "cosine" else distances * unit
     return indices.cpu().numpy(), distances.float().cpu().numpy()
 
 
-def _points(vectors: Any) -> torch.Tensor:
-    points = torch.as_tensor(vectors).detach().double()
-    if points.ndim != 2 or not torch.isfinite(points).all():
-        raise ValueError(f"expected finite (N, D) vectors, got shape {tuple(points.shape)}")
-    return points
-
-
 def _directions(points: torch.Tensor) -> torch.Tensor:
-    """Unit vectors; a zero vector becomes a direction of its own, at right angles to all others."""
-    norms = points.norm(dim=1, keepdim=True)
-    zero = norms == 0
-    return torch.cat([points / norms.masked_fill(zero, 1), zero.double()], dim=1)
+    """Unit vectors; zero vectors become a direction of their own, at right angles to all others."""
+    units = torch.cat([unit_vectors(block) for block in float64_blocks(points)])
+    zero = ~units.any(dim=1, keepdim=True)
+    return torch.cat([units, zero.double()], dim=1) if zero.any() else units
 
 
 def _search(
@@ -110,6 +113,7 @@ def _by_product(
     half_squares = (norms.square() / 2).to(dtype)
     rounded = points.to(dtype).T.contiguous()
     roundoff = (points.shape[1] + 8) * torch.finfo(dtype).eps / 2
+    underflow = points.shape[1] * torch.finfo(dtype).tiny
     unproven = []
     for block in torch.split(rows, _rows_a_block(len(points) * rounded.itemsize)):
         x = targets[block]
@@ -124,9 +128,9 @@ def _by_product(
         if not everything:
             length, kth = x.norm(dim=1), nearest[:, k - 1]
             reach = length + kth
-            error = roundoff * (length * reach + reach.square() / 2)
+            error = roundoff * (length * reach + reach.square() / 2) + underflow
             beyond = best.values.max(dim=1).values - error  # no exact score outside the candidates is less
-            unproven.append(block[(kth.square() - length.square()) / 2 >= beyond])
+            unproven.append(block[~((kth.square() - length.square()) / 2 < beyond)])  # NaN proves nothing
     return torch.cat(unproven) if unproven else rows[:0]
 
 
