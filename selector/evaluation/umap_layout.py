@@ -204,7 +204,7 @@ def _lay_out(points: Any, heads: Any, tails: Any, period: Any, epochs: int, stat
             repellers[i] = np.int64((now - repel_due[edge]) / repel_period[edge])
             repel_due[edge] += np.float32(repellers[i]) * repel_period[edge]
             due[edge] += period[edge]
-        rate = np.float32(1 - epoch / epochs)
+        rate = np.float32(1 - max(epoch - 1, 0) / epochs)  # an epoch late, as in umap-learn: S1 shows it
         _move(points, heads, tails, drawn[:count], repellers, rate, state)
 
 
