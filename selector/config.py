@@ -5,6 +5,7 @@ from typing import Literal
 
 Method = Literal["simsiam", "simclr", "moco_v2"]
 Dataset = Literal["digits", "cifar10", "cifar100", "fashion_mnist", "folder"]
+Backbone = Literal["resnet-9", "resnet-18", "resnet-34", "resnet-50", "resnet-101", "resnet-152"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,7 @@ class TrainConfig:
     """Leave out unreadable images of a folder, and count them, instead of stopping."""
 
     # Encoder and heads
-    backbone: Literal["resnet-9", "resnet-18", "resnet-34", "resnet-50", "resnet-101", "resnet-152"] = (
-        "resnet-18"
-    )
+    backbone: Backbone = "resnet-18"
     """Encoder with a 3x3 stem and no max-pool (Lightly's ResNetGenerator, CIFAR form)."""
     backbone_width: float = 1.0
     """Multiplier of all channel counts; 1 gives resnet-18 its 512 dimensions."""
