@@ -307,3 +307,28 @@ def test_names_with_escapes_do_not_reach_the_terminal(capsys, tmp_path):
         assert status == 0
         assert "\x1b" not in out + err
         assert "\x07" not in out + err
+
+
+def test_sweep_runs_a_file_and_says_where(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.py").write_text("import sys; print(sys.argv)")
+    file = tmp_path / "grid.yaml"
+    file.write_text("program: program.py\nmethod: grid\nparameters:\n  x:\n    values: [1, 2]\n")
+    status, out, err = call(capsys, "sweep", file, "--directory", tmp_path / "my sweep")
+    assert (status, out) == (
+        0,
+        f"2 runs done, 0 failed in {tmp_path}/my sweep\nnext: selector rank '{tmp_path}/my sweep'\n",
+    )
+    assert "started: x=1" in err
+    assert (tmp_path / "my sweep" / "sweep.yaml").exists()
+    again, out, _ = call(
+        capsys, "sweep", tmp_path / "my sweep" / "sweep.yaml"
+    )  # the folder is where the file lies
+    assert (again, out.startswith("2 runs done, 0 failed")) == (0, True)
+
+
+def test_sweep_refuses_in_one_line(capsys, tmp_path):
+    for arguments in (["sweep", tmp_path / "gone.yaml"], ["sweep", tmp_path]):
+        status, out, err = call(capsys, *arguments)
+        assert (status, out) == (1, "")
+        assert err.count("\n") == 1, err

@@ -37,7 +37,8 @@ class SweepBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._task is not None:  # else nothing was drawn, and nothing shall be
+            self._bar.stop()
 
     def sweep_started(self, progress: SweepProgress) -> None:
         """Shows what earlier calls have already done."""
