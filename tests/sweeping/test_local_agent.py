@@ -549,20 +549,20 @@ def test_bayes_learns_from_results_alone_and_interruptions_change_nothing(sweep_
 def test_what_a_failed_run_counts_as_for_bayes(sweep_file, program, folder, impute, outcome):
     from selector.sweeping.draws import _trials
 
-    # Run 0 reaches 8. Run 1 logs 1, then 5, and fails.
+    # Runs 0 and 1 reach 8 and 3. Run 2 logs 1, then 5, and fails.
     program(
         LOGS
         + """
-if not Path("first").exists():
-    Path("first").touch(); run.log(loss=8.0)
-else:
-    run.log(loss=1.0); run.log(loss=5.0); sys.exit(1)
+match len(list(Path("out/logs").iterdir())):
+    case 1: run.log(loss=8.0)
+    case 2: run.log(loss=3.0)
+    case 3: run.log(loss=1.0); run.log(loss=5.0); sys.exit(1)
 """
     )
     path = sweep_file(BAYES.replace("goal: minimize", f"goal: minimize, impute: {impute}"))
-    progress = run_sweep(path, folder / "out", count=2)
+    progress = run_sweep(path, folder / "out", count=3)
     trials = _trials(progress.ledger, progress.objective, progress.directory)
-    assert [trial.outcome for trial in trials] == [8.0, outcome]
+    assert [trial.outcome for trial in trials] == [8.0, 3.0, outcome]
 
 
 def test_the_worst_of_no_results_is_a_failure(sweep_file, program, folder):

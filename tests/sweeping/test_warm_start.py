@@ -114,7 +114,7 @@ def test_modules_are_imported_once_with_the_servers_environment(folder, warm):
     assert (folder / "a").read_text().endswith(" early\n")
 
 
-def test_a_run_gets_signals_and_the_next_one_is_not_touched(folder, warm):
+def test_a_run_gets_signals_and_no_other_does(folder, warm, monkeypatch):
     (folder / "code" / "program.py").write_text(
         "import sys, time; print('ready', flush=True); time.sleep(float(sys.argv[1]))"
     )
@@ -126,8 +126,10 @@ def test_a_run_gets_signals_and_the_next_one_is_not_touched(folder, warm):
     assert long.poll() is None
     long.send_signal(signal.SIGTERM)
     assert wait(long) == -signal.SIGTERM
-    long.send_signal(signal.SIGTERM)  # its process id is nobody's now
     assert wait(short) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", lambda *_: pytest.fail("its process id may be another's by now"))
+        long.send_signal(signal.SIGTERM)
 
 
 def test_imports_that_fail_are_noticed(folder, warm):
