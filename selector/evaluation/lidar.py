@@ -37,7 +37,7 @@ def lidar(views: ArrayLike | torch.Tensor, delta: float = 1e-4, eps: float = 1e-
     if not delta > 0:
         raise ValueError(f"delta must be greater than 0, got {delta}")
     means = array.mean(axis=1)
-    between = (means - means.mean(axis=0)) / np.sqrt(n - 1)  # Sb = betweenᵀ between
+    between = means - means.mean(axis=0)  # betweenᵀ between = (n - 1) Sb, whose factor drops out of p
     within = (array - means[:, None]).reshape(n * q, dimensions)
     covariance = within.T @ within / (n * (q - 1)) + delta * np.eye(dimensions)
     # With Sw = L Lᵀ, L^-1 Sb L^-T has the eigenvalues of Sw^-1/2 Sb Sw^-1/2: squares of singular values.

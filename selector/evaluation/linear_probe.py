@@ -40,8 +40,7 @@ def fast_probe(train: Embeddings, test: Embeddings) -> float:
     return float(model.score((test.vectors - mean) / scale, test_labels))
 
 
-@torch.inference_mode(mode=False)  # callbacks are called inside of it
-@torch.enable_grad()
+@torch.inference_mode(mode=False)  # gradients are on, though callbacks may be called without
 def paper_probe(
     augmented: Callable[[int], Embeddings],
     test: Embeddings,

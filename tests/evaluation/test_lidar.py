@@ -61,7 +61,8 @@ def test_unchanged_by_shift_and_rotation():
 
 
 def test_images_that_share_one_mean_give_one():
-    assert lidar(np.ones((5, 2, 3))) == 1.0
+    with np.errstate(all="raise"):
+        assert lidar(np.ones((5, 2, 3))) == 1.0
 
 
 def test_takes_tensors():
