@@ -92,9 +92,8 @@ def twonn(embeddings: ArrayLike | torch.Tensor, *, discard: float = 0.1) -> floa
     vectors = as_vectors(embeddings, least=3).to(torch.float64)
     if not 0 < discard < 1:
         raise ValueError(f"expected a share between 0 and 1 to discard, got {discard}")
-    points = vectors - vectors.mean(dim=0)
-    points /= points.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
-    distances = _two_nearest(points)
+    # Neighbours come with distances in float32, which holds no very small or large ones.
+    distances = _two_nearest(vectors / vectors.abs().max().clamp(min=torch.finfo(torch.float64).tiny))
     if len(distances) < 3:
         return 0.0
     ratios = np.sort(np.log(distances[:, 1] / distances[:, 0]))[: int(len(distances) * (1 - discard))]

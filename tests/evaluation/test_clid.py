@@ -38,8 +38,15 @@ def test_collapsed_embeddings_are_learnable_and_have_no_dimension():
         assert cluster_learnability(collapsed) == 1.0
         assert twonn(collapsed) == 0.0
         assert clid(collapsed) == 1.0
-    # Lengths alone differ: one direction, on a line.
-    assert cluster_learnability(np.random.default_rng(0).uniform(1, 9, (50, 1)) * np.ones(8)) == 1.0
+
+
+@pytest.mark.parametrize("directions", [1, 3])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_lengths_are_not_clustered(directions, seed):
+    rng = np.random.default_rng(0)
+    few = rng.standard_normal((directions, 8))[np.arange(60) % directions]
+    # Seven clusters are asked for, but equal directions stay together.
+    assert cluster_learnability(rng.uniform(1, 9, (60, 1)) * few, seed=seed) == 1.0
 
 
 def test_twonn_worked_out_by_hand():
@@ -68,9 +75,16 @@ def test_twonn_finds_the_dimension_of_a_cube(dimension):
     assert twonn(cube) == pytest.approx(dimension, rel=0.1)
 
 
+@pytest.mark.filterwarnings("error")
 def test_twonn_is_at_most_the_dimension_of_the_space():
     assert twonn(np.eye(10)) == 10.0  # all equally far from each other
-    assert twonn(np.random.default_rng(0).random((200, 1))) <= 1.0
+    assert twonn(np.eye(10) + 1e-3 * np.random.default_rng(0).random((10, 10))) == 10.0  # and nearly so
+
+
+def test_twonn_of_any_scale():
+    embeddings = four_directions(60, 0.4)
+    for scale in (1e-100, 1e100):
+        assert twonn(scale * embeddings) == pytest.approx(twonn(embeddings), rel=1e-6)
 
 
 def test_twonn_of_fewer_than_three_places():

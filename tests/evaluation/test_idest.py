@@ -103,6 +103,8 @@ def test_seeds_repeat():
     assert idest(embeddings, seed=1) == idest(embeddings, seed=1)
     assert idest(embeddings, seed=1) != idest(embeddings, seed=2)
     assert idest(embeddings, max_images=100, seed=1) == idest(embeddings, max_images=100, seed=1)
+    assert idest(embeddings, max_images=100, seed=1) != idest(embeddings, seed=1)
+    assert idest(embeddings, max_images=300, seed=1) == idest(embeddings, seed=1)
 
 
 def test_refused_arguments():
