@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import time
@@ -15,6 +16,10 @@ from selector.text import printable
 
 # Seconds between SIGTERM and SIGKILL, as W&B's agent waits (WANDB_AGENT_KILL_DELAY).
 KILL_DELAY = 30.0
+
+# What W&B (its goodbye) and nanobind (triton's leaks, in every process that loaded torch) print at the very
+# end of a process, after the line that says what went wrong.
+_EXIT_NOISE = re.compile(r"wandb:(?! ERROR)|nanobind: | - leaked | - \.\.\. skipped|See https://nanobind")
 
 
 class RunProcess(Protocol):
@@ -115,7 +120,7 @@ def _locked(log: Path) -> bool:
 
 
 def last_line(log: Path, start: int) -> str:
-    """The last line with something on it that was written to a log from byte `start` on, or "".
+    """The last thing that a run itself said in its log from byte `start` on, or "".
 
     Cut to 300 characters, and without what could move a terminal's cursor.
     """
@@ -125,5 +130,6 @@ def last_line(log: Path, start: int) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return printable(lines[-1])[:300] if lines else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    own = [line for line in lines if not _EXIT_NOISE.match(line)] or lines
+    return printable(own[-1].strip())[:300] if own else ""

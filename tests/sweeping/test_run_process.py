@@ -132,6 +132,15 @@ def test_a_run_left_behind_whose_process_nobody_knows_is_not_run_twice(tmp_path)
         (b"x" * 20_000 + b"\nend", 0, "end"),
         (b"y" * 20_000, 0, "y" * 300),
         (b"\x1b[2Jcleared", 0, " [2Jcleared"),
+        (b"ValueError: why\nwandb: \nwandb: Find logs at: x\n", 0, "ValueError: why"),
+        (b"x\nwandb: ERROR no disk\nwandb: Find logs at: x\n", 0, "wandb: ERROR no disk"),
+        (b"wandb: only this", 0, "wandb: only this"),
+        (
+            b"train.py: no data\nnanobind: leaked 4 instances!\n - leaked instance 0x7f\n - ... skipped\n"
+            b"nanobind: this is likely\nSee https://nanobind.readthedocs.io/x",
+            0,
+            "train.py: no data",
+        ),
     ],
 )
 def test_last_line_of_a_log(tmp_path, content, start, expected):
