@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -69,15 +69,15 @@ class HistoryCache:
         if self._folder is None:
             return
         head = {"signature": _written(signature), "counted_by": milestones.counted_by}
-        file = self._file(identity)
         with contextlib.suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_whole(file, _encoded(head, milestones.milestones))
+            if not self._folder.is_dir():
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write_whole(self._file(identity), _encoded(head, milestones.milestones))
 
     def _file(self, identity: Sequence[str]) -> Path:
         assert self._folder is not None
         name = hashlib.sha256(json.dumps(list(identity)).encode()).hexdigest()
-        return self._folder / name[:2] / f"{name}.history"
+        return self._folder / f"{name}.history"
 
 
 def _written(signature: Sequence[object]) -> list[object]:
@@ -121,11 +121,12 @@ def _decoded(head: Mapping[str, Any], table: bytes) -> Iterator[Milestone]:
 
 def _write_whole(file: Path, content: bytes) -> None:
     """Write all of a file or nothing of it, whoever else writes it or reads it meanwhile."""
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".new-")
+    temporary = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(handle, "wb") as stream:
             stream.write(content)
         os.replace(temporary, file)
     except OSError:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

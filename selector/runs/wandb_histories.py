@@ -1,9 +1,9 @@
 """Histories of runs from a W&B server: every row, many runs in one answer, several answers at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from pydantic_core import from_json  # comes with wandb, and reads a million numbers twice as fast as json
 
@@ -49,17 +49,30 @@ class ReadHistory:
     problem: str = ""
 
 
-def read_histories(
-    client: WandbClient, selection: Selection, runs: Sequence[ListedRun]
-) -> Iterator[list[ReadHistory]]:
-    """Read the histories of runs; batches come as they are answered, every run in exactly one."""
-    pool = ThreadPoolExecutor(_AT_ONCE)
-    try:
-        work = [pool.submit(_read, client, selection, batch) for batch in _batches(runs)]
-        for batch in as_completed(work):
+class HistoryReader:
+    """Reads histories in the background, for as long as its `with` block lasts."""
+
+    def __init__(self, client: WandbClient, selection: Selection) -> None:
+        self._client = client
+        self._selection = selection
+        self._pool = ThreadPoolExecutor(_AT_ONCE)
+        self._work: list[Future[list[ReadHistory]]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C nothing more is asked
+
+    def ask_for(self, runs: Sequence[ListedRun]) -> None:
+        """Begin to read the histories of these runs."""
+        for batch in _batches(runs):
+            self._work.append(self._pool.submit(_read, self._client, self._selection, batch))
+
+    def answers(self) -> Iterator[list[ReadHistory]]:
+        """What was asked for, each run once: a list an answer, as the answers come."""
+        for batch in as_completed(self._work):
             yield batch.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C nothing more is asked
 
 
 def _batches(runs: Sequence[ListedRun]) -> Iterator[list[ListedRun]]:

@@ -1,7 +1,7 @@
 """The list of the runs that a W&B server holds: all about them but their histories."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +9,7 @@ from selector.runs.run import Unreadable
 from selector.runs.wandb_client import Unanswered, WandbClient
 from selector.text import printable
 
-Progress = Callable[[int, int], None]
-
-_PAGE = 500  # runs; the server may give fewer
+_PAGE = 250  # runs; the server may give fewer
 
 _QUERY = """
 query SelectorRuns($entity: String!, $project: String!, $filters: JSONString, $first: Int, $cursor: String) {
@@ -90,20 +88,27 @@ class Selection:
 
 
 @dataclass
-class Listing:
-    """All runs of a selection, each once, and what could not be listed."""
+class Page:
+    """Some of the runs of a selection.
 
-    runs: dict[str, ListedRun] = field(default_factory=dict)
+    Attributes:
+        total: Number of runs in the whole selection, as far as the server knows.
+        runs: Those of this page; a run that moved between two pages is on the first of them only.
+        unreadable: What could not be understood, and what could not be listed at all.
+    """
+
+    total: int
+    runs: list[ListedRun] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
 
 
-def list_runs(client: WandbClient, selection: Selection, progress: Progress) -> Listing:
-    """Ask for all pages of the list, one after the other.
+def list_pages(client: WandbClient, selection: Selection) -> Iterator[Page]:
+    """Ask for the pages of the list one after the other, oldest runs first.
 
     Raises:
         Unanswered: If not even the first page was answered.
     """
-    listing = Listing()
+    seen: set[str] = set()
     cursor, total = None, 0
     while True:
         try:
@@ -113,28 +118,26 @@ def list_runs(client: WandbClient, selection: Selection, progress: Progress) -> 
         except Unanswered as error:
             if cursor is None:
                 raise
-            missing = max(total - len(listing.runs) - len(listing.unreadable), 0)
-            listing.unreadable.append(
-                Unreadable(f"{missing} more of the {total} runs", f"the list broke off: {error}")
-            )
-            return listing
-        total = project["runCount"]
+            missing = f"{max(total - len(seen), 0)} more of the {total} runs"
+            yield Page(total, unreadable=[Unreadable(missing, f"the list broke off: {error}")])
+            return
+        page = Page(total := project["runCount"])
         for node in nodes(project["runs"]):
-            _add(listing, node)
-        progress(0, total)
+            if node["name"] not in seen:
+                seen.add(node["name"])
+                _add(page, node)
+        yield page
         cursor = next_page(project["runs"])
         if cursor is None:
-            return listing
+            return
 
 
-def _add(listing: Listing, node: Mapping[str, Any]) -> None:
+def _add(page: Page, node: Mapping[str, Any]) -> None:
     try:
-        run = _listed(node)
+        page.runs.append(_listed(node))
     except (ValueError, KeyError, TypeError, AttributeError):
-        name = printable(str(node.get("name", "?")))
-        listing.unreadable.append(Unreadable(name, "its config or summary on the server is not JSON"))
-    else:
-        listing.runs[run.id] = run
+        name = printable(node["name"])
+        page.unreadable.append(Unreadable(name, "its config or summary on the server is not JSON"))
 
 
 def _listed(node: Mapping[str, Any]) -> ListedRun:
