@@ -162,8 +162,10 @@ def test_wrong_usage_is_one_line_and_status_2(
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_run_is_reported_and_can_be_finished(tmp_path: Path, how: signal.Signals) -> None:
-    arguments = [*_DIGITS, "--epochs", "400", "--milestone-every", "200"]
+def test_an_interrupted_run_is_reported_and_can_be_finished(
+    tmp_path: Path, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [*_DIGITS, "--epochs", "240", "--milestone-every", "120", "--threads", "1"]
     command = [sys.executable, str(_TRAIN), *arguments]
     # Somebody's shell may have left SIGINT ignored for what runs in the background.
     process = subprocess.Popen(
@@ -174,7 +176,7 @@ def test_an_interrupted_run_is_reported_and_can_be_finished(tmp_path: Path, how:
     )
     checkpoints = tmp_path / "runs"
     for _ in range(1200):
-        if list(checkpoints.glob("*/milestone-0200.ckpt")) or process.poll() is not None:
+        if list(checkpoints.glob("*/milestone-0120.ckpt")) or process.poll() is not None:
             break
         time.sleep(0.1)
     process.send_signal(how)
@@ -184,9 +186,19 @@ def test_an_interrupted_run_is_reported_and_can_be_finished(tmp_path: Path, how:
     assert "--resume continues the run" in error
     run = only_run(tmp_path)
     assert run.state != "finished"
-    assert [m.epoch for m in run.milestones] == [0, 200]
+    assert [m.epoch for m in run.milestones] == [0, 120]
 
     assert train.main([*arguments, "--resume"]) == 0
     run = only_run(tmp_path)
     assert run.state == "finished"
-    assert [m.epoch for m in run.milestones] == [0, 200, 400]
+    assert [m.epoch for m in run.milestones] == [0, 120, 240]
+
+    # Bit for bit what one process would have logged without the interruption.
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "whole"))
+    (tmp_path / "whole").mkdir()
+    assert train.main(arguments) == 0
+    whole = only_run(tmp_path / "whole").milestones[-1].values
+    mended = run.milestones[-1].values
+    assert {k: v for k, v in mended.items() if not k.startswith("cost/")} == {
+        k: v for k, v in whole.items() if not k.startswith("cost/")
+    }

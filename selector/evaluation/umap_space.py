@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from selector.evaluation.arrays import as_vectors
 from selector.evaluation.neighbors import nearest_neighbors
-from selector.evaluation.threads import one_thread
+from selector.evaluation.threads import one_thread, torch_threads_kept
 
 COMPONENTS = 3
 MIN_DIST = 0.1
@@ -52,8 +52,9 @@ def umap_points(vectors: ArrayLike | torch.Tensor, seeds: Iterable[int]) -> list
     array = as_vectors(vectors, least=FEWEST).double().cpu().numpy()
     if (array == array[0]).all():
         raise ValueError(f"UMAP has nothing to lay out: all {len(array)} vectors are equal")
-    graph = _fuzzy_graph(array)
-    return [_layout(array, graph, seed) for seed in seeds]
+    with torch_threads_kept():
+        graph = _fuzzy_graph(array)
+        return [_layout(array, graph, seed) for seed in seeds]
 
 
 def _fuzzy_graph(vectors: NDArray[np.float64]) -> Any:

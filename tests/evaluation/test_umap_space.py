@@ -91,3 +91,15 @@ def test_groups_of_equal_vectors_are_laid_out_the_same_each_time(distinct):
 def test_says_what_it_refuses(vectors, message):
     with pytest.raises(ValueError, match=message):
         umap_points(vectors, [0])
+
+
+def test_torch_keeps_its_number_of_threads():
+    """A run that is resumed after a milestone must train with as many threads as one that went through it."""
+    vectors = np.random.default_rng(0).standard_normal((60, 4))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        umap_points(vectors, [0])
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
