@@ -91,11 +91,12 @@ def paper_probe(
             features, labels = _tensors(augmented(epoch))
             if len(features) != count:
                 raise ValueError(f"epoch {epoch} has {len(features)} images, epoch 0 had {count}")
-        for batch in torch.split(torch.randperm(count, generator=generator), batch_size):
-            optimizer.zero_grad()
-            torch.autograd.backward(cross_entropy(linear(features[batch], weight, bias), labels[batch]))
-            optimizer.step()
-            schedule.step()
+        with one_thread():  # but not for `augmented`, which has images to encode
+            for batch in torch.split(torch.randperm(count, generator=generator), batch_size):
+                optimizer.zero_grad()
+                torch.autograd.backward(cross_entropy(linear(features[batch], weight, bias), labels[batch]))
+                optimizer.step()
+                schedule.step()
     with torch.no_grad():
         predicted = linear(torch.from_numpy(test.vectors), weight, bias).argmax(dim=1).numpy()
     return float((predicted == test_labels).mean())
