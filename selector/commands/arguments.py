@@ -1,0 +1,97 @@
+"""What several subcommands take: a source of runs, names of metrics, an epoch."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from selector.argument_forms import fail
+from selector.errors import UserError
+from selector.evaluation.metrics import (
+    LABEL_FREE_PREFIX,
+    LABELLED_PREFIX,
+    METRICS,
+    Direction,
+    LabelFreeMetric,
+    LabelledMetric,
+    declared_label_free,
+    declared_labelled,
+    label_free_metric,
+    labelled_metric,
+)
+from selector.runs.run import RunSet
+from selector.selection.candidates import MilestoneChoice
+from selector.text import printable
+
+Source = Annotated[str, tyro.conf.arg(metavar="SOURCE")]
+Name = Annotated[str, tyro.conf.arg(metavar="NAME")]
+Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME …")]
+Epoch = Annotated[str, tyro.conf.arg(metavar="last|EPOCH")]
+File = Annotated[Path, tyro.conf.arg(metavar="FILE")]
+
+
+def read_runs(source: str) -> RunSet:
+    """Everything that SOURCE holds."""
+    from selector.runs.source import read_source
+
+    return read_source(source)
+
+
+def named_label_free(name: str, direction: Direction | None, prog: str) -> LabelFreeMetric:
+    """A metric of the table, or a key of other people's runs with the direction that they gave."""
+    try:
+        return label_free_metric(name)
+    except UserError as error:
+        if name.startswith(LABELLED_PREFIX) or name in {m.name for m in METRICS}:
+            fail(
+                prog,
+                f"'{name}' reads labels, and choosing must not: `selector metrics` lists what may be used",
+            )
+        if name.startswith(LABEL_FREE_PREFIX) or direction is None:
+            fail(prog, f"{error}; a key of your own runs needs --direction max or min")
+        return declared_label_free(name, direction)
+
+
+def named_labelled(name: str, direction: Direction, prog: str) -> LabelledMetric:
+    """A metric of the table, or a key of other people's runs by which they judge."""
+    try:
+        return labelled_metric(name)
+    except UserError as error:
+        if name.startswith((LABELLED_PREFIX, LABEL_FREE_PREFIX)):
+            fail(prog, str(error))
+        return declared_labelled(name, direction)
+
+
+def named_metric(name: str) -> LabelFreeMetric | LabelledMetric:
+    """A metric of the table, or a key of other people's runs; which way is better does not matter."""
+    known = {known.name: known for known in METRICS} | {known.key: known for known in METRICS}
+    return known.get(name) or declared_label_free(name, "max")
+
+
+def held_metrics(runs: RunSet) -> list[LabelFreeMetric]:
+    """Metrics of the table that some run logged."""
+    keys = {key for run in runs.runs for row in run.milestones for key in row.values}
+    held = [metric for metric in METRICS if isinstance(metric, LabelFreeMetric) and metric.key in keys]
+    if not held:
+        raise UserError(
+            f"the {len(runs.runs)} runs in {runs.source} logged none of our label-free metrics:"
+            " name their own keys with --metric KEY --direction max or min"
+        )
+    return held
+
+
+def milestone_choice(text: str, prog: str) -> MilestoneChoice:
+    """What --milestone names."""
+    if text == "last":
+        return "last"
+    if not text.lstrip("-").isdecimal():
+        fail(prog, f"--milestone wants last or an epoch, got '{text}'")
+    return int(text)
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """One line each on stderr."""
+    for warning in warnings:
+        print(f"selector: warning: {printable(warning)}", file=sys.stderr)

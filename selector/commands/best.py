@@ -1,0 +1,76 @@
+"""`selector best`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from selector.commands.arguments import (
+    Epoch,
+    Name,
+    Source,
+    milestone_choice,
+    named_label_free,
+    read_runs,
+    warn,
+)
+from selector.errors import UserError
+from selector.selection.ranking import Ranking
+from selector.selection.ranking import rank as rank_runs
+from selector.text import printable
+
+
+def best(
+    source: Source,
+    /,
+    *,
+    metric: Name = "rankme",
+    milestone: Epoch = "last",
+    direction: Literal["max", "min"] | None = None,
+    allow_mixed: bool = False,
+    output: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Hand over the best run: hyperparameters as YAML, the command that repeats it, its checkpoint.
+
+    Args:
+        source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
+        metric: A label-free metric, or any key that the runs logged; such a key needs a direction.
+        milestone: The epoch to choose at, or last.
+        direction: Which way is better; None takes the metric's own, for the method of the runs.
+        allow_mixed: Choose among runs that may not be compared, at your own risk.
+        output: File to write the hyperparameters to; None prints them.
+        json: Print one JSON object.
+    """
+    from selector.reports.best import best_object, best_of, best_yaml, checkpoint_line
+
+    prog = "selector best"
+    chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
+    ranking = rank_runs(read_runs(source), chosen, epoch, allow_mixed, direction)
+    warn(ranking.warnings)
+    winners = [best_of(group) for group in ranking.groups]
+    if output is not None:
+        _write(output, [best_yaml(winner, ranking) for winner in winners], ranking)
+    if json:
+        from selector.reports.objects import as_json
+
+        written = str(output) if output else None
+        print(as_json({"best": [best_object(winner, ranking) for winner in winners], "output": written}))
+    elif output is None:
+        print("---\n".join(best_yaml(winner, ranking) for winner in winners), end="")
+    else:
+        print(f"best: {printable(winners[0].run.id)}, written to {output}")
+        print(f"repeat it: {winners[0].command or 'it is not a run of train.py'}")
+        print(f"checkpoint: {printable(checkpoint_line(winners[0]))}")
+    return 0
+
+
+def _write(output: Path, documents: Sequence[str], ranking: Ranking) -> None:
+    if len(documents) > 1:
+        raise UserError(
+            f"{output} is one file, but {len(documents)} groups of runs cannot be compared by"
+            f" {ranking.metric.name}: leave out --output to see the best of each"
+        )
+    try:
+        output.write_text(documents[0], encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror}") from error

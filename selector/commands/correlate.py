@@ -1,0 +1,52 @@
+"""`selector correlate`."""
+
+from selector.argument_forms import fail
+from selector.commands.arguments import Name, Names, Source, named_labelled, named_metric, read_runs, warn
+from selector.reports.tables import open_console
+
+
+def correlate(
+    source: Source,
+    /,
+    *,
+    metric: Names = (),
+    oracle: Name = "linear_probe_accuracy",
+    published: bool = False,
+    json: bool = False,
+    csv: bool = False,
+    latex: bool = False,
+) -> int:
+    """Say how well each metric follows the accuracy while a network trains: the paper's Table I.
+
+    Args:
+        source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
+        metric: Metrics with labels or without, or keys that the runs logged; without this option all of ours
+            that the runs hold.
+        oracle: The labelled metric to hold them against, or a key that the runs logged.
+        published: Print the paper's figures beside these.
+        json: Print one JSON object.
+        csv: Print a line for each run, metric and data set.
+        latex: Print the table as LaTeX.
+    """
+    from selector.selection.milestone_correlation import correlate_milestones
+
+    prog = "selector correlate"
+    if json + csv + latex > 1:
+        fail(prog, "give one of --json, --csv and --latex")
+    named = [named_metric(name) for name in dict.fromkeys(metric)]
+    report = correlate_milestones(read_runs(source), named_labelled(oracle, "max", prog), named)
+    warn(report.warnings)
+    if json:
+        from selector.reports.correlation_exports import correlations_object
+        from selector.reports.objects import as_json
+
+        print(as_json(correlations_object(report, published)))
+    elif csv or latex:
+        from selector.reports.correlation_exports import correlations_csv, correlations_latex
+
+        print((correlations_csv if csv else correlations_latex)(report, published), end="")
+    else:
+        from selector.reports.correlation_tables import print_correlations
+
+        print_correlations(report, open_console(), published)
+    return 0

@@ -1,0 +1,15 @@
+"""`selector demo`."""
+
+from pathlib import Path
+
+
+def demo(*, directory: Path = Path("selector-demo")) -> int:
+    """Train a small sweep on real images, rank it without labels, and say what the choice cost.
+
+    Args:
+        directory: Sweep folder; a second call with the same one goes on where the first stopped.
+    """
+    from selector.demo import demo as show
+
+    status: int = show(directory)
+    return status

@@ -1,0 +1,22 @@
+"""`selector metrics`."""
+
+from selector.evaluation.metrics import METRICS, LabelledMetric
+from selector.reports.tables import open_console, print_metrics
+
+
+def metrics(*, json: bool = False) -> int:
+    """List the metrics: what each means, which way is better, where it comes from.
+
+    Args:
+        json: Print one JSON object.
+    """
+    if json:
+        from dataclasses import asdict
+
+        from selector.reports.objects import as_json
+
+        rows = [{"key": m.key, "labels": isinstance(m, LabelledMetric), **asdict(m)} for m in METRICS]
+        print(as_json({"metrics": rows}))
+    else:
+        print_metrics(METRICS, open_console())
+    return 0

@@ -1,0 +1,49 @@
+"""`selector rank`."""
+
+from typing import Literal
+
+from selector.commands.arguments import (
+    Epoch,
+    Name,
+    Source,
+    milestone_choice,
+    named_label_free,
+    read_runs,
+    warn,
+)
+from selector.reports.tables import open_console, print_ranking
+from selector.selection.ranking import rank as rank_runs
+
+
+def rank(
+    source: Source,
+    /,
+    *,
+    metric: Name = "rankme",
+    milestone: Epoch = "last",
+    direction: Literal["max", "min"] | None = None,
+    allow_mixed: bool = False,
+    json: bool = False,
+) -> int:
+    """Rank the runs of a sweep by a label-free metric; no label is read.
+
+    Args:
+        source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
+        metric: A label-free metric (`selector metrics` lists them), or any key that the runs logged; such a
+            key needs a direction, and only you know whether labels went into it.
+        milestone: The epoch to compare at, or last: each run's last one.
+        direction: Which way is better; None takes the metric's own, for the method of the runs.
+        allow_mixed: Rank runs in one list that the metric may not compare, at your own risk.
+        json: Print one JSON object.
+    """
+    prog = "selector rank"
+    chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
+    ranking = rank_runs(read_runs(source), chosen, epoch, allow_mixed, direction)
+    warn(ranking.warnings)
+    if json:
+        from selector.reports.objects import as_json, ranking_object
+
+        print(as_json(ranking_object(ranking)))
+    else:
+        print_ranking(ranking, open_console())
+    return 0
