@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from selector.evaluation.singular_values import singular_values
+from selector.evaluation.spectrum import Spectrum, spectrum_of
 
 
-def rankme(embeddings: ArrayLike | torch.Tensor, eps: float = 1e-7) -> float:
+def rankme(embeddings: ArrayLike | torch.Tensor | Spectrum, eps: float = 1e-7) -> float:
     """Effective rank of the embeddings; higher means less dimensional collapse.
 
     exp(-Σ p ln p) with p = σ / Σσ + eps over the min(N, D) singular values σ: about 1 when every image
@@ -22,13 +22,14 @@ def rankme(embeddings: ArrayLike | torch.Tensor, eps: float = 1e-7) -> float:
 
     Args:
         embeddings: (N, D) array or tensor, one image a row; 25,600 images of the training data in the paper.
-            Work on a tensor's rows is done where it is. Arithmetic is float64 whatever the dtype.
+            Work on a tensor's rows is done where it is. Arithmetic is float64 whatever the dtype. Or their
+            spectrum, which then serves other metrics too.
         eps: Added to each scaled singular value.
 
     Raises:
         ValueError: Embeddings that are not a finite, non-empty (N, D) matrix.
     """
-    sigma = singular_values(embeddings)
+    sigma = spectrum_of(embeddings).uncentred
     if sigma[0] == 0:
         return 1.0
     p = sigma / sigma.sum() + eps

@@ -1,61 +1,72 @@
 """Singular values of many rows, accurate to rounding, from matrix products and small eigenproblems."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from selector.evaluation.arrays import as_vectors, float64_blocks
+from selector.evaluation.arrays import float64_blocks
 from selector.evaluation.threads import one_thread
 
-_TRUSTED = (
-    1e-8  # eigenvalues above this share of the largest: their roots err by less than 1e-7 of themselves
-)
+# Eigenvalues above this share of the largest are believed: their roots err by less than 1e-7 of themselves.
+_TRUSTED = 1e-8
 _ROUNDING = 1e-14  # singular values below this share of the largest are rounding, in an SVD too
 
 
-def singular_values(matrix: ArrayLike | torch.Tensor) -> NDArray[np.float64]:
-    """The min(N, D) singular values of an (N, D) matrix, largest first, in float64.
+def roots_of_gram(
+    gram: torch.Tensor, gram_along: Callable[[torch.Tensor], torch.Tensor], floor: float = 0.0
+) -> NDArray[np.float64]:
+    """The singular values of a matrix A, largest first, from its Gram matrix AᵀA.
 
-    They are roots of eigenvalues of the Gram matrix, which costs a fraction of an SVD when N >> D but
-    by itself loses what is below about 1e-8 of the largest value, because squaring halves the digits. So
-    only the leading eigenvalues are believed; the rows are then projected on the eigenvectors of
-    the others, where the largest of those is the new scale, and so on until nothing but rounding
-    is left. One round is enough for well-conditioned rows, and three or four reach what an SVD reaches:
-    about 1e-13 of the largest value.
+    They are roots of eigenvalues of the Gram matrix, which costs a fraction of an SVD when A is tall but
+    by itself loses what is below about 1e-8 of the largest value, because squaring halves the digits
+    (Higham 2002, section 20.4). So only the leading eigenvalues are believed; A is then projected on the
+    eigenvectors of the others, where the largest of those is the new scale, and so on until nothing but
+    rounding is left. One round is enough for well-conditioned rows, and three or four reach what
+    an SVD reaches: about 1e-13 of the largest value.
 
     Args:
-        matrix: (N, D) array or tensor. Work on its rows is done where it is, the eigenproblems of at most
-            min(N, D) x min(N, D) on the CPU.
-
-    Raises:
-        ValueError: Not (N, D), empty, or not finite.
+        gram: (D, D) float64 tensor. The eigenproblems are solved on the GPU where it is there, otherwise on
+            the CPU in one thread.
+        gram_along: Basis B (D, K) → Gram matrix of A · B, (K, K).
+        floor: Values up to it need not be told apart.
     """
-    rows = as_vectors(matrix)
-    if len(rows) < rows.shape[1]:
-        rows = rows.T
-    largest = float(rows.abs().max()) or 1.0
-    basis = None
     found: list[float] = []
-    while len(found) < rows.shape[1]:
-        gram = _gram(rows, largest, basis).cpu().numpy()
-        with one_thread():
-            eigenvalues, eigenvectors = np.linalg.eigh(gram)
+    basis = None
+    while True:
+        eigenvalues, eigenvectors = _eigh(gram)
         ascending = np.sqrt(eigenvalues.clip(0))
         untrusted = int((eigenvalues < _TRUSTED * eigenvalues[-1]).sum())
-        if ascending[-1] <= _ROUNDING * max(found, default=0.0):
-            untrusted = 0
+        floor = max(floor, _ROUNDING * max(found, default=0.0))
+        if untrusted == 0 or ascending[-1] <= floor:
+            return np.array(sorted([*found, *ascending.tolist()], reverse=True))
         found += ascending[untrusted:].tolist()
-        rest = torch.from_numpy(eigenvectors[:, :untrusted]).to(rows.device)
+        rest = eigenvectors[:, :untrusted]
         basis = rest if basis is None else basis @ rest
-    return np.array(sorted(found, reverse=True)) * largest
+        gram = gram_along(basis)
 
 
-def _gram(rows: torch.Tensor, largest: float, basis: torch.Tensor | None) -> torch.Tensor:
-    """AᵀA of A = rows · basis / largest entry, which keeps squares from overflowing and vanishing."""
+def gram_of(
+    rows: torch.Tensor, scale: float, offset: torch.Tensor | None = None, basis: torch.Tensor | None = None
+) -> torch.Tensor:
+    """AᵀA in float64 of A = (rows / scale - offset) · basis; `rows` are never all in float64 at once."""
     size = rows.shape[1] if basis is None else basis.shape[1]
     gram = torch.zeros(size, size, dtype=torch.float64, device=rows.device)
     for block in float64_blocks(rows):
-        scaled = block / largest
-        projected = scaled if basis is None else scaled @ basis
-        gram.addmm_(projected.T, projected)
+        part = block / scale
+        if offset is not None:
+            part -= offset
+        if basis is not None:
+            part = part @ basis
+        gram.addmm_(part.T, part)
     return gram
+
+
+def _eigh(gram: torch.Tensor) -> tuple[NDArray[np.float64], torch.Tensor]:
+    if gram.is_cuda:
+        eigenvalues, eigenvectors = torch.linalg.eigh(gram)
+        return eigenvalues.cpu().numpy(), eigenvectors
+    with one_thread():
+        values, vectors = np.linalg.eigh(gram.numpy())
+    return values, torch.from_numpy(vectors)
