@@ -13,6 +13,9 @@ from selector.evaluation.arrays import as_vectors, float64_blocks, unit_vectors
 from selector.evaluation.neighbors import nearest_neighbors
 from selector.evaluation.threads import one_thread
 
+NEIGHBORS = 1
+DISCARD = 0.1
+
 
 def clid(embeddings: ArrayLike | torch.Tensor, *, seed: int = 0) -> float:
     """Cluster learnability plus intrinsic dimension over D: CL + ID/D, from 0 to 2; higher is better.
@@ -31,6 +34,11 @@ def clid(embeddings: ArrayLike | torch.Tensor, *, seed: int = 0) -> float:
     """
     vectors = as_vectors(embeddings, least=3)
     return cluster_learnability(vectors, seed=seed) + twonn(vectors) / vectors.shape[1]
+
+
+def default_clusters(count: int) -> int:
+    """⌊√N⌋, the number of clusters for N images."""
+    return math.isqrt(count)
 
 
 def cluster_learnability(
@@ -59,17 +67,17 @@ def cluster_learnability(
     vectors = as_vectors(embeddings, least=2)
     count = len(vectors)
     if clusters is None:
-        clusters = math.isqrt(count)
+        clusters = default_clusters(count)
     if not 1 <= clusters <= count:
         raise ValueError(f"expected 1 to {count} clusters for {count} embeddings, got {clusters}")
     labels = _clusters_by_direction(vectors, clusters, seed)
     order = np.random.default_rng(seed).permutation(count)
     known, held_out = order[: count // 2], order[count // 2 :]
-    nearest, _ = nearest_neighbors(vectors[known], 1, "cosine", queries=vectors[held_out])
+    nearest, _ = nearest_neighbors(vectors[known], NEIGHBORS, "cosine", queries=vectors[held_out])
     return float((labels[known[nearest[:, 0]]] == labels[held_out]).mean())
 
 
-def twonn(embeddings: ArrayLike | torch.Tensor, *, discard: float = 0.1) -> float:
+def twonn(embeddings: ArrayLike | torch.Tensor, *, discard: float = DISCARD) -> float:
     """Intrinsic dimension from the two nearest neighbours of each image, from 0 to D.
 
     Where density is locally even, μ = r₂/r₁ has the distribution 1 − μ^(−d): d is the slope through the

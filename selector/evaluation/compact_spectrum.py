@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 _SMALLEST = float(np.finfo(np.float64).eps)  # a logarithm for the value 0; spectra hold nothing between
 
 
+POINTS = 64
+
+
 @dataclass(frozen=True)
 class CompactSpectrum:
     """Some values of a spectrum, over the largest, with the ranks they stand for.
@@ -22,7 +25,7 @@ class CompactSpectrum:
     values: tuple[float, ...]
 
 
-def compact_spectrum(singular_values: ArrayLike, points: int = 64) -> CompactSpectrum:
+def compact_spectrum(singular_values: ArrayLike, points: int = POINTS) -> CompactSpectrum:
     """The spectrum at `points` log-spaced ranks, over its largest value.
 
     Values are taken at whole ranks, not averaged: exact where they are taken. The first ranks are 1, 2, 3, …

@@ -1,4 +1,4 @@
-"""Embeddings: what every metric is computed from."""
+"""Embeddings: what the metrics are computed from."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Space = Literal["backbone", "projector"]
+Space = Literal["backbone", "projector", "predictor"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +16,8 @@ class Embeddings:
     Attributes:
         vectors: (N, D) float32, finite.
         labels: (N,) int64 class indices, or None where nobody labelled the images.
-        space: "backbone" (representations, what a probe reads) or "projector" (what the loss reads).
+        space: "backbone" (representations, what a probe reads) or "projector" (what the loss reads)
+            or "predictor" (what SimSiam compares with projections).
         split: Name of the data split that the images are from, such as "train" or "test".
     """
 
@@ -32,3 +33,22 @@ class Embeddings:
             )
         if self.labels is not None and self.labels.shape != self.vectors.shape[:1]:
             raise ValueError(f"got {self.labels.shape} labels for {len(self.vectors)} vectors")
+
+
+@dataclass(frozen=True, eq=False)
+class ViewEmbeddings:
+    """Projections of several augmented views of each image.
+
+    Attributes:
+        vectors: (n, q, D) float32: n images, q views of each.
+        source: Where the views come from, in a few words; runs that differ here are not compared.
+    """
+
+    vectors: NDArray[np.float32]
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 3 or self.vectors.dtype != np.float32:
+            raise ValueError(
+                f"expected (n, q, D) float32 views, got {self.vectors.dtype} of shape {self.vectors.shape}"
+            )

@@ -14,8 +14,11 @@ from selector.evaluation.arrays import (
     unit_vectors,
 )
 
+ALPHA = 2.0
+T = 2.0
 
-def alignment(views: ArrayLike | torch.Tensor, *, alpha: float = 2.0) -> float:
+
+def alignment(views: ArrayLike | torch.Tensor, *, alpha: float = ALPHA) -> float:
     """Mean of ‖u_a − u_b‖^α over all pairs of views of one image, as unit vectors; lower is better.
 
     From 0 (views of an image coincide) to 2^α; 2 for α = 2 when views are no nearer than chance. A
@@ -44,7 +47,7 @@ def alignment(views: ArrayLike | torch.Tensor, *, alpha: float = 2.0) -> float:
     return total / (len(tensor) * len(pairs))
 
 
-def uniformity(embeddings: ArrayLike | torch.Tensor, *, t: float = 2.0) -> float:
+def uniformity(embeddings: ArrayLike | torch.Tensor, *, t: float = T) -> float:
     """Logarithm of the mean of exp(−t ‖u − v‖²) over all pairs of images, as unit vectors; lower is better.
 
     From −2t N/(N − 1) to 0, complete collapse. Directions spread evenly by chance have about −2t + 2t²/D,

@@ -8,10 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from selector.evaluation.arrays import BLOCK_ELEMENTS, as_vectors
 
+MAX_IMAGES = 5000
 _PARTS = 16  # subsamples of 1/16, 2/16, … 15/16 of the images
 
 
-def idest(embeddings: ArrayLike | torch.Tensor, *, max_images: int = 5000, seed: int = 0) -> float:
+def idest(embeddings: ArrayLike | torch.Tensor, *, max_images: int = MAX_IMAGES, seed: int = 0) -> float:
     """Intrinsic dimension d = 1/(1 − m), m the slope of ln(tree length) on ln(images); lower is better.
 
     The minimum spanning tree of n points spread over a d-dimensional set grows like n^((d − 1)/d). Trees

@@ -1,14 +1,15 @@
 """LiDAR: how many directions tell images apart better than they tell views of one image apart."""
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.linalg import cholesky, solve_triangular, svdvals
 
 from selector.evaluation.arrays import as_views
 
+DELTA = 1e-4
+EPS = 1e-7
 
-def lidar(views: ArrayLike | torch.Tensor, delta: float = 1e-4, eps: float = 1e-7) -> float:
+
+def lidar(views: ArrayLike | torch.Tensor, delta: float = DELTA, eps: float = EPS) -> float:
     """Effective rank of the linear discriminant analysis whose classes are images; higher is better.
 
     exp(-Σ p ln p) with p = λ / Σλ + eps over the D eigenvalues λ of Sw^-1/2 Sb Sw^-1/2. Sb is the
@@ -23,29 +24,32 @@ def lidar(views: ArrayLike | torch.Tensor, delta: float = 1e-4, eps: float = 1e-
 
     Args:
         views: (n, q, D) array or tensor: n images, q views of each drawn with the training augmentations.
+            The work is done where they are, in float64.
         delta: Ridge on the within-image covariance.
         eps: Added to each scaled eigenvalue.
 
     Raises:
         ValueError: Views that are not a finite (n, q, D) array of at least 2 images with at least 2 views
-            each, or a delta that is not positive.
+            each, or a delta that is not positive, or lost to rounding beside views that vary too much.
     """
-    array = as_views(views).double().cpu().numpy()
-    n, q, dimensions = array.shape
+    vectors = as_views(views).double()
+    n, q, dimensions = vectors.shape
     if n < 2:
         raise ValueError(f"LiDAR compares at least 2 images, got {n}")
     if not delta > 0:
         raise ValueError(f"delta must be greater than 0, got {delta}")
-    means = array.mean(axis=1)
-    between = means - means.mean(axis=0)  # betweenᵀ between = (n - 1) Sb, whose factor drops out of p
-    within = (array - means[:, None]).reshape(n * q, dimensions)
-    covariance = within.T @ within / (n * (q - 1)) + delta * np.eye(dimensions)
+    means = vectors.mean(dim=1)
+    between = means - means.mean(dim=0)  # betweenᵀ between = (n - 1) Sb, whose factor drops out of p
+    within = (vectors - means[:, None]).reshape(n * q, dimensions)
+    ridge = delta * torch.eye(dimensions, dtype=torch.float64, device=vectors.device)
+    factor, failed = torch.linalg.cholesky_ex(within.T @ within / (n * (q - 1)) + ridge)
+    if failed:
+        raise ValueError(f"delta {delta:g} is nothing beside the covariance of the views: take a larger one")
     # With Sw = L Lᵀ, L^-1 Sb L^-T has the eigenvalues of Sw^-1/2 Sb Sw^-1/2: squares of singular values.
-    whitened = solve_triangular(cholesky(covariance, lower=True), between.T, lower=True)
-    eigenvalues = np.zeros(dimensions)
-    found = svdvals(whitened) ** 2
-    eigenvalues[: len(found)] = found
-    if eigenvalues.sum() == 0:
+    whitened = torch.linalg.solve_triangular(factor, between.T, upper=False)
+    found = torch.linalg.svdvals(whitened).square()
+    if found.sum() == 0:
         return 1.0
-    p = eigenvalues / eigenvalues.sum() + eps
-    return float(np.exp(-(p[p > 0] * np.log(p[p > 0])).sum()))
+    p = torch.zeros_like(ridge[0]) + eps
+    p[: len(found)] += found / found.sum()
+    return float(torch.special.entr(p).sum().exp())

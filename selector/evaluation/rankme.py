@@ -6,8 +6,10 @@ from numpy.typing import ArrayLike
 
 from selector.evaluation.spectrum import Spectrum, spectrum_of
 
+EPS = 1e-7
 
-def rankme(embeddings: ArrayLike | torch.Tensor | Spectrum, eps: float = 1e-7) -> float:
+
+def rankme(embeddings: ArrayLike | torch.Tensor | Spectrum, eps: float = EPS) -> float:
     """Effective rank of the embeddings; higher means less dimensional collapse.
 
     exp(-Σ p ln p) with p = σ / Σσ + eps over the min(N, D) singular values σ: about 1 when every image

@@ -13,9 +13,19 @@ from selector.evaluation.spectrum import Spectrum, spectrum_of
 
 # The most that a ratio of singular values can mean in float64.
 LARGEST_CONDITION_NUMBER = float(1 / np.finfo(np.float64).eps)
+# Ranks that α-ReQ fits, counted from 1, where the embeddings have so many.
+FIRST_RANK, LAST_RANK = 11, 100
+FEWEST_RANKS = 5
 
 
-def alpha_req(embeddings: ArrayLike | torch.Tensor | Spectrum, *, first: int = 11, last: int = 100) -> float:
+def alpha_req_last_rank(count: int, dimension: int, last: int = LAST_RANK) -> int:
+    """The rank that a fit up to `last` ends at: centred, N embeddings of dimension D have no more."""
+    return min(last, dimension, count - 1)
+
+
+def alpha_req(
+    embeddings: ArrayLike | torch.Tensor | Spectrum, *, first: int = FIRST_RANK, last: int = LAST_RANK
+) -> float:
     """Decay exponent α of the covariance eigenvalues, λⱼ ∝ j^(−α); near 1 is best, 0 is white noise.
 
     Least squares of ln λⱼ on ln j for the ranks j = first … last counted from 1, each weighted by 1/j, on
@@ -38,8 +48,8 @@ def alpha_req(embeddings: ArrayLike | torch.Tensor | Spectrum, *, first: int = 1
     """
     spectrum = spectrum_of(embeddings)
     eigenvalues = _eigenvalues(spectrum.centred)
-    last = min(last, spectrum.dimension, spectrum.count - 1)
-    if first < 1 or last - first < 4:
+    last = alpha_req_last_rank(spectrum.count, spectrum.dimension, last)
+    if first < 1 or last - first + 1 < FEWEST_RANKS:
         raise ValueError(
             f"α-ReQ fits at least five ranks; {spectrum.count} embeddings of dimension {spectrum.dimension} "
             f"leave ranks {first} to {last}"

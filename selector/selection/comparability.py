@@ -5,25 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from selector.errors import UserError
+from selector.evaluation.metric_table import CONFIG_FIELDS
 from selector.evaluation.metrics import METRICS, Metric
 from selector.runs.run import Run
 from selector.selection.hyperparameters import canonical
 
-_FROM_CONFIG = ("method", "dataset", "backbone", "backbone_width", "data_dir")
+_FROM_CONFIG = CONFIG_FIELDS | {"data_dir"}
 # What some metric may not be compared across. A metric that does not name one of these does not depend on it:
 # entropy is the same quantity whatever the projector's width.
 _SEPARATING = {field for metric in METRICS for field in metric.comparable}
-# What else may differ in a definition and concern only some metrics, by how the field begins; the metrics by
-# name or by a word of their space. Fields that are not here, such as the version, concern all.
-_CONCERNS = {
-    "rankme_": ("rankme",),
-    "umap_": ("UMAP",),
-    "entropy_": ("entropy",),
-    "clusters": ("clusters", "clustering", "ami"),
-    "kmeans_": ("clusters", "clustering", "ami"),
-    "probe": ("linear_probe",),
-    "knn_": ("knn",),
-}
+# What else may differ in a definition and concerns only the metrics that name it, or none of them. Fields that
+# are not here, such as the version, concern all.
+_SPECIFIC = {field for metric in METRICS for field in metric.settings} | {"spectrum_points"}
 
 
 @dataclass(frozen=True)
@@ -96,10 +89,7 @@ def differing(groups: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _concerns(field: str, metric: Metric) -> bool:
-    for beginning, words in _CONCERNS.items():
-        if field.startswith(beginning):
-            return any(word in metric.space or word in metric.name for word in words)
-    return True
+    return field in metric.settings or field not in _SPECIFIC
 
 
 def _fields(run: Run, names: Sequence[str]) -> dict[str, Any]:

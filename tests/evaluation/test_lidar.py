@@ -47,6 +47,13 @@ def test_defaults():
     assert lidar(views) == pytest.approx(by_definition(views, 1e-4, 1e-7), rel=1e-9)
 
 
+def test_a_delta_that_rounding_swallows_is_refused():
+    one_direction = rng.standard_normal((20, 3, 1)) * np.ones(5) * 1e9
+    with pytest.raises(ValueError, match="delta 0.0001 is nothing beside"):
+        lidar(one_direction)
+    assert lidar(one_direction, delta=1e14) == pytest.approx(1, abs=1e-3)
+
+
 def test_counts_the_directions_that_tell_images_apart():
     signal = np.zeros((2000, 1, 16))
     signal[..., :5] = rng.standard_normal((2000, 1, 5))

@@ -2,7 +2,9 @@ from dataclasses import fields
 
 import pytest
 
+from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.evaluation.metric_table import CONFIG_FIELDS
 from selector.evaluation.metrics import (
     METRICS,
     LabelFreeMetric,
@@ -24,10 +26,22 @@ def test_the_table_names_what_a_milestone_holds():
 
 
 def test_comparable_fields_exist():
-    config = {"method", "dataset", "backbone", "backbone_width"}
+    config = {field.name for field in fields(TrainConfig)}
     definition = {field.name for field in fields(MetricDefinition)}
+    assert config >= CONFIG_FIELDS
+    assert not CONFIG_FIELDS & definition
     for metric in METRICS:
-        assert set(metric.comparable) <= config | definition
+        assert set(metric.comparable) <= CONFIG_FIELDS | definition
+        assert set(metric.settings) <= definition
+        assert not set(metric.settings) & set(metric.comparable)
+
+
+def test_every_entry_is_filled_in():
+    for metric in METRICS:
+        for text in (metric.symbol, metric.meaning, metric.formula, metric.space, metric.cost, metric.source):
+            assert text
+            assert len(text) <= 100
+        assert metric.comparable
 
 
 @pytest.mark.parametrize("name", ["entropy", "entropy_robust"])
@@ -38,10 +52,16 @@ def test_entropy_falls_with_quality_but_for_simsiam(name):
     assert directions == ["min", "min", "max", "min"]
 
 
-def test_all_others_rise_with_quality():
+def test_directions_of_all_others_hold_for_every_method():
+    # Tsitsulin et al.: a lower condition number and less self-clustering are better; Wang and Isola minimise
+    # both; IdEst: lower; lightly's collapse level: 0 is none.
+    falling = {
+        "condition_number", "self_clustering", "uniformity", "alignment", "idest", "collapse_level",
+    }  # fmt: skip
     for metric in METRICS:
         if not metric.name.startswith("entropy"):
-            assert {metric.direction_in(method) for method in ("simclr", "simsiam", None)} == {"max"}
+            expected = "min" if metric.name in falling else "max"
+            assert {metric.direction_in(method) for method in ("simclr", "simsiam", None)} == {expected}
 
 
 def test_keys():

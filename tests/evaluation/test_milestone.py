@@ -9,11 +9,17 @@ import torch
 from scipy.linalg import svdvals
 from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
 
+from selector.evaluation import clid, label_free, spectral_metrics
 from selector.evaluation.clustering import cosine_kmeans
-from selector.evaluation.embeddings import Embeddings
+from selector.evaluation.collapse import channel_std, collapse_level
+from selector.evaluation.embeddings import Embeddings, ViewEmbeddings
 from selector.evaluation.entropy import histogram_entropy, robust_histogram_entropy
+from selector.evaluation.hypersphere import alignment, uniformity
+from selector.evaluation.idest import idest
 from selector.evaluation.knn import knn_accuracy
+from selector.evaluation.lidar import lidar
 from selector.evaluation.linear_probe import fast_probe, paper_probe
+from selector.evaluation.metrics import label_free_metric
 from selector.evaluation.milestone import (
     LabelFreeMetrics,
     LabelledMetrics,
@@ -24,6 +30,7 @@ from selector.evaluation.milestone import (
     from_row,
     to_row,
 )
+from selector.evaluation.self_clustering import self_clustering
 from selector.evaluation.umap_space import umap_points
 
 CLASSES = 3
@@ -41,6 +48,13 @@ def sample(seed, count, dimension, space, split):
 BACKBONE = sample(0, 90, 12, "backbone", "test")
 TRAIN = sample(1, 200, 12, "backbone", "train")
 PROJECTOR = sample(2, 150, 6, "projector", "train")
+PREDICTOR = sample(4, 150, 5, "predictor", "train")
+VIEWS = ViewEmbeddings(
+    np.random.default_rng(5).standard_normal((40, 1, 6), dtype=np.float32)
+    + np.random.default_rng(6).standard_normal((40, 3, 6), dtype=np.float32),
+    "training augmentations",
+)
+FROM_UMAP = ("entropy", "entropy_robust", "silhouette", "silhouette_umap", "clustering_agreement")
 
 
 def unlabelled(embeddings):
@@ -49,7 +63,23 @@ def unlabelled(embeddings):
 
 @pytest.fixture(scope="module")
 def metrics():
-    return evaluate(7, backbone=BACKBONE, projector=PROJECTOR, settings=SETTINGS, train_backbone=TRAIN)
+    return evaluate(
+        7,
+        backbone=BACKBONE,
+        projector=PROJECTOR,
+        settings=SETTINGS,
+        train_backbone=TRAIN,
+        views=VIEWS,
+        predictor=PREDICTOR,
+    )
+
+
+def measured(result):
+    return {name: value for name, value in asdict(result.label_free).items() if value is not None}
+
+
+def keys_of(row):
+    return {key for key in row if key.startswith(("label_free/", "labelled/"))}
 
 
 def rankme_by_svd(vectors):
@@ -74,6 +104,7 @@ def test_figures_are_means_over_umap_seeds_and_noise_their_standard_deviation(me
         "entropy": [histogram_entropy(points, 0.8) for points in z3],
         "entropy_robust": [robust_histogram_entropy(points, 0.8) for points in z3],
         "silhouette": [silhouette_score(BACKBONE.vectors.astype(float), clusters) for clusters in c1],
+        "silhouette_umap": [silhouette_score(*pair) for pair in zip(z3, c1, strict=True)],
         "clustering_agreement": [adjusted_mutual_info_score(*pair) for pair in zip(c1, c2, strict=True)],
         "ami_labels": [adjusted_mutual_info_score(BACKBONE.labels, clusters) for clusters in c1],
     }
@@ -81,8 +112,48 @@ def test_figures_are_means_over_umap_seeds_and_noise_their_standard_deviation(me
     values = asdict(metrics.label_free) | asdict(metrics.labelled)
     assert set(metrics.noise) == set(by_seed)
     for name, (first, second) in by_seed.items():
-        assert values[name] == pytest.approx((first + second) / 2), name
-        assert metrics.noise[name] == pytest.approx(abs(first - second) / 2**0.5, abs=1e-12), name
+        assert values[name] == pytest.approx((first + second) / 2, rel=1e-6), name
+        assert metrics.noise[name] == pytest.approx(abs(first - second) / 2**0.5, abs=1e-6), name
+
+
+def test_the_other_label_free_figures_are_those_of_their_functions(metrics):
+    backbone, projector, views = BACKBONE.vectors, PROJECTOR.vectors, VIEWS.vectors
+    expected = {
+        "nesum": spectral_metrics.nesum(backbone),
+        "stable_rank": spectral_metrics.stable_rank(backbone),
+        "participation_ratio": spectral_metrics.participation_ratio(backbone),
+        "condition_number": spectral_metrics.condition_number(backbone),
+        "self_clustering": self_clustering(backbone),
+        "cluster_learnability": clid.cluster_learnability(backbone),
+        "clid": clid.clid(backbone),
+        "idest": idest(backbone),
+        "uniformity": uniformity(projector),
+        "channel_std": channel_std(projector),
+        "collapse_level": collapse_level(projector),
+        "alignment": alignment(views),
+        "lidar": lidar(views),
+    }
+    assert {name: measured(metrics)[name] for name in expected} == pytest.approx(expected)
+    assert metrics.label_free.alpha_req_score is None  # twelve dimensions
+
+
+def test_spectra_are_those_of_each_space(metrics):
+    for embeddings in (BACKBONE, PROJECTOR, PREDICTOR):
+        centred = embeddings.vectors.astype(float) - embeddings.vectors.mean(axis=0, dtype=float)
+        sigma = svdvals(centred)
+        spectrum = metrics.spectra[embeddings.space]
+        assert spectrum.ranks == tuple(range(1, embeddings.vectors.shape[1] + 1))
+        assert spectrum.values == pytest.approx(sigma / sigma[0], rel=1e-3)
+
+
+def test_of_many_images_all_pairs_are_of_a_random_subset(monkeypatch):
+    monkeypatch.setattr(label_free, "PAIRWISE_MAX_IMAGES", 60)
+    settings = replace(SETTINGS, umap_seeds=1)
+    result = evaluate(1, backbone=unlabelled(BACKBONE), projector=PROJECTOR, settings=settings).label_free
+    chosen = np.random.default_rng(0).choice(90, 60, replace=False)
+    assert result.cluster_learnability == clid.cluster_learnability(BACKBONE.vectors[chosen])
+    assert result.idest == idest(BACKBONE.vectors[chosen])
+    assert result.uniformity != uniformity(PROJECTOR.vectors)
 
 
 def test_labelled_figures(metrics):
@@ -104,10 +175,17 @@ def test_the_papers_probe_learns_from_augmented_images():
 
 
 def test_nothing_depends_on_labels_but_the_labelled_figures(metrics):
-    result = evaluate(7, backbone=unlabelled(BACKBONE), projector=unlabelled(PROJECTOR), settings=SETTINGS)
+    result = evaluate(
+        7,
+        backbone=unlabelled(BACKBONE),
+        projector=unlabelled(PROJECTOR),
+        settings=SETTINGS,
+        views=VIEWS,
+        predictor=PREDICTOR,
+    )
     assert result.labelled is None
     assert result.label_free == metrics.label_free
-    assert set(result.noise) == {"entropy", "entropy_robust", "silhouette", "clustering_agreement"}
+    assert set(result.noise) == set(FROM_UMAP)
 
 
 def test_one_seed_measures_no_noise():
@@ -127,8 +205,13 @@ def test_collapsed_embeddings_give_nan_where_nothing_can_be_laid_out():
     result = evaluate(1, backbone=backbone, projector=projector, settings=SETTINGS, train_backbone=train)
     assert result.label_free.rankme == 1.0
     assert result.label_free.rankme_backbone == pytest.approx(1, abs=1e-4)
-    undefined = ("entropy", "entropy_robust", "silhouette", "clustering_agreement")
-    assert all(isnan(getattr(result.label_free, name)) for name in undefined)
+    undefined = (*FROM_UMAP, "cluster_learnability", "clid", "idest")
+    assert {name for name, value in measured(result).items() if isnan(value)} == set(undefined)
+    worst = {
+        "nesum": 1.0, "stable_rank": pytest.approx(1.0), "participation_ratio": 1.0, "condition_number": 2.0**52,
+        "self_clustering": pytest.approx(1.0), "uniformity": 0.0, "channel_std": 0.0, "collapse_level": 1.0,
+    }  # fmt: skip
+    assert {name: measured(result)[name] for name in worst} == worst
     majority = np.bincount(TRAIN.labels).argmax()
     constant_answer = (BACKBONE.labels == majority).mean()
     assert result.labelled == LabelledMetrics(
@@ -140,7 +223,61 @@ def test_collapsed_embeddings_give_nan_where_nothing_can_be_laid_out():
     assert result.noise == {}
     row = to_row(result)
     assert isnan(row["label_free/entropy"])
-    assert len(row) == 1 + len(fields(LabelFreeMetrics)) + len(fields(LabelledMetrics))
+    absent = {"alignment", "lidar", "alpha_req_score"}  # no views, and too few dimensions
+    assert len(keys_of(row)) == len(fields(LabelFreeMetrics)) - len(absent) + len(fields(LabelledMetrics))
+    assert set(row["spectrum/backbone"]) == {0.0}
+
+
+def test_a_collapsed_encoder_is_best_in_nothing():
+    views = replace(VIEWS, vectors=np.full_like(VIEWS.vectors, 0.5))
+    backbone, projector = (replace(e, vectors=np.full_like(e.vectors, 0.5)) for e in (BACKBONE, PROJECTOR))
+    settings = replace(SETTINGS, probe="none")
+    collapsed = measured(evaluate(1, backbone=backbone, projector=projector, settings=settings, views=views))
+    sound = measured(evaluate(1, backbone=BACKBONE, projector=PROJECTOR, settings=settings, views=VIEWS))
+    assert collapsed.keys() == sound.keys()
+    assert isnan(collapsed["alignment"])
+    assert collapsed["lidar"] == 1.0
+    for name, value in collapsed.items():
+        better = label_free_metric(name).direction_in("simclr")
+        assert not (value > sound[name] if better == "max" else value < sound[name]), name
+
+
+def test_embeddings_of_one_direction_have_no_learnable_clusters_but_a_spectrum():
+    lengths = np.random.default_rng(0).uniform(1, 2, len(BACKBONE.vectors)).astype(np.float32)
+    backbone = unlabelled(replace(BACKBONE, vectors=np.outer(lengths, np.arange(1, 13, dtype=np.float32))))
+    result = evaluate(1, backbone=backbone, projector=PROJECTOR, settings=replace(SETTINGS, umap_seeds=1))
+    assert {name for name, value in measured(result).items() if isnan(value)} == {
+        "cluster_learnability",
+        "clid",
+    }
+    assert result.label_free.idest == pytest.approx(1, abs=0.3)
+
+
+def test_a_single_training_image_has_no_spread():
+    projector = unlabelled(replace(PROJECTOR, vectors=PROJECTOR.vectors[:1], labels=None))
+    views = replace(VIEWS, vectors=VIEWS.vectors[:1])
+    settings = replace(SETTINGS, umap_seeds=1)
+    result = evaluate(
+        1, backbone=unlabelled(BACKBONE), projector=projector, settings=settings, views=views
+    ).label_free
+    assert (result.uniformity, result.channel_std, result.collapse_level, result.lidar) == (None,) * 4
+    assert result.rankme == pytest.approx(1)
+    assert result.alignment == alignment(views.vectors)
+
+
+def test_alpha_req_needs_fifteen_dimensions_and_full_rank():
+    rng = np.random.default_rng(0)
+    settings = replace(SETTINGS, umap_seeds=1)
+    scores = []
+    for dimension, rank in ((14, 14), (15, 15), (15, 12)):
+        vectors = rng.standard_normal((90, rank)) @ rng.standard_normal((rank, dimension))
+        backbone = Embeddings(vectors.astype(np.float32), None, "backbone", "test")
+        result = evaluate(1, backbone=backbone, projector=PROJECTOR, settings=settings)
+        assert result.definition.alpha_req_last == dimension
+        scores.append(result.label_free.alpha_req_score)
+    assert scores[0] is None
+    assert scores[1] < 0
+    assert isnan(scores[2])
 
 
 def test_nearly_collapsed_embeddings_have_finite_figures():
@@ -148,7 +285,7 @@ def test_nearly_collapsed_embeddings_have_finite_figures():
     vectors[0, 0] = 0.6
     backbone = replace(BACKBONE, vectors=vectors)
     result = evaluate(1, backbone=backbone, projector=PROJECTOR, settings=SETTINGS, train_backbone=TRAIN)
-    assert np.isfinite(list(to_row(result).values())).all()
+    assert np.isfinite(list(measured(result).values())).all()
 
 
 def test_evaluation_images_of_one_class_have_no_silhouette_of_classes():
@@ -163,7 +300,7 @@ def test_evaluation_images_of_one_class_have_no_silhouette_of_classes():
 def test_as_few_images_as_clusters_allow():
     backbone = unlabelled(sample(3, 2 * CLASSES, 12, "backbone", "test"))
     result = evaluate(1, backbone=backbone, projector=PROJECTOR, settings=SETTINGS)
-    assert np.isfinite(list(asdict(result.label_free).values())).all()
+    assert np.isfinite(list(measured(result).values())).all()
 
 
 @pytest.mark.parametrize(
@@ -225,6 +362,11 @@ def test_the_definition_says_what_the_figures_were_computed_from(metrics):
         entropy_bin_width=0.8,
         clusters=3,
         probe="fast",
+        alpha_req_last=12,
+        clid_clusters=9,
+        lidar_images=40,
+        lidar_views=3,
+        view_source="training augmentations",
     )
     flat = asdict(metrics.definition)
     assert json.loads(json.dumps(flat)) == flat
@@ -236,12 +378,26 @@ def test_row_holds_the_keys_that_readers_rely_on(metrics):
     row = to_row(metrics)
     assert row["epoch"] == 7
     assert sorted(set(row) - {"epoch"}) == [
+        "label_free/alignment",
+        "label_free/channel_std",
+        "label_free/clid",
+        "label_free/cluster_learnability",
         "label_free/clustering_agreement",
+        "label_free/collapse_level",
+        "label_free/condition_number",
         "label_free/entropy",
         "label_free/entropy_robust",
+        "label_free/idest",
+        "label_free/lidar",
+        "label_free/nesum",
+        "label_free/participation_ratio",
         "label_free/rankme",
         "label_free/rankme_backbone",
+        "label_free/self_clustering",
         "label_free/silhouette",
+        "label_free/silhouette_umap",
+        "label_free/stable_rank",
+        "label_free/uniformity",
         "labelled/ami_labels",
         "labelled/knn_accuracy",
         "labelled/linear_probe_accuracy",
@@ -251,8 +407,17 @@ def test_row_holds_the_keys_that_readers_rely_on(metrics):
         "noise/entropy",
         "noise/entropy_robust",
         "noise/silhouette",
+        "noise/silhouette_umap",
+        "spectrum/backbone",
+        "spectrum/backbone_ranks",
+        "spectrum/predictor",
+        "spectrum/predictor_ranks",
+        "spectrum/projector",
+        "spectrum/projector_ranks",
     ]
-    assert all(type(value) is float for key, value in row.items() if key != "epoch")
+    numbers = {key: value for key, value in row.items() if not key.startswith("spectrum/")}
+    assert all(type(value) is float for key, value in numbers.items() if key != "epoch")
+    assert json.loads(json.dumps(row)) == row
     assert row["label_free/rankme"] == metrics.label_free.rankme
     assert row["noise/entropy"] == metrics.noise["entropy"]
 
@@ -265,6 +430,14 @@ def test_a_row_is_read_back_as_it_was(metrics):
     ):
         row = to_row(written) | {"train/loss": 1.0, "cost/milestone_seconds": 2.0}
         assert from_row(row, metrics.definition) == written
+
+
+def test_a_row_of_before_the_suite_grew_is_read(metrics):
+    first = ("rankme", "rankme_backbone", "entropy", "entropy_robust", "silhouette", "clustering_agreement")
+    row = {"epoch": 2} | {f"label_free/{name}": 1.0 for name in first}
+    read = from_row(row, metrics.definition)
+    assert measured(read) == dict.fromkeys(first, 1.0)
+    assert read.spectra == {}
 
 
 def test_what_was_not_measured_is_not_in_the_row(metrics):

@@ -4,10 +4,11 @@ import pytest
 from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, run
 
 from selector.errors import UserError
-from selector.evaluation.metrics import METRICS
+from selector.evaluation.metric_table import CONFIG_FIELDS
+from selector.evaluation.metrics import METRICS, label_free_metric
 from selector.selection.comparability import (
-    _CONCERNS,
     _SEPARATING,
+    _SPECIFIC,
     check_definitions,
     describe,
     differing,
@@ -62,17 +63,31 @@ def test_any_other_difference_of_the_definition_is_refused():
     assert len(pools(runs, [ENTROPY], allow_mixed=True)) == 1
 
 
+CLUSTERED = {"silhouette", "silhouette_umap", "clustering_agreement", "ami_labels"}
+
+
 @pytest.mark.parametrize(
     ("field", "concerned"),
     [
         ("version", {metric.name for metric in METRICS}),
         ("evaluation_split", {metric.name for metric in METRICS}),
         ("rankme_eps", {"rankme", "rankme_backbone"}),
-        ("umap_neighbors", {"entropy", "entropy_robust", "silhouette", "clustering_agreement", "ami_labels"}),
+        ("rankme_split", {"rankme", "uniformity", "channel_std", "collapse_level"}),
+        ("umap_neighbors", {"entropy", "entropy_robust", *CLUSTERED}),
         ("entropy_bin_width", {"entropy", "entropy_robust"}),
-        ("kmeans_restarts", {"silhouette", "clustering_agreement", "ami_labels"}),
+        ("kmeans_restarts", CLUSTERED),
+        ("clusters", CLUSTERED),
         ("probe", {"linear_probe_accuracy"}),
         ("knn_temperature", {"knn_accuracy"}),
+        ("alpha_req_last", {"alpha_req_score"}),
+        ("uniformity_t", {"uniformity"}),
+        ("pairwise_max_images", {"uniformity", "cluster_learnability", "clid", "idest"}),
+        ("clid_clusters", {"cluster_learnability", "clid"}),
+        ("twonn_discard", {"clid"}),
+        ("idest_seed", {"idest"}),
+        ("lidar_delta", {"lidar"}),
+        ("view_source", {"lidar", "alignment"}),
+        ("spectrum_points", set()),
         ("projector_dim", set()),  # separates instead
     ],
 )
@@ -90,10 +105,24 @@ def test_what_part_of_the_definition_concerns_which_metric(field, concerned):
 def test_every_field_of_our_definition_is_known_to_concern_something():
     from selector.evaluation.milestone import MetricDefinition  # here, because it imports torch
 
-    names = [field.name for field in fields(MetricDefinition)]
-    assert set(names) | {"method", "dataset", "backbone", "backbone_width"} > _SEPARATING
-    for beginning in _CONCERNS:
-        assert any(name.startswith(beginning) for name in names), beginning
+    names = {field.name for field in fields(MetricDefinition)}
+    assert names | CONFIG_FIELDS >= _SEPARATING | _SPECIFIC
+    assert names - _SEPARATING - _SPECIFIC == {"evaluation_split", "dtype", "version"}
+
+
+def test_settings_of_views_do_not_keep_runs_from_being_compared_by_rankme():
+    runs = [run("a", definition={**DEFINITION, "lidar_images": 1000}), run("b", definition=DEFINITION)]
+    assert len(pools(runs, [RANKME])) == 1
+    assert len(pools(runs, [label_free_metric("lidar")])) == 2
+    weaker = [run("a", jitter_strength=0.5), run("b", jitter_strength=0.1)]
+    assert len(pools(weaker, [RANKME])) == 1
+    assert len(pools(weaker, [label_free_metric("alignment")])) == 2
+
+
+def test_runs_of_before_these_fields_existed_are_comparable_among_themselves():
+    old = [run("a", definition=DEFINITION), run("b", definition=DEFINITION)]
+    for metric in METRICS:
+        assert len(pools(old, [metric])) == 1
 
 
 def test_what_judges_separates_too():
