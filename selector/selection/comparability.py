@@ -14,8 +14,8 @@ _FROM_CONFIG = CONFIG_FIELDS | {"data_dir"}
 # What some metric may not be compared across. A metric that does not name one of these does not depend on it:
 # entropy is the same quantity whatever the projector's width.
 _SEPARATING = {field for metric in METRICS for field in metric.comparable}
-# What else may differ in a definition and concerns only the metrics that name it, or none of them. Fields that
-# are not here, such as the version, concern all.
+# What else may differ in a definition and concerns only the metrics that name it, or none of them. Fields
+# that are not here, such as the version, concern all.
 _SPECIFIC = {field for metric in METRICS for field in metric.settings} | {"spectrum_points"}
 
 

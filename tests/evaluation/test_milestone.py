@@ -208,8 +208,9 @@ def test_collapsed_embeddings_give_nan_where_nothing_can_be_laid_out():
     undefined = (*FROM_UMAP, "cluster_learnability", "clid", "idest")
     assert {name for name, value in measured(result).items() if isnan(value)} == set(undefined)
     worst = {
-        "nesum": 1.0, "stable_rank": pytest.approx(1.0), "participation_ratio": 1.0, "condition_number": 2.0**52,
-        "self_clustering": pytest.approx(1.0), "uniformity": 0.0, "channel_std": 0.0, "collapse_level": 1.0,
+        "nesum": 1.0, "stable_rank": pytest.approx(1.0), "participation_ratio": 1.0,
+        "condition_number": 2.0**52, "self_clustering": pytest.approx(1.0), "uniformity": 0.0,
+        "channel_std": 0.0, "collapse_level": 1.0,
     }  # fmt: skip
     assert {name: measured(result)[name] for name in worst} == worst
     majority = np.bincount(TRAIN.labels).argmax()
