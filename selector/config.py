@@ -101,6 +101,10 @@ class TrainConfig:
     """Bin width of H(Z3) in standard deviations (the paper: 0.4, pretrained models 0.8)."""
     rankme_images: int = 25_600
     """Training images that RankMe is computed from (all, where there are fewer)."""
+    lidar_images: int = 1000
+    """Training images whose augmented views LiDAR and alignment compare; 0 measures neither."""
+    lidar_views: int = 10
+    """Augmented views of each of these images."""
     keep: Literal["last", "all"] = "last"
     """Checkpoints to keep: the last milestone's, or every milestone's."""
 
@@ -133,6 +137,8 @@ class TrainConfig:
             raise ValueError(f"holdout must be between 0 and 1, got {self.holdout}")
         if self.encoder_momentum is not None and not 0 <= self.encoder_momentum < 1:
             raise ValueError(f"encoder_momentum must be from 0 to below 1, got {self.encoder_momentum}")
+        if self.lidar_views < 2:
+            raise ValueError(f"lidar_views must be at least 2, got {self.lidar_views}")
         if self.clusters is not None and self.clusters < 2:
             raise ValueError(f"clusters must be at least 2, got {self.clusters}")
         if not self.momentum_min <= self.momentum_max < 1:
@@ -163,7 +169,7 @@ _POSITIVE = (
     "learning_rate",
     "crop_scale_min", "milestone_every", "umap_seeds", "entropy_bin_width", "rankme_images", "threads",
 )  # fmt: skip
-_NOT_NEGATIVE = ("weight_decay", "momentum_min", "jitter_strength", "seed")
+_NOT_NEGATIVE = ("weight_decay", "momentum_min", "jitter_strength", "lidar_images", "seed")
 _SHARES = (
     "crop_scale_min", "flip_probability", "jitter_probability", "grayscale_probability", "blur_probability",
     "warmup_fraction",
