@@ -1,10 +1,16 @@
 """From the rows that a run logged to its milestones."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from math import isfinite
+from operator import itemgetter
 
-from selector.runs.run import Axis, Milestone
+from selector.runs.run import SPECTRUM_PREFIX, Axis, Milestone
 
 AXES: tuple[Axis, ...] = ("epoch", "trainer/global_step", "_step")  # the earlier, the better
+
+_ONLY_FLOATS = {float}
+# Which keys of a row are kept, and what picks their values; None where the keys are too few to pick from.
+_Pick = tuple[tuple[str, ...], Callable[[Mapping[str, object]], tuple[float, ...]]] | None
 
 
 class History:
@@ -19,9 +25,17 @@ class History:
         axis: What the milestones are counted by, so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spectra: bool = False) -> None:
+        """Nothing yet; `spectra`: keep the lists under `spectrum/` too."""
         self.axis: Axis = "_step"
         self._milestones: dict[int, dict[str, float]] = {}
+        self._spectra: dict[int, dict[str, tuple[float, ...]]] | None = {} if spectra else None
+        self._picks: dict[tuple[str, ...], _Pick] = {}
+
+    @property
+    def with_spectra(self) -> bool:
+        """Whether it keeps spectra."""
+        return self._spectra is not None
 
     def add(self, row: Mapping[str, object]) -> None:
         """Take in one row, W&B key → value; what is no number is left out, and so are W&B's `_` keys."""
@@ -30,8 +44,28 @@ class History:
             if position is None:
                 continue
             self._count_by(axis)
-            self._milestones.setdefault(position, {}).update(_numbers(row, axis))
+            values = self._milestones.get(position)
+            if values is None:
+                self._milestones[position] = self._values(row, axis)
+            else:
+                values.update(self._values(row, axis))
+            if self._spectra is not None:
+                self._spectra.setdefault(position, {}).update(_spectra(row))
             return
+
+    def _values(self, row: Mapping[str, object], axis: Axis) -> dict[str, float]:
+        """The numbers of a row. Rows of equal keys are read alike: a large sweep has a million values."""
+        keys = tuple(row)
+        pick = self._picks.get(keys)
+        if pick is None:
+            kept = tuple(key for key in keys if key != axis and key[:1] != "_")
+            pick = self._picks[keys] = (kept, itemgetter(*kept)) if len(kept) > 1 else None
+        if pick is not None:
+            kept, getter = pick
+            values = getter(row)
+            if set(map(type, values)) == _ONLY_FLOATS:
+                return dict(zip(kept, values, strict=True))
+        return dict(_numbers(row, axis))
 
     def extend(self, later: "History") -> None:
         """Take in what the same run logged after a resume; where both logged a value, the later one wins."""
@@ -40,6 +74,9 @@ class History:
         self._count_by(later.axis)
         for position, values in later._milestones.items():
             self._milestones.setdefault(position, {}).update(values)
+        for position, spectra in (later._spectra or {}).items():
+            if self._spectra is not None:
+                self._spectra.setdefault(position, {}).update(spectra)
 
     def overlaps(self, other: "History") -> bool:
         """Whether both hold a milestone of the same number."""
@@ -47,7 +84,10 @@ class History:
 
     def milestones(self) -> tuple[Milestone, ...]:
         """All milestones, in order."""
-        return tuple(Milestone(epoch, values) for epoch, values in sorted(self._milestones.items()))
+        ordered = sorted(self._milestones.items())
+        if self._spectra is None:
+            return tuple(Milestone(epoch, values) for epoch, values in ordered)
+        return tuple(Milestone(epoch, values, self._spectra.get(epoch, {})) for epoch, values in ordered)
 
     def __bool__(self) -> bool:
         return bool(self._milestones)
@@ -56,6 +96,9 @@ class History:
         if axis != self.axis:
             self.axis = axis
             self._milestones = {}  # rows seen so far lack the better axis
+            self._picks = {}
+            if self._spectra is not None:
+                self._spectra = {}
 
 
 def _position(value: object) -> int | None:
@@ -75,6 +118,15 @@ def _numbers(row: Mapping[str, object], axis: Axis) -> Iterator[tuple[str, float
         elif type(value) is dict and key[:1] != "_":
             nested = {f"{key}.{inner}": deeper for inner, deeper in value.items()}
             yield from _numbers(nested, axis)
+
+
+def _spectra(row: Mapping[str, object]) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """The lists of finite numbers under `spectrum/`."""
+    for key, value in row.items():
+        if key.startswith(SPECTRUM_PREFIX) and isinstance(value, list | tuple):
+            numbers = tuple(float(v) for v in value if type(v) in (int, float) and isfinite(v))
+            if numbers and len(numbers) == len(value):
+                yield key, numbers
 
 
 def _as_float(value: int) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from selector.errors import UserError
 from selector.runs.run import Unreadable
 from selector.runs.run_files import RUN_FOLDER
-from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger
+from selector.sweeping.ledger import Ledger, LedgerRun, agent_of, read_ledger
 from selector.text import printable
 
 Ledgers = Mapping[Path, Ledger]  # by sweep folder
@@ -47,6 +47,11 @@ def planned_runs(ledgers: Ledgers, found: Collection[str]) -> int | None:
     if not plans or None in plans or not known.issuperset(found):
         return None
     return sum(plan for plan in plans if plan is not None)
+
+
+def in_progress(ledgers: Ledgers) -> bool:
+    """Whether a `selector sweep` is at work in one of the sweep folders, on this machine."""
+    return any(agent_of(where) is not None for where in ledgers)
 
 
 def never_started(ledgers: Ledgers) -> list[str]:

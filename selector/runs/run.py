@@ -10,6 +10,11 @@ MACHINE_SETTINGS = frozenset({"device", "threads", "output_dir", "resume", "keep
 Axis = Literal["epoch", "trainer/global_step", "_step"]
 State = Literal["finished", "diverged", "running", "crashed", "failed", "stopped"]
 
+# Job type of the run that `selector rank --write-back` writes its tables to: no training run, never read.
+SELECTION_JOB = "selection"
+# How the keys of logged spectra begin. Lists are read only when asked for: they are most of a history.
+SPECTRUM_PREFIX = "spectrum/"
+
 
 @dataclass(frozen=True)
 class Milestone:
@@ -19,10 +24,12 @@ class Milestone:
         epoch: Epochs trained; 0 is the untrained network. In a run that logs no epoch, the number that
             `Run.counted_by` names instead.
         values: W&B key → number, such as {"label_free/rankme": 41.2}; NaN and ±inf are kept as they came.
+        spectra: W&B key → numbers, such as {"spectrum/projector": (1.0, 0.4)}; empty unless asked for.
     """
 
     epoch: int
     values: Mapping[str, float]
+    spectra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Run:
         sweep_id: W&B sweep id, or "".
         counted_by: History key that numbers the milestones: "epoch", or in other people's runs without
             one Lightning's "trainer/global_step" or W&B's own "_step".
+        tags: W&B tags.
+        started: When it was first started (seconds since 1970), or None where that is not known.
     """
 
     id: str
@@ -61,6 +70,8 @@ class Run:
     job_type: str = ""
     sweep_id: str = ""
     counted_by: Axis = "epoch"
+    tags: tuple[str, ...] = ()
+    started: float | None = None
 
     @property
     def trained_milestones(self) -> tuple[Milestone, ...]:
@@ -95,6 +106,7 @@ class RunSet:
         planned: How many runs the sweep asked for, or None where that is not known.
         finish_command: Shell command that runs what is missing, or "".
         warnings: One line each.
+        ended: Whether nothing of it is running and nothing more is about to start: as it is, it stays.
     """
 
     source: str
@@ -103,3 +115,4 @@ class RunSet:
     planned: int | None = None
     finish_command: str = ""
     warnings: tuple[str, ...] = field(default_factory=tuple)
+    ended: bool = True

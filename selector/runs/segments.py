@@ -38,7 +38,7 @@ def join_segments(
     segments = without_copies(segments)
     for earlier, later in pairwise(segments):
         _check_agreement(earlier, later)
-    history = History()
+    history = History(segments[-1].history.with_spectra)
     summary: dict[str, Any] = {}
     config: dict[str, Any] = {}
     for segment in segments:
@@ -65,6 +65,8 @@ def join_segments(
         job_type=_last(segments, "job_type"),
         sweep_id=_last(segments, "sweep_id"),
         counted_by=history.axis,
+        tags=next((segment.tags for segment in reversed(segments) if segment.tags), ()),
+        started=segments[0].started or None,
     )
 
 

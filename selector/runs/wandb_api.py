@@ -11,14 +11,19 @@ from typing import Any
 from selector.errors import UserError
 from selector.runs.completion import CHECKPOINT, marked_state, split_definition, unmarked_state
 from selector.runs.history_cache import HistoryCache, Milestones, user_cache
-from selector.runs.run import Run, RunSet, State, Unreadable
-from selector.runs.wandb_client import Patience, Unanswered, WandbClient
+from selector.runs.run import SELECTION_JOB, Run, RunSet, State, Unreadable
+from selector.runs.wandb_client import Patience, Unanswered, Unreachable, WandbClient
 from selector.runs.wandb_histories import HistoryReader, ReadHistory
 from selector.runs.wandb_listing import ListedRun, Selection, list_pages
 from selector.runs.wandb_source import WandbSource, parse_source
 from selector.text import printable
 
 Progress = Callable[[int, int], None]
+
+
+class NoRunsYet(UserError):
+    """The sweep is there, and none of its runs has begun."""
+
 
 _SOURCE_QUERY = """
 query SelectorSource($entity: String!, $project: String!, $sweep: String!, $withSweep: Boolean!) {
@@ -36,6 +41,7 @@ def read_wandb(
     tag: str | None = None,
     group: str | None = None,
     keys: Collection[str] = (),
+    spectra: bool = False,
     progress: Progress | None = None,
     cache: Path | None = None,
     use_cache: bool = True,
@@ -49,6 +55,7 @@ def read_wandb(
         group: Only runs of this group.
         keys: Read the history only of runs that logged one of these keys; the others come without
             milestones. Empty reads them all.
+        spectra: Read the logged spectra too, which the cache does not keep.
         progress: Called with (runs read, runs in all) whenever there is news.
         cache: Folder for histories that need not be read again; None takes the user's cache folder.
         use_cache: False reads everything anew and keeps nothing.
@@ -58,27 +65,33 @@ def read_wandb(
         The runs by id. A run whose history could not be read is among `unreadable`, never among `runs`.
 
     Raises:
-        UserError: If the source cannot be understood, found or reached, or if no run is in it.
+        UserError: If the source cannot be understood, found or reached (`Unreachable`), or if no run is in
+            it (`NoRunsYet` for a sweep).
     """
     place = parse_source(source)
     client = WandbClient.connect(place.host, patience or Patience())
     selection = Selection(place.entity, place.project, _filters(place, tag, group))
-    reading = _Reading(client, selection, HistoryCache((cache or user_cache()) if use_cache else None))
+    kept = (cache or user_cache()) if use_cache and not spectra else None
+    reading = _Reading(client, selection, HistoryCache(kept), spectra)
     try:
         sweep = _find(client, place)
         reading.read(frozenset(keys), progress or (lambda *_: None))
     except Unanswered as error:
-        raise UserError(f"cannot read {printable(source)} from {client.server}: {error}") from None
+        kind = UserError if error.kind == "refused" else Unreachable
+        raise kind(f"cannot read {printable(source)} from {client.server}: {error}") from None
+    whole = sweep if tag is None and group is None else None
     if not reading.runs and not reading.unreadable:
-        raise UserError(_no_runs(place, tag, group))
+        raise (NoRunsYet if whole else UserError)(_no_runs(place, tag, group))
     runs = tuple(sorted(reading.runs, key=lambda run: run.id))
     return RunSet(
         source=source,
         runs=runs,
         unreadable=tuple(sorted(reading.unreadable, key=lambda gone: gone.run)),
-        planned=sweep.planned if sweep else None,
-        finish_command=sweep.finish_command(place, reading.listed) if sweep else "",
+        planned=whole.planned if whole else None,
+        finish_command=whole.finish_command(place, reading.listed) if whole else "",
         warnings=(*sorted(reading.warnings), *_uncounted(runs)),
+        ended=not any(run.state == "running" for run in runs)
+        and not (sweep and sweep.goes_on(reading.listed)),
     )
 
 
@@ -89,6 +102,7 @@ class _Reading:
     client: WandbClient
     selection: Selection
     cache: HistoryCache
+    spectra: bool
     runs: list[Run] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -97,13 +111,14 @@ class _Reading:
 
     def read(self, keys: frozenset[str], progress: Progress) -> None:
         """Read all runs; while later pages of the list come, the histories of earlier ones are asked for."""
-        reader = HistoryReader(self.client, self.selection)
+        reader = HistoryReader(self.client, self.selection, self.spectra)
         try:
             with reader, _without_garbage_collection():
                 for page in list_pages(self.client, self.selection):
-                    self.listed += len(page.runs)
+                    trainings = [run for run in page.runs if run.job_type != SELECTION_JOB]
+                    self.listed += len(trainings)
                     self.unreadable += page.unreadable
-                    reader.ask_for([run for run in page.runs if not self._known(run, keys)])
+                    reader.ask_for([run for run in trainings if not self._known(run, keys)])
                     progress(len(self.runs), page.total)
                 for answer in reader.answers():
                     for history in answer:
@@ -118,7 +133,7 @@ class _Reading:
     def _known(self, run: ListedRun, keys: frozenset[str]) -> bool:
         """Whether a run's history need not be asked for; takes the run in, where that is so."""
         known: Milestones | None
-        if run.lines == 0 or (keys and run.keys is not None and run.keys.isdisjoint(keys)):
+        if run.lines == 0 or (keys and run.keys is not None and keys.isdisjoint(run.keys)):
             known = Milestones()
         else:
             known = self.cache.load(self._identity(run), run.signature)
@@ -157,9 +172,15 @@ class _Sweep:
     state: str
     planned: int | None
 
+    def goes_on(self, started: int) -> bool:
+        """Whether W&B would still start runs of it."""
+        return self.state in ("RUNNING", "PENDING", "PAUSED") and (
+            self.planned is None or started < self.planned
+        )
+
     def finish_command(self, place: WandbSource, started: int) -> str:
         """The command that runs what is missing, or ""."""
-        if self.planned is not None and started >= self.planned:
+        if not self.goes_on(started):
             return ""
         path = shlex.quote(place.path)
         match self.state:
@@ -237,6 +258,8 @@ def _run(listed: ListedRun, history: Milestones) -> Run:
         job_type=listed.job_type,
         sweep_id=listed.sweep_id,
         counted_by=history.counted_by,
+        tags=listed.tags,
+        started=listed.started,
     )
 
 

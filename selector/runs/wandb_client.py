@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _LOGIN_SECONDS = 20  # for the first answer of all; a server that is there gives it at once
 
 
+class Unreachable(UserError):
+    """The server gives no useful answer just now; a later try may get one."""
+
+
 class Unanswered(Exception):
     """A question that got no useful answer; its text is one line.
 
@@ -89,7 +93,7 @@ class WandbClient:
             api = wandb.Api(timeout=seconds)
         except (wandb.errors.Error, ValueError) as error:
             if "did not respond in time" in str(error):
-                raise UserError(
+                raise Unreachable(
                     f"no answer from the W&B server {server} within {seconds} s:"
                     " check the network, or WANDB_BASE_URL"
                 ) from None
@@ -102,13 +106,16 @@ class WandbClient:
             )
         return cls(api, patience)
 
-    def ask(self, query: str, variables: Mapping[str, Any], patient: bool = True) -> dict[str, Any]:
+    def ask(
+        self, query: str, variables: Mapping[str, Any], patient: bool = True, field: str = "project"
+    ) -> dict[str, Any]:
         """The `data` of the answer.
 
         Args:
-            query: GraphQL document.
+            query: GraphQL document; asking twice must do no harm.
             variables: Its variables.
             patient: Ask again after a slow answer, until the server counts as gone.
+            field: What the query asks for first of all: an answer without it is none of W&B's.
 
         Raises:
             Unanswered: If there is no useful answer.
@@ -116,7 +123,7 @@ class WandbClient:
         pauses = list(self._patience.garbled)
         while True:
             try:
-                return self._ask_once(query, variables)
+                return self._ask_once(query, variables, field)
             except Unanswered as error:
                 if error.kind == "slow" and patient:
                     continue
@@ -125,7 +132,7 @@ class WandbClient:
                     continue
                 raise
 
-    def _ask_once(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _ask_once(self, query: str, variables: Mapping[str, Any], field: str) -> dict[str, Any]:
         from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
         started = time.monotonic()
@@ -139,7 +146,7 @@ class WandbClient:
         except ValueError:  # JSON is decoded on this side too
             raise Unanswered("garbled", "the answer is not JSON") from None
         self._heard()
-        if not isinstance(answer, dict) or "project" not in answer:  # every question here is about one
+        if not isinstance(answer, dict) or field not in answer:
             raise Unanswered("garbled", "the answer is not one of W&B's")
         return answer
 

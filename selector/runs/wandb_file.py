@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from selector.runs import completion
 from selector.runs.history import History
+from selector.runs.run import SPECTRUM_PREFIX
 from selector.runs.wandb_log import DamagedLog, TruncatedLog, read_payloads
 from selector.runs.wandb_records import Record, SummaryRecord
 
@@ -32,6 +33,7 @@ class Segment:
         group: Group, or "".
         job_type: Job type, or "".
         sweep_id: W&B's sweep id, or "".
+        tags: W&B's tags.
         started: When the process called wandb.init (seconds since 1970), 0 where the file does not say.
         last_logged: Time of the last row (seconds since 1970), 0 without one.
         config: As logged, later updates applied.
@@ -49,6 +51,7 @@ class Segment:
     group: str = ""
     job_type: str = ""
     sweep_id: str = ""
+    tags: tuple[str, ...] = ()
     started: float = 0.0
     last_logged: float = 0.0
     config: dict[str, Any] = field(default_factory=dict)
@@ -59,18 +62,18 @@ class Segment:
     cut: str = ""
 
 
-def read_segment(path: Path) -> Segment:
-    """Read a whole file, every checksum and record number checked.
+def read_segment(path: Path, spectra: bool = False) -> Segment:
+    """Read a whole file, every checksum and record number checked; `spectra`: logged spectra too.
 
     Raises:
         OSError: The file cannot be read.
         NothingWritten: It is empty, or ends before the record of the run.
         DamagedLog: Something in it is not as a W&B client wrote it.
     """
-    segment = Segment(path, written=path.stat().st_mtime)
+    segment = Segment(path, written=path.stat().st_mtime, history=History(spectra))
     try:
         for record in read_records(path):
-            _apply(record, segment)
+            _apply(record, segment, spectra)
     except TruncatedLog as error:
         segment.cut = str(error)
     except RecursionError as error:
@@ -99,8 +102,11 @@ def read_records(path: Path) -> Iterator[Any]:
             yield record
 
 
-def history_row(history: Any) -> dict[str, Any]:
-    """A HistoryRecord as W&B key → value; the parts of a nested key are joined by dots, as W&B does."""
+def history_row(history: Any, spectra: bool = True) -> dict[str, Any]:
+    """A HistoryRecord as W&B key → value; the parts of a nested key are joined by dots, as W&B does.
+
+    Without `spectra` the lists under `spectrum/` are left out: decoding them takes most of the time.
+    """
     row = {}
     for item in history.item:
         nested = item.nested_key
@@ -108,17 +114,18 @@ def history_row(history: Any) -> dict[str, Any]:
         try:
             row[key] = float(item.value_json)  # nearly always; NaN and Infinity too
         except ValueError:
-            row[key] = _decode(item.value_json)
+            if spectra or not key.startswith(SPECTRUM_PREFIX):
+                row[key] = _decode(item.value_json)
     if "_step" not in row and history.HasField("step"):
         row["_step"] = history.step.num
     return row
 
 
-def _apply(record: Any, segment: Segment) -> None:
+def _apply(record: Any, segment: Segment, spectra: bool) -> None:
     """Take one record into the segment; of most kinds of record nothing is wanted."""
     segment.records += 1
     if record.HasField("history"):
-        row = history_row(record.history)
+        row = history_row(record.history, spectra)
         segment.history.add(row)
         if isinstance(when := row.get("_timestamp"), float):
             segment.last_logged = max(when, segment.last_logged)
@@ -173,6 +180,7 @@ def _update_run(record: Any, segment: Segment) -> None:
     segment.group = record.run_group or segment.group
     segment.job_type = record.job_type or segment.job_type
     segment.sweep_id = record.sweep_id or segment.sweep_id
+    segment.tags = tuple(record.tags) or segment.tags
     segment.started = record.start_time.seconds + record.start_time.nanos / 1e9 or segment.started
     _update_config(record.config, segment.config)
 

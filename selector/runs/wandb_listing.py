@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from selector.runs.run import Unreadable
@@ -18,7 +19,7 @@ query SelectorRuns($entity: String!, $project: String!, $filters: JSONString, $f
     runs(filters: $filters, first: $first, after: $cursor, order: "+created_at") {
       edges {
         node {
-          id name displayName group jobType sweepName state config summaryMetrics
+          id name displayName group jobType sweepName tags state config summaryMetrics
           createdAt heartbeatAt historyLineCount historyKeys
         }
       }
@@ -39,12 +40,15 @@ class ListedRun:
         group: W&B group, or "".
         job_type: W&B job type, or "".
         sweep_id: W&B sweep id, or "".
+        tags: W&B tags.
+        started: When it was created (seconds since 1970), or None where the server does not say.
         state: W&B's own word for its state.
         config: As wandb.config, W&B's wrapping removed.
         summary: Last value of each key.
         lines: Number of its history rows.
         last_step: W&B step of the last of them, -1 without any.
-        keys: Keys in its history, or None where the server does not say.
+        keys: Keys in its history → number of its rows that hold them, 0 where that is not said; None where
+            the server does not even say the keys.
         signature: Changes whenever the run logs anything, is resumed or rewound, or is made anew.
     """
 
@@ -53,12 +57,14 @@ class ListedRun:
     group: str
     job_type: str
     sweep_id: str
+    tags: tuple[str, ...]
+    started: float | None
     state: str
     config: Mapping[str, Any]
     summary: Mapping[str, Any]
     lines: int
     last_step: int
-    keys: frozenset[str] | None
+    keys: Mapping[str, int] | None
     signature: tuple[object, ...]
 
 
@@ -152,14 +158,31 @@ def _listed(node: Mapping[str, Any]) -> ListedRun:
         group=node["group"] or "",
         job_type=node["jobType"] or "",
         sweep_id=node["sweepName"] or "",
+        tags=tuple(node["tags"] or ()),
+        started=_seconds(node["createdAt"]),
         state=node["state"] or "",
         config={key: _unwrapped(value) for key, value in config.items() if key != "wandb_version"},
         summary=dict(json.loads(node["summaryMetrics"] or "{}")),
         lines=lines,
         last_step=last_step,
-        keys=frozenset(history["keys"]) if "keys" in history else None,
+        keys={key: _rows(said) for key, said in history["keys"].items()} if "keys" in history else None,
         signature=(node["id"], node["createdAt"], node["heartbeatAt"], node["state"], lines, last_step),
     )
+
+
+def _rows(said: Any) -> int:
+    """How many rows hold a key: W&B counts them by the type of the value."""
+    counts = [kind.get("count") for kind in (said or {}).get("typeCounts") or ()]
+    return sum(counts) if counts and all(type(count) is int for count in counts) else 0
+
+
+def _seconds(time: str | None) -> float | None:
+    """Seconds since 1970 of a time as W&B writes it, in UTC."""
+    try:
+        moment = datetime.fromisoformat(time or "")
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _unwrapped(value: Any) -> Any:

@@ -8,8 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from selector.errors import UserError
-from selector.runs.ledgers import finish_command, never_started, never_written, planned_runs, read_ledgers
-from selector.runs.run import Run, RunSet, Unreadable
+from selector.runs.ledgers import (
+    finish_command,
+    in_progress,
+    never_started,
+    never_written,
+    planned_runs,
+    read_ledgers,
+)
+from selector.runs.run import SELECTION_JOB, Run, RunSet, Unreadable
 from selector.runs.run_files import RunFiles, find_run_files, run_id_of
 from selector.runs.segments import ConflictingSegments, join_segments, without_copies
 from selector.runs.wandb_file import NothingWritten, Segment, read_segment
@@ -27,7 +34,7 @@ class _Reading:
     blank: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
-def read_offline(directory: str | Path) -> RunSet:
+def read_offline(directory: str | Path, spectra: bool = False) -> RunSet:
     """All runs below a folder: a sweep folder, its wandb folder, one run's folder, or a tree of sweeps.
 
     A run is read from all files that carry its id: after a resume there are several, and they are merged by
@@ -40,26 +47,29 @@ def read_offline(directory: str | Path) -> RunSet:
 
     Args:
         directory: The folder. Its name is data: it is never run, only quoted in `finish_command`.
+        spectra: Read the logged spectra too.
 
     Raises:
         UserError: The folder does not exist or holds no run.
     """
     folder = Path(directory)
     files = _find(folder)
-    reading = _read_files(files.files)
+    reading = _read_files(files.files, spectra)
     found = {*reading.segments, *reading.damaged, *reading.blank, *(gone.run for gone in files.unreadable)}
     ledgers, ledger_warnings = read_ledgers(folder, files.sweep_folders, found)
     entries = {entry.id: entry for ledger in ledgers.values() for entry in ledger.runs}
     runs, unreadable = _join(reading, entries)
     unreadable += files.unreadable
     unreadable += [never_written(entry) for entry in entries.values() if entry.id not in found]
+    trainings = [run for run in runs if run.job_type != SELECTION_JOB]
     return RunSet(
         source=str(directory),
-        runs=tuple(sorted(runs, key=lambda run: run.id)),
+        runs=tuple(sorted(trainings, key=lambda run: run.id)),
         unreadable=tuple(sorted(unreadable, key=lambda gone: (gone.run, gone.reason))),
         planned=planned_runs(ledgers, found),
         finish_command=finish_command(ledgers),
-        warnings=(*files.warnings, *ledger_warnings, *never_started(ledgers), *_warnings(reading, runs)),
+        warnings=(*files.warnings, *ledger_warnings, *never_started(ledgers), *_warnings(reading, trainings)),
+        ended=not any(run.state == "running" for run in trainings) and not in_progress(ledgers),
     )
 
 
@@ -82,12 +92,12 @@ def _find(folder: Path) -> RunFiles:
     return files
 
 
-def _read_files(files: Sequence[Path]) -> _Reading:
+def _read_files(files: Sequence[Path], spectra: bool) -> _Reading:
     reading = _Reading()
     for file in files:
         shown = printable(str(file))
         try:
-            segment = read_segment(file)
+            segment = read_segment(file, spectra)
         except NothingWritten as error:
             reading.blank[run_id_of(file)].append(f"{shown} {error}")
         except DamagedLog as error:

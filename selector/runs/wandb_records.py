@@ -34,6 +34,7 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "run_group": (6, "string"),
         "job_type": (7, "string"),
         "display_name": (8, "string"),
+        "tags": (10, "[string]"),
         "sweep_id": (12, "string"),
         "start_time": (17, "Timestamp"),
     },

@@ -1,10 +1,8 @@
 """What one would have picked without the metric: the figures that its regret has to beat."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite, log
-from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, get_args
 
@@ -15,7 +13,6 @@ from selector.selection.hyperparameters import canonical, smallest_first, swept
 from selector.selection.oracle import Judged
 
 LOSS = "train/loss"
-_FOLDER = re.compile(r"(?:offline-)?run-(\d{8})_(\d{6})-")
 
 BaselineName = Literal["random", "lowest_loss", "default", "last", "oracle"]
 
@@ -92,10 +89,8 @@ def _losses(judged: Sequence[Judged]) -> dict[str, float]:
 
 
 def _starts(judged: Sequence[Judged]) -> dict[str, float]:
-    """Less the time of a run's start: W&B names the folder of an offline run after it."""
-    folders = {run.run.id: Path(run.run.directory or "").name for run in judged}
-    times = {run: _FOLDER.match(folder) for run, folder in folders.items()}
-    return {run: -float(time[1] + time[2]) for run, time in times.items() if time}
+    """Less the time of a run's first start."""
+    return {run.run.id: -run.run.started for run in judged if run.run.started is not None}
 
 
 def _distances(judged: Sequence[Judged], default: Mapping[str, Any] | None) -> dict[str, float]:

@@ -154,6 +154,16 @@ def read_ledger(directory: Path) -> Ledger | None:
     return ledger
 
 
+def agent_of(directory: Path) -> int | None:
+    """Process that runs the sweep of a folder on this machine, or None; its lock is only looked at."""
+    try:
+        process = int((directory / "lock").read_text())
+        os.kill(process, 0)
+    except (OSError, ValueError, OverflowError):
+        return None
+    return process
+
+
 @contextmanager
 def only_agent(directory: Path) -> Iterator[None]:
     """Hold the sweep folder's lock; the system lets go of it however this process ends.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -259,6 +260,7 @@ class Run:
     summary: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)  # history as it came: one JSON object a line
     rows: list[dict[str, Any]] = field(default_factory=list)  # and what the lines say
+    key_counts: Counter[str] | None = None  # how many of the rows hold a key, once somebody has asked
     event_lines: list[str] = field(default_factory=list)
     log_lines: list[str] = field(default_factory=list)
     file_by_name: dict[str, File] = field(default_factory=dict)
@@ -327,16 +329,22 @@ class Run:
         """Take in lines from an offset on; those that a retry sends again replace themselves."""
         self.lines[offset : offset + len(lines)] = lines
         # As JSON values: the clients send bare NaN, which only text may hold.
+        self.key_counts = None
         self.rows[offset : offset + len(lines)] = [json.loads(line, parse_constant=str) for line in lines]
 
     @property
     def history_keys(self) -> dict[str, Any] | None:
         if not self.rows:
             return None
-        keys = sorted(set().union(*self.rows))
+        if self.key_counts is None:
+            self.key_counts = Counter(key for row in self.rows for key in row)
+        says = self.project.store.counts_keys
         return {
             "lastStep": self.rows[-1]["_step"],
-            "keys": {key: {"typeCounts": []} for key in keys},
+            "keys": {
+                key: {"typeCounts": [{"type": "number", "count": count}] if says else []}
+                for key, count in sorted(self.key_counts.items())
+            },
             "sets": [],
         }
 

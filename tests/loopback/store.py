@@ -25,6 +25,7 @@ class Store:
         page_limit: Most items that a page may hold, whatever the client asked for.
         most_samples: Most history rows that an answer may hold; more are thinned out.
         silence: Seconds without a word from an active run after which it counts as crashed.
+        counts_keys: Whether it says how many history rows hold a key.
         features: Server features that are switched on.
     """
 
@@ -32,6 +33,7 @@ class Store:
     page_limit: int = 1000
     most_samples: int = 100_000
     silence: float = 300.0
+    counts_keys: bool = True
     features: tuple[str, ...] = ()
     project_by_path: dict[tuple[str, str], Project] = field(default_factory=dict)
     contents: dict[int, bytes] = field(default_factory=dict)

@@ -70,8 +70,9 @@ def test_a_run_as_it_was_logged(backend: Backend, read: Callable[..., RunSet]):
     config = {"lr": 0.1, "nested": {"value": [1, None]}, "definition": DEFINITION}
     summary = {**COMPLETED, "checkpoint": "runs/x/last.ckpt"}
     backend.run(
-        "p", "x", rows, config, summary, sweep=sweep, group="g", job_type="train", display_name="é [b]"
-    )
+        "p", "x", rows, config, summary, sweep=sweep, group="g", job_type="train", display_name="é [b]",
+        tags=["t", "ü"], created=1767312000.75,
+    )  # fmt: skip
     found = read(f"loopback/p/{sweep.name}")
     (run,) = found.runs
     assert (run.id, run.name, run.group, run.job_type, run.sweep_id) == (
@@ -90,6 +91,7 @@ def test_a_run_as_it_was_logged(backend: Backend, read: Callable[..., RunSet]):
     assert run.config == {"lr": 0.1, "nested": {"value": [1, None]}}
     assert run.definition == DEFINITION
     assert run.counted_by == "epoch"
+    assert (run.tags, run.started) == (("t", "ü"), 1767312000.0)  # W&B gives whole seconds
     assert run.milestones == (
         Milestone(0, {"label_free/rankme": 7.5}),
         Milestone(5, {"label_free/rankme": 41.0, "nested.deep": 2.5, "labelled/knn_accuracy": 0.5}),
@@ -177,6 +179,62 @@ def test_a_server_that_gives_fewer_rows_than_it_counts(backend: Backend, read: C
     assert histories(read(path)) == whole(3, rows=20)  # and it was not kept in the cache
 
 
+def with_spectra(backend: Backend) -> str:
+    """Three runs as train.py logs them: the untrained network has no loss, and each milestone a spectrum."""
+    sweep = backend.sweep("p")
+    for name in "abc":
+        rows: list[dict[str, Any]] = [
+            {"epoch": epoch, "rank": math.nan if epoch == 1 else epoch / 2, "train/loss": 1.0 / (epoch + 1),
+             "spectrum/projector": [1.0, epoch / 4], "_runtime": 1.0}
+            for epoch in range(3)
+        ]  # fmt: skip
+        del rows[0]["train/loss"]
+        backend.run("p", name, rows, summary=COMPLETED, sweep=sweep)
+    return f"loopback/p/{sweep.name}"
+
+
+@pytest.mark.parametrize("counts_keys", [True, False])
+def test_spectra_are_read_when_asked_for_and_else_not_even_sent(
+    backend: Backend, read: Callable[..., RunSet], counts_keys: bool
+):
+    path = with_spectra(backend)
+    backend.store.counts_keys = counts_keys
+    backend.fail(Fault("error", "HistoryPage", times=None))  # nothing is left to wandb's own scanner
+    backend.fail(Fault("error", "SelectorHistories", times=None, mentions="history: history("))
+    for run in read(path).runs:
+        first, second, third = run.milestones
+        assert (first.values, third.values) == ({"rank": 0.0}, {"rank": 1.0, "train/loss": 1 / 3})
+        assert math.isnan(second.values["rank"])
+        assert second.values["train/loss"] == 0.5
+        assert run.milestones[1].spectra == {}
+    backend.app.faults.clear()
+    found = read(path, spectra=True)
+    assert [m.spectra for m in found.runs[2].milestones] == [
+        {"spectrum/projector": (1.0, epoch / 4)} for epoch in range(3)
+    ]
+    assert found.runs[2].milestones[2].values == {"rank": 1.0, "train/loss": 1 / 3}
+    assert read(path).runs[0].milestones[2].spectra == {}
+
+
+def test_whole_rows_where_too_many_keys_are_logged_now_and_then(
+    backend: Backend, read: Callable[..., RunSet]
+):
+    sweep = backend.sweep("p")
+    rows = [{"epoch": epoch, f"now/{epoch}": 1.0, "spectrum/x": [1.0]} for epoch in range(9)]
+    backend.run("p", "x", rows, sweep=sweep)
+    (run,) = read(f"loopback/p/{sweep.name}").runs
+    assert run.milestones == tuple(Milestone(epoch, {f"now/{epoch}": 1.0}) for epoch in range(9))
+
+
+def test_a_server_that_miscounts_its_keys(backend: Backend, read: Callable[..., RunSet]):
+    path = with_spectra(backend)
+    lacking = backend.project("p").bucket_by_name["b"]
+    assert lacking.history_keys
+    lacking.key_counts.update({"train/loss": 1})  # 3, as if each row had one
+    keys = [sorted(milestone.values) for milestone in histories(read(path))["b"]]
+    assert keys == [["rank"], ["rank", "train/loss"], ["rank", "train/loss"]]
+
+
 # Where from
 
 
@@ -196,6 +254,8 @@ def test_sweep_group_tag_and_project(backend: Backend, read: Callable[..., RunSe
     assert ids("loopback/p", group="night") == ["grouped"]
     assert ids("loopback/p", tag="a") == ["swept"]
     assert ids("loopback/p", tag="b") == ["grouped", "swept"]
+    backend.run("p", "tables", [{"epoch": 1}], job_type="selection", tags=["a"])
+    assert ids("loopback/p", tag="a") == ["swept"]
     with pytest.raises(UserError, match="project loopback/p has no runs of group 'night' and tag 'a': check"):
         read("loopback/p", group="night", tag="a")
 
@@ -221,6 +281,9 @@ def test_what_is_planned_and_how_to_finish_it(
     found = read(f"loopback/p/{sweep.name}")
     assert found.planned == cap
     assert found.finish_command == command.format(name=sweep.name)
+    assert found.ended == (command == "")
+    sweep.run_list[1].state = "running"
+    assert not read(f"loopback/p/{sweep.name}").ended
 
 
 def test_foreign_runs_are_not_read_for_nothing(backend: Backend, read: Callable[..., RunSet]):

@@ -83,8 +83,8 @@ def test_default_ignores_the_seed_and_needs_a_known_method():
 
 
 def test_last_is_the_run_that_started_last():
-    folders = {"a": "offline-run-20260102_000000-a", "b": "offline-run-20260101_235959-b", "c": "elsewhere"}
-    runs = [replace(run(id, accuracy=0.5), directory=f"/x/wandb/{folder}") for id, folder in folders.items()]
+    starts = {"a": 1767312000.5, "b": 1767312000.25, "c": None}
+    runs = [replace(run(id, accuracy=0.5), started=start) for id, start in starts.items()]
     last = picks(*runs)["last"]
     assert (last.run.id, last.detail) == ("a", "not known of 1 of 3 runs")
 
