@@ -13,6 +13,7 @@ from selector.commands.demo import demo
 from selector.commands.metrics import metrics
 from selector.commands.rank import rank
 from selector.commands.regret import regret
+from selector.commands.report import report
 from selector.commands.sweep import sweep
 from selector.errors import UserError
 from selector.text import printable
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "regret": regret,
     "correlate": correlate,
     "best": best,
+    "report": report,
     "metrics": metrics,
 }
 

@@ -214,9 +214,18 @@ def best_first(
 ) -> list[Candidate]:
     """Candidates by score, equal ones as TIE_BREAK says; `varied` are the sweep's hyperparameters."""
     sign = 1 if direction == "max" else -1
-    return sorted(
-        candidates, key=lambda c: (-sign * c.score, c.epoch, smallest_first(c.run, varied), c.run.id)
-    )
+    return sorted(candidates, key=lambda c: (-sign * c.score, *_tie_break(c, varied)))
+
+
+def first_of(candidates: Sequence[Candidate], direction: Direction, varied: Sequence[str]) -> Candidate:
+    """The first of `best_first`, without an order of the others."""
+    scores = [candidate.score for candidate in candidates]
+    best = max(scores) if direction == "max" else min(scores)
+    return min((c for c in candidates if c.score == best), key=lambda c: _tie_break(c, varied))
+
+
+def _tie_break(candidate: Candidate, varied: Sequence[str]) -> tuple[Any, ...]:
+    return candidate.epoch, smallest_first(candidate.run, varied), candidate.run.id
 
 
 def _within_noise(candidate: Candidate, best: Candidate) -> bool:

@@ -9,7 +9,7 @@ from selector.evaluation.metrics import Direction, LabelFreeMetric
 from selector.runs.run import Milestone, Run
 from selector.selection.candidates import Candidate
 from selector.selection.oracle import Judged
-from selector.selection.ranking import best_first
+from selector.selection.ranking import first_of
 
 MOST_POINTS = 100  # a run of somebody else may have logged at each of a million steps
 
@@ -74,7 +74,7 @@ def along_training(
     for epoch in epochs:
         candidates = [c for run in runs if (c := _candidate(run.run, rows[run.run.id], metric, epoch))]
         if candidates:
-            chosen = best_first(candidates, direction, varied)[0].run
+            chosen = first_of(candidates, direction, varied).run
             points.append(_stop(epoch, chosen, judged, lengths))
     ids = [point.chosen.id for point in points]
     if not ids:

@@ -1,0 +1,309 @@
+"""Rows to ink: each function makes one Plotly figure, as plain data, from the rows of one chart.
+
+A colour is the name of a CSS variable of the page ("--pick"), which the page puts in when it draws: so one
+figure serves the light and the dark page. `painted` puts colours in where there is no page.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from selector.reports.report_rows import Axis, ChoiceRow, Curves, Heatmap, ScatterPoint, StopRow
+
+Figure = dict[str, Any]
+
+SHADES = 7  # --shade-0 … --shade-6, worst to best
+# The light page's colours, which page.css holds too: distinguishable for the colour-blind (Okabe & Ito 2008).
+LIGHT = {
+    "--ink": "#1c2430", "--faint": "#5b6675", "--line": "#dfe4ea", "--paper": "#ffffff", "--run": "#8a96a6",
+    "--pick": "#d1495b", "--best": "#00798c", "--tied": "#b7791f",
+    "--negative": "#b7791f", "--positive": "#00798c",
+    "--shade-0": "#c6d3e3", "--shade-1": "#a3bcd8", "--shade-2": "#7fa4cb", "--shade-3": "#5c8bbd",
+    "--shade-4": "#3d71a8", "--shade-5": "#245788", "--shade-6": "#0f3d66",
+}  # fmt: skip
+
+# Role of a run → its name in the legend, colour, symbol and size.
+_ROLES = {
+    "run": ("other runs", "--run", "circle", 9),
+    "tied": ("tied with the pick", "--tied", "circle", 9),
+    "best": ("best by labels", "--best", "diamond", 13),
+    "pick": ("the pick", "--pick", "star", 15),
+}
+
+
+def painted(figure: Any, colours: Mapping[str, str] = LIGHT) -> Any:
+    """The figure with colours in the place of their names."""
+    match figure:
+        case dict():
+            return {name: painted(value, colours) for name, value in figure.items()}
+        case list() | tuple():
+            return [painted(value, colours) for value in figure]
+        case str() if figure in colours:
+            return colours[figure]
+    return figure
+
+
+def scatter_figure(points: Sequence[ScatterPoint], metric: str, oracle: str, random: float) -> Figure:
+    """Metric against oracle, with the regret drawn from the pick up to the best run, and chance as a line."""
+    data: list[Figure] = []
+    metric, oracle = escaped(metric), escaped(oracle)
+    hover = f"%{{text}}<br>{metric} %{{x:.4g}}<br>{oracle} %{{y:.4g}}<extra></extra>"
+    for role, (name, colour, symbol, size) in _ROLES.items():
+        some = [point for point in points if point.role == role]
+        if some:
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": name,
+                    "x": [point.score for point in some],
+                    "y": [point.accuracy for point in some],
+                    "text": [escaped(point.run) for point in some],
+                    "hovertemplate": hover,
+                    "marker": {
+                        "color": colour,
+                        "symbol": symbol,
+                        "size": size,
+                        "line": {"color": "--paper", "width": 1},
+                    },
+                }
+            )  # fmt: skip
+    pick = next(point for point in points if point.role == "pick")
+    best = max(point.accuracy for point in points)
+    if best > pick.accuracy:
+        data.insert(
+            0,
+            {
+                "type": "scatter", "mode": "lines", "name": "regret", "hoverinfo": "skip",
+                "x": [pick.score, pick.score], "y": [pick.accuracy, best],
+                "line": {"color": "--pick", "width": 3, "dash": "dot"},
+            },
+        )  # fmt: skip
+    across = {"type": "line", "xref": "paper", "x0": 0, "x1": 1}
+    layout = {
+        "xaxis": {"title": {"text": f"{metric} (without labels)"}},
+        "yaxis": {"title": {"text": oracle}},
+        "shapes": [
+            {**across, "y0": best, "y1": best, "line": {"color": "--best", "width": 1}},
+            {**across, "y0": random, "y1": random, "line": {"color": "--faint", "width": 1, "dash": "dash"}},
+        ],
+        "annotations": [
+            _note("a random choice, expected", random, "--faint"),
+            _note("the best run", best, "--best"),
+        ],
+        "legend": {"orientation": "h", "y": -0.22},
+    }
+    return _figure(data, layout, 420)
+
+
+def choices_figure(rows: Sequence[ChoiceRow]) -> Figure:
+    """Regret of every way of choosing in points, with its interval; the shortest is best."""
+    rows = [row for row in rows if row.regret is not None][::-1]
+    names = [escaped(row.chosen_by) for row in rows]
+    reach = 105 * max([0.01, *(max(row.regret or 0.0, row.high or 0.0) for row in rows)])
+    data = []
+    kinds = (("metric", "--best", "label-free metrics"), ("baseline", "--run", "without a metric"))
+    for kind, colour, name in kinds:
+        some = [row for row in rows if row.kind == kind]
+        regrets = [row.regret or 0.0 for row in some]
+        lows = [regret if row.low is None else row.low for row, regret in zip(some, regrets, strict=True)]
+        highs = [regret if row.high is None else row.high for row, regret in zip(some, regrets, strict=True)]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": name,
+                "y": [escaped(row.chosen_by) for row in some],
+                "x": [100 * regret for regret in regrets],
+                "text": [escaped(row.run) for row in some],
+                "hovertemplate": "%{y}: %{x:.2f} points<br>%{text}<extra></extra>",
+                "marker": {"color": colour, "size": 10, "symbol": "circle" if kind == "metric" else "square"},
+                "error_x": {
+                    "type": "data", "symmetric": False, "color": colour, "thickness": 1.5, "width": 3,
+                    "array": [100 * max(0.0, high - r) for high, r in zip(highs, regrets, strict=True)],
+                    "arrayminus": [100 * max(0.0, r - low) for low, r in zip(lows, regrets, strict=True)],
+                },
+            }
+        )  # fmt: skip
+    layout = {
+        "xaxis": {
+            "title": {"text": "regret (points of accuracy)"},
+            "range": [-0.02 * reach, reach],
+        },
+        "yaxis": {"categoryorder": "array", "categoryarray": names, "automargin": True},
+        "legend": {"orientation": "h", "y": -0.2},
+    }
+    return _figure(data, layout, 150 + 26 * len(rows))
+
+
+def heatmap_figure(heatmap: Heatmap) -> Figure:
+    """Spearman's ρ between metrics; its number in every cell."""
+    cells = [["" if v is None else f"{v:.2f}" for v in row] for row in heatmap.values]
+    data = [
+        {
+            "type": "heatmap",
+            "x": list(heatmap.names),
+            "y": list(heatmap.names),
+            "z": [list(row) for row in heatmap.values],
+            "text": cells,
+            "texttemplate": "%{text}" if len(heatmap.names) <= 16 else "",
+            "customdata": [list(row) for row in heatmap.counts],
+            "hovertemplate": "%{y} and %{x}: ρ = %{z:.2f}, n = %{customdata}<extra></extra>",
+            "zmin": -1,
+            "zmax": 1,
+            "xgap": 1,
+            "ygap": 1,
+            "colorscale": [[0, "--negative"], [0.5, "--paper"], [1, "--positive"]],
+            "colorbar": {"title": {"text": "ρ"}, "thickness": 10, "len": 0.8},
+        }
+    ]
+    layout = {
+        "yaxis": {"autorange": "reversed", "automargin": True},
+        "xaxis": {"automargin": True, "tickangle": -45},
+    }
+    return _figure(data, layout, 180 + 26 * len(heatmap.names))
+
+
+def stopping_figure(rows: Sequence[StopRow]) -> Figure:
+    """Regret of the choice made at each epoch, beside the share of training that stopping there saves."""
+    epochs = [row.epoch for row in rows]
+    reach = 110 * max([0.01, *(row.regret for row in rows)])
+    data = [
+        {
+            "type": "scatter", "mode": "lines+markers", "name": "regret (points)", "x": epochs,
+            "y": [100 * row.regret for row in rows], "text": [escaped(row.run) for row in rows],
+            "hovertemplate": "epoch %{x}: chooses %{text}, regret %{y:.2f} points<extra></extra>",
+            "line": {"color": "--pick", "shape": "hv"}, "marker": {"size": 7},
+        },
+        {
+            "type": "scatter", "mode": "lines+markers", "name": "training saved (%)", "x": epochs,
+            "y": [100 * row.saved for row in rows], "yaxis": "y2",
+            "hovertemplate": "stopping at epoch %{x} saves %{y:.0f} %<extra></extra>",
+            "line": {"color": "--best", "dash": "dot"}, "marker": {"size": 5},
+        },
+    ]  # fmt: skip
+    layout = {
+        "xaxis": {"title": {"text": "epoch at which the choice is made"}},
+        "margin": {"l": 60, "r": 60, "t": 30, "b": 50},
+        "yaxis": {"title": {"text": "regret in points"}, "range": [0, reach]},
+        "yaxis2": {
+            "title": {"text": "training saved (%)"}, "overlaying": "y", "side": "right",
+            "range": [0, 100], "tickmode": "linear", "dtick": 20,
+            "showgrid": False,
+        },
+        "legend": {"orientation": "h", "y": -0.25},
+    }  # fmt: skip
+    return _figure(data, layout, 340)
+
+
+def parallel_figure(axes: Sequence[Axis], runs: Sequence[str], shades: Sequence[int]) -> Figure:
+    """One line a run through its hyperparameters, its score and its accuracy; darker is a better rank.
+
+    Drawn as ordinary lines, because Plotly's own parallel coordinates need WebGL.
+
+    Args:
+        axes: Left to right.
+        runs: Labels, the pick first.
+        shades: One a run, 0 (worst) to SHADES - 1.
+    """
+    data: list[Figure] = []
+    for shade in range(SHADES):
+        xs: list[float | None] = []
+        ys: list[float | None] = []
+        texts: list[str] = []
+        for index, run in enumerate(runs):
+            if shades[index] == shade and index:
+                xs += [*range(len(axes)), None]
+                ys += [*(axis.places[index] for axis in axes), None]
+                texts += [escaped(run)] * (len(axes) + 1)
+        if xs:
+            data.append(_polyline(xs, ys, texts, f"--shade-{shade}", 1.6))
+    pick = [axis.places[0] for axis in axes]
+    data.append(_polyline(list(range(len(axes))), pick, [escaped(runs[0])] * len(axes), "--pick", 3.5))
+    upright = {"type": "line", "y0": 0, "y1": 1, "line": {"color": "--faint", "width": 1}}
+    layout = {
+        "xaxis": {
+            "tickvals": list(range(len(axes))), "ticktext": [escaped(axis.name) for axis in axes],
+            "side": "top", "range": [-0.25, len(axes) - 0.6], "showgrid": False, "zeroline": False,
+            "showline": False,
+        },
+        "yaxis": {"visible": False, "range": [-0.04, 1.04]},
+        "shapes": [{**upright, "x0": i, "x1": i} for i in range(len(axes))],
+        "annotations": [
+            {
+                "x": i, "y": place, "text": escaped(text), "showarrow": False, "xanchor": "left", "xshift": 4,
+                "font": {"size": 11, "color": "--ink"}, "bgcolor": "--paper", "opacity": 0.85,
+            }
+            for i, axis in enumerate(axes)
+            for place, text in axis.ticks
+        ],
+        "showlegend": False,
+    }  # fmt: skip
+    return _figure(data, layout, 360)
+
+
+def curve_layout() -> Figure:
+    """The layout of the chart along epochs; page.js draws its lines from `Curves`, grey but for the pick."""
+    layout = {"xaxis": {"title": {"text": "epoch"}}, "legend": {"orientation": "h", "y": -0.2}}
+    return _figure([], layout, 380)
+
+
+def curve_data(curves: Curves) -> dict[str, Any]:
+    """One metric's lines for page.js: 16 bits a number, because a large sweep has a million of them.
+
+    The number of `bits` b is low + b (high - low) / 65534; 65535 stands for none. Run by run, in base64.
+    """
+    values = np.array([[np.nan if v is None else v for v in of_run] for of_run in curves.values], float)
+    known = values[~np.isnan(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    scaled = np.nan_to_num((values - low) / ((high - low) or 1.0) * 65_534, nan=65_535)
+    return {
+        "metric": curves.metric,
+        "direction": curves.direction,
+        "epochs": list(curves.epochs),
+        "low": low,
+        "high": high,
+        "bits": base64.b64encode(np.rint(scaled).astype("<u2").tobytes()).decode(),
+    }
+
+
+def _polyline(
+    xs: Sequence[float | None], ys: Sequence[float | None], texts: Sequence[str], colour: str, width: float
+) -> Figure:
+    return {
+        "type": "scatter", "mode": "lines", "x": list(xs), "y": list(ys), "text": list(texts),
+        "hovertemplate": "%{text}<extra></extra>", "line": {"color": colour, "width": width},
+    }  # fmt: skip
+
+
+def _note(text: str, y: float, colour: str) -> Figure:
+    return {
+        "xref": "paper", "x": 0.01, "xanchor": "left", "y": y, "yanchor": "bottom", "text": text,
+        "showarrow": False, "font": {"color": colour, "size": 11},
+    }  # fmt: skip
+
+
+def _figure(data: list[Figure], layout: Figure, height: int) -> Figure:
+    for name in ("xaxis", "yaxis", "yaxis2"):
+        if name in layout:
+            layout[name] = {
+                "gridcolor": "--line",
+                "zerolinecolor": "--line",
+                "linecolor": "--faint",
+            } | layout[name]
+    common = {
+        "height": height,
+        "margin": {"l": 60, "r": 20, "t": 30, "b": 50},
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "--ink"},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hoverlabel": {"bgcolor": "--paper", "font": {"color": "--ink"}},
+    }
+    return {"data": data, "layout": common | layout}
+
+
+def escaped(text: str) -> str:
+    """Plotly reads a little HTML in texts: a name is data, and shows as it is."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,297 @@
+"""The report as one self-contained HTML page: it asks no address for anything."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from math import isfinite
+from typing import Any
+
+from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric, Metric
+from selector.reports import figures
+from selector.reports.best import checkpoint_line
+from selector.reports.report import GroupReport, Report
+from selector.reports.report_rows import (
+    axes,
+    choice_rows,
+    cost,
+    curves,
+    heatmap,
+    mean_accuracy,
+    scatter_points,
+    stop_rows,
+)
+from selector.reports.report_words import Step, Tile, lead, next_steps, notes, tiles, why
+from selector.reports.tables import label, number
+from selector.selection.comparability import describe
+from selector.selection.ranking import TIE_BREAK, TIE_RULE, Ranked
+from selector.text import printable
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart of the page: `json` is its figure, `blocks` the data that it reads on demand."""
+
+    id: str
+    kind: str  # "figure" or "curves"
+    title: str
+    caption: str
+    height: int
+    json: Any
+    choices: tuple[str, ...] = ()
+    blocks: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the ranking."""
+
+    title: str
+    number: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the ranking: text, or points of a small line; `sort` is what it is ordered by."""
+
+    text: str = ""
+    sort: float | None = None
+    number: bool = False
+    line: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run's line in the ranking."""
+
+    role: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class GroupSection:
+    """All that the page says of one group."""
+
+    title: str
+    pick: str
+    why: str
+    hyperparameters: tuple[tuple[str, str], ...]
+    command: tuple[str, ...]
+    checkpoint: str
+    cost_title: str
+    tiles: tuple[Tile, ...]
+    notes: tuple[str, ...]
+    next_steps: tuple[Step, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    tie_note: str
+    charts: tuple[Chart, ...]
+
+
+def page_of(report: Report) -> str:
+    """The whole page as text. Names from elsewhere are escaped; nothing in them becomes markup or script."""
+    from jinja2 import Environment
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    folder = files("selector.reports") / "page"
+    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        (folder / "page.html").read_text("utf-8")
+    )
+    held = {metric.name: metric for group in report.groups for metric in group.held}
+    definition = report.groups[0].definition
+    return template.render(
+        css=Markup((folder / "page.css").read_text("utf-8")),
+        js=Markup((folder / "page.js").read_text("utf-8")),
+        plotly=Markup(get_plotlyjs().replace("</script", r"<\/script")),
+        page={
+            "title": f"{report.source}: the pick by {report.ranking.metric.name}",
+            "lead": lead(report),
+            "warnings": [printable(warning) for warning in report.warnings],
+            "groups": [section(group, report, place) for place, group in enumerate(report.groups)],
+            "excluded": report.ranking.excluded,
+            "metrics": [_metric(metric) for metric in held.values()],
+            "settings": [(name, printable(str(value))) for name, value in definition.items()],
+            "footer": f"Made by selector {version('ssl-sweep-selector')}; {TIE_RULE}.",
+        },
+    )
+
+
+def section(group: GroupReport, report: Report, place: int) -> GroupSection:
+    """One group's part of the page."""
+    best = group.best
+    shown = group.ranked.swept or tuple(best.hyperparameters)
+    return GroupSection(
+        title=describe(group.ranked.group),
+        pick=label(best.run),
+        why=why(group, report.ranking),
+        hyperparameters=tuple((name, printable(str(best.run.config.get(name)))) for name in shown),
+        command=tuple(best.command.split()),
+        checkpoint=printable(checkpoint_line(best)),
+        cost_title="What the choice cost" if group.judged else "No labels here",
+        tiles=tuple(tiles(group, cost(group))),
+        notes=tuple(notes(group)),
+        next_steps=tuple(next_steps(group, report)),
+        columns=tuple(_columns(group)),
+        rows=tuple(_row(group, ranked) for ranked in group.ranked.ranking),
+        tie_note=f"Coloured edge: the pick, and runs tied with it. Otherwise {TIE_BREAK}.",
+        charts=tuple(charts(group, report, place)),
+    )
+
+
+def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
+    """The charts that this group has data for."""
+    metric, oracle = report.ranking.metric.name, report.oracle.name
+    runs = [label(run) for run in group.runs]
+    found: list[Chart] = []
+
+    def add(name: str, title: str, caption: str, figure: figures.Figure) -> None:
+        found.append(_chart(f"g{place}-{name}", title, caption, figure))
+
+    points = scatter_points(group)
+    random = mean_accuracy(group)
+    if points and random is not None:
+        add(
+            "scatter",
+            "What the metric saw, and what labels say",
+            f"One point a run (n = {len(points)}). The dotted line is the regret: from the pick up to the"
+            " best run.",
+            figures.scatter_figure(points, metric, oracle, random),
+        )
+    if group.judged:
+        add(
+            "choices",
+            "Had you chosen by something else",
+            "Regret of each metric's choice among the same runs, with the 95 % bootstrap interval over"
+            " configurations where there are at least 8. To choose a metric by this chart and quote its"
+            " regret afterwards would be choosing with labels.",
+            figures.choices_figure(choice_rows(group)),
+        )
+    found.append(_curves_chart(group, place, runs))
+    stops = stop_rows(group)
+    if len(stops) > 1:
+        add(
+            "stopping",
+            "Could the sweep have stopped earlier?",
+            f"The choice that {metric} makes at each milestone, judged by the run's final accuracy.",
+            figures.stopping_figure(stops),
+        )
+    coordinates = axes(group)
+    if len(coordinates) > 2 and len(runs) > 1:
+        add(
+            "parallel",
+            "Hyperparameters",
+            f"A line a run; the stronger its colour, the better its rank by {metric}; the thick one is the"
+            " pick.",
+            figures.parallel_figure(coordinates, runs, shades(len(runs))),
+        )
+    matrix = heatmap(group)
+    if len(matrix.names) > 1:
+        add(
+            "heatmap",
+            "Do the metrics agree?",
+            "Spearman's ρ between metrics over the runs, at the last milestone, as logged (for some metrics"
+            " lower is better). With few runs large values come by chance.",
+            figures.heatmap_figure(matrix),
+        )
+    return found
+
+
+def shades(count: int) -> list[int]:
+    """A shade for each place of a ranking of `count` runs, SHADES - 1 for the first, 0 for the last."""
+    last = figures.SHADES - 1
+    return [last - round(place * last / max(1, count - 1)) for place in range(count)]
+
+
+def _curves_chart(group: GroupReport, place: int, runs: Sequence[str]) -> Chart:
+    lines = curves(group)
+    figure = figures.curve_layout()
+    return Chart(
+        f"g{place}-curves",
+        "curves",
+        "Along training",
+        "Grey: all other ranked runs. Epoch 0 is the untrained network, which is never chosen.",
+        figure["layout"]["height"],
+        _json(figure | {"runs": [figures.escaped(run) for run in runs]}),
+        tuple(line.metric for line in lines),
+        tuple(_json(figures.curve_data(line)) for line in lines),
+    )
+
+
+def _chart(id: str, title: str, caption: str, figure: figures.Figure) -> Chart:
+    return Chart(id, "figure", title, caption, figure["layout"]["height"], _json(figure))
+
+
+def _json(value: Any) -> Any:
+    """JSON that may stand within a script element: no text in it can end the element."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _columns(group: GroupReport) -> list[Column]:
+    columns = [Column("rank", True), Column("run", False)]
+    if any(run.group for run in group.runs):
+        columns.append(Column("group", False))
+    columns += [Column(group.held[0].name, True), Column("along training", False)]
+    if group.judged:
+        columns.append(Column(group.held[-1].name, True))
+    return columns + [Column(name, False) for name in group.ranked.swept]
+
+
+def _row(group: GroupReport, ranked: Ranked) -> Row:
+    run, metric = ranked.run, group.held[0]
+    score = number(ranked.score) + (f" ± {number(ranked.standard_error, 2)}" if ranked.standard_error else "")
+    values = [m.values[metric.key] for m in run.trained_milestones if metric.key in m.values]
+    cells = [Cell(f"{ranked.rank}{'=' if ranked.tied else ''}", ranked.rank, True), Cell(label(run))]
+    if any(other.group for other in group.runs):
+        cells.append(Cell(run.group))
+    cells += [Cell(score, ranked.score, True), Cell(sort=None, line=spark_points(values))]
+    if group.judged:
+        accuracy = next((j.accuracy for j in group.judged.judged if j.run.id == run.id), None)
+        cells.append(Cell(number(accuracy), accuracy, True))
+    for name in group.ranked.swept:
+        value = run.config.get(name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        cells.append(Cell(_short(value), float(value) if is_number else None))  # type: ignore[arg-type]
+    role = "pick" if run.id == group.ranked.chosen.id else "tied" if ranked.tied else ""
+    return Row(role, tuple(cells))
+
+
+def spark_points(values: Sequence[float], most: int = 60) -> str:
+    """Points of a polyline in a box of 100 × 24, from the lowest to the highest finite value."""
+    finite = [value for value in values if isfinite(value)]
+    if len(finite) > most:
+        finite = [finite[round(i * (len(finite) - 1) / (most - 1))] for i in range(most)]
+    if len(finite) < 2:
+        return ""
+    low, high = min(finite), max(finite)
+    height = high - low or 1.0
+    step = 100 / (len(finite) - 1)
+    return " ".join(
+        f"{i * step:.4g},{22 - 20 * (value - low) / height:.4g}" for i, value in enumerate(finite)
+    )
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return printable(text)[:60]
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    words = {"max": "higher", "min": "lower"}
+    better = words[metric.direction] + "".join(
+        f" ({method}: {words[direction]})" for method, direction in metric.direction_for.items()
+    )
+    return {
+        "name": metric.name,
+        "labels": isinstance(metric, LabelledMetric) and not isinstance(metric, LabelFreeMetric),
+        "better": better,
+        "meaning": f"{metric.symbol}. {metric.meaning}",
+        "space": metric.space,
+        "source": metric.source,
+    }

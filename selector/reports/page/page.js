@@ -1,0 +1,116 @@
+"use strict";
+// Draws each chart when it comes into view, sorts and filters the tables. The data lie in the page as JSON.
+
+const json = (id) => JSON.parse(document.getElementById(id).textContent);
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const drawn = new Set();
+
+// "--pick" → the colour that the page's style sheet gives that name in the present scheme.
+function painted(value, style) {
+  if (Array.isArray(value)) return value.map((inner) => painted(inner, style));
+  if (value !== null && typeof value === "object")
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, painted(inner, style)]));
+  return typeof value === "string" && value.startsWith("--") ? style.getPropertyValue(value).trim() || value : value;
+}
+
+// Rows of numbers, one row a run, from the 16 bits a number that figures.py packs; null where there is none.
+function unpacked({ epochs, low, high, bits }) {
+  const bytes = Uint8Array.from(atob(bits), (character) => character.charCodeAt(0));
+  const view = new DataView(bytes.buffer), rows = [];
+  for (let start = 0; start < bytes.length; start += 2 * epochs.length)
+    rows.push(epochs.map((_, i) => {
+      const code = view.getUint16(start + 2 * i, true);
+      return code === 65535 ? null : low + (code / 65534) * (high - low);
+    }));
+  return rows;
+}
+
+// All runs but the pick in one grey line with gaps: a thousand traces would be slow.
+function curveTraces(curves, runs) {
+  const x = [], y = [], text = [], rows = unpacked(curves);
+  rows.forEach((values, run) => {
+    if (run === 0) return;
+    values.forEach((value, i) => {
+      if (value === null) return;
+      x.push(curves.epochs[i]); y.push(value); text.push(runs[run]);
+    });
+    x.push(null); y.push(null); text.push("");
+  });
+  const pick = rows[0].map((value, i) => [curves.epochs[i], value]).filter((point) => point[1] !== null);
+  const hovertemplate = "%{text}<br>epoch %{x}: %{y:.4g}<extra></extra>";
+  return [
+    { type: "scatter", mode: "lines", name: "other runs", x, y, text, hovertemplate, opacity: 0.55,
+      line: { color: "--run", width: 1.2 } },
+    { type: "scatter", mode: "lines+markers", name: "the pick", x: pick.map((p) => p[0]), y: pick.map((p) => p[1]),
+      text: pick.map(() => runs[0]), hovertemplate, line: { color: "--pick", width: 3 } },
+  ];
+}
+
+function draw(chart) {
+  const figure = json(chart.id + "-data");
+  if (chart.dataset.kind === "curves") {
+    const choice = document.querySelector(`select[data-chart="${chart.id}"]`);
+    const curves = json(`${chart.id}-${choice.value}`);
+    figure.data = curveTraces(curves, figure.runs);
+    figure.layout.yaxis = { title: { text: `${curves.metric}: ${curves.direction}` }, gridcolor: "--line", automargin: true };
+  }
+  const { data, layout } = painted({ data: figure.data, layout: figure.layout }, getComputedStyle(document.documentElement));
+  Plotly.react(chart, data, layout, { responsive: true, displayModeBar: false });
+  drawn.add(chart);
+}
+
+const charts = [...document.querySelectorAll(".chart")];
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries)
+    if (entry.isIntersecting) { seen.unobserve(entry.target); draw(entry.target); }
+}, { rootMargin: "300px" });
+charts.forEach((chart) => seen.observe(chart));
+document.querySelectorAll("select.metric").forEach((choice) =>
+  choice.addEventListener("change", () => draw(document.getElementById(choice.dataset.chart))));
+dark.addEventListener("change", () => drawn.forEach(draw));
+window.addEventListener("beforeprint", () => charts.forEach(draw));
+
+// Tables: numbers by data-sort, texts as they read; empty cells last in both directions.
+function key(row, column) {
+  const cell = row.cells[column];
+  const text = cell.dataset.sort ?? cell.textContent;
+  const number = Number(text);
+  return text === "" ? null : Number.isNaN(number) ? text : number;
+}
+
+function order(a, b) {
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  return String(a).localeCompare(String(b));
+}
+
+document.querySelectorAll("table.sortable th button").forEach((button) => button.addEventListener("click", () => {
+  const head = button.parentElement, body = head.closest("table").tBodies[0];
+  const column = head.cellIndex, up = head.getAttribute("aria-sort") !== "ascending";
+  head.parentElement.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
+  head.setAttribute("aria-sort", up ? "ascending" : "descending");
+  const rows = [...body.rows].map((row) => [key(row, column), row]);
+  rows.sort(([a], [b]) => (a === null) - (b === null) || (a === null ? 0 : up ? order(a, b) : order(b, a)));
+  body.append(...rows.map(([, row]) => row));
+}));
+
+document.querySelectorAll("input.filter").forEach((input) => {
+  const card = input.closest(".card"), rows = [...card.querySelector("tbody").rows];
+  const show = () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let count = 0;
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      count += !row.hidden;
+    }
+    card.querySelector(".count").textContent = `${count} of ${rows.length} runs`;
+  };
+  input.addEventListener("input", show);
+  show();
+});
+
+document.getElementById("group")?.addEventListener("change", (event) => {
+  document.querySelectorAll(".group").forEach((group) => {
+    group.hidden = event.target.value !== "" && group.dataset.group !== event.target.value;
+  });
+});

@@ -1,0 +1,160 @@
+"""What a report says: a sweep's ranking by a label-free metric and, where labels exist, what it cost."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from selector.errors import UserError
+from selector.evaluation.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric
+from selector.reports.best import Best, best_of
+from selector.runs.run import Run, RunSet
+from selector.selection.candidates import MilestoneChoice
+from selector.selection.ranking import RankedGroup, Ranking, rank
+from selector.selection.regret import RegretGroup, RegretReport, regret
+from selector.selection.regret_figures import Regret
+
+
+@dataclass(frozen=True)
+class GroupReport:
+    """One group of runs that the metric may compare.
+
+    Attributes:
+        ranked: The metric's ranking of it.
+        best: The pick, ready for use.
+        judged: The same runs with their accuracy, and what the metric's choice cost; None without labels.
+        metrics: What every held metric's choice cost among the same runs, the ranking metric first.
+        held: Metrics of the table that some run of the group logged, and the ranking metric and oracle.
+    """
+
+    ranked: RankedGroup
+    best: Best
+    judged: RegretGroup | None
+    metrics: tuple[Regret, ...]
+    held: tuple[LabelFreeMetric | LabelledMetric, ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The ranked runs, best first."""
+        return tuple(ranked.run for ranked in self.ranked.ranking)
+
+    @property
+    def regret(self) -> Regret | None:
+        """What the pick cost."""
+        return self.metrics[0] if self.metrics else None
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        """How the pick's metrics were computed."""
+        return self.ranked.chosen.definition
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a page shows.
+
+    Attributes:
+        source: Where the runs came from, as the user named it.
+        ranking: The ranking of all groups.
+        oracle: What judges.
+        groups: One a group of the ranking.
+        warnings: One line each.
+    """
+
+    source: str
+    ranking: Ranking
+    oracle: LabelledMetric
+    groups: tuple[GroupReport, ...]
+    warnings: tuple[str, ...]
+
+
+def report_of(
+    runs: RunSet,
+    metric: LabelFreeMetric,
+    oracle: LabelledMetric,
+    milestone: MilestoneChoice = "last",
+    allow_mixed: bool = False,
+    direction: Direction | None = None,
+) -> Report:
+    """Ranks the runs and, where an oracle judged them, weighs the choice.
+
+    Args:
+        runs: What a source holds.
+        metric: The label-free metric that chooses.
+        oracle: The labelled metric that judges, read at each run's last milestone.
+        milestone: "last", or the epoch that the metric chooses at.
+        allow_mixed: Rank everything in one list, comparable or not.
+        direction: Which way is better; None takes the metric's own.
+
+    Raises:
+        UserError: When nothing can be ranked.
+    """
+    ranking = rank(runs, metric, milestone, allow_mixed, direction)
+    groups, warnings = [], list(ranking.warnings)
+    for ranked in ranking.groups:
+        some = replace(runs, runs=tuple(place.run for place in ranked.ranking), unreadable=(), warnings=())
+        held = _held(some, metric, oracle)
+        judged, regrets, notes = _judged(some, metric, oracle, held, milestone, allow_mixed, direction)
+        groups.append(GroupReport(ranked, best_of(ranked), judged, regrets, held))
+        warnings += notes
+    return Report(runs.source, ranking, oracle, tuple(groups), tuple(dict.fromkeys(warnings)))
+
+
+def _held(
+    runs: RunSet, metric: LabelFreeMetric, oracle: LabelledMetric
+) -> tuple[LabelFreeMetric | LabelledMetric, ...]:
+    keys = {key for run in runs.runs for row in run.milestones for key in row.values}
+    others = [known for known in METRICS if known.key in keys and known.key not in (metric.key, oracle.key)]
+    return (metric, *others, *([oracle] if oracle.key in keys else []))
+
+
+def _judged(
+    runs: RunSet,
+    metric: LabelFreeMetric,
+    oracle: LabelledMetric,
+    held: Sequence[LabelFreeMetric | LabelledMetric],
+    milestone: MilestoneChoice,
+    allow_mixed: bool,
+    direction: Direction | None,
+) -> tuple[RegretGroup | None, tuple[Regret, ...], tuple[str, ...]]:
+    """The group as labels see it; every metric that may compare exactly these runs is weighed."""
+    if oracle not in held:
+        return None, (), ()
+    label_free = [known for known in held if isinstance(known, LabelFreeMetric)]
+
+    def weigh(metrics: Sequence[LabelFreeMetric], way: Direction | None) -> RegretReport:
+        return regret(runs, metrics, oracle, milestone, allow_mixed, way)
+
+    try:
+        own = weigh([metric], direction)
+    except UserError as error:
+        return None, (), (str(error),)
+    if len(own.groups) != 1:
+        return None, (), (f"{oracle.name} cannot compare all runs that {metric.name} compares",)
+    judged = own.groups[0]
+    regrets, notes = list(judged.metrics), list(own.warnings)
+    for report in _reports(label_free[1:], lambda metrics: weigh(metrics, None), notes):
+        for group in report.groups:
+            chosen = [regret for regret in group.metrics if regret.chosen is not None]
+            if len(group.judged) == len(judged.judged):
+                regrets += chosen
+            elif chosen:
+                names = ", ".join(regret.metric.name for regret in chosen)
+                notes.append(f"{names}: may not compare all of these runs, left out of the comparison")
+    return judged, tuple(regrets), tuple(notes)
+
+
+def _reports(
+    metrics: Sequence[LabelFreeMetric],
+    weigh: Callable[[Sequence[LabelFreeMetric]], RegretReport],
+    notes: list[str],
+) -> list[RegretReport]:
+    """One report on all metrics or, where some metric cannot be weighed, one on each that can."""
+    if not metrics:
+        return []
+    try:
+        return [weigh(metrics)]
+    except UserError as error:
+        if len(metrics) == 1:
+            notes.append(str(error))
+            return []
+    return [report for metric in metrics for report in _reports([metric], weigh, notes)]

@@ -1,0 +1,265 @@
+"""What the charts of a report show, as data: one dataclass a chart, tested without a picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite, log10
+from statistics import fmean
+from typing import Any
+
+from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
+from selector.reports.report import GroupReport
+from selector.reports.tables import label
+from selector.runs.run import Run
+from selector.selection.candidates import last_milestone
+from selector.selection.correlation import spearman
+from selector.selection.hyperparameters import canonical
+from selector.selection.regret_figures import Regret
+
+AnyMetric = LabelFreeMetric | LabelledMetric
+
+MOST_EPOCHS = 100  # a run of somebody else may have logged at each of a million steps
+FEWEST_FOR_CORRELATION = 3
+
+
+@dataclass(frozen=True)
+class ScatterPoint:
+    """One run: what the metric says of it, and what labels say."""
+
+    run: str
+    score: float
+    accuracy: float
+    role: str  # "pick", "tied", "best" (by labels) or "run"
+
+
+@dataclass(frozen=True)
+class ChoiceRow:
+    """What one way of choosing costs, as fractions of accuracy."""
+
+    chosen_by: str
+    kind: str  # "metric" or "baseline"
+    run: str
+    accuracy: float | None
+    regret: float | None
+    low: float | None
+    high: float | None
+    spearman: float | None
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """Spearman's ρ between metrics over the runs of a group; None where undefined.
+
+    Attributes:
+        names: Metrics.
+        values: Rows of the symmetric matrix.
+        counts: Runs that each figure was computed from.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One metric along training.
+
+    Attributes:
+        metric: Name.
+        direction: Which way is better, in words.
+        epochs: Of all runs, ascending.
+        values: One row a run in the order of the ranking; None where a run has no finite value there.
+    """
+
+    metric: str
+    direction: str
+    epochs: tuple[int, ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class StopRow:
+    """Stopping all runs at one epoch: what the metric's choice then costs, and what is saved."""
+
+    epoch: int
+    run: str
+    regret: float
+    saved: float
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the parallel coordinates.
+
+    Attributes:
+        name: Hyperparameter, metric or oracle.
+        ticks: Place in [0, 1] and text.
+        places: One a run in the order of the ranking, in [0, 1]; None where a run has no value.
+    """
+
+    name: str
+    ticks: tuple[tuple[float, str], ...]
+    places: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What choosing without labels took.
+
+    Attributes:
+        milestones: How many were evaluated.
+        seconds: Spent on them, all runs together; None where it was not logged.
+    """
+
+    milestones: int
+    seconds: float | None
+
+
+def scatter_points(group: GroupReport) -> list[ScatterPoint]:
+    """Judged runs with a score, in the order of the ranking; none without labels."""
+    if group.judged is None:
+        return []
+    accuracy = {judged.run.id: judged.accuracy for judged in group.judged.judged}
+    best = group.judged.best.run.id
+
+    def role(run: Run, tied: bool) -> str:
+        if run.id == group.ranked.chosen.id:
+            return "pick"
+        return "best" if run.id == best else "tied" if tied else "run"
+
+    return [
+        ScatterPoint(label(place.run), place.score, accuracy[place.run.id], role(place.run, place.tied))
+        for place in group.ranked.ranking
+        if place.run.id in accuracy
+    ]
+
+
+def choice_rows(group: GroupReport) -> list[ChoiceRow]:
+    """Metrics by regret, the smallest first, then the baselines."""
+    if group.judged is None:
+        return []
+    metrics = sorted(group.metrics, key=lambda regret: (regret.regret or 0.0, regret.metric.name))
+    return [_choice(regret) for regret in metrics] + [
+        ChoiceRow(
+            baseline.name.replace("_", " "),
+            "baseline",
+            label(baseline.run) if baseline.run else "",
+            baseline.accuracy,
+            baseline.regret,
+            None, None, None,
+        )
+        for baseline in group.judged.baselines
+        if baseline.name != "oracle"
+    ]  # fmt: skip
+
+
+def _choice(regret: Regret) -> ChoiceRow:
+    low, high = regret.interval or (None, None)
+    run = label(regret.chosen) if regret.chosen else ""
+    return ChoiceRow(
+        regret.metric.name, "metric", run, regret.chosen_accuracy, regret.regret, low, high,
+        regret.spearman.value,
+    )  # fmt: skip
+
+
+def heatmap(group: GroupReport) -> Heatmap:
+    """Spearman's ρ of the metrics' values at the last milestone, as logged: no direction is turned."""
+    metrics = [metric for metric in group.held if _varies(group.runs, metric)]
+    columns = [[_last(run, metric) for run in group.runs] for metric in metrics]
+    cells = [[_correlation(a, b) for b in columns] for a in columns]
+    return Heatmap(
+        tuple(metric.name for metric in metrics),
+        tuple(tuple(value for value, _ in row) for row in cells),
+        tuple(tuple(count for _, count in row) for row in cells),
+    )
+
+
+def curves(group: GroupReport) -> list[Curves]:
+    """Every held metric along training; of more than 100 epochs, 100 are taken at even distances."""
+    return [_curves(group.runs, metric) for metric in group.held]
+
+
+def _curves(runs: Sequence[Run], metric: AnyMetric) -> Curves:
+    series = [
+        {m.epoch: m.values[metric.key] for m in run.milestones if metric.key in m.values} for run in runs
+    ]
+    epochs = sorted({epoch for of_run in series for epoch in of_run})
+    if len(epochs) > MOST_EPOCHS:
+        step = (len(epochs) - 1) / (MOST_EPOCHS - 1)
+        epochs = [epochs[round(i * step)] for i in range(MOST_EPOCHS)]
+    values = tuple(tuple(_finite(of_run.get(epoch)) for epoch in epochs) for of_run in series)
+    method = runs[0].config.get("method")
+    better = (
+        "higher" if metric.direction_in(method if isinstance(method, str) else None) == "max" else "lower"
+    )
+    return Curves(metric.name, f"{better} is better", tuple(epochs), values)
+
+
+def stop_rows(group: GroupReport) -> list[StopRow]:
+    """The ranking metric's choice at each milestone of training."""
+    points = group.regret.training.points if group.regret else ()
+    return [StopRow(p.epoch, label(p.chosen), p.regret, p.saved_finishing_choice) for p in points]
+
+
+def axes(group: GroupReport) -> list[Axis]:
+    """The swept hyperparameters, then the metric, then the oracle."""
+    names = [name for name in group.ranked.swept if name != "seed"]
+    found = [_axis(name, [run.config.get(name) for run in group.runs]) for name in names]
+    found.append(_axis(group.held[0].name, [place.score for place in group.ranked.ranking]))
+    if group.judged is not None:
+        accuracy = {judged.run.id: judged.accuracy for judged in group.judged.judged}
+        found.append(_axis(group.held[-1].name, [accuracy.get(run.id) for run in group.runs]))
+    return found
+
+
+def cost(group: GroupReport) -> Cost:
+    """Milestones of the ranked runs, and the seconds they took."""
+    rows = [row for run in group.runs for row in run.milestones]
+    seconds = [row.values["cost/milestone_seconds"] for row in rows if "cost/milestone_seconds" in row.values]
+    return Cost(len(rows), sum(seconds) if seconds else None)
+
+
+def _axis(name: str, values: Sequence[Any]) -> Axis:
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(v, int | float) and not isinstance(v, bool) and isfinite(v) for v in known):
+        numbers = sorted(set(known))
+        scale = log10 if numbers[0] > 0 and numbers[-1] / numbers[0] >= 20 else float
+        low, high = scale(numbers[0]), scale(numbers[-1])
+
+        def place(value: float) -> float:
+            return (scale(value) - low) / (high - low) if high > low else 0.5
+
+        shown = numbers if len(numbers) <= 5 else [numbers[0], numbers[-1]]
+        ticks = tuple((place(number), f"{number:.4g}") for number in shown)
+        return Axis(name, ticks, tuple(None if value is None else place(value) for value in values))
+    texts = sorted({canonical(value) for value in values})
+    step = 1 / (len(texts) - 1) if len(texts) > 1 else 0.0
+    heights = {text: i * step if step else 0.5 for i, text in enumerate(texts)}
+    ticks = tuple((height, text.strip('"')[:24]) for text, height in heights.items())
+    return Axis(name, ticks, tuple(heights[canonical(value)] for value in values))
+
+
+def _last(run: Run, metric: AnyMetric) -> float | None:
+    row = last_milestone(run, metric.key)
+    return _finite(row.values.get(metric.key)) if row else None
+
+
+def _varies(runs: Sequence[Run], metric: AnyMetric) -> bool:
+    values = {_last(run, metric) for run in runs} - {None}
+    return len(values) > 1
+
+
+def _correlation(a: Sequence[float | None], b: Sequence[float | None]) -> tuple[float | None, int]:
+    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
+    if len(pairs) < FEWEST_FOR_CORRELATION:
+        return None, len(pairs)
+    return spearman(*zip(*pairs, strict=True)), len(pairs)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
+
+
+def mean_accuracy(group: GroupReport) -> float | None:
+    """Over all judged runs: what a random choice gets."""
+    return fmean(judged.accuracy for judged in group.judged.judged) if group.judged else None

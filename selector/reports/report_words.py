@@ -1,0 +1,158 @@
+"""What a report says in words: why this run, what it cost, how sure one can be, and what to do next."""
+
+import shlex
+from dataclasses import dataclass
+
+from selector.reports.report import GroupReport, Report
+from selector.reports.report_rows import Cost
+from selector.reports.tables import coverage_line, number
+from selector.selection.bootstrap import LEAST_CONFIGURATIONS
+from selector.selection.ranking import Ranking
+from selector.text import printable
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure with what it is and what it rests on."""
+
+    value: str
+    name: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do, with the command for it or ""."""
+
+    text: str
+    command: str = ""
+
+
+def lead(report: Report) -> str:
+    """The sentence under the title."""
+    where = "last milestone" if report.ranking.milestone == "last" else f"epoch {report.ranking.milestone}"
+    labels = any(group.judged for group in report.groups)
+    judged = (
+        f"The choice saw no label; {report.oracle.name} was read afterwards, to judge it."
+        if labels
+        else "No label was read: how good the pick is by labels is not known here."
+    )
+    return f"{coverage_line(report.ranking.coverage)}; compared at the {where}. {judged}"
+
+
+def why(group: GroupReport, ranking: Ranking) -> str:
+    """Why the pick is the pick."""
+    first = group.ranked.ranking[0]
+    better = "Highest" if group.ranked.direction == "max" else "Lowest"
+    spread = f" ± {number(first.standard_error, 2)}" if first.standard_error else ""
+    text = f"{better} {ranking.metric.name} of {len(group.runs)} runs"
+    text += f": {number(first.score)}{spread} at epoch {first.epoch}"
+    ties = len(group.ranked.tie_set) - 1
+    return f"{text}; {ties} more cannot be told from it." if ties else f"{text}."
+
+
+def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
+    """The figures beside the pick."""
+    regret = group.regret
+    found: list[Tile] = []
+    if group.judged and regret and regret.regret is not None:
+        interval = (
+            f"95 % interval {_points(regret.interval[0])} to {_points(regret.interval[1])} over"
+            f" {group.judged.configurations} configurations"
+            if regret.interval
+            else f"no interval: fewer than {LEAST_CONFIGURATIONS} configurations"
+        )
+        found += [
+            Tile(f"{_points(regret.regret)} points", "selection regret", interval),
+            Tile(
+                f"{_points(group.judged.expected_random)} points",
+                "regret of a random choice, expected",
+                f"over {len(group.judged.judged)} runs",
+            ),
+            Tile(
+                number(regret.chosen_accuracy),
+                f"{group.held[-1].name} of the pick",
+                f"best run: {number(group.judged.best.accuracy)}",
+            ),
+            Tile(
+                number(regret.spearman.value, 2),
+                "Spearman's ρ with the oracle",
+                f"{_p(regret.spearman.p_value)}, n = {regret.spearman.n}",
+            ),
+        ]
+    found.append(
+        Tile(str(len(group.ranked.tie_set)), "runs in the tie set", "1: the metric sees one best run")
+    )
+    if cost.seconds is not None:
+        found.append(
+            Tile(
+                _duration(cost.seconds),
+                "spent on milestones",
+                f"{cost.milestones} milestones, probes included",
+            )
+        )
+    return found
+
+
+def notes(group: GroupReport) -> list[str]:
+    """What the figures must not be used for."""
+    if group.judged is None:
+        return [
+            "Without labels there is no regret, no oracle and no correlation with accuracy. What remains is"
+            " the ranking, the agreement between metrics, and how the runs trained.",
+        ]
+    near = group.judged.near_best
+    found = [
+        "Regret is best accuracy less the pick's, in points of accuracy. It holds for this sweep; the next"
+        " sweep has another.",
+    ]
+    if near is not None and near > 1:
+        found.append(
+            f"{near} of {len(group.judged.judged)} runs cannot be told from the best by the oracle itself"
+            " (two standard errors of its test images)."
+        )
+    return found
+
+
+def next_steps(group: GroupReport, report: Report) -> list[Step]:
+    """What a person would do now."""
+    source, metric = shlex.quote(printable(report.source)), report.ranking.metric.name
+    steps: list[Step] = []
+    coverage = report.ranking.coverage
+    if coverage.finish_command and (coverage.ranked < coverage.found or coverage.not_started):
+        steps.append(
+            Step("Finish the sweep: not all of its runs are ranked.", printable(coverage.finish_command))
+        )
+    if len(group.ranked.tie_set) > 1:
+        steps.append(
+            Step(
+                f"{len(group.ranked.tie_set)} runs are tied: take the cheapest of them, or train them with"
+                " further seeds and compare the means."
+            )
+        )
+    if group.judged is None:
+        check = "Label a few hundred images and log a linear probe for the first runs of the ranking."
+        steps.append(Step(check))
+    elif group.judged.configurations < LEAST_CONFIGURATIONS:
+        few = f"Add configurations: below {LEAST_CONFIGURATIONS} nobody can say how sure the regret is."
+        steps.append(Step(few))
+    take = f"selector best {source} --metric {shlex.quote(metric)} --output best.yaml"
+    steps.append(Step("Take the hyperparameters:", take))
+    if group.best.command:
+        longer = "Train the pick longer, or with another seed: the command above, changed as you like."
+        steps.append(Step(longer))
+    return steps
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _p(value: float | None) -> str:
+    return "p undefined" if value is None else "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,162 @@
+"""What the charts of a report show, worked out by hand on small sweeps."""
+
+from math import inf, nan
+
+import pytest
+from handmade import ACCURACY, ENTROPY, RANKME, curve, run, sweep
+
+from selector.reports.report import report_of
+from selector.reports.report_rows import (
+    Axis,
+    ScatterPoint,
+    StopRow,
+    axes,
+    choice_rows,
+    cost,
+    curves,
+    heatmap,
+    mean_accuracy,
+    scatter_points,
+    stop_rows,
+)
+from selector.runs.run import Milestone
+
+
+def group_of(*runs, **options):
+    (group,) = report_of(sweep(*runs), RANKME, ACCURACY, **options).groups
+    return group
+
+
+def test_scatter_has_the_pick_and_the_best_run_in_their_roles():
+    group = group_of(run("a", 30.0, 0.7), run("b", 20.0, 0.9), run("c", 10.0, 0.6))
+    assert scatter_points(group) == [
+        ScatterPoint("a", 30.0, 0.7, "pick"),
+        ScatterPoint("b", 20.0, 0.9, "best"),
+        ScatterPoint("c", 10.0, 0.6, "run"),
+    ]
+    assert mean_accuracy(group) == pytest.approx((0.7 + 0.9 + 0.6) / 3)
+
+
+def test_runs_within_the_metrics_noise_are_tied():
+    rows = {"label_free/entropy": 1.0, "noise/entropy": 0.5}
+    near = {"label_free/entropy": 1.1, "noise/entropy": 0.5}
+    (group,) = report_of(
+        sweep(run("a", accuracy=0.9, values=rows), run("b", accuracy=0.8, values=near)), ENTROPY, ACCURACY
+    ).groups
+    assert [point.role for point in scatter_points(group)] == ["pick", "tied"]
+
+
+def test_without_labels_the_charts_of_labels_are_empty():
+    group = group_of(run("a", 30.0), run("b", 20.0))
+    assert group.judged is None
+    assert scatter_points(group) == choice_rows(group) == stop_rows(group) == []
+    assert mean_accuracy(group) is None
+    assert [axis.name for axis in axes(group)] == ["learning_rate", "rankme"]
+
+
+def test_choices_are_in_the_order_of_their_regret_then_come_the_baselines():
+    values = [
+        {"label_free/entropy": e, "train/loss": loss} for e, loss in ((1.0, 3.0), (2.0, 1.0), (3.0, 2.0))
+    ]
+    group = group_of(
+        run("a", 10.0, 0.9, values=values[0]),  # lowest entropy, best accuracy
+        run("b", 30.0, 0.7, values=values[1]),  # highest rankme, lowest loss
+        run("c", 20.0, 0.8, values=values[2]),
+    )
+    found = [(row.chosen_by, row.kind, row.run, row.regret) for row in choice_rows(group)]
+    assert found[:2] == [
+        ("entropy", "metric", "a", pytest.approx(0.0)),
+        ("rankme", "metric", "b", pytest.approx(0.2)),
+    ]
+    assert found[2] == ("random", "baseline", "", pytest.approx(0.1))  # (0.0 + 0.2 + 0.1) / 3
+    assert found[3] == ("lowest loss", "baseline", "b", pytest.approx(0.2))
+    assert "oracle" not in {row.chosen_by for row in choice_rows(group)}
+
+
+def test_heatmap_is_spearman_over_the_runs():
+    # rankme 1 2 3 4 against accuracy .1 .3 .2 .4: one swap of neighbours, ρ = 1 - 6·2/(4·15) = 0.8.
+    group = group_of(run("a", 1.0, 0.1), run("b", 2.0, 0.3), run("c", 3.0, 0.2), run("d", 4.0, 0.4))
+    matrix = heatmap(group)
+    assert matrix.names == ("rankme", "linear_probe_accuracy")
+    assert matrix.values == (
+        (pytest.approx(1.0), pytest.approx(0.8)),
+        (pytest.approx(0.8), pytest.approx(1.0)),
+    )
+    assert matrix.counts == ((4, 4), (4, 4))
+
+
+def test_heatmap_leaves_out_constant_metrics_and_says_how_many_runs_a_figure_has():
+    flat = {"label_free/silhouette": 0.5}
+    group = group_of(
+        run("a", 1.0, 0.1, values=flat | {"label_free/entropy": 1.0}),
+        run("b", 2.0, 0.2, values=flat | {"label_free/entropy": 2.0}),
+        run("c", 3.0, 0.3, values=flat | {"label_free/entropy": nan}),
+    )
+    matrix = heatmap(group)
+    assert matrix.names == ("rankme", "entropy", "linear_probe_accuracy")
+    assert matrix.counts[1] == (2, 2, 2)
+    assert matrix.values[1] == (None, None, None)  # two pairs always correlate perfectly
+
+
+def test_curves_align_runs_of_different_epochs_and_leave_gaps():
+    group = group_of(
+        run("a", milestones=curve((0, 1.0), (5, 2.0), (10, inf), (15, 9.0))),
+        run("b", milestones=curve((0, 1.0), (10, 4.0))),
+    )
+    (lines,) = curves(group)
+    assert (lines.metric, lines.direction) == ("rankme", "higher is better")
+    assert lines.epochs == (0, 5, 10, 15)
+    assert lines.values == ((1.0, 2.0, None, 9.0), (1.0, None, 4.0, None))
+
+
+def test_a_run_of_a_million_steps_is_thinned_to_a_hundred():
+    long = run("a", milestones=curve(*((10 * i, float(i)) for i in range(2000))))
+    (lines,) = curves(group_of(long, run("b", milestones=curve((19990, 1.0)))))
+    assert len(lines.epochs) == 100
+    assert (lines.epochs[0], lines.epochs[-1]) == (0, 19990)
+
+
+def test_stopping_shows_the_choice_at_each_epoch():
+    # At 5 rankme chooses b (final accuracy 0.6), at 10 a (0.9). Stopping at 5 and finishing the choice
+    # spends 5 + 10 of 20 epochs.
+    group = group_of(
+        run("a", milestones=curve((5, 1.0), (10, 9.0), accuracy=0.9)),
+        run("b", milestones=curve((5, 2.0), (10, 3.0), accuracy=0.6)),
+    )
+    assert stop_rows(group) == [
+        StopRow(5, "b", pytest.approx(0.3), pytest.approx(0.25)),
+        StopRow(10, "a", pytest.approx(0.0), pytest.approx(0.0)),
+    ]
+
+
+def test_axes_place_numbers_by_logarithm_where_they_span_decades():
+    group = group_of(
+        run("a", 3.0, learning_rate=0.001, temperature=0.1),
+        run("b", 2.0, learning_rate=0.1, temperature=0.2),
+        run("c", 1.0, learning_rate=0.01, temperature=0.4),
+    )
+    rate, temperature, score = axes(group)
+    assert rate.name == "learning_rate"
+    assert rate.places == (pytest.approx(0.0), pytest.approx(1.0), pytest.approx(0.5))
+    assert temperature.places == (pytest.approx(0.0), pytest.approx(1 / 3), pytest.approx(1.0))
+    assert temperature.ticks[1] == (pytest.approx(1 / 3), "0.2")
+    assert score == Axis("rankme", ((0.0, "1"), (0.5, "2"), (1.0, "3")), (1.0, 0.5, 0.0))
+
+
+def test_axes_of_words_have_even_places_and_a_missing_number_has_none():
+    group = group_of(
+        run("a", 3.0, optimizer="sgd", learning_rate=1.0, width=1),
+        run("b", 2.0, optimizer="adam", learning_rate=1.0, width=None),
+        run("c", 1.0, optimizer="lars", learning_rate=1.0, width=3),
+    )
+    optimizer, width, _ = axes(group)
+    assert optimizer.ticks == ((0.0, "adam"), (0.5, "lars"), (1.0, "sgd"))
+    assert optimizer.places == (1.0, 0.0, 0.5)
+    assert width.places == (0.0, None, 1.0)
+
+
+def test_cost_is_the_sum_over_milestones():
+    rows = tuple(Milestone(e, {"label_free/rankme": 1.0, "cost/milestone_seconds": 2.5}) for e in (0, 5, 10))
+    assert cost(group_of(run("a", milestones=rows), run("b", 2.0))).seconds == pytest.approx(7.5)
+    assert cost(group_of(run("a", milestones=rows), run("b", 2.0))).milestones == 4
+    assert cost(group_of(run("a", 1.0), run("b", 2.0))).seconds is None

@@ -1,0 +1,59 @@
+"""What a report says in words."""
+
+from handmade import ACCURACY, RANKME, run, sweep
+
+from selector.reports.report import report_of
+from selector.reports.report_rows import cost
+from selector.reports.report_words import lead, next_steps, notes, tiles, why
+
+
+def report_on(*runs, **more):
+    return report_of(sweep(*runs, **more), RANKME, ACCURACY)
+
+
+def words(report):
+    (group,) = report.groups
+    return " ".join(
+        [why(group, report.ranking), lead(report), *notes(group)]
+        + [f"{tile.value} {tile.name} {tile.note}" for tile in tiles(group, cost(group))]
+        + [f"{step.text} {step.command}" for step in next_steps(group, report)]
+    )
+
+
+def test_regret_and_chance_are_in_points():
+    text = words(report_on(run("a", 3.0, 0.80), run("b", 2.0, 0.90), run("c", 1.0, 0.70)))
+    assert "10.0 points selection regret no interval: fewer than 8 configurations" in text
+    assert "10.0 points regret of a random choice, expected over 3 runs" in text  # (10 + 0 + 20) / 3
+    assert "Highest rankme of 3 runs: 3.000 at epoch 10." in text
+    assert "Add configurations" in text
+
+
+def test_eight_configurations_have_an_interval():
+    text = words(report_on(*(run(f"r{i}", float(i), 0.5 + i / 100, temperature=i) for i in range(8))))
+    assert "0.0 points selection regret 95 % interval 0.0 to" in text
+    assert "over 8 configurations" in text
+    assert "Add configurations" not in text
+
+
+def test_without_labels_no_word_of_regret_as_a_figure():
+    text = words(report_on(run("a", 3.0), run("b", 2.0)))
+    assert "No label was read" in text
+    assert "selection regret" not in text
+    assert "Label a few hundred images" in text
+
+
+def test_an_unfinished_sweep_says_how_to_finish():
+    text = words(report_on(run("a", 3.0), run("b", 2.0), planned=5, finish_command="selector sweep x.yaml"))
+    assert "selector sweep x.yaml" in text
+
+
+def test_the_command_quotes_the_source():
+    (step,) = [s for s in next_steps_of("my runs; rm -rf x") if s.command.startswith("selector best")]
+    assert step.command == "selector best 'my runs; rm -rf x' --metric rankme --output best.yaml"
+
+
+def next_steps_of(source):
+    from dataclasses import replace
+
+    report = report_of(replace(sweep(run("a", 3.0), run("b", 2.0)), source=source), RANKME, ACCURACY)
+    return next_steps(report.groups[0], report)

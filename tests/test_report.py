@@ -1,0 +1,228 @@
+"""The report as people meet it: the command, the file, and the page in a real browser with no network."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from handmade import ACCURACY, RANKME, curve, run, sweep, write_sweep
+
+from selector.cli import main
+from selector.reports.html import page_of, spark_points
+from selector.reports.report import report_of
+from selector.runs.run import Unreadable
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+EVIL = "<script>alert(1)</script>"
+WARNING = "</script><img src=x onerror=alert(2)>"
+
+
+def page(*runs, metric=RANKME, **more):
+    return page_of(report_of(sweep(*runs, **more), metric, ACCURACY))
+
+
+def trained(id, *values, accuracy=None, **config):
+    rows = curve(*((5 * i, value) for i, value in enumerate(values)), accuracy=accuracy)
+    return run(id, milestones=rows, **config)
+
+
+SWEEP = (
+    trained("alpha", 10.0, 20.0, 31.5, accuracy=0.91, temperature=0.1),
+    trained("beta", 10.0, 30.0, 9.25, accuracy=0.95, temperature=0.5),
+    trained("gamma", 10.0, 15.0, 22.0, accuracy=0.71, temperature=0.2, name=EVIL),
+)
+
+
+def test_the_command_writes_the_page(tmp_path, capsys):
+    write_sweep(tmp_path / "runs", *SWEEP)
+    assert main(["report", str(tmp_path / "runs"), "--output", str(tmp_path / "page.html")]) == 0
+    written = (tmp_path / "page.html").read_text("utf-8")
+    assert "alpha" in written
+    assert "4.0 points" in written  # 0.95 - 0.91
+    assert "page.html" in capsys.readouterr().out
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    write_sweep(tmp_path / "runs", *SWEEP)
+    assert main(["report", str(tmp_path / "runs"), "--output", str(tmp_path / "no" / "page.html")]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(r"selector: cannot write .*page.html: No such file or directory", last)
+
+
+def test_the_page_is_the_same_every_time():
+    assert page(*SWEEP) == page(*reversed(SWEEP))
+
+
+def test_the_page_names_no_address():
+    text = page(*SWEEP)
+    ours = text[: text.index("plotly.js v")] + text[text.rindex('"use strict"') :]
+    assert not re.search(r"""(src|href|action)\s*=|@import|url\(|https?://""", ours)
+    assert "default-src 'none'" in text
+
+
+def test_names_never_become_markup():
+    runs = sweep(*SWEEP, unreadable=(Unreadable(EVIL, WARNING),), warnings=(WARNING,))
+    text = page_of(report_of(runs, RANKME, ACCURACY))
+    assert EVIL not in text
+    assert WARNING not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_a_page_without_labels_leaves_out_what_labels_say():
+    text = page(trained("a", 1.0, 3.0), trained("b", 1.0, 2.0))
+    assert "No labels here" in text
+    assert 'id="g0-scatter"' not in text
+    assert 'id="g0-choices"' not in text
+    assert 'id="g0-stopping"' not in text
+    assert 'id="g0-curves"' in text
+
+
+def test_groups_that_cannot_be_compared_have_sections_of_their_own():
+    text = page(*SWEEP, trained("delta", 1.0, 2.0, accuracy=0.5, method="simsiam"))
+    assert text.count('<div class="group"') == 2
+    assert '<select id="group">' in text
+
+
+def test_a_small_line_goes_from_the_lowest_to_the_highest_value():
+    assert spark_points([1.0, float("nan"), 3.0, 2.0]) == "0,22 50,2 100,12"
+    assert spark_points([1.0]) == ""
+
+
+# In the browser.
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Opened:
+    """A page opened from disk with the network off, and everything that it complained of or asked for."""
+
+    def __init__(self, browser, text, folder: Path, **context):
+        path = folder / "report.html"
+        path.write_text(text, encoding="utf-8")
+        self.context = browser.new_context(offline=True, **context)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.complaints.append("dialog"), dialog.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def column(self, title):
+        """Texts of a column of the ranking, in the rows' order, hidden rows left out."""
+        return self.page.evaluate(
+            """title => {
+              const table = document.querySelector("table.ranking");
+              const head = [...table.tHead.rows[0].cells].findIndex(cell => cell.textContent === title);
+              const shown = [...table.tBodies[0].rows].filter(row => !row.hidden);
+              return shown.map(row => row.cells[head].textContent);
+            }""",
+            title,
+        )
+
+    def draw_all(self):
+        """Scrolls through the page, as a reader does."""
+        for chart in self.page.locator(".chart").all():
+            chart.scroll_into_view_if_needed()
+            chart.locator(".main-svg").first.wait_for(timeout=10_000)
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    made = Opened(browser, page(*SWEEP), tmp_path)
+    yield made
+    made.context.close()
+
+
+def test_charts_are_drawn_without_a_complaint_or_a_request(opened):
+    opened.draw_all()
+    assert opened.page.locator(".chart .main-svg").count() >= 6
+    assert opened.complaints == []
+    assert [url for url in opened.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_a_name_that_is_a_script_is_shown_as_text(opened):
+    assert EVIL in opened.page.locator("table.ranking").inner_text()
+    assert opened.complaints == []
+
+
+def test_columns_sort_by_click_as_numbers(opened):
+    assert opened.column("rankme") == ["31.50", "22.00", "9.250"]
+    opened.page.get_by_role("button", name="rankme").first.click()
+    assert opened.column("rankme") == ["9.250", "22.00", "31.50"]
+    opened.page.get_by_role("button", name="rankme").first.click()
+    assert opened.column("rankme") == ["31.50", "22.00", "9.250"]
+    opened.page.get_by_role("button", name="temperature").first.click()
+    assert opened.column("temperature") == ["0.1", "0.2", "0.5"]
+
+
+def test_the_filter_hides_what_does_not_match(opened):
+    opened.page.locator("input.filter").first.fill("bet")
+    assert opened.column("run") == ["beta"]
+    assert opened.page.locator(".count").first.inner_text() == "1 of 3 runs"
+    opened.page.locator("input.filter").first.fill("")
+    assert len(opened.column("run")) == 3
+
+
+def test_another_metric_is_drawn_along_training(opened):
+    choice = opened.page.locator("select.metric").first
+    choice.scroll_into_view_if_needed()
+    choice.select_option(label="linear_probe_accuracy")
+    title = opened.page.locator("#g0-curves .ytitle")
+    title.wait_for()
+    assert title.text_content() == "linear_probe_accuracy: higher is better"
+
+
+def test_the_page_follows_the_colour_scheme(opened):
+    opened.draw_all()
+    light = opened.page.locator("#g0-scatter .xtitle").evaluate("node => node.style.fill")
+    opened.page.emulate_media(color_scheme="dark")
+    opened.page.wait_for_function(
+        "light => document.querySelector('#g0-scatter .xtitle').style.fill !== light", arg=light
+    )
+    assert opened.complaints == []
+
+
+def test_a_phone_need_not_scroll_sideways(browser, tmp_path):
+    narrow = Opened(browser, page(*SWEEP), tmp_path, viewport={"width": 360, "height": 800})
+    narrow.draw_all()
+    assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 360
+    narrow.context.close()
+
+
+def test_one_group_can_be_shown_alone(browser, tmp_path):
+    text = page(*SWEEP, trained("delta", 1.0, 2.0, accuracy=0.5, method="simsiam"))
+    both = Opened(browser, text, tmp_path)
+    both.page.locator("#group").select_option(index=1)
+    visible = [group.is_visible() for group in both.page.locator(".group").all()]
+    assert visible == [True, False]
+    both.context.close()
+
+
+def test_without_labels_the_page_has_no_complaint(browser, tmp_path):
+    bare = Opened(browser, page(trained("a", 1.0, 3.0), trained("b", 1.0, 2.0), metric=RANKME), tmp_path)
+    bare.draw_all()
+    assert bare.complaints == []
+    bare.context.close()
+
+
+def test_a_sweep_of_many_runs_stays_small():
+    many = [
+        run(
+            f"r{i}",
+            milestones=tuple(curve((e, i + e / 7), accuracy=(i % 97) / 97)[0] for e in range(1, 51)),
+            temperature=i,
+        )
+        for i in range(200)
+    ]
+    assert len(page(*many, metric=RANKME).encode()) < 9e6
