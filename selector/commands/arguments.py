@@ -1,7 +1,7 @@
 """What several subcommands take: a source of runs, names of metrics, an epoch."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -32,11 +32,20 @@ Epoch = Annotated[str, tyro.conf.arg(metavar="last|EPOCH")]
 File = Annotated[Path, tyro.conf.arg(metavar="FILE")]
 
 
-def read_runs(source: str) -> RunSet:
-    """Everything that SOURCE holds."""
+def read_runs(
+    source: str,
+    *,
+    tag: str | None = None,
+    group: str | None = None,
+    keys: Collection[str] = (),
+    spectra: bool = False,
+) -> RunSet:
+    """What SOURCE holds, as `read_source` says; on a terminal stderr shows how far it has got."""
+    from selector.reports.reading_bar import ReadingBar
     from selector.runs.source import read_source
 
-    return read_source(source)
+    with ReadingBar() as bar:
+        return read_source(source, tag=tag, group=group, keys=keys, spectra=spectra, progress=bar)
 
 
 def named_label_free(name: str, direction: Direction | None, prog: str) -> LabelFreeMetric:

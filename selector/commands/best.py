@@ -27,17 +27,22 @@ def best(
     milestone: Epoch = "last",
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
+    tag: str | None = None,
+    group: str | None = None,
     output: Path | None = None,
     json: bool = False,
 ) -> int:
     """Hand over the best run: hyperparameters as YAML, the command that repeats it, its checkpoint.
 
     Args:
-        source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
+        source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
+            or project.
         metric: A label-free metric, or any key that the runs logged; such a key needs a direction.
         milestone: The epoch to choose at, or last.
         direction: Which way is better; None takes the metric's own, for the method of the runs.
         allow_mixed: Choose among runs that may not be compared, at your own risk.
+        tag: Only runs that carry this W&B tag.
+        group: Only runs of this W&B group.
         output: File to write the hyperparameters to; None prints them.
         json: Print one JSON object.
     """
@@ -45,7 +50,8 @@ def best(
 
     prog = "selector best"
     chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
-    ranking = rank_runs(read_runs(source), chosen, epoch, allow_mixed, direction)
+    runs = read_runs(source, tag=tag, group=group, keys=[chosen.key])
+    ranking = rank_runs(runs, chosen, epoch, allow_mixed, direction)
     warn(ranking.warnings)
     winners = [best_of(group) for group in ranking.groups]
     if output is not None:

@@ -12,6 +12,8 @@ def correlate(
     metric: Names = (),
     oracle: Name = "linear_probe_accuracy",
     published: bool = False,
+    tag: str | None = None,
+    group: str | None = None,
     json: bool = False,
     csv: bool = False,
     latex: bool = False,
@@ -19,11 +21,14 @@ def correlate(
     """Say how well each metric follows the accuracy while a network trains: the paper's Table I.
 
     Args:
-        source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
+        source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
+            or project.
         metric: Metrics with labels or without, or keys that the runs logged; without this option all of ours
             that the runs hold.
         oracle: The labelled metric to hold them against, or a key that the runs logged.
         published: Print the paper's figures beside these.
+        tag: Only runs that carry this W&B tag.
+        group: Only runs of this W&B group.
         json: Print one JSON object.
         csv: Print a line for each run, metric and data set.
         latex: Print the table as LaTeX.
@@ -34,7 +39,9 @@ def correlate(
     if json + csv + latex > 1:
         fail(prog, "give one of --json, --csv and --latex")
     named = [named_metric(name) for name in dict.fromkeys(metric)]
-    report = correlate_milestones(read_runs(source), named_labelled(oracle, "max", prog), named)
+    judge = named_labelled(oracle, "max", prog)
+    runs = read_runs(source, tag=tag, group=group, keys=[judge.key])
+    report = correlate_milestones(runs, judge, named)
     warn(report.warnings)
     if json:
         from selector.reports.correlation_exports import correlations_object

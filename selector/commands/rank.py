@@ -23,22 +23,28 @@ def rank(
     milestone: Epoch = "last",
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
+    tag: str | None = None,
+    group: str | None = None,
     json: bool = False,
 ) -> int:
     """Rank the runs of a sweep by a label-free metric; no label is read.
 
     Args:
-        source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
+        source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
+            or project.
         metric: A label-free metric (`selector metrics` lists them), or any key that the runs logged; such a
             key needs a direction, and only you know whether labels went into it.
         milestone: The epoch to compare at, or last: each run's last one.
         direction: Which way is better; None takes the metric's own, for the method of the runs.
         allow_mixed: Rank runs in one list that the metric may not compare, at your own risk.
+        tag: Only runs that carry this W&B tag.
+        group: Only runs of this W&B group.
         json: Print one JSON object.
     """
     prog = "selector rank"
     chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
-    ranking = rank_runs(read_runs(source), chosen, epoch, allow_mixed, direction)
+    runs = read_runs(source, tag=tag, group=group, keys=[chosen.key])
+    ranking = rank_runs(runs, chosen, epoch, allow_mixed, direction)
     warn(ranking.warnings)
     if json:
         from selector.reports.objects import as_json, ranking_object

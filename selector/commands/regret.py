@@ -15,6 +15,7 @@ from selector.commands.arguments import (
     warn,
 )
 from selector.errors import UserError
+from selector.evaluation.metrics import METRICS
 from selector.reports.tables import open_console
 from selector.runs.run import RunSet
 from selector.text import nearest
@@ -31,12 +32,15 @@ def regret(
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
     default_run: str | None = None,
+    tag: str | None = None,
+    group: str | None = None,
     json: bool = False,
 ) -> int:
     """Say what choosing by label-free metrics cost in accuracy, against the best run and against chance.
 
     Args:
-        source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
+        source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
+            or project.
         metric: Label-free metrics, or keys that the runs logged; without this option all of ours that the
             runs hold.
         oracle: The labelled metric that judges, or a key that the runs logged; read at the last milestone.
@@ -46,6 +50,8 @@ def regret(
         allow_mixed: Choose among runs that may not be compared, at your own risk.
         default_run: Run whose configuration is the default that one would train without a sweep; None takes
             the paper's recipe.
+        tag: Only runs that carry this W&B tag.
+        group: Only runs of this W&B group.
         json: Print one JSON object.
     """
     from selector.selection.regret import regret as judge_choices
@@ -54,7 +60,8 @@ def regret(
     named = [named_label_free(name, direction, prog) for name in dict.fromkeys(metric)]
     judge = named_labelled(oracle, oracle_direction, prog)
     epoch = milestone_choice(milestone, prog)
-    runs = read_runs(source)
+    keys = {judge.key, *(metric.key for metric in named or METRICS)}
+    runs = read_runs(source, tag=tag, group=group, keys=keys)
     report = judge_choices(
         runs, named or held_metrics(runs), judge, epoch, allow_mixed, direction, _config_of(default_run, runs)
     )

@@ -75,7 +75,9 @@ def read_wandb(
     reading = _Reading(client, selection, HistoryCache(kept), spectra)
     try:
         sweep = _find(client, place)
-        reading.read(frozenset(keys), progress or (lambda *_: None))
+        # W&B may list a logged dictionary under its own name: its parts are asked for by dotted ones.
+        wanted = frozenset(keys).union(key.partition(".")[0] for key in keys)
+        reading.read(wanted, progress or (lambda *_: None))
     except Unanswered as error:
         kind = UserError if error.kind == "refused" else Unreachable
         raise kind(f"cannot read {printable(source)} from {client.server}: {error}") from None

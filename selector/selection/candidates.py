@@ -115,6 +115,8 @@ def _read_score(run: Run, metric: LabelFreeMetric, milestone: MilestoneChoice) -
         row = next((m for m in run.trained_milestones if m.epoch == milestone), None)
     if row is None:
         epochs = ", ".join(str(m.epoch) for m in run.trained_milestones)
+        if not run.milestones:
+            return Excluded(run.id, run.name, "missing", f"logged no {metric.key}")
         reason = "has no trained milestone" if not epochs else f"has no milestone {milestone}, only {epochs}"
         return Excluded(run.id, run.name, "missing", reason)
     score = row.values.get(metric.key)
