@@ -4,7 +4,6 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 
 from selector.command_line import parse_command
 from selector.commands.best import best
@@ -34,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `selector`; the exit status: 0 done, 1 the request cannot be met, 2 wrong usage."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
     if argv == ["--version"]:
+        from importlib.metadata import version
+
         print(f"selector {version('ssl-sweep-selector')}")
         return 0
     for stream in (sys.stdout, sys.stderr):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from selector.commands.arguments import (
     Epoch,
@@ -14,9 +14,10 @@ from selector.commands.arguments import (
     warn,
 )
 from selector.errors import UserError
-from selector.selection.ranking import Ranking
-from selector.selection.ranking import rank as rank_runs
 from selector.text import printable
+
+if TYPE_CHECKING:
+    from selector.selection.ranking import Ranking
 
 
 def best(
@@ -47,6 +48,7 @@ def best(
         json: Print one JSON object.
     """
     from selector.reports.best import best_object, best_of, best_yaml, checkpoint_line
+    from selector.selection.ranking import rank as rank_runs
 
     prog = "selector best"
     chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
@@ -70,7 +72,7 @@ def best(
     return 0
 
 
-def _write(output: Path, documents: Sequence[str], ranking: Ranking) -> None:
+def _write(output: Path, documents: Sequence[str], ranking: "Ranking") -> None:
     if len(documents) > 1:
         raise UserError(
             f"{output} is one file, but {len(documents)} groups of runs cannot be compared by"

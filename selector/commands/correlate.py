@@ -2,7 +2,6 @@
 
 from selector.argument_forms import fail
 from selector.commands.arguments import Name, Names, Source, named_labelled, named_metric, read_runs, warn
-from selector.reports.tables import open_console
 
 
 def correlate(
@@ -54,6 +53,7 @@ def correlate(
         print((correlations_csv if csv else correlations_latex)(report, published), end="")
     else:
         from selector.reports.correlation_tables import print_correlations
+        from selector.reports.tables import open_console
 
         print_correlations(report, open_console(), published)
     return 0

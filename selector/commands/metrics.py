@@ -1,7 +1,6 @@
 """`selector metrics`."""
 
 from selector.evaluation.metrics import METRICS, LabelledMetric
-from selector.reports.tables import open_console, print_metrics
 
 
 def metrics(*, json: bool = False) -> int:
@@ -18,5 +17,7 @@ def metrics(*, json: bool = False) -> int:
         rows = [{"key": m.key, "labels": isinstance(m, LabelledMetric), **asdict(m)} for m in METRICS]
         print(as_json({"metrics": rows}))
     else:
+        from selector.reports.tables import open_console, print_metrics
+
         print_metrics(METRICS, open_console())
     return 0

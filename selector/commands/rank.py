@@ -11,8 +11,6 @@ from selector.commands.arguments import (
     read_runs,
     warn,
 )
-from selector.reports.tables import open_console, print_ranking
-from selector.selection.ranking import rank as rank_runs
 
 
 def rank(
@@ -41,6 +39,8 @@ def rank(
         group: Only runs of this W&B group.
         json: Print one JSON object.
     """
+    from selector.selection.ranking import rank as rank_runs
+
     prog = "selector rank"
     chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
     runs = read_runs(source, tag=tag, group=group, keys=[chosen.key])
@@ -51,5 +51,7 @@ def rank(
 
         print(as_json(ranking_object(ranking)))
     else:
+        from selector.reports.tables import open_console, print_ranking
+
         print_ranking(ranking, open_console())
     return 0

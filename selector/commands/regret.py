@@ -16,7 +16,6 @@ from selector.commands.arguments import (
 )
 from selector.errors import UserError
 from selector.evaluation.metrics import METRICS
-from selector.reports.tables import open_console
 from selector.runs.run import RunSet
 from selector.text import nearest
 
@@ -72,6 +71,7 @@ def regret(
         print(as_json(regret_object(report)))
     else:
         from selector.reports.regret_tables import print_regret
+        from selector.reports.tables import open_console
 
         print_regret(report, open_console())
     return 0
