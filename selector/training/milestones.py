@@ -12,11 +12,12 @@ from torch import Tensor
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
 from selector.config import TrainConfig
-from selector.evaluation.embeddings import Embeddings, Space
+from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.evaluation.metrics import LABEL_FREE_PREFIX
-from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, evaluate, to_row
+from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, Row, evaluate, to_row
 from selector.training.data import Images, ImageSplits, clusters_of
-from selector.training.embed import Batch, embed
+from selector.training.embed import Batch, embed, embed_views
+from selector.training.milestone_views import TrainingViews
 from selector.training.pretrain import is_milestone
 
 _BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
@@ -28,8 +29,8 @@ class MilestoneLog(Protocol):
     def define(self, definition: Mapping[str, Any]) -> None:
         """Store how the metrics are computed."""
 
-    def milestone(self, row: Mapping[str, float]) -> None:
-        """Store one row."""
+    def milestone(self, row: Mapping[str, Any]) -> None:
+        """Store one row: numbers, and lists of numbers under `spectrum/`."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,22 @@ class Encoder:
         backbone: Attribute with the encoder, or a function (module, images) → (B, D).
         projector: Attribute with the projection head that reads the encoder's vectors, or a function
             (module, vectors) → (B, D').
+        predictor: Attribute with the prediction head that reads the projector's vectors, or a function
+            (module, vectors) → (B, D''); None where the method has none.
     """
 
     backbone: str | Callable[[Any, Tensor], Tensor] = "backbone"
     projector: str | Callable[[Any, Tensor], Tensor] = "projection_head"
+    predictor: str | Callable[[Any, Tensor], Tensor] | None = None
 
     def __call__(self, module: pl.LightningModule, images: Tensor) -> dict[Space, Tensor]:
-        """Both spaces of a batch, flattened to (B, D)."""
+        """All spaces of a batch, flattened to (B, D)."""
         vectors = self._apply(self.backbone, module, images).flatten(1)
-        return {"backbone": vectors, "projector": self._apply(self.projector, module, vectors).flatten(1)}
+        projected = self._apply(self.projector, module, vectors).flatten(1)
+        spaces: dict[Space, Tensor] = {"backbone": vectors, "projector": projected}
+        if self.predictor is not None:
+            spaces["predictor"] = self._apply(self.predictor, module, projected).flatten(1)
+        return spaces
 
     @staticmethod
     def _apply(part: str | Callable[[Any, Tensor], Tensor], module: Any, x: Tensor) -> Tensor:
@@ -77,6 +85,8 @@ class Milestones(pl.Callback):
         every: int = 20,
         encoder: Encoder = Encoder(),
         augmented: Callable[[int], Iterable[Any]] | None = None,
+        views: Callable[[pl.LightningModule], Iterable[Tensor]] | None = None,
+        view_source: str = "views given to Milestones",
         loss: str = "train/loss",
     ) -> None:
         """Set up the callback.
@@ -90,11 +100,16 @@ class Milestones(pl.Callback):
             every: Epochs between milestones.
             encoder: Where the encoder and the projection head are.
             augmented: Epoch of the probe → augmented training batches, for the paper's linear probe.
+            views: The module → batches (B, q, C, H, W), for LiDAR and alignment: q ≥ 2 views of each of B
+                training images from the training augmentations, as the encoder wants them. Called while
+                torch's random states are kept, so it may seed them, to give the same views every time.
+            view_source: What the views are, in a few words; runs that differ here are not compared by them.
             loss: Name under which the module logs its loss, for the row's `train/loss`.
         """
         self.train, self.evaluation, self.settings = train, evaluation, settings
         self.milestone_log = log  # Lightning gives every callback a `log` of its own
         self.every, self.encoder, self.augmented, self.loss = every, encoder, augmented, loss
+        self.views, self.view_source = views, view_source
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Milestone 0: the untrained network (not again when a run is resumed)."""
@@ -116,17 +131,23 @@ class Milestones(pl.Callback):
             )
         trainer.strategy.barrier("milestone")  # the other processes wait for the one that evaluates
 
-    def row(self, module: pl.LightningModule, epoch: int) -> dict[str, float]:
+    def row(self, module: pl.LightningModule, epoch: int) -> Row:
         """Embed, evaluate, and give the history row of one milestone."""
         start = time.perf_counter()
         test = self._embed(module, self.evaluation, "test", {"backbone": None})["backbone"]
         limit = self.settings.rankme_images
         probed = test.labels is not None and self.settings.probe != "none"
         wanted: dict[Space, int | None] = {"projector": limit}
+        if self.encoder.predictor is not None:
+            wanted["predictor"] = limit
         if probed:
             wanted["backbone"] = None
         train = self._embed(module, self.train, "train", wanted)
-        if not all(np.isfinite(embeddings.vectors).all() for embeddings in (test, *train.values())):
+        views = self._views(module)
+        found = [
+            embeddings.vectors for embeddings in (test, *train.values(), views) if embeddings is not None
+        ]
+        if not all(np.isfinite(vectors).all() for vectors in found):
             return _nothing_finite(epoch)
         result = evaluate(
             epoch,
@@ -136,6 +157,8 @@ class Milestones(pl.Callback):
             augmented=None
             if self.augmented is None
             else lambda probe_epoch: self._augmented(module, probe_epoch),
+            views=views,
+            predictor=train.get("predictor"),
             settings=self.settings,
         )
         self.milestone_log.define(asdict(result.definition))
@@ -144,6 +167,11 @@ class Milestones(pl.Callback):
     def _augmented(self, module: pl.LightningModule, probe_epoch: int) -> Embeddings:
         assert self.augmented is not None
         return self._embed(module, self.augmented(probe_epoch), "train", {"backbone": None})["backbone"]
+
+    def _views(self, module: pl.LightningModule) -> ViewEmbeddings | None:
+        if self.views is None:
+            return None
+        return embed_views(module, lambda x: self.encoder(module, x), self.views(module), self.view_source)
 
     def _embed(
         self, module: pl.LightningModule, batches: Iterable[Any], split: str, limits: dict[Space, int | None]
@@ -168,8 +196,13 @@ def milestones_of(config: TrainConfig, images: ImageSplits, log: MilestoneLog) -
         settings,
         log,
         every=config.milestone_every,
-        encoder=Encoder(backbone=lambda method, pixels: method.backbone(method.views.normalize(pixels))),
+        encoder=Encoder(
+            backbone=lambda method, pixels: method.backbone(method.views.normalize(pixels)),
+            predictor="prediction_head" if config.method == "simsiam" else None,
+        ),
         augmented=lambda probe_epoch: Batches(autoaugmented(shuffled, config.seed, probe_epoch)),
+        views=TrainingViews(config, shuffled) if config.lidar_images else None,
+        view_source=TrainingViews.source,
     )
 
 
@@ -194,6 +227,6 @@ def autoaugmented(images: Images, seed: int, epoch: int) -> Images:
         return replace(images, pixels=torch.stack([policy(image) for image in images.pixels]))
 
 
-def _nothing_finite(epoch: int) -> dict[str, float]:
+def _nothing_finite(epoch: int) -> Row:
     """The row of an encoder whose weights have diverged: NaN, which is never chosen."""
     return {"epoch": epoch} | {f"{LABEL_FREE_PREFIX}{f.name}": float("nan") for f in fields(LabelFreeMetrics)}

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import wandb
 
 from selector.config import TrainConfig
+from selector.evaluation.metrics import SPECTRUM_PREFIX
+from selector.training.spectrum_chart import with_chart
 
 
 class WandbLog:
@@ -21,15 +23,17 @@ class WandbLog:
         run.define_metric("epoch", hidden=True)
         for prefix in ("label_free", "labelled", "noise", "train", "cost"):
             run.define_metric(f"{prefix}/*", step_metric="epoch")
+        # Lists and charts stay in the history, where every milestone has its own.
+        run.define_metric(f"{SPECTRUM_PREFIX}*", step_metric="epoch", summary="none")
 
     def define(self, definition: Mapping[str, Any]) -> None:
         """Store how the metrics are computed; runs that differ here must not be compared."""
         if "definition" not in self.run.config:
             self.run.config["definition"] = dict(definition)
 
-    def milestone(self, row: Mapping[str, float]) -> None:
+    def milestone(self, row: Mapping[str, Any]) -> None:
         """One history row, with its `epoch`."""
-        self.run.log(dict(row))
+        self.run.log(with_chart(row))
 
     def end(
         self, status: Literal["completed", "diverged"], epoch: int, checkpoint: Path | None = None
