@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from selector.errors import UserError
-from selector.evaluation.embeddings import Embeddings, Space
+from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
 
 # (B, C, H, W) images as the encoder wants them, and (B,) labels or None.
 Batch = tuple[Tensor, Tensor | None]
@@ -85,6 +85,33 @@ def embed(
             stacked, None if truth is None else truth[: len(stacked)], space, split
         )
     return embeddings
+
+
+def embed_views(module: nn.Module, encode: Encode, batches: Iterable[Tensor], source: str) -> ViewEmbeddings:
+    """Project several views of each image with a network that is in training.
+
+    Args:
+        module: The network; in evaluation mode while it embeds.
+        encode: Images → {"projector": (B, D), …}.
+        batches: (B, q, C, H, W): q views of each of B images.
+        source: What the views are, for the record.
+
+    Raises:
+        UserError: There is no view, or only one of an image, or another number of them in each batch.
+    """
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    vectors: list[NDArray[np.float32]] = []
+    with frozen(module):
+        for views in batches:  # within: to draw views moves the random state
+            projected = encode(views.to(device).flatten(0, 1))["projector"]
+            vectors.append(projected.float().reshape(*views.shape[:2], -1).cpu().numpy())
+    counts = sorted({batch.shape[1] for batch in vectors})
+    if len(counts) != 1 or counts[0] < 2:
+        raise UserError(
+            f"expected batches (B, q, C, H, W) of the same number q of at least 2 views of each image,"
+            f" got {' and '.join(map(str, counts)) or 'no batch'}"
+        )
+    return ViewEmbeddings(np.concatenate(vectors), source)
 
 
 def _as_batch(batch: Any) -> Batch:
