@@ -1,0 +1,113 @@
+"""`selector pretrained`."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from selector.argument_forms import fail
+from selector.commands.arguments import Name, Names, named_metric, warn
+from selector.config import Dataset
+from selector.reports.tables import open_console
+
+
+def pretrained(
+    *,
+    models: Names = (),
+    dataset: tuple[Dataset, ...] = ("cifar10",),
+    data_dir: str | None = None,
+    weights: Literal["imagenet", "none"] = "imagenet",
+    weights_dir: Path | None = None,
+    images: int | None = None,
+    probe: Literal["paper", "fast", "none"] = "paper",
+    clusters: int | None = None,
+    umap_seeds: int = 3,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    cache_dir: Path | None = None,
+    metric: Name = "entropy",
+    figure: Path | None = None,
+    published: bool = False,
+    json: bool = False,
+    csv: bool = False,
+    latex: bool = False,
+) -> int:
+    """Say how well each metric follows the accuracy over pretrained models: the paper's Table II.
+
+    Args:
+        models: Classification models of torchvision or timm, or checkpoints of train.py (*.ckpt); without
+            this option the 17 of the paper.
+        dataset: Data sets to embed, one after another.
+        data_dir: Folder that holds them (not needed for digits).
+        weights: ImageNet weights, or none: untrained networks, which say nothing about pretrained ones.
+        weights_dir: Folder with a file of weights a model, NAME.pth or as torchvision calls it; without one
+            they are downloaded.
+        images: Take only so many images of each split, the first of a seeded permutation.
+        probe: Linear probe: the paper's (Adam, 20 augmented epochs, each of which is embedded anew), or
+            logistic regression on fixed features, or none.
+        clusters: k1 of the clustering metrics; None takes the number of classes.
+        umap_seeds: UMAP embeddings a model.
+        device: Where to embed.
+        cache_dir: Folder for embeddings; None takes the user's cache.
+        metric: What --figure shows.
+        figure: File for a picture of a metric against the linear probe: .png, .svg or .pdf.
+        published: Print the paper's figures beside these.
+        json: Print one JSON object.
+        csv: Print a line for each model and metric, and for each correlation.
+        latex: Print the table as LaTeX.
+    """
+    prog = "selector pretrained"
+    if json + csv + latex > 1:
+        fail(prog, "give one of --json, --csv and --latex")
+    for name, value in (("images", images), ("umap-seeds", umap_seeds)):
+        if value is not None and value < 1:
+            fail(prog, f"--{name} must be at least 1, got {value}")
+    if figure is not None:
+        from selector.reports.plots import refuse_format
+
+        refuse_format(figure)
+        if len(dataset) > 1:
+            fail(prog, "--figure draws one data set: give one --dataset")
+        if probe == "none":
+            fail(prog, "--figure draws a metric against the linear probe, and --probe none trains none")
+    drawn = named_metric(metric)
+
+    from selector.pretrained.cache import EmbeddingCache, user_cache
+    from selector.pretrained.models import PAPER_MODELS, find_model
+    from selector.pretrained.study import (
+        StudySettings,
+        device_named,
+        load_study_images,
+        report_to_stderr,
+        study_models,
+    )
+
+    where = device_named(device)
+    loaded = [load_study_images(name, data_dir, images, clusters, probe) for name in dict.fromkeys(dataset)]
+    found = [find_model(name, weights, weights_dir) for name in dict.fromkeys(models or PAPER_MODELS)]
+    settings = StudySettings(probe=probe, umap_seeds=umap_seeds)
+    cache = EmbeddingCache(cache_dir or user_cache())
+    studies = [study_models(found, split, settings, cache, where, report_to_stderr) for split in loaded]
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    for study in studies:
+        warn(study.warnings)
+        if study.untrained:
+            warn([f"{study.dataset}: the networks are untrained (--weights none)"])
+    if figure is not None:
+        from selector.reports.model_figure import draw_models
+
+        draw_models(studies[0], drawn, figure)
+    if json:
+        from selector.reports.objects import as_json
+        from selector.reports.pretrained_exports import study_object
+
+        print(as_json(study_object(studies, published)))
+    elif csv or latex:
+        from selector.reports.pretrained_exports import study_csv, study_latex
+
+        print((study_csv if csv else study_latex)(studies, published), end="")
+    else:
+        from selector.reports.pretrained_tables import print_study
+
+        for study in studies:
+            print_study(study, open_console(), published)
+    return 0
