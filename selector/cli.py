@@ -10,6 +10,7 @@ from selector.commands.best import best
 from selector.commands.correlate import correlate
 from selector.commands.demo import demo
 from selector.commands.metrics import metrics
+from selector.commands.pretrained import pretrained
 from selector.commands.rank import rank
 from selector.commands.regret import regret
 from selector.commands.report import report
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "correlate": correlate,
     "best": best,
     "report": report,
+    "pretrained": pretrained,
     "metrics": metrics,
 }
 

@@ -7,7 +7,6 @@ from typing import Literal
 from selector.argument_forms import fail
 from selector.commands.arguments import Name, Names, named_metric, warn
 from selector.config import Dataset
-from selector.reports.tables import open_console
 
 
 def pretrained(
@@ -107,6 +106,7 @@ def pretrained(
         print((study_csv if csv else study_latex)(studies, published), end="")
     else:
         from selector.reports.pretrained_tables import print_study
+        from selector.reports.tables import open_console
 
         for study in studies:
             print_study(study, open_console(), published)

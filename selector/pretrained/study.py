@@ -14,8 +14,8 @@ from selector.evaluation.linear_probe import paper_probe
 from selector.evaluation.metrics import METRICS
 from selector.evaluation.milestone import MetricDefinition, MetricSettings, Probe, evaluate, to_row
 from selector.pretrained.cache import EmbeddingCache, digest_of
-from selector.pretrained.model_correlation import ModelRow, Study
 from selector.pretrained.embedding import Embedder, Progress
+from selector.pretrained.model_correlation import ModelRow, Study
 from selector.pretrained.models import PretrainedModel
 from selector.training.data import Images, clusters_of, load_images
 
@@ -166,7 +166,6 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
 
 def _paper_probe(embedder: Embedder, images: StudyImages, test: Embeddings, settings: StudySettings) -> float:
     """The paper's probe; each epoch's images are augmented at their own size, then scaled to the model's."""
-
     from selector.training.milestones import autoaugmented  # brings Lightning, which takes seconds
 
     def augmented(epoch: int) -> Embeddings:

@@ -83,9 +83,7 @@ def test_preprocessing_is_what_pillow_and_arithmetic_give():
     found = preprocess(torch.from_numpy(image).permute(2, 0, 1)[None], wanted)[0]
     scaled = np.asarray(Image.fromarray(image).resize((24, 24), Image.Resampling.BILINEAR)) / 255
     expected = (scaled - np.array(wanted.mean)) / np.array(wanted.std)
-    assert (
-        np.abs(found.permute(1, 2, 0).numpy() - expected).max() < 1.01 / 255 / 0.2
-    )  # a grey level
+    assert np.abs(found.permute(1, 2, 0).numpy() - expected).max() < 1.01 / 255 / 0.2  # a grey level
 
 
 def test_bicubic_edges_stay_within_the_range_of_pixels():
