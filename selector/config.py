@@ -115,8 +115,12 @@ class TrainConfig:
     """Arithmetic of the training steps; embeddings are always computed in float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
+    devices: int = 1
+    """Processes that share each batch, one a GPU (one a share of the cores without GPUs)."""
     threads: int | None = None
-    """CPU threads of this run; None takes all cores."""
+    """CPU threads of each process; None takes all cores."""
+    checkpoint_minutes: float | None = 10.0
+    """Minutes of training that a killed run repeats at most; None saves at milestones alone."""
     output_dir: str | None = None
     """Folder for checkpoints; None takes $WANDB_DIR/runs, or runs/ without it."""
     resume: bool = False
@@ -168,6 +172,7 @@ _POSITIVE = (
     "predictor_hidden", "temperature", "queue_size", "batch_norm_splits", "epochs", "batch_size",
     "learning_rate",
     "crop_scale_min", "milestone_every", "umap_seeds", "entropy_bin_width", "rankme_images", "threads",
+    "devices", "checkpoint_minutes",
 )  # fmt: skip
 _NOT_NEGATIVE = ("weight_decay", "momentum_min", "jitter_strength", "lidar_images", "seed")
 _SHARES = (

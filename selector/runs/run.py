@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 # Fields of a run's config that say where and how it was carried out: no hyperparameter, whatever they hold.
-MACHINE_SETTINGS = frozenset({"device", "threads", "output_dir", "resume", "keep"})
+MACHINE_SETTINGS = frozenset(
+    {"checkpoint_minutes", "device", "devices", "threads", "output_dir", "resume", "keep"}
+)
 
 Axis = Literal["epoch", "trainer/global_step", "_step"]
 State = Literal["finished", "diverged", "running", "crashed", "failed", "stopped"]

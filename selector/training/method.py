@@ -1,6 +1,8 @@
 """What the three methods share: encoder, views, optimiser, and seeds that an interruption cannot move."""
 
 import dataclasses
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
+from torchmetrics import MeanMetric
 
 from selector.config import TrainConfig
 from selector.training.backbone import build_backbone
+from selector.training.batch_norm import share_statistics
 from selector.training.data import ImageSplits
+from selector.training.processes import mean_over_processes, world_size
 from selector.training.views import Views
 
 
@@ -36,6 +41,9 @@ class Method(pl.LightningModule):
         self.views = Views(config, images.train.pixels)
         # The images live where the model lives; only indices travel each step.
         self.register_buffer("pixels", images.train.pixels, persistent=False)
+        # Kept in checkpoints: the mean of an epoch that was interrupted is that of all of its steps.
+        self.epoch_loss = MeanMetric(nan_strategy="disable")
+        self.epoch_loss.persistent(True)
 
     def loss(self, view_a: Tensor, view_b: Tensor) -> Tensor:
         """The method's loss for a batch of positive pairs."""
@@ -46,24 +54,32 @@ class Method(pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             return self.criterion(a.float(), b.float())  # type: ignore[no-any-return]
 
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Where several processes train, let their batches be one to BatchNorm."""
+        if self.trainer.world_size > 1:
+            share_statistics(self, self.trainer.strategy.root_device)
+
     def training_step(self, batch: list[Tensor]) -> Tensor:
         """One step of gradient descent on the images at the indices of `batch`."""
-        # A step's augmentations are drawn from (seed, step, rank): a resumed run draws the same ones.
-        entropy = np.random.SeedSequence([self.train_config.seed, self.global_step, self.global_rank])
+        # A step's augmentations are drawn from (seed, step): a resumed run draws the same ones, and so does
+        # each of several processes, which then takes those of its own images.
+        entropy = np.random.SeedSequence([self.train_config.seed, self.global_step, 0])
         torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
         view_a, view_b = self.views(self.pixels[batch[0]])
         loss = self.loss(view_a, view_b)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(view_a))
+        self.epoch_loss.update(mean_over_processes(loss.detach()))
+        self.log("train/loss", self.epoch_loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Indices of the images in an order drawn from (seed, epoch); the last, smaller batch is dropped."""
         indices = TensorDataset(torch.arange(len(self.pixels)))
-        world = self.trainer.world_size
-        order: DistributedSampler[Any] = DistributedSampler(
-            indices, world, self.global_rank, seed=self.train_config.seed, drop_last=True
+        return DataLoader(
+            indices,
+            self.train_config.batch_size // world_size(),
+            sampler=_Order(self, len(indices)),
+            drop_last=True,
         )
-        return DataLoader(indices, self.train_config.batch_size // world, sampler=order, drop_last=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """SGD with a one-cycle learning rate and cyclic momentum (Xu, Lowe & Trappenberg, III-B)."""
@@ -85,3 +101,25 @@ class Method(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what was asked for beside the weights, as plain values that load with weights_only."""
         checkpoint["train_config"] = dataclasses.asdict(self.train_config)
+
+
+class _Order(DistributedSampler[int]):
+    """Rows i, i + world, … of an epoch's order for process i, without those that are trained on already.
+
+    A run that was interrupted in the middle of an epoch goes on with the next batch.
+    """
+
+    def __init__(self, method: Method, images: int) -> None:
+        super().__init__(
+            TensorDataset(torch.arange(images)),
+            world_size(),
+            method.global_rank,
+            seed=method.train_config.seed,
+            drop_last=True,
+        )
+        self.method = method
+
+    def __iter__(self) -> Iterator[int]:
+        batch_size = self.method.train_config.batch_size // world_size()
+        trained = self.method.global_step - self.epoch * (len(self) // batch_size)
+        return islice(super().__iter__(), trained * batch_size, None)

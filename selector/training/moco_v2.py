@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from lightly.loss import NTXentLoss
 from lightly.models.modules import MoCoProjectionHead
-from lightly.models.utils import batch_shuffle, batch_unshuffle, deactivate_requires_grad, update_momentum
+from lightly.models.modules.memory_bank import MemoryBankModule
+from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.training.data import ImageSplits
 from selector.training.method import Method
+from selector.training.processes import all_rows, own_rows
 
 
 class MoCoV2(Method):
@@ -31,9 +33,8 @@ class MoCoV2(Method):
         self.key_projection_head = copy.deepcopy(self.projection_head)
         deactivate_requires_grad(self.key_backbone)
         deactivate_requires_grad(self.key_projection_head)
-        self.criterion = NTXentLoss(
-            config.temperature, (config.queue_size, config.projector_dim), gather_distributed=True
-        )
+        self.criterion = NTXentLoss(config.temperature)
+        self.criterion.memory_bank = _SharedQueue((config.queue_size, config.projector_dim))
 
     def loss(self, view_a: Tensor, view_b: Tensor) -> Tensor:
         """InfoNCE of the queries of `view_a` against the keys of `view_b` and the queue."""
@@ -42,9 +43,11 @@ class MoCoV2(Method):
         update_momentum(self.projection_head, self.key_projection_head, momentum)
         queries = self.projection_head(self.backbone(view_a))
         with torch.no_grad():
-            shuffled, order = batch_shuffle(view_b, distributed=self.trainer.world_size > 1)
-            keys = self.key_projection_head(self.key_backbone(shuffled))
-            keys = batch_unshuffle(keys, order, distributed=self.trainer.world_size > 1)
+            images = all_rows(view_b)
+            order = torch.randperm(len(images), device=images.device)  # the same in every process
+            shuffled = own_rows(images[order])
+            keys = all_rows(self.key_projection_head(self.key_backbone(shuffled)))
+            keys = own_rows(keys[order.argsort()])
         return self.compare(queries, keys)
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -57,3 +60,10 @@ class MoCoV2(Method):
         bank: Any = self.criterion.memory_bank
         bank.bank.copy_(state["queue"])
         bank.bank_ptr.copy_(state["queue_pointer"])
+
+
+class _SharedQueue(MemoryBankModule):
+    """Lightly's queue, the same in every process: it takes in the keys of the whole global batch."""
+
+    def _dequeue_and_enqueue(self, batch: Tensor) -> None:
+        super()._dequeue_and_enqueue(all_rows(batch))

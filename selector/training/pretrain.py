@@ -1,21 +1,28 @@
 """One run: a method, trained by Lightning's Trainer, evaluated and saved at every milestone."""
 
+import atexit
 import logging
-import os
+import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from pytorch_lightning.strategies import DDPStrategy
 
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.evaluation.milestone import Row
+from selector.training.checkpoints import CheckpointLog, LastCheckpoint, MilestoneCheckpoints
 from selector.training.data import ImageSplits
 from selector.training.method import Method
-from selector.training.run_folder import checkpoint_path, last_checkpoint, refuse_other_configuration
+from selector.training.processes import PATIENCE, processes_of
+from selector.training.run_folder import last_checkpoint, refuse_other_configuration
+from selector.training.stopping import StopSignals
 
 
 class Diverged(Exception):
@@ -59,11 +66,6 @@ def build_method(config: TrainConfig, images: ImageSplits) -> Method:
             return MoCoV2(config, images)
 
 
-def is_milestone(epoch: int, every: int, epochs: int) -> bool:
-    """Whether a run of `epochs` is evaluated after `epoch`: at 0, every `every`, and at the end."""
-    return epoch % every == 0 or epoch == epochs
-
-
 class RefuseNonFiniteLoss(pl.Callback):
     """Ends the run when an epoch's mean loss is NaN or infinite."""
 
@@ -74,35 +76,34 @@ class RefuseNonFiniteLoss(pl.Callback):
             raise Diverged(f"loss became {loss.item()}", pl_module.current_epoch + 1)
 
 
-class Checkpoints(pl.Callback):
-    """Saves the whole state of the run at every milestone, so that it can go on bit for bit."""
+class SilentLog:
+    """A log for a run, or one of several processes of a run, that tells nobody."""
 
-    def __init__(self, folder: Path, config: TrainConfig) -> None:
-        """`config.keep` says whether older milestones stay."""
-        self.folder, self.config = folder, config
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write, flush to disk, rename: a reader sees a whole checkpoint or none."""
-        epoch = pl_module.current_epoch + 1
-        if not is_milestone(epoch, self.config.milestone_every, self.config.epochs):
-            return
-        path = checkpoint_path(self.folder, epoch)
-        partial = path.with_suffix(".partial")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        trainer.save_checkpoint(partial)
-        if not trainer.is_global_zero:
-            return
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
-        if self.config.keep == "last":
-            for older in self.folder.glob("milestone-*.ckpt"):
-                if older != path:
-                    older.unlink()
+    def define(self, definition: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def milestone(self, row: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def restore(self, rows: list[Row]) -> None:
+        """Nothing but to keep them for the next checkpoint."""
+        self.rows = list(rows)
+
+    def keep(self, path: Path, epoch: int) -> None:
+        """Nothing."""
 
 
 def pretrain(
-    method: Method, config: TrainConfig, folder: Path, callbacks: Sequence[pl.Callback], progress: bool
+    method: Method,
+    config: TrainConfig,
+    folder: Path,
+    callbacks: Sequence[pl.Callback],
+    progress: bool,
+    log: CheckpointLog | None = None,
+    signals: StopSignals | None = None,
 ) -> Outcome:
     """Train to the last epoch, from the last checkpoint in `folder` if there is one.
 
@@ -112,35 +113,65 @@ def pretrain(
         folder: Where checkpoints go.
         callbacks: Milestones and the like, run before the checkpoint of the same epoch.
         progress: Whether to draw a progress bar.
+        log: Where the milestones go; they are kept in checkpoints, too.
+        signals: What asks the run to stop; None where nobody does.
 
     Raises:
         UserError: The checkpoint belongs to another configuration or cannot be read.
+        Stopped: The run was told to stop; a checkpoint is written.
     """
-    # Lightning's remarks on its own use of torch, and its advertisements, say nothing about the run.
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    for chatter in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.trainer"):
-        logging.getLogger(chatter).setLevel(logging.WARNING)
+    _silence_lightning()
     checkpoint = last_checkpoint(folder)
     if checkpoint is not None:
         refuse_other_configuration(config, read_checkpoint(checkpoint))
+    signals = signals or StopSignals()
+    last = LastCheckpoint(folder, config, signals)
+    milestones = MilestoneCheckpoints(folder, config, signals, log or SilentLog())
+    trainer = _trainer(config, [RefuseNonFiniteLoss(), last, *callbacks, milestones], progress)
+    try:
+        trainer.fit(method, ckpt_path=checkpoint, weights_only=True)
+    except Diverged as result:
+        return Outcome("diverged", result.epoch, str(result))
+    except BaseException:
+        if trainer.strategy.launcher is not None:
+            # The other processes wait for this one in vain. At exit: Lightning ends this one with them.
+            atexit.register(trainer.strategy.launcher.kill, signal.SIGKILL)
+        raise
+    return Outcome("completed", trainer.current_epoch, "")
+
+
+def _trainer(config: TrainConfig, callbacks: list[pl.Callback], progress: bool) -> pl.Trainer:
     precision: Any = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[config.precision]
-    trainer = pl.Trainer(
+    processes = processes_of(config)
+    strategy: Any = "auto"
+    if processes.world > 1:
+        environment = TorchElasticEnvironment() if processes.by_torchrun else LightningEnvironment()
+        # DDP would broadcast the data set, which is a buffer, at every step; the other buffers are equal.
+        strategy = DDPStrategy(cluster_environment=environment, broadcast_buffers=False, timeout=PATIENCE)
+    return pl.Trainer(
         max_epochs=config.epochs,
         accelerator="gpu" if config.device == "cuda" else config.device,
-        devices=1,
+        devices=config.devices,
+        num_nodes=processes.nodes,
+        strategy=strategy,
         precision=precision,
-        callbacks=[RefuseNonFiniteLoss(), *callbacks, Checkpoints(folder, config)],
+        callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    try:
-        trainer.fit(method, ckpt_path=checkpoint, weights_only=True)
-    except Diverged as result:
-        return Outcome("diverged", result.epoch, str(result))
-    return Outcome("completed", trainer.current_epoch, "")
+
+
+def _silence_lightning() -> None:
+    """Lightning's remarks on its own use of torch, and its advertisements, say nothing about the run."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # It cannot know that the order of the images goes on where it was.
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
+    for chatter in ("utilities.rank_zero", "trainer", "trainer.connectors.signal_connector"):
+        logging.getLogger(f"pytorch_lightning.{chatter}").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric.utilities.distributed").setLevel(logging.WARNING)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

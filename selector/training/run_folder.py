@@ -13,8 +13,11 @@ from selector.config import TrainConfig
 from selector.errors import UserError
 
 # What may change between an interruption and the continuation without making it another run.
-_NOT_IDENTITY = ("resume", "output_dir", "threads", "device", "data_dir", "keep")
+_NOT_IDENTITY = (
+    "resume", "output_dir", "threads", "device", "devices", "data_dir", "keep", "checkpoint_minutes",
+)  # fmt: skip
 _CHECKPOINT = re.compile(r"milestone-(\d+)\.ckpt")
+LAST = "last.ckpt"
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class RunFolder:
     Attributes:
         run_id: W&B run id, and the folder's name.
         path: The folder.
-        checkpoint: The last milestone's checkpoint to continue from, or None for a fresh start.
+        checkpoint: The latest checkpoint, to continue from, or None for a fresh start.
     """
 
     run_id: str
@@ -57,7 +60,9 @@ def open_run_folder(config: TrainConfig) -> RunFolder:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the highest epoch in `folder`, or None."""
+    """The latest checkpoint in `folder`, or None; `last.ckpt` is later than every milestone's."""
+    if (last := folder / LAST).exists():
+        return last
     found = [(int(m[1]), path) for path in folder.glob("*.ckpt") if (m := _CHECKPOINT.fullmatch(path.name))]
     return max(found)[1] if found else None
 

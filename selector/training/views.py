@@ -1,10 +1,16 @@
 """Two augmented views of a batch, made on the device that trains."""
 
+from typing import Any
+
 import kornia.augmentation as K
 import torch
 from torch import Tensor, nn
 
 from selector.config import TrainConfig
+from selector.training.processes import own_rows, world_size
+
+# Parameters of kornia's that are not one row an image: the order of a batch's colour jitters, and its shape.
+_NOT_OF_IMAGES = {"order", "forward_input_shape"}
 
 
 class Normalize(nn.Module):
@@ -53,6 +59,8 @@ def simclr_augmentations(config: TrainConfig, size: int) -> nn.Sequential:
 class Views(nn.Module):
     """(B, 3, S, S) uint8 images → two independent augmentations of each, normalised."""
 
+    augment: nn.Sequential
+
     def __init__(self, config: TrainConfig, pixels: Tensor) -> None:
         """`pixels`: all (N, 3, S, S) training images, whose channel statistics normalise the views."""
         super().__init__()
@@ -61,6 +69,22 @@ class Views(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Two (B, 3, S, S) float32 batches; image i of one and image i of the other are a positive pair."""
+        """Two (B, 3, S, S) float32 batches; image i of one and image i of the other are a positive pair.
+
+        Where several processes train, `images` are this one's rows of the global batch.
+        """
         scaled = images.float() / 255
-        return self.normalize(self.augment(scaled)), self.normalize(self.augment(scaled))
+        return self.normalize(self._augmented(scaled)), self.normalize(self._augmented(scaled))
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        """Parameters are drawn for the global batch, and each process takes those of its own images."""
+        augmentation: Any
+        for augmentation in self.augment:
+            whole = torch.Size((len(images) * world_size(), *images.shape[1:]))
+            parameters = augmentation.forward_parameters(whole)
+            if world_size() > 1:
+                of_images = parameters.keys() - _NOT_OF_IMAGES
+                parameters |= {name: own_rows(parameters[name]) for name in of_images}
+                parameters["forward_input_shape"] = torch.tensor(images.shape)
+            images = augmentation(images, params=parameters)
+        return images

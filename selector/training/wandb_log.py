@@ -1,6 +1,7 @@
 """What a run tells W&B: one history row a milestone, how the metrics are defined, and how the run ended."""
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,16 +11,40 @@ from typing import Any, Literal
 import wandb
 
 from selector.config import TrainConfig
+from selector.errors import UserError
 from selector.evaluation.metrics import SPECTRUM_PREFIX
+from selector.evaluation.milestone import Row
+from selector.text import printable
+from selector.training.run_folder import RunFolder, last_checkpoint
 from selector.training.spectrum_chart import with_chart
+from selector.training.stopping import Stopped, StopSignals
+from selector.training.wandb_checkpoints import WandbCheckpoints
+from selector.training.wandb_stop import stop_was_requested
+
+# Seconds that the end of a run waits for W&B to take what is left; then `wandb sync` is for the rest.
+_FINISH_SECONDS = 600.0
 
 
 class WandbLog:
-    """Writes milestones to one W&B run; see design: history keys, `definition`, completion marker."""
+    """Writes milestones to one W&B run; see design: history keys, `definition`, completion marker.
 
-    def __init__(self, run: "wandb.Run") -> None:
-        """Declare the epoch as the axis of every metric, so that the summary holds the last milestone."""
+    Attributes:
+        run: The W&B run.
+        rows: Milestones logged so far, those of earlier processes of this run included.
+    """
+
+    def __init__(self, run: "wandb.Run", checkpoints: WandbCheckpoints | None = None) -> None:
+        """Declare the epoch as the axis of every metric, so that the summary holds the last milestone.
+
+        Args:
+            run: The W&B run.
+            checkpoints: Where checkpoints go in W&B; None where they stay on this machine.
+        """
         self.run = run
+        self.rows: list[Row] = []
+        self._checkpoints = checkpoints
+        summary: Any = run.summary
+        self._known_epoch = summary.get("epoch", -1) if run.resumed else -1
         run.define_metric("epoch", hidden=True)
         for prefix in ("label_free", "labelled", "noise", "train", "cost"):
             run.define_metric(f"{prefix}/*", step_metric="epoch")
@@ -32,8 +57,42 @@ class WandbLog:
             self.run.config["definition"] = dict(definition)
 
     def milestone(self, row: Mapping[str, Any]) -> None:
-        """One history row, with its `epoch`."""
-        self.run.log(with_chart(row))
+        """One history row, with its `epoch`; none where an earlier process has logged that epoch."""
+        self.rows.append(dict(row))
+        if row["epoch"] > self._known_epoch:
+            self.run.log(with_chart(row))
+
+    def restore(self, rows: list[Row]) -> None:
+        """Go on after these milestones; those that W&B has not received are logged now.
+
+        Offline the file of every process thus holds the whole history, and syncing the last one is enough.
+        """
+        for row in rows:
+            self.milestone(row)
+
+    def keep(self, path: Path, epoch: int) -> None:
+        """A milestone's checkpoint is on disk: W&B gets it in the background, if it is online."""
+        if self._checkpoints is not None:
+            self._checkpoints.upload(path, f"milestone-{epoch}")
+
+    def fetch_checkpoint(self, folder: Path) -> None:
+        """Where the run has worked on another machine, get its last checkpoint from W&B."""
+        if self._checkpoints is not None and self.run.resumed:
+            self._checkpoints.fetch(folder)
+
+    def stopped(self, signum: signal.Signals, checkpoint: Path | None) -> None:
+        """The run was told to stop, and may go on elsewhere.
+
+        SIGTERM is how SLURM, Kubernetes and cloud machines take a node back: W&B is told that the run is
+        preempted, and gives it to the next agent. W&B's own agent sends SIGTERM, too, for a run that the
+        user or hyperband has stopped in W&B: that run is not to come back.
+        """
+        if self._checkpoints is None:
+            return
+        if signum == signal.SIGTERM and not stop_was_requested(self.run):
+            self.run.mark_preempting()
+        if checkpoint is not None:
+            self._checkpoints.upload(checkpoint)
 
     def end(
         self, status: Literal["completed", "diverged"], epoch: int, checkpoint: Path | None = None
@@ -46,28 +105,81 @@ class WandbLog:
 
 
 @contextmanager
-def wandb_log(config: TrainConfig, run_id: str) -> Iterator[WandbLog]:
-    """The W&B run `run_id`, or its continuation, with what was asked for as its config, open while within.
+def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Iterator[WandbLog]:
+    """The W&B run of `folder`, or its continuation, with what was asked for as its config, open while within.
 
     Without $WANDB_MODE and without an API key the run is written offline: no account, no server, no network.
-    A run that is left by an exception ends with exit code 1.
+    A run that is stopped ends with the exit code of its signal; left by another exception, with 1.
+
+    Raises:
+        UserError: W&B refuses the run or cannot be reached, or the sweep asks for other values than `config`.
     """
     mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
-    run = wandb.init(
-        id=run_id,
-        project=os.environ.get("WANDB_PROJECT", "ssl-sweep-selector"),
-        config=asdict(config),
-        tags=[config.method, config.dataset],
-        group=os.environ.get("WANDB_RUN_GROUP"),
-        job_type="train",
-        # Offline, the client would only warn that it cannot look for an earlier life of the run.
-        resume=None if mode == "offline" else "allow",
-        mode=mode,
-    )
+    signals.holding = True
+    run = _init(config, folder.run_id, mode)
     # Not `with run`: that prints the traceback of whatever ends the run, a user's Ctrl-C included.
     exit_code = 1
+    log = WandbLog(run, WandbCheckpoints(run, config.keep) if not (run.offline or run.disabled) else None)
     try:
-        yield WandbLog(run)
+        _refuse_other_values(config, run.config)
+        signals.release()
+        yield log
         exit_code = 0
+    except Stopped as stop:
+        log.stopped(stop.signum, last_checkpoint(folder.path))
+        exit_code = 128 + stop.signum
+        raise
     finally:
+        _finish(run, exit_code)
+
+
+def _init(config: TrainConfig, run_id: str, mode: Any) -> "wandb.Run":
+    # In a sweep wandb takes the id from the agent, and warns of any other source.
+    identity: Any = {} if os.environ.get("WANDB_SWEEP_ID") else {"id": run_id}
+    settings: dict[str, Any] = {
+        # A machine that dies takes with it what W&B has not written yet: a second's worth, not 15.
+        "x_transaction_log_flush_interval": 1.0,
+        "finish_timeout": _FINISH_SECONDS,
+        "finish_timeout_raises": True,
+    }
+    given = {name for name in settings if f"WANDB_{name.removeprefix('x').upper()}" in os.environ}
+    try:
+        return wandb.init(
+            **identity,
+            project=os.environ.get("WANDB_PROJECT", "ssl-sweep-selector"),
+            config=asdict(config),
+            tags=[config.method, config.dataset],
+            group=os.environ.get("WANDB_RUN_GROUP"),
+            job_type="train",
+            # Offline, the client would only warn that it cannot look for an earlier life of the run.
+            resume=None if mode == "offline" else "allow",
+            mode=mode,
+            settings=wandb.Settings(**{name: value for name, value in settings.items() if name not in given}),
+        )
+    except wandb.Error as error:
+        raise UserError(
+            f"W&B does not take the run ({_first_line(error)}): see `wandb login`, or set WANDB_MODE=offline"
+        ) from error
+
+
+def _refuse_other_values(config: TrainConfig, shown: Any) -> None:
+    """In W&B a sweep's values win over those of wandb.init: it would show what is not trained with."""
+    for name, value in asdict(config).items():
+        if shown[name] != value:
+            raise UserError(
+                f"the sweep sets {name} to {printable(str(shown[name]))}, and the command line to {value}:"
+                " let the sweep's `command` pass its values on, by ${args}"
+            )
+
+
+def _finish(run: "wandb.Run", exit_code: int) -> None:
+    try:
         run.finish(exit_code)
+    except TimeoutError as error:
+        raise UserError(
+            f"W&B could not be reached to the end; nothing is lost: wandb sync {Path(run.dir).parent}"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return printable((str(error).strip().splitlines() or [type(error).__name__])[0])
