@@ -9,6 +9,7 @@ from selector.command_line import parse_command
 from selector.commands.best import best
 from selector.commands.correlate import correlate
 from selector.commands.demo import demo
+from selector.commands.export import export
 from selector.commands.metrics import metrics
 from selector.commands.pretrained import pretrained
 from selector.commands.rank import rank
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "best": best,
     "report": report,
     "pretrained": pretrained,
+    "export": export,
     "metrics": metrics,
 }
 

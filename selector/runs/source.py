@@ -1,9 +1,10 @@
-"""SOURCE on the command line: a folder of offline runs, or runs on a W&B server."""
+"""SOURCE on the command line: a folder of offline runs, a file of exported ones, or a W&B server."""
 
 import os
 import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from pathlib import Path
 
 from selector.errors import UserError
 from selector.runs.run import Run, RunSet
@@ -25,7 +26,7 @@ def read_source(
     spectra: bool = False,
     progress: Progress | None = None,
 ) -> RunSet:
-    """Read runs from a folder, from a path on a W&B server, or from the URL of a W&B sweep or project.
+    """Read runs from a folder, a file of `selector export`, or a path or URL of a W&B sweep or project.
 
     A path is `entity/project/sweep_id`, or `entity/project` for all runs of a project; a folder of the same
     name comes first. Runs of job type `selection` hold what selectors wrote, and are left out.
@@ -50,6 +51,10 @@ def read_source(
             if _URL.match(source):
                 raise
             raise type(error)(f"{error} (and there is no folder of that name here)") from None
+    if source.endswith(".json"):
+        from selector.runs.records import read_records
+
+        return _only(read_records(Path(source)), tag, group)
     from selector.runs.wandb_offline import read_offline
 
     return _only(read_offline(source, spectra), tag, group)

@@ -1,0 +1,37 @@
+"""`selector export`."""
+
+from pathlib import Path
+
+from selector.commands.arguments import Source, read_runs
+from selector.errors import UserError
+from selector.text import printable
+
+
+def export(
+    source: Source,
+    /,
+    *,
+    output: Path = Path("runs.json"),
+    tag: str | None = None,
+    group: str | None = None,
+) -> int:
+    """Keep a sweep's milestones in one small file, which every other command takes as SOURCE.
+
+    Args:
+        source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
+        output: File to write, ending in .json.
+        tag: Only runs that carry this tag.
+        group: Only runs of this group.
+    """
+    from selector.runs.records import write_records
+
+    if output.suffix != ".json":
+        raise UserError(f"--output {printable(str(output))} must end in .json: a SOURCE is known by it")
+    runs = read_runs(source, tag=tag, group=group)
+    text = write_records(runs)
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror}") from error
+    print(f"{len(runs.runs)} runs in {printable(str(output))} ({len(text.encode()) / 1e3:.0f} kB)")
+    return 0

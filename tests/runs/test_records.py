@@ -1,0 +1,109 @@
+"""Runs kept in one file come back as they were."""
+
+import json
+from dataclasses import replace
+from math import inf, isnan, nan
+
+import pytest
+from handmade import RANKME, curve, run, sweep, write_sweep
+
+from selector.cli import main
+from selector.errors import UserError
+from selector.runs.records import read_records, write_records
+from selector.runs.run import Milestone, Unreadable
+from selector.runs.source import read_source
+from selector.selection.ranking import rank
+
+RUNS = sweep(
+    run("a", milestones=curve((0, 1.0), (5, 2.123456789), accuracy=0.5), temperature=0.1, name="<b>first"),
+    run("b", milestones=curve((5, 3.0)), temperature=0.1, note=None, nested={"x": [1, 2.5, True]}),
+    run(
+        "c",
+        milestones=(Milestone(1, {"loss": nan, "other": -inf}),),
+        state="diverged",
+        detail="loss became nan",
+    ),
+    planned=4,
+    unreadable=(Unreadable("d", "cut off"),),
+)
+
+
+def back(tmp_path, runs=RUNS, **options):
+    path = tmp_path / "runs.json"
+    path.write_text(write_records(runs, **options), encoding="utf-8")
+    return read_records(path)
+
+
+def test_runs_come_back_as_they_were(tmp_path):
+    found = back(tmp_path, digits=17)
+    assert found.planned == 4
+    assert found.unreadable == RUNS.unreadable
+    for kept, original in zip(found.runs, RUNS.runs, strict=True):
+        assert replace(kept, milestones=()) == replace(original, milestones=())
+    assert found.runs[:2] == RUNS.runs[:2]
+    values = found.runs[2].milestones[0].values
+    assert isnan(values["loss"])
+    assert values["other"] == -inf
+
+
+def test_numbers_are_kept_to_seven_digits(tmp_path):
+    assert back(tmp_path).runs[0].milestones[1].values["label_free/rankme"] == 2.123457
+
+
+def test_the_same_runs_give_the_same_text(tmp_path):
+    assert write_records(RUNS) == write_records(back(tmp_path))
+
+
+def test_one_and_true_are_two_values():
+    text = write_records(sweep(run("a", 1.0, flag=True), run("b", 1.0, flag=1)))
+    assert "flag" not in json.loads(text)["config"]
+
+
+def test_places_on_the_machine_are_left_out():
+    text = write_records(sweep(run("a", 1.0, output_dir="/home/me", data_dir="/data/me")))
+    assert "/home/me" not in text
+    assert "/data/me" not in text
+    assert "/data/me" in write_records(sweep(run("a", 1.0, dataset="folder", data_dir="/data/me")))
+
+
+def test_a_file_of_records_is_a_source(tmp_path, capsys):
+    write_sweep(tmp_path / "sweep", run("a", 3.0, 0.7), run("b", 9.0, 0.8))
+    path = tmp_path / "kept.json"
+    assert main(["export", str(tmp_path / "sweep"), "--output", str(path)]) == 0
+    assert "2 runs in" in capsys.readouterr().out
+    of_folder = rank(read_source(str(tmp_path / "sweep")), RANKME)
+    of_file = rank(read_source(str(path)), RANKME)
+    assert [r.run.id for r in of_file.groups[0].ranking] == ["b", "a"]
+    assert [r.score for r in of_file.groups[0].ranking] == [r.score for r in of_folder.groups[0].ranking]
+
+
+HEAD = '{"format":1,"planned":null,"keys":["x"],"unreadable":[],"config":{},"definition":{},"runs":['
+RUN = '{"id":"a","state":"finished","config":{},"definition":{},"milestones":[%s]}]}'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "it is not JSON"),
+        ("[]", "no file of `selector export`"),
+        ('{"format": 99}', "no file of `selector export`"),
+        ('{"format": 1}', "are damaged"),
+        (HEAD + RUN % "[1,2,3]", "another length"),
+        (HEAD + RUN % '[1,"x"]', "are damaged"),
+    ],
+)
+def test_a_damaged_file_is_one_line(tmp_path, text, says):
+    path = tmp_path / "runs.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=says):
+        read_records(path)
+
+
+def test_a_missing_file_is_one_line(tmp_path, capsys):
+    assert main(["rank", str(tmp_path / "no.json")]) == 1
+    assert "cannot read the records" in capsys.readouterr().err
+
+
+def test_the_name_of_the_file_must_tell_what_it_is(tmp_path, capsys):
+    assert main(["export", str(tmp_path), "--output", "runs.txt"]) == 1
+    assert "must end in .json" in capsys.readouterr().err
