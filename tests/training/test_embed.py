@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from selector.errors import UserError
-from selector.training.embed import embed, frozen
+from selector.training.embed import embed, embed_views, frozen
 
 
 @pytest.fixture
@@ -79,3 +79,33 @@ def test_no_image_and_wrong_shapes_are_refused(network: nn.Module) -> None:
         embed(network, both(network), [], "test", {"backbone": None})
     with pytest.raises(UserError, match=r"the backbone gives \(4, 3, 2, 2\) for a batch"):
         embed(network, lambda images: {"backbone": images}, batches(10, 4), "test", {"backbone": None})
+
+
+def test_views_are_projected_image_by_image(network: nn.Module) -> None:
+    views = torch.arange(10 * 2 * 12.0).reshape(10, 2, 3, 2, 2)
+    got = embed_views(network, both(network), views.split(4), "noise")
+    network.eval()
+    with torch.no_grad():
+        expected = torch.stack([network(views[:, 0])[:, :2], network(views[:, 1])[:, :2]], dim=1)
+    assert got.vectors == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-4)
+    assert (got.vectors.dtype, got.source) == (np.float32, "noise")
+
+
+def test_drawing_views_does_not_move_the_random_state(network: nn.Module) -> None:
+    def draw():
+        torch.manual_seed(5)
+        yield torch.rand(4, 2, 3, 2, 2)
+
+    before = torch.get_rng_state()
+    embed_views(network, both(network), draw(), "noise")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert network.training
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [([], "got no batch"), ([(4, 1)], "got 1"), ([(4, 2), (4, 3)], "got 2 and 3")],
+)
+def test_refuses_views_that_are_no_views(network: nn.Module, shapes, message) -> None:
+    with pytest.raises(UserError, match=message):
+        embed_views(network, both(network), (torch.ones(*shape, 3, 2, 2) for shape in shapes), "noise")

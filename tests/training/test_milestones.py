@@ -12,7 +12,10 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from selector.evaluation.lidar import lidar
+from selector.evaluation.metrics import METRICS, LabelFreeMetric
 from selector.evaluation.milestone import MetricSettings
+from selector.evaluation.milestone_metrics import spectra_of
 from selector.evaluation.rankme import rankme
 from selector.training.data import Images
 from selector.training.milestones import Batches, Encoder, Milestones, autoaugmented
@@ -24,7 +27,7 @@ class SomebodysModule(pl.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.BatchNorm1d(24), nn.ReLU())
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.BatchNorm1d(24), nn.Tanh())
         self.head = nn.Linear(24, 8)
         self.decode = nn.Linear(8, 64)
 
@@ -76,8 +79,23 @@ def fit(callbacks: list[pl.Callback], epochs: int = 3) -> SomebodysModule:
 def callback(rows: Rows, labelled: bool = True, **options: object) -> Milestones:
     settings = MetricSettings(clusters=10, probe="fast" if labelled else "none", umap_seeds=2)
     return Milestones(
-        *loaders(labelled), settings, rows, every=2, encoder=Encoder("net", "head"), loss="my_loss", **options
+        *loaders(labelled),
+        settings,
+        rows,
+        every=2,
+        encoder=Encoder("net", "head", "decode"),
+        views=lambda module: noisy_views(module).split(16),
+        view_source="noise, seed 3",
+        loss="my_loss",
+        **options,
     )
+
+
+def noisy_views(module: pl.LightningModule) -> torch.Tensor:
+    """Three views of each of 40 images; seeds torch without giving the state back, as a user may."""
+    torch.manual_seed(3)
+    images = loaders(labelled=False)[0].dataset.tensors[0][:40]
+    return images[:, None] + 0.1 * torch.randn(40, 3, 8, 8)
 
 
 @pytest.fixture(scope="module")
@@ -94,20 +112,38 @@ def test_milestones_are_the_start_every_second_epoch_and_the_end(
 
 def test_a_row_holds_every_metric_under_its_key(trained: tuple[SomebodysModule, Rows]) -> None:
     row = trained[1].rows[-1]
-    label_free = {
-        "rankme",
-        "rankme_backbone",
-        "entropy",
-        "entropy_robust",
-        "silhouette",
-        "clustering_agreement",
-    }
-    assert label_free <= {key.removeprefix("label_free/") for key in row if key.startswith("label_free/")}
+    label_free = {metric.key for metric in METRICS if isinstance(metric, LabelFreeMetric)}
+    assert {key for key in row if key.startswith("label_free/")} == label_free
     labelled = {"linear_probe_accuracy", "knn_accuracy", "ami_labels", "silhouette_labels"}
     assert {key.removeprefix("labelled/") for key in row if key.startswith("labelled/")} == labelled
     assert {"noise/entropy", "train/loss", "cost/milestone_seconds"} <= row.keys()
     assert "train/loss" not in trained[1].rows[0]  # the untrained network has no loss
-    assert all(math.isfinite(value) for value in row.values())
+    assert all(math.isfinite(value) for value in row.values() if not isinstance(value, list))
+
+
+def test_a_row_holds_the_spectra_of_all_spaces(trained: tuple[SomebodysModule, Rows]) -> None:
+    spectra = spectra_of(trained[1].rows[-1])
+    assert {space: spectrum.ranks[-1] for space, spectrum in spectra.items()} == {
+        "backbone": 24, "projector": 8, "predictor": 64,
+    }  # fmt: skip
+    module = trained[0].eval()
+    with torch.no_grad():
+        images = torch.cat([batch[0] for batch in loaders(labelled=True)[0]])
+        predictions = module.decode(module.head(module.net(images))).double().numpy()
+    sigma = np.linalg.svd(predictions - predictions.mean(axis=0), compute_uv=False)
+    assert spectra["predictor"].values[:8] == pytest.approx(sigma[:8] / sigma[0], rel=1e-3)
+
+
+def test_views_are_projected_in_evaluation_mode(trained: tuple[SomebodysModule, Rows]) -> None:
+    module, rows = trained
+    module.eval()
+    with torch.no_grad():
+        projections = module.head(module.net(noisy_views(module).flatten(0, 1)))
+    expected = lidar(projections.unflatten(0, (40, 3)))
+    assert rows.rows[-1]["label_free/lidar"] == pytest.approx(expected, rel=1e-4)
+    assert rows.definition["lidar_images"] == 40
+    assert rows.definition["lidar_views"] == 3
+    assert rows.definition["view_source"] == "noise, seed 3"
 
 
 def test_rankme_is_that_of_the_projections_of_the_training_images(
@@ -139,12 +175,25 @@ def test_images_without_labels_have_label_free_metrics_alone() -> None:
     assert math.isfinite(row["label_free/entropy"])
 
 
-def test_an_encoder_whose_weights_are_nan_gives_nan_and_no_error() -> None:
+@pytest.mark.parametrize("part", [lambda m: m.net[1], lambda m: m.head, lambda m: m.decode])
+def test_an_encoder_whose_weights_are_nan_gives_nan_and_no_error(part) -> None:
     module = SomebodysModule()
-    nn.init.constant_(module.net[1].weight, math.nan)
+    nn.init.constant_(part(module).weight, math.nan)
     row = callback(Rows()).row(module, 4)
     assert row["epoch"] == 4
     assert math.isnan(row["label_free/rankme"])
+    assert math.isnan(row["label_free/lidar"])
+
+
+def test_without_views_and_predictor_their_figures_are_left_out() -> None:
+    rows = Rows()
+    settings = MetricSettings(clusters=10, probe="none", umap_seeds=1)
+    row = Milestones(*loaders(False), settings, rows, encoder=Encoder("net", "head")).row(
+        SomebodysModule(), 0
+    )
+    absent = {"label_free/lidar", "label_free/alignment", "spectrum/predictor"}
+    assert not absent & row.keys()
+    assert rows.definition["lidar_images"] == 0
 
 
 def test_a_collapsed_encoder_gives_a_milestone() -> None:

@@ -1,0 +1,57 @@
+import dataclasses
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from selector.config import paper_recipe
+from selector.training.data import Images
+from selector.training.milestone_views import TrainingViews
+
+
+def views(pixels: torch.Tensor, **changes: object) -> torch.Tensor:
+    config = dataclasses.replace(paper_recipe("simclr"), **changes)
+    return torch.cat(list(TrainingViews(config, Images(pixels, None, "train"))(pl.LightningModule())))
+
+
+@pytest.fixture(scope="module")
+def pixels() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (300, 3, 16, 16), dtype=torch.uint8, generator=generator)
+
+
+def test_views_of_the_first_images_in_their_order(pixels: torch.Tensor) -> None:
+    drawn = views(pixels, lidar_images=200, lidar_views=5)
+    assert drawn.shape == (200, 5, 3, 16, 16)
+    # Crops, flips and jitter leave an image's darkness: dark images stay the dark ones.
+    darkened = pixels // torch.where(torch.arange(300) % 2 == 0, 1, 8)[:, None, None, None].to(torch.uint8)
+    brightness = views(darkened, lidar_images=200, lidar_views=5).mean(dim=(2, 3, 4))
+    assert brightness[0::2].min() > brightness[1::2].max()
+
+
+def test_views_are_the_same_every_time_and_differ_from_one_another(pixels: torch.Tensor) -> None:
+    torch.manual_seed(1)
+    first = views(pixels, lidar_images=100, lidar_views=3)
+    torch.manual_seed(2)
+    assert torch.equal(views(pixels, lidar_images=100, lidar_views=3), first)
+    assert not torch.equal(first[:, 0], first[:, 1])
+    assert not torch.equal(first[0, 0], first[1, 0])
+    assert first.min() >= 0
+    assert first.max() <= 1
+
+
+def test_the_augmentations_are_those_of_training(pixels: torch.Tensor) -> None:
+    nothing = {
+        "crop_scale_min": 1.0, "flip_probability": 0.0, "jitter_probability": 0.0,
+        "grayscale_probability": 0.0,
+    }  # fmt: skip
+    flipped = views(pixels, lidar_images=20, lidar_views=2, **(nothing | {"flip_probability": 1.0}))
+    square = {"crop_scale_min": 1.0}
+    assert square.items() <= nothing.items()
+    # The whole image is kept but for its aspect ratio: the middle column stays where it is.
+    unflipped = views(pixels, lidar_images=20, lidar_views=2, **nothing)
+    assert torch.allclose(flipped.flip(-1), unflipped, atol=0.02)
+
+
+def test_fewer_images_than_wanted_are_all_taken(pixels: torch.Tensor) -> None:
+    assert len(views(pixels[:7], lidar_images=1000, lidar_views=2)) == 7

@@ -1,0 +1,74 @@
+import math
+
+import pytest
+import wandb
+from wandb.proto import wandb_internal_pb2 as pb
+
+from selector.evaluation.compact_spectrum import CompactSpectrum
+from selector.evaluation.milestone_metrics import spectra_of
+from selector.runs.wandb_log import read_payloads
+from selector.runs.wandb_offline import read_offline
+from selector.training.spectrum_chart import with_chart
+from selector.training.wandb_log import WandbLog
+
+ROW = {
+    "epoch": 4,
+    "label_free/rankme": 2.5,
+    "spectrum/backbone": [1.0, 0.1, 0.0],
+    "spectrum/backbone_ranks": [1, 2, 5],
+    "spectrum/projector": [1.0],
+    "spectrum/projector_ranks": [1],
+}
+SPECTRA = {
+    "backbone": CompactSpectrum((1, 2, 5), (1.0, 0.1, 0.0)),
+    "projector": CompactSpectrum((1,), (1.0,)),
+}
+
+
+def test_a_point_is_a_rank_and_the_logarithm_of_its_value():
+    row = with_chart(ROW)
+    assert {key: row[key] for key in ROW} == ROW
+    chart = row["spectrum/chart"]
+    points = [[1, 0, "backbone"], [2, math.log10(0.1), "backbone"], [5, -16, "backbone"], [1, 0, "projector"]]
+    assert chart.table.data == points
+    assert chart.table.columns == ["rank", "log10 of the share of the largest", "space"]
+
+
+def test_a_row_without_spectra_has_no_chart():
+    assert with_chart({"epoch": 4, "label_free/rankme": 2.5}) == {"epoch": 4, "label_free/rankme": 2.5}
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wandb")
+    run = wandb.init(mode="offline", dir=folder, project="p", settings=wandb.Settings(silent=True))
+    log = WandbLog(run)
+    log.milestone(ROW)
+    log.milestone(ROW | {"epoch": 8})
+    run.finish()
+    return folder
+
+
+def test_spectra_are_read_back_from_a_run(logged):
+    milestones = read_offline(logged, spectra=True).runs[0].milestones
+    assert [spectra_of(milestone.spectra) for milestone in milestones] == [SPECTRA, SPECTRA]
+    assert milestones[0].values["label_free/rankme"] == 2.5
+
+
+def test_readers_of_metrics_see_nothing_new_among_them(logged):
+    milestones = read_offline(logged).runs[0].milestones
+    for milestone in milestones:
+        metrics = {k: v for k, v in milestone.values.items() if not k.startswith("spectrum/chart_table.")}
+        assert metrics == {"label_free/rankme": 2.5}
+
+
+def test_the_summary_holds_the_chart_and_not_the_lists(logged):
+    records = (pb.Record.FromString(p) for f in logged.rglob("*.wandb") for p in read_payloads(f.open("rb")))
+    keys = {update.key or "/".join(update.nested_key) for r in records for update in r.summary.update}
+    # W&B's chart asks for `summaryTable` of this very key.
+    assert any(key.startswith("spectrum/chart_table") for key in keys)
+    assert not any(key.startswith(("spectrum/backbone", "spectrum/projector")) for key in keys)
+
+
+def test_each_milestone_has_a_chart(logged):
+    assert len(list(logged.rglob("spectrum/chart_table_*.table.json"))) == 2
