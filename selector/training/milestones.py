@@ -15,10 +15,10 @@ from selector.config import TrainConfig
 from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.evaluation.metrics import LABEL_FREE_PREFIX
 from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, Row, evaluate, to_row
-from selector.training.checkpoints import is_milestone
 from selector.training.data import Images, ImageSplits, clusters_of
 from selector.training.embed import Batch, embed, embed_views
 from selector.training.milestone_views import TrainingViews
+from selector.training.pretrain import is_milestone
 
 _BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
 
@@ -171,7 +171,12 @@ class Milestones(pl.Callback):
     def _views(self, module: pl.LightningModule) -> ViewEmbeddings | None:
         if self.views is None:
             return None
-        return embed_views(module, lambda x: self.encoder(module, x), self.views(module), self.view_source)
+        make = self.views
+
+        def views() -> Iterator[Tensor]:
+            yield from make(module)  # once it is iterated: by then the random state is kept
+
+        return embed_views(module, lambda x: self.encoder(module, x), views(), self.view_source)
 
     def _embed(
         self, module: pl.LightningModule, batches: Iterable[Any], split: str, limits: dict[Space, int | None]

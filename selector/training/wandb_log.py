@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import wandb
 
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.evaluation.embeddings import Space
 from selector.evaluation.metrics import SPECTRUM_PREFIX
 from selector.evaluation.milestone import Row
 from selector.text import printable
@@ -48,8 +49,8 @@ class WandbLog:
         run.define_metric("epoch", hidden=True)
         for prefix in ("label_free", "labelled", "noise", "train", "cost"):
             run.define_metric(f"{prefix}/*", step_metric="epoch")
-        # Lists and charts stay in the history, where every milestone has its own.
-        run.define_metric(f"{SPECTRUM_PREFIX}*", step_metric="epoch", summary="none")
+        for space in get_args(Space):  # lists stay in the history; W&B draws the chart from the summary
+            run.define_metric(f"{SPECTRUM_PREFIX}{space}*", step_metric="epoch", summary="none")
 
     def define(self, definition: Mapping[str, Any]) -> None:
         """Store how the metrics are computed; runs that differ here must not be compared."""
