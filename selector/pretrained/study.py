@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -161,7 +162,12 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
             row.pop(metric.key, None)
     if settings.probe == "paper" and labelled:
         row[_ACCURACY] = _paper_probe(embedder, images, test, settings)
-    return {name: value for name, value in row.items() if name != "epoch"}
+    return {name: float(value) for name, value in row.items() if _is_figure(name, value)}
+
+
+def _is_figure(name: str, value: Any) -> bool:
+    """Whether it is a number; a row holds the spectra, too."""
+    return isinstance(value, int | float) and name != "epoch"
 
 
 def _paper_probe(embedder: Embedder, images: StudyImages, test: Embeddings, settings: StudySettings) -> float:
