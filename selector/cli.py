@@ -4,8 +4,9 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Literal
 
-from selector.command_line import parse_command
+from selector.command_line import completion_script, parse_command
 from selector.commands.best import best
 from selector.commands.correlate import correlate
 from selector.commands.demo import demo
@@ -19,6 +20,20 @@ from selector.commands.sweep import sweep
 from selector.errors import UserError
 from selector.text import printable
 
+
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print a script that lets your shell complete commands and options.
+
+    bash: `eval "$(selector completion bash)"`, which may stand in ~/.bashrc; zsh: write it to a file
+    _selector in a folder of $fpath; fish: `selector completion fish | source`.
+
+    Args:
+        shell: bash, zsh or fish.
+    """
+    print(completion_script(COMMANDS, "selector", shell), end="")
+    return 0
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "demo": demo,
     "sweep": sweep,
@@ -30,6 +45,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "pretrained": pretrained,
     "export": export,
     "metrics": metrics,
+    "completion": completion,
 }
 
 

@@ -76,6 +76,21 @@ def parse_command(
     return bound
 
 
+def completion_script(commands: Mapping[str, Callable[..., Any]], prog: str, shell: str) -> str:
+    """A script that lets a shell complete the commands and their options with the tabulator key.
+
+    Args:
+        commands: As for `parse_command`.
+        prog: The program's name.
+        shell: "bash", "zsh" or "fish".
+    """
+    out = io.StringIO()
+    binders = {name: _bind_only(function) for name, function in commands.items()}
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        tyro.extras.subcommand_cli_from_dict(binders, prog=prog, args=["--tyro-print-completion", shell])
+    return out.getvalue()
+
+
 def _last_value(tokens: Sequence[str], field: str) -> str | None:
     values = [token.partition("=")[2] for token in tokens if token.startswith(f"--{field}=")]
     return values[-1] if values else None

@@ -216,3 +216,25 @@ def test_help_of_commands(capsys):
             command(*argv)
         assert stop.value.code == 0
         assert said in capsys.readouterr().out
+
+
+def test_bash_completes_commands_and_options_with_the_printed_script(capsys):
+    import shutil
+    import subprocess
+
+    from selector.cli import main
+
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash on this machine")
+
+    def completed(*words):
+        quoted = " ".join(f"'{word}'" for word in words)
+        ask = f'COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _tyro_selector; echo "${{COMPREPLY[@]}}"'
+        done = subprocess.run([bash, "-c", script + "\n" + ask], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert completed("selector", "reg") == ["regret"]
+    assert "--oracle" in completed("selector", "regret", "--or")
