@@ -17,7 +17,8 @@ def metrics(*, json: bool = False) -> int:
         rows = [{"key": m.key, "labels": isinstance(m, LabelledMetric), **asdict(m)} for m in METRICS]
         print(as_json({"metrics": rows}))
     else:
-        from selector.reports.tables import open_console, print_metrics
+        from selector.reports.metric_tables import print_metrics
+        from selector.reports.tables import open_console
 
         print_metrics(METRICS, open_console())
     return 0

@@ -3,7 +3,7 @@
 Whatever comes from W&B or a file is drawn as plain text: never markup, never terminal escapes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TextIO
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from selector.evaluation.metrics import LabelFreeMetric, Metric
+from selector.evaluation.metrics import LabelFreeMetric
 from selector.reports.sparkline import sparkline
 from selector.runs.run import Run
 from selector.selection.candidates import Excluded
@@ -40,15 +40,6 @@ class ExcludedRow:
 
     run: str
     reason: str
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """One line of the table of metrics."""
-
-    metric: str
-    better: str
-    meaning: str
 
 
 def open_console(file: TextIO | None = None) -> Console:
@@ -82,18 +73,6 @@ def excluded_rows(excluded: Sequence[Excluded]) -> list[ExcludedRow]:
     return [ExcludedRow(gone.run, gone.reason) for gone in excluded]
 
 
-def metric_rows(metrics: Iterable[Metric]) -> list[MetricRow]:
-    """The table of metrics."""
-    return [
-        MetricRow(
-            metric.name,
-            " ".join([metric.direction, *(f"({m}: {d})" for m, d in metric.direction_for.items())]),
-            f"{metric.symbol}. {metric.meaning} Space: {metric.space}. Source: {metric.source}.",
-        )
-        for metric in metrics
-    ]
-
-
 def print_ranking(ranking: Ranking, console: Console) -> None:
     """Draws a ranking, group by group, and what was not ranked."""
     where = "last milestone" if ranking.milestone == "last" else f"epoch {ranking.milestone}"
@@ -125,17 +104,6 @@ def coverage_line(coverage: Coverage) -> str:
     if coverage.finish_command and unfinished:
         parts.append(f"to finish: {coverage.finish_command}")
     return "; ".join(parts)
-
-
-def print_metrics(metrics: Sequence[Metric], console: Console) -> None:
-    """Draws the table of metrics: what may choose, then what reads labels and may only judge."""
-    label_free = [metric for metric in metrics if isinstance(metric, LabelFreeMetric)]
-    labelled = [metric for metric in metrics if not isinstance(metric, LabelFreeMetric)]
-    for title, some in (("Without labels: these choose", label_free), ("With labels: these judge", labelled)):
-        if some:
-            paragraph(console, title)
-            draw(console, metric_rows(some), ("metric", "better", "meaning"))
-            console.print()
 
 
 def draw(

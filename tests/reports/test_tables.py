@@ -4,16 +4,13 @@ import io
 from math import nan
 
 import pytest
-from handmade import ACCURACY, ENTROPY, RANKME, curve, run, sweep
-from rich.console import Console
+from handmade import ENTROPY, RANKME, curve, run, sweep
 
 from selector.reports.tables import (
     RankRow,
     coverage_line,
-    metric_rows,
     number,
     open_console,
-    print_metrics,
     print_ranking,
     ranking_rows,
 )
@@ -99,24 +96,6 @@ def test_a_console_is_never_wider_than_80(monkeypatch):
 )
 def test_numbers(value, text):
     assert number(value) == text
-
-
-def test_the_table_of_metrics():
-    rows = metric_rows([ENTROPY, ACCURACY])
-    assert [(row.metric, row.better) for row in rows] == [
-        ("entropy", "min (simsiam: max)"),
-        ("linear_probe_accuracy", "max"),
-    ]
-    file = io.StringIO()
-    print_metrics([ENTROPY, ACCURACY], Console(file=file, width=80))
-    text = file.getvalue()
-    assert "H(Z3)" in text
-    assert (
-        text.index("these choose")
-        < text.index("entropy")
-        < text.index("these judge")
-        < text.index("linear_probe")
-    )
 
 
 def test_only_trained_milestones_are_drawn():

@@ -1,0 +1,54 @@
+import io
+
+from handmade import ACCURACY, ENTROPY
+from rich.console import Console
+
+from selector.evaluation.metrics import METRICS
+from selector.reports.metric_tables import metric_entries, metric_rows, print_metrics
+from selector.reports.tables import open_console
+
+
+def printed(metrics, console=open_console):
+    file = io.StringIO()
+    print_metrics(metrics, console(file))
+    return file.getvalue()
+
+
+def test_rows_say_which_way_is_better():
+    rows = metric_rows([ENTROPY, ACCURACY])
+    assert [(row.metric, row.better) for row in rows] == [
+        ("entropy", "min (simsiam: max)"),
+        ("linear_probe_accuracy", "max"),
+    ]
+
+
+def test_entries_say_what_may_be_compared():
+    entropy, accuracy = metric_entries([ENTROPY, ACCURACY])
+    assert entropy.title == "entropy, H(Z3)"
+    assert entropy.compare == "one training, backbone_dim, evaluation_images"
+    assert accuracy.compare == "one dataset, evaluation_images"
+
+
+def test_what_chooses_comes_before_what_judges():
+    text = printed([ACCURACY, ENTROPY])
+    words = ["these choose", "entropy", "these judge", "linear_probe", "H(Z3)", "LP"]
+    assert [text.index(word) for word in words] == sorted(text.index(word) for word in words)
+
+
+def test_the_whole_table_fits_eighty_columns_and_says_everything():
+    text = printed(METRICS)
+    assert max(map(len, text.splitlines())) <= 80
+    unwrapped = printed(METRICS, lambda file: Console(file=file, width=400))
+    for metric in METRICS:
+        for said in (metric.name, metric.symbol, metric.meaning, metric.formula, metric.space, metric.cost):
+            assert said in unwrapped
+        assert f"Source: {metric.source}." in unwrapped
+
+
+def test_the_overview_has_a_line_for_each_metric():
+    lines = printed(METRICS).splitlines()
+    for metric in METRICS:
+        assert any(
+            line.startswith(f"{metric.name} ") and line.endswith(metric.cost)
+            for line in map(str.rstrip, lines)
+        )
