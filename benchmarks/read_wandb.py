@@ -3,7 +3,7 @@
 Both read every history row of the same sweep from the same server (tests/loopback, in a process of its
 own) within one process and one run. Prints seconds, requests and the ratio.
 
-    python benchmarks/read_wandb.py [--runs 1000] [--milestones 50] [--latency 0] [--rounds 5]
+    python benchmarks/read_wandb.py [--runs 1000] [--milestones 50] [--latency 0] [--spectra 0] [--rounds 5]
 """
 
 import argparse
@@ -27,8 +27,8 @@ METRICS = ["rankme", "rankme_backbone", "entropy", "entropy_robust", "silhouette
 LABELLED = ["linear_probe_accuracy", "knn_accuracy", "ami_labels", "silhouette_labels"]
 
 
-def rows(milestones: int, rng: random.Random) -> list[dict[str, Any]]:
-    """History as train.py writes it: 22 keys a milestone."""
+def rows(milestones: int, rng: random.Random, spectra: int) -> list[dict[str, Any]]:
+    """History as train.py writes it: 22 keys a milestone, and spectra of 64 values."""
     return [
         {
             "epoch": 20 * milestone,
@@ -37,6 +37,7 @@ def rows(milestones: int, rng: random.Random) -> list[dict[str, Any]]:
             **{f"labelled/{name}": rng.random() for name in LABELLED},
             "train/loss": rng.random(),
             "cost/milestone_seconds": rng.random(),
+            **{f"spectrum/space{n}": [rng.random() for _ in range(64)] for n in range(spectra)},
             "_timestamp": 1.7e9 + milestone,
             "_runtime": float(milestone),
         }
@@ -44,7 +45,7 @@ def rows(milestones: int, rng: random.Random) -> list[dict[str, Any]]:
     ]
 
 
-def serve(connection: Any, runs: int, milestones: int, latency: float) -> None:
+def serve(connection: Any, runs: int, milestones: int, latency: float, spectra: int = 0) -> None:
     """The server's process: fill it, say where it is, and tell how many requests came when asked."""
     rng = random.Random(0)
     with Backend() as backend:
@@ -52,7 +53,8 @@ def serve(connection: Any, runs: int, milestones: int, latency: float) -> None:
         for number in range(runs):
             config = {"learning_rate": rng.random(), "definition": {"projector_dim": 128, "version": 1}}
             summary = {"completion/status": "completed"}
-            backend.run("bench", f"run{number:05}", rows(milestones, rng), config, summary, sweep=sweep)
+            history = rows(milestones, rng, spectra)
+            backend.run("bench", f"run{number:05}", history, config, summary, sweep=sweep)
         if latency:
             backend.fail(Fault("slow", times=None, seconds=latency))
         connection.send((backend.environment(Path(tempfile.gettempdir())), sweep.name))
@@ -66,12 +68,13 @@ def by_loop(runs: Iterator[Any], count: int) -> int:
 
 
 def by_selector(path: str, cache: Path) -> int:
+    from rich.console import Console
+
+    from selector.reports.reading_bar import ReadingBar
     from selector.runs.wandb_api import read_wandb
 
-    def show(done: int, total: int) -> None:
-        print(f"\r{done} of {total} runs", end="", file=sys.stderr)
-
-    found = read_wandb(path, cache=cache, progress=show)
+    with ReadingBar(Console(file=sys.stderr, force_terminal=True)) as bar:
+        found = read_wandb(path, cache=cache, progress=bar)
     assert not found.unreadable
     return sum(len(run.milestones) for run in found.runs)
 
@@ -83,14 +86,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--milestones", type=int, default=50)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that every answer is held back")
+    parser.add_argument("--spectra", type=int, default=0, help="spectra that each milestone holds")
     parser.add_argument("--rounds", type=int, default=5, help="the loop reads a part of the runs in each")
     arguments = parser.parse_args()
 
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    server = context.Process(
-        target=serve, args=(there, arguments.runs, arguments.milestones, arguments.latency), daemon=True
-    )
+    size = (arguments.runs, arguments.milestones, arguments.latency, arguments.spectra)
+    server = context.Process(target=serve, args=(there, *size), daemon=True)
     server.start()
     environment, sweep = here.recv()
     os.environ.update(environment)
@@ -123,7 +126,10 @@ def main() -> None:
 
 def show(found: dict[str, list[tuple[float, int, int]]], arguments: argparse.Namespace) -> None:
     """The median round of the selector, the sum of the loop's parts, and their ratio."""
-    print(f"{arguments.runs} runs of {arguments.milestones} milestones, {arguments.latency:g} s of latency")
+    print(
+        f"{arguments.runs} runs of {arguments.milestones} milestones, {arguments.spectra} spectra in each,"
+        f" {arguments.latency:g} s of latency"
+    )
     ours, cached, loop = found.values()
     totals = [
         sorted(ours)[len(ours) // 2],

@@ -47,6 +47,7 @@ class ReadingBar:
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
+            refresh_per_second=4,
         )
         bar.add_task("runs", total=None)
         return bar

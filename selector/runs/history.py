@@ -1,16 +1,14 @@
 """From the rows that a run logged to its milestones."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from math import isfinite
-from operator import itemgetter
+from typing import Any
 
 from selector.runs.run import SPECTRUM_PREFIX, Axis, Milestone
 
 AXES: tuple[Axis, ...] = ("epoch", "trainer/global_step", "_step")  # the earlier, the better
 
 _ONLY_FLOATS = {float}
-# Which keys of a row are kept, and what picks their values; None where the keys are too few to pick from.
-_Pick = tuple[tuple[str, ...], Callable[[Mapping[str, object]], tuple[float, ...]]] | None
 
 
 class History:
@@ -30,41 +28,41 @@ class History:
         self.axis: Axis = "_step"
         self._milestones: dict[int, dict[str, float]] = {}
         self._spectra: dict[int, dict[str, tuple[float, ...]]] | None = {} if spectra else None
-        self._picks: dict[tuple[str, ...], _Pick] = {}
+        self._axes: tuple[Axis, ...] = AXES
+        self._dropped: dict[tuple[str, ...], list[str]] = {}
 
     @property
     def with_spectra(self) -> bool:
         """Whether it keeps spectra."""
         return self._spectra is not None
 
-    def add(self, row: Mapping[str, object]) -> None:
-        """Take in one row, W&B key → value; what is no number is left out, and so are W&B's `_` keys."""
-        for axis in AXES[: AXES.index(self.axis) + 1]:
+    def add(self, row: dict[str, Any]) -> None:
+        """Take over one row, W&B key → value; what is no number is left out, and so are W&B's `_` keys."""
+        for axis in self._axes:
             position = _position(row.get(axis))
             if position is None:
                 continue
-            self._count_by(axis)
-            values = self._milestones.get(position)
-            if values is None:
-                self._milestones[position] = self._values(row, axis)
-            else:
-                values.update(self._values(row, axis))
+            if axis != self.axis:
+                self._count_by(axis)
             if self._spectra is not None:
                 self._spectra.setdefault(position, {}).update(_spectra(row))
+            values = self._values(row, axis)
+            if position in self._milestones:
+                self._milestones[position].update(values)
+            else:
+                self._milestones[position] = values
             return
 
-    def _values(self, row: Mapping[str, object], axis: Axis) -> dict[str, float]:
-        """The numbers of a row. Rows of equal keys are read alike: a large sweep has a million values."""
+    def _values(self, row: dict[str, Any], axis: Axis) -> dict[str, float]:
+        """The numbers of a row, in the row itself where it holds little else: a large sweep has a million."""
         keys = tuple(row)
-        pick = self._picks.get(keys)
-        if pick is None:
-            kept = tuple(key for key in keys if key != axis and key[:1] != "_")
-            pick = self._picks[keys] = (kept, itemgetter(*kept)) if len(kept) > 1 else None
-        if pick is not None:
-            kept, getter = pick
-            values = getter(row)
-            if set(map(type, values)) == _ONLY_FLOATS:
-                return dict(zip(kept, values, strict=True))
+        dropped = self._dropped.get(keys)
+        if dropped is None:  # rows of equal keys are read alike
+            dropped = self._dropped[keys] = [key for key in keys if key == axis or key[:1] == "_"]
+        for key in dropped:
+            del row[key]
+        if set(map(type, row.values())) == _ONLY_FLOATS:
+            return row
         return dict(_numbers(row, axis))
 
     def extend(self, later: "History") -> None:
@@ -96,7 +94,8 @@ class History:
         if axis != self.axis:
             self.axis = axis
             self._milestones = {}  # rows seen so far lack the better axis
-            self._picks = {}
+            self._axes = AXES[: AXES.index(axis) + 1]
+            self._dropped = {}
             if self._spectra is not None:
                 self._spectra = {}
 

@@ -131,6 +131,7 @@ class _Reading:
             # after Ctrl-C too: what was read need not be read again.
             for run, milestones in self._unkept:
                 self.cache.store(self._identity(run), run.signature, milestones)
+            self.cache.close()
 
     def _known(self, run: ListedRun, keys: frozenset[str]) -> bool:
         """Whether a run's history need not be asked for; takes the run in, where that is so."""

@@ -126,9 +126,9 @@ def _apply(record: Any, segment: Segment, spectra: bool) -> None:
     segment.records += 1
     if record.HasField("history"):
         row = history_row(record.history, spectra)
-        segment.history.add(row)
         if isinstance(when := row.get("_timestamp"), float):
             segment.last_logged = max(when, segment.last_logged)
+        segment.history.add(row)
     elif record.summary:
         _update_summary(record.summary, segment.summary)
     elif record.HasField("config"):

@@ -12,7 +12,7 @@ from selector.runs.history import History
 from selector.runs.history_cache import Milestones
 from selector.runs.run import SPECTRUM_PREFIX
 from selector.runs.wandb_client import Unanswered, WandbClient
-from selector.runs.wandb_listing import ListedRun, Selection, next_page, nodes
+from selector.runs.wandb_listing import ListedRun, Selection, next_page, nodes, rows_with
 
 _TOGETHER = 50  # runs in one answer …
 _ROWS_TOGETHER = 5_000  # … with at most so many rows; a longer history is left to wandb's own scanner
@@ -98,7 +98,8 @@ def keys_of(run: ListedRun) -> Keys:
     """
     if run.keys is None or not any(key.startswith(SPECTRUM_PREFIX) for key in run.keys):
         return None
-    counts = {key: n for key, n in run.keys.items() if not key.startswith((SPECTRUM_PREFIX, "_"))}
+    wanted = [key for key in run.keys if not key.startswith((SPECTRUM_PREFIX, "_"))]
+    counts = {key: rows_with(run, key) for key in wanted}
     lacking = [key for key, n in counts.items() if n < run.lines and (n or key.startswith("train/"))]
     if len(lacking) > _MOST_SPECIFICATIONS:
         return None
@@ -195,7 +196,7 @@ class _Source:
         short = f"W&B counts {run.lines} history rows and gave {len(rows)}" if len(rows) < run.lines else ""
         return ReadHistory(run, self._milestones(map(_with_numbers, rows)), short)
 
-    def _milestones(self, rows: Iterable[Mapping[str, Any]]) -> Milestones:
+    def _milestones(self, rows: Iterable[dict[str, Any]]) -> Milestones:
         history = History(self.spectra)
         for row in rows:
             history.add(row)
@@ -211,7 +212,7 @@ def _joined(
         return None
     rows = {row["_step"]: row for row in always}
     for (_, key), some in zip(keys[1:], lacking, strict=True):
-        if len(some) < (run.keys or {}).get(key, 0):
+        if len(some) < rows_with(run, key):
             return None
         for row in some:
             if row["_step"] in rows:

@@ -47,8 +47,7 @@ class ListedRun:
         summary: Last value of each key.
         lines: Number of its history rows.
         last_step: W&B step of the last of them, -1 without any.
-        keys: Keys in its history → number of its rows that hold them, 0 where that is not said; None where
-            the server does not even say the keys.
+        keys: Keys in its history → what the server says of them; None where it does not even say the keys.
         signature: Changes whenever the run logs anything, is resumed or rewound, or is made anew.
     """
 
@@ -64,7 +63,7 @@ class ListedRun:
     summary: Mapping[str, Any]
     lines: int
     last_step: int
-    keys: Mapping[str, int] | None
+    keys: Mapping[str, Any] | None
     signature: tuple[object, ...]
 
 
@@ -165,13 +164,14 @@ def _listed(node: Mapping[str, Any]) -> ListedRun:
         summary=dict(json.loads(node["summaryMetrics"] or "{}")),
         lines=lines,
         last_step=last_step,
-        keys={key: _rows(said) for key, said in history["keys"].items()} if "keys" in history else None,
+        keys=history.get("keys"),
         signature=(node["id"], node["createdAt"], node["heartbeatAt"], node["state"], lines, last_step),
     )
 
 
-def _rows(said: Any) -> int:
-    """How many rows hold a key: W&B counts them by the type of the value."""
+def rows_with(run: ListedRun, key: str) -> int:
+    """How many history rows hold a key, 0 where the server does not say: it counts by the value's type."""
+    said = (run.keys or {}).get(key)
     counts = [kind.get("count") for kind in (said or {}).get("typeCounts") or ()]
     return sum(counts) if counts and all(type(count) is int for count in counts) else 0
 

@@ -11,7 +11,7 @@ from selector.runs.run import Milestone
 def gathered(*rows: dict[str, object]) -> History:
     history = History()
     for row in rows:
-        history.add(row)
+        history.add(dict(row))  # which it takes over
     return history
 
 

@@ -1,4 +1,5 @@
 import math
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ HISTORY = Milestones(
 )
 
 
+def stored(folder: Path, history: Milestones = HISTORY) -> HistoryCache:
+    """A cache that another process would have left."""
+    cache = HistoryCache(folder)
+    cache.store(RUN, SIGNATURE, history)
+    cache.close()
+    return HistoryCache(folder)
+
+
 def files(folder: Path) -> list[Path]:
     return [file for file in folder.rglob("*") if file.is_file()]
 
@@ -32,8 +41,7 @@ def files(folder: Path) -> list[Path]:
     ],
 )
 def test_gives_back_what_it_got(tmp_path: Path, history: Milestones):
-    HistoryCache(tmp_path).store(RUN, SIGNATURE, history)
-    assert HistoryCache(tmp_path).load(RUN, SIGNATURE) == history
+    assert stored(tmp_path, history).load(RUN, SIGNATURE) == history
 
 
 def test_nan_stays_nan_and_missing_stays_missing(tmp_path: Path):
@@ -66,26 +74,46 @@ def test_another_run_or_a_changed_one_is_not_found(tmp_path: Path, run: list[str
 
 
 def test_names_from_the_server_name_no_files(tmp_path: Path):
-    HistoryCache(tmp_path / "cache").store(RUN, SIGNATURE, HISTORY)
+    stored(tmp_path / "cache")
     (file,) = files(tmp_path)
     assert file.parent == tmp_path / "cache"
     assert "x1" not in file.name
     assert (file.stat().st_mode | file.parent.stat().st_mode) & 0o077 == 0
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}\n", b"[1]\n", b"not JSON", "cut", "flip"])
+@pytest.mark.parametrize("damage", [b"", b"not SQLite" * 99, "cut", "head"])
 def test_a_damaged_file_counts_for_nothing(tmp_path: Path, damage: bytes | str):
-    cache = HistoryCache(tmp_path)
-    cache.store(RUN, SIGNATURE, HISTORY)
+    stored(tmp_path)
     (file,) = files(tmp_path)
-    content = file.read_bytes()
-    if isinstance(damage, bytes):
-        file.write_bytes(damage)
+    if damage == "head":
+        with sqlite3.connect(file) as database:
+            database.execute("UPDATE histories SET head = 'no JSON'")
+        database.close()
     else:
-        file.write_bytes(content[:-3] if damage == "cut" else b"\xff" + content[1:])
+        file.write_bytes(damage if isinstance(damage, bytes) else file.read_bytes()[:5000])
+    assert HistoryCache(tmp_path).load(RUN, SIGNATURE) is None
+    assert stored(tmp_path).load(RUN, SIGNATURE) == HISTORY
+
+
+def test_a_table_cut_short_counts_for_nothing(tmp_path: Path):
+    cache = stored(tmp_path)
+    (file,) = files(tmp_path)
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE histories SET numbers = substr(numbers, 1, 8)")
+    database.close()
     assert cache.load(RUN, SIGNATURE) is None
-    cache.store(RUN, SIGNATURE, HISTORY)
-    assert cache.load(RUN, SIGNATURE) == HISTORY
+
+
+def test_two_selectors_may_write_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("selector.runs.history_cache._LOCKED_SECONDS", 0.05)
+    first, second = HistoryCache(tmp_path), HistoryCache(tmp_path)
+    first.store(RUN, SIGNATURE, HISTORY)
+    second.store([*RUN[:3], "x2"], SIGNATURE, HISTORY)  # waits in vain, and keeps nothing
+    first.close()
+    second.store([*RUN[:3], "x3"], SIGNATURE, HISTORY)
+    second.close()
+    kept = [HistoryCache(tmp_path).load([*RUN[:3], run], SIGNATURE) for run in (RUN[3], "x2", "x3")]
+    assert kept == [HISTORY, None, HISTORY]
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path):
@@ -99,17 +127,6 @@ def test_without_a_folder_nothing_is_kept():
     cache = HistoryCache(None)
     cache.store(RUN, SIGNATURE, HISTORY)
     assert cache.load(RUN, SIGNATURE) is None
-
-
-def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(source: object, target: object) -> None:
-        raise OSError("disk full")
-
-    cache = HistoryCache(tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setattr("os.replace", full)
-        cache.store(RUN, SIGNATURE, HISTORY)
-    assert files(tmp_path) == []
 
 
 def test_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
