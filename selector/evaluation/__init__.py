@@ -1,53 +1,103 @@
-"""Metrics of embeddings: arrays in, floats out.
+"""Metrics of embeddings: numpy arrays or tensors in, floats out.
 
-A metric lives in the module of its family: `selector.evaluation.rankme.rankme(embeddings)`. Modules and the
-names below are imported when they are first used, because torch and umap-learn take seconds to import, and
-who only reads the table of metrics needs neither. A function that is called like its module (`rankme`,
-`lidar`) is not among the names: here that name is the module, whatever was imported before.
+    from selector.evaluation import rankme, lidar, nesum
+
+Modules and names are imported when they are first used, because torch and umap-learn take seconds to import,
+and who only reads the table of metrics needs neither. Where a metric has the name of its module, the name is
+the module, and the module is called like the metric: `rankme(x)`, `rankme.rankme(x)` and
+`from selector.evaluation.rankme import rankme` are one function. Work on tensors is done on their device,
+except for what scikit-learn and umap-learn do, and for spanning trees and silhouettes.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from selector.evaluation.clid import cluster_learnability, twonn
     from selector.evaluation.clustering import clustering_agreement, cosine_kmeans, silhouette
-    from selector.evaluation.embeddings import Embeddings
+    from selector.evaluation.collapse import channel_std, collapse_level
+    from selector.evaluation.embeddings import Embeddings, ViewEmbeddings
     from selector.evaluation.entropy import histogram_entropy, robust_histogram_entropy
+    from selector.evaluation.hypersphere import alignment, uniformity
     from selector.evaluation.knn import knn_accuracy
     from selector.evaluation.linear_probe import fast_probe, paper_probe
     from selector.evaluation.milestone import MetricSettings, MilestoneMetrics, evaluate
+    from selector.evaluation.spectral_metrics import (
+        alpha_req,
+        alpha_req_score,
+        condition_number,
+        nesum,
+        participation_ratio,
+        stable_rank,
+    )
+    from selector.evaluation.spectrum import Spectrum, spectrum_of
     from selector.evaluation.umap_space import umap_points
 
 __all__ = [
     "Embeddings",
     "MetricSettings",
     "MilestoneMetrics",
+    "Spectrum",
+    "ViewEmbeddings",
+    "alignment",
+    "alpha_req",
+    "alpha_req_score",
+    "channel_std",
+    "clid",
+    "cluster_learnability",
     "clustering_agreement",
+    "collapse_level",
+    "condition_number",
     "cosine_kmeans",
     "evaluate",
     "fast_probe",
     "histogram_entropy",
+    "idest",
     "knn_accuracy",
+    "lidar",
+    "nesum",
     "paper_probe",
+    "participation_ratio",
+    "rankme",
     "robust_histogram_entropy",
+    "self_clustering",
     "silhouette",
+    "spectrum_of",
+    "stable_rank",
+    "twonn",
     "umap_points",
+    "uniformity",
 ]
 
 _MODULE_OF = {
     "Embeddings": "embeddings",
     "MetricSettings": "milestone",
     "MilestoneMetrics": "milestone",
+    "Spectrum": "spectrum",
+    "ViewEmbeddings": "embeddings",
+    "alignment": "hypersphere",
+    "alpha_req": "spectral_metrics",
+    "alpha_req_score": "spectral_metrics",
+    "channel_std": "collapse",
+    "cluster_learnability": "clid",
     "clustering_agreement": "clustering",
+    "collapse_level": "collapse",
+    "condition_number": "spectral_metrics",
     "cosine_kmeans": "clustering",
     "evaluate": "milestone",
     "fast_probe": "linear_probe",
     "histogram_entropy": "entropy",
     "knn_accuracy": "knn",
+    "nesum": "spectral_metrics",
     "paper_probe": "linear_probe",
+    "participation_ratio": "spectral_metrics",
     "robust_histogram_entropy": "entropy",
     "silhouette": "clustering",
+    "spectrum_of": "spectrum",
+    "stable_rank": "spectral_metrics",
+    "twonn": "clid",
     "umap_points": "umap_space",
+    "uniformity": "hypersphere",
 }
 
 

@@ -10,6 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from selector.evaluation.arrays import as_vectors, float64_blocks, unit_vectors
+from selector.evaluation.callable_module import make_callable
 from selector.evaluation.neighbors import nearest_neighbors
 from selector.evaluation.threads import one_thread
 
@@ -129,3 +130,6 @@ def _clusters_by_direction(vectors: torch.Tensor, clusters: int, seed: int) -> N
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different directions than clusters
         labels: NDArray[np.int32] = KMeans(clusters, n_init=1, random_state=seed).fit_predict(rounded)
     return labels
+
+
+make_callable(__name__)

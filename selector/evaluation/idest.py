@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from selector.evaluation.arrays import BLOCK_ELEMENTS, as_vectors
+from selector.evaluation.callable_module import make_callable
 
 MAX_IMAGES = 5000
 _PARTS = 16  # subsamples of 1/16, 2/16, … 15/16 of the images
@@ -92,3 +93,6 @@ def _spanning_tree_length(distances: NDArray[np.float32], points: NDArray[np.int
         outside[next_one], nearest[next_one] = outside[last], nearest[last]
         np.minimum(nearest[:last], distances[added, outside[:last]], out=nearest[:last])
     return length
+
+
+make_callable(__name__)

@@ -4,6 +4,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from selector.evaluation.arrays import as_views
+from selector.evaluation.callable_module import make_callable
 
 DELTA = 1e-4
 EPS = 1e-7
@@ -53,3 +54,6 @@ def lidar(views: ArrayLike | torch.Tensor, delta: float = DELTA, eps: float = EP
     p = torch.zeros_like(ridge[0]) + eps
     p[: len(found)] += found / found.sum()
     return float(torch.special.entr(p).sum().exp())
+
+
+make_callable(__name__)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from selector.evaluation.callable_module import make_callable
 from selector.evaluation.spectrum import Spectrum, spectrum_of
 
 EPS = 1e-7
@@ -37,3 +38,6 @@ def rankme(embeddings: ArrayLike | torch.Tensor | Spectrum, eps: float = EPS) ->
     p = sigma / sigma.sum() + eps
     # With eps = 0 a direction that nobody uses adds nothing: p ln p → 0.
     return float(np.exp(-(p[p > 0] * np.log(p[p > 0])).sum()))
+
+
+make_callable(__name__)

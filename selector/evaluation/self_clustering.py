@@ -4,6 +4,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from selector.evaluation.arrays import as_vectors, float64_blocks, unit_vectors
+from selector.evaluation.callable_module import make_callable
 
 
 def self_clustering(embeddings: ArrayLike | torch.Tensor) -> float:
@@ -46,3 +47,6 @@ def _sum_of_squared_cosines(vectors: torch.Tensor) -> float:
         directions = unit_vectors(block)
         moment += directions.T @ directions
     return float(moment.square().sum())  # ‖UᵀU‖²_F = ‖UUᵀ‖²_F
+
+
+make_callable(__name__)
