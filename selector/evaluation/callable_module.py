@@ -18,5 +18,5 @@ class CallableModule(ModuleType):
 
 
 def make_callable(name: str) -> None:
-    """Let the module of that name be called (see "Customizing module attribute access" in Python's manual)."""
+    """Let the module of that name be called; Python's manual, "Customizing module attribute access"."""
     sys.modules[name].__class__ = CallableModule

@@ -28,7 +28,8 @@ def test_metrics_can_be_imported_from_the_package_whatever_was_imported_before(f
     program = (
         f"import numpy as np; {first}\n"
         "from selector.evaluation import idest, lidar, nesum, rankme\n"
-        "x = np.eye(4); print(rankme(x), rankme.rankme(x), rankme(x, eps=0.0), nesum(x), lidar(np.stack([x, x])))"
+        "x = np.eye(4)\n"
+        "print(rankme(x), rankme.rankme(x), rankme(x, eps=0.0), nesum(x), lidar(np.stack([x, x])))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     once, again, without_eps, *_ = result.stdout.split()
