@@ -10,7 +10,9 @@ from selector.command_line import completion_script, parse_command
 from selector.commands.best import best
 from selector.commands.correlate import correlate
 from selector.commands.demo import demo
+from selector.commands.evaluate import evaluate
 from selector.commands.export import export
+from selector.commands.figures import figures
 from selector.commands.metrics import metrics
 from selector.commands.pretrained import pretrained
 from selector.commands.rank import rank
@@ -42,7 +44,9 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "correlate": correlate,
     "best": best,
     "report": report,
+    "figures": figures,
     "pretrained": pretrained,
+    "evaluate": evaluate,
     "export": export,
     "metrics": metrics,
     "completion": completion,

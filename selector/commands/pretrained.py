@@ -73,11 +73,11 @@ def pretrained(
     from selector.pretrained.models import PAPER_MODELS, find_model
     from selector.pretrained.study import (
         StudySettings,
-        device_named,
         load_study_images,
         report_to_stderr,
         study_models,
     )
+    from selector.training.device import device_named
 
     where = device_named(device)
     loaded = [load_study_images(name, data_dir, images, clusters, probe) for name in dict.fromkeys(dataset)]

@@ -200,14 +200,3 @@ def report_to_stderr(text: str) -> None:
     """Progress on a terminal: one line, overwritten."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text[:100]}", end="", file=sys.stderr, flush=True)
-
-
-def device_named(name: str) -> torch.device:
-    """Where to compute.
-
-    Raises:
-        UserError: A GPU was asked for, and there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: this machine has no GPU that torch can use")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

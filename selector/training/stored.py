@@ -1,5 +1,6 @@
 """A checkpoint of train.py, read for what it is: a configuration, an epoch and weights."""
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from torch import Tensor
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.text import nearest, printable
+
+CHECKPOINT_NAME = re.compile(r"milestone-(\d+)\.ckpt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +52,21 @@ def read_stored(path: Path) -> Stored:
         ) from error
     if not isinstance(content, dict) or not {"train_config", "epoch", "state_dict"} <= content.keys():
         raise UserError(f"{shown} is no checkpoint of train.py: it holds no train_config beside its weights")
-    return Stored(path, _epoch(content), _config(content["train_config"], shown), content["state_dict"])
+    return Stored(
+        path, _epoch(content, shown), _config(content["train_config"], shown), content["state_dict"]
+    )
 
 
-def _epoch(content: dict[str, Any]) -> int:
-    # Lightning counts from 0 the epoch in whose last hook the file was written.
-    return int(content["epoch"]) + 1
+def _epoch(content: dict[str, Any], shown: str) -> int:
+    """Epochs trained. Lightning counts from 0, and a milestone is saved in its epoch's last hook."""
+    epoch = int(content["epoch"]) + 1
+    progress = content.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+    if progress.get("processed", epoch) != epoch:
+        raise UserError(
+            f"checkpoint {shown} was written in the middle of epoch {epoch}, to continue an interrupted run:"
+            " only those of milestones (milestone-*.ckpt) can be evaluated"
+        )
+    return epoch
 
 
 def _config(values: dict[str, Any], shown: str) -> TrainConfig:

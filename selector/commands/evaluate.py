@@ -1,0 +1,145 @@
+"""`selector evaluate`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from selector.argument_forms import fail
+from selector.commands.arguments import read_runs, warn
+from selector.errors import UserError
+from selector.text import nearest, printable
+
+Targets = Annotated[tuple[str, ...], tyro.conf.arg(metavar="CHECKPOINT…|SOURCE")]
+
+
+def evaluate(
+    targets: Targets,
+    /,
+    *,
+    run: tuple[str, ...] = (),
+    all: bool = False,
+    data_dir: str | None = None,
+    probe: Literal["paper", "fast", "none"] | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    dry_run: bool = False,
+    json: bool = False,
+) -> int:
+    """Compute metrics for the stored milestones of runs that are done, without training again.
+
+    Of checkpoints the metrics are printed. To the runs of a SOURCE the metrics that their milestones lack are
+    added, such as those that a newer version knows; milestone 0 is drawn anew from the run's seed.
+
+    Args:
+        targets: Checkpoints of train.py (milestone-*.ckpt), or one SOURCE: a folder of offline runs,
+            entity/project/sweep_id, or the URL of a W&B sweep or project.
+        run: Only these runs of the SOURCE, by id.
+        all: Compute all metrics of all stored milestones anew, not only of those that lack one.
+        data_dir: Folder that holds the data set, where it is not where the run had it.
+        probe: For checkpoints: another linear probe than the run's own.
+        device: Where to embed.
+        dry_run: Say what would be added to the runs, and add nothing.
+        json: Print one JSON object.
+    """
+    prog = "selector evaluate"
+    if not targets:
+        fail(prog, "name checkpoints or a SOURCE of runs")
+    checkpoints = [name for name in targets if name.endswith(".ckpt")]
+    if checkpoints and len(checkpoints) < len(targets):
+        fail(prog, "name either checkpoints or one SOURCE, not both")
+    if not checkpoints and len(targets) > 1:
+        fail(prog, f"name one SOURCE, or checkpoints whose names end in .ckpt; got {len(targets)} sources")
+    if checkpoints and run:
+        fail(prog, "--run chooses among the runs of a SOURCE, and checkpoints were named")
+    if not checkpoints and probe is not None:
+        fail(prog, "--probe is for checkpoints: the figures of one run come from one probe")
+    if checkpoints:
+        return _evaluate_checkpoints(checkpoints, data_dir, probe, device, json)
+    return _evaluate_runs(targets[0], run, all, data_dir, device, dry_run, json)
+
+
+def _evaluate_checkpoints(names: list[str], data_dir: str | None, probe: Any, device: str, json: bool) -> int:
+    from selector.reports.evaluation_tables import checkpoint_object, print_checkpoints
+    from selector.training.after_training import Evaluator
+    from selector.training.device import device_named
+    from selector.training.stored import read_stored
+
+    evaluator = Evaluator(data_dir, probe, device_named(device))
+    results = []
+    for name in dict.fromkeys(names):
+        stored = read_stored(Path(name))
+        row = evaluator.trained(stored)
+        results.append((stored, row, evaluator.definition))
+        _progress(f"{name}: epoch {stored.epoch}")
+    _progress("")
+    if json:
+        from selector.reports.objects import as_json
+
+        print(as_json({"checkpoints": [checkpoint_object(*result) for result in results]}))
+    else:
+        from selector.reports.tables import open_console
+
+        print_checkpoints([(stored, row) for stored, row, _ in results], open_console())
+    return 0
+
+
+def _evaluate_runs(
+    source: str,
+    ids: tuple[str, ...],
+    every: bool,
+    data_dir: str | None,
+    device: str,
+    dry_run: bool,
+    json: bool,
+) -> int:
+    runs = read_runs(source, spectra=True)
+    found = {one.id: one for one in runs.runs}
+    if unknown := [id for id in ids if id not in found]:
+        raise UserError(f"{runs.source} holds no run '{unknown[0]}'{nearest(unknown[0], found)}")
+    chosen = [found[id] for id in dict.fromkeys(ids)] or list(runs.runs)
+    where = _server(source)
+
+    from selector.reports.evaluation_tables import added_object, print_added
+    from selector.training.add_metrics import missing_metrics
+    from selector.training.after_training import Evaluator
+    from selector.training.device import device_named
+
+    evaluator = Evaluator(data_dir, None, device_named(device))
+    results = []
+    for number, one in enumerate(chosen, start=1):
+        _progress(f"[{number}/{len(chosen)}] {one.id}")
+        added = missing_metrics(one, evaluator, every)
+        if added.rows and not dry_run:
+            from selector.training.wandb_append import append_rows
+
+            append_rows(one, list(added.rows.values()), **where)
+        results.append(added)
+    _progress("")
+    warn(runs.warnings)
+    if json:
+        from selector.reports.objects import as_json
+
+        print(as_json({"added": not dry_run, "runs": [added_object(one) for one in results]}))
+    else:
+        from selector.reports.tables import open_console
+
+        print_added(results, open_console(), dry_run)
+    return 0
+
+
+def _server(source: str) -> dict[str, str]:
+    """Owner and project of runs on a server; nothing for a folder."""
+    from selector.runs.source import is_online
+
+    if not is_online(source):
+        return {}
+    from selector.runs.wandb_source import parse_source
+
+    parsed = parse_source(source)
+    return {"entity": parsed.entity, "project": parsed.project}
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{printable(text)[:100]}", end="", file=sys.stderr, flush=True)

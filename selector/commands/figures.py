@@ -1,0 +1,75 @@
+"""`selector figures`."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from selector.argument_forms import fail
+from selector.commands.arguments import Name, Names, Source, named_labelled, named_metric, read_runs, warn
+from selector.errors import UserError
+from selector.text import nearest
+
+
+def figures(
+    source: Source,
+    /,
+    *,
+    output: Path = Path("figures"),
+    metric: Names = ("entropy",),
+    oracle: Name = "linear_probe_accuracy",
+    run: Names = (),
+    format: Literal["png", "svg", "pdf"] = "png",
+    json: bool = False,
+) -> int:
+    """Draw metrics over training beside the accuracy, a picture a run: the paper's Figures 2 to 4.
+
+    Milestones whose embedding has outliers are marked.
+
+    Args:
+        source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
+        output: Folder for the pictures.
+        metric: Metrics of ours, or keys that the runs logged.
+        oracle: The labelled metric beside them, or a key that the runs logged; absent without labels.
+        run: Only these runs, by id.
+        format: What the files are.
+        json: Print the rows of the pictures as one JSON object.
+    """
+    from selector.reports.figure_rows import courses
+    from selector.reports.training_figure import draw_course
+
+    prog = "selector figures"
+    drawn = [named_metric(name) for name in dict.fromkeys(metric)]
+    if not drawn:
+        fail(prog, "--metric needs a name")
+    judge = named_labelled(oracle, "max", prog)
+    runs = read_runs(source)
+    ids = [one.id for one in runs.runs]
+    if unknown := [id for id in run if id not in ids]:
+        raise UserError(f"{runs.source} holds no run '{unknown[0]}'{nearest(unknown[0], ids)}")
+    if run:
+        from dataclasses import replace
+
+        runs = replace(runs, runs=tuple(one for one in runs.runs if one.id in run))
+    pictures, warnings = [], []
+    for one in drawn:
+        found, said = courses(runs, one, judge)
+        warnings += said
+        for course in found:
+            path = output / f"{_file_name(course.run)}-{_file_name(one.name)}.{format}"
+            draw_course(course, one, judge, path)
+            pictures.append((path, one, course))
+    warn(list(dict.fromkeys(warnings)))
+    if json:
+        from selector.reports.figure_rows import course_object
+        from selector.reports.objects import as_json
+
+        print(as_json({"figures": [course_object(course, one, path) for path, one, course in pictures]}))
+    else:
+        for path, _, _ in pictures:
+            print(path)
+    return 0
+
+
+def _file_name(text: str) -> str:
+    """A run's id or a metric's name as part of a file name: names from a server are no paths."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", text)[:100]

@@ -1,0 +1,124 @@
+"""What `selector evaluate` computed, for people and for programs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from selector.evaluation.metrics import METRICS
+from selector.reports.tables import draw, number, paragraph
+from selector.text import printable
+from selector.training.add_metrics import Added, summary_of
+from selector.training.stored import Stored
+
+_COLUMNS_A_TABLE = 4
+
+
+@dataclass(frozen=True)
+class AddedRow:
+    """What was done for one run."""
+
+    run: str
+    epochs: str
+    added: str
+
+
+def added_rows(added: Sequence[Added]) -> list[AddedRow]:
+    """A line a run: which epochs gained which metrics, or why none did."""
+    rows = []
+    for one in added:
+        what = one.skipped or ", ".join(gained(one)) or "nothing is missing"
+        rows.append(AddedRow(one.run.id, ", ".join(map(str, one.rows)) or "–", what))
+    return rows
+
+
+def gained(added: Added) -> list[str]:
+    """Names of the metrics that some milestone of a run gained, in the order of the table."""
+    keys = {key for row in added.rows.values() for key in row}
+    return [metric.name for metric in METRICS if metric.key in keys]
+
+
+def added_notes(added: Sequence[Added], dry_run: bool) -> list[str]:
+    """What stands below the table."""
+    total = summary_of(added)
+    verb = "would be added" if dry_run else "added"
+    lines = [
+        f"{total['values']} values {verb} at {total['milestones']} milestones of {total['runs']} runs"
+        + ("" if dry_run or not total["values"] else "; `wandb sync` takes offline ones along")
+        + "."
+    ]
+    kept, changed = (sum(getattr(one, name) for one in added) for name in ("kept", "changed"))
+    if kept or changed:
+        lines.append(f"Of values that had been logged, {kept} came out the same and {changed} did not.")
+    for one in added:
+        if one.without_checkpoint:
+            epochs = ", ".join(map(str, one.without_checkpoint))
+            lines.append(
+                f"{one.run.id}: no checkpoint is left of epoch {epochs};"
+                " train.py --keep all keeps those of all milestones."
+            )
+    return lines
+
+
+def print_added(added: Sequence[Added], console: Console, dry_run: bool) -> None:
+    """Draws what was added to the runs."""
+    if added:
+        draw(console, added_rows(added), ("run", "epochs", "added"))
+        console.print()
+    for line in added_notes(added, dry_run):
+        paragraph(console, line)
+
+
+def print_checkpoints(results: Sequence[tuple[Stored, Mapping[str, Any]]], console: Console) -> None:
+    """Draws the metrics of checkpoints: a row a metric, a column a checkpoint."""
+    for first in range(0, len(results), _COLUMNS_A_TABLE):
+        part = results[first : first + _COLUMNS_A_TABLE]
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+        table.add_column("metric", overflow="fold")
+        for stored, _ in part:
+            head = f"{stored.path.resolve().parent.name}\nepoch {stored.epoch}"
+            table.add_column(Text(printable_lines(head)), justify="right", overflow="fold")
+        for metric in METRICS:
+            if any(metric.key in row for _, row in part):
+                cells = [number(row.get(metric.key)) for _, row in part]
+                table.add_row(*map(Text, (metric.name, *cells)))
+        console.print(table)
+        console.print()
+
+
+def printable_lines(text: str) -> str:
+    """Text from elsewhere on its lines, without what could move the cursor."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def checkpoint_object(
+    stored: Stored, row: Mapping[str, Any], definition: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One checkpoint for `--json`."""
+    return {
+        "path": str(stored.path),
+        "epoch": stored.epoch,
+        "method": stored.config.method,
+        "dataset": stored.config.dataset,
+        "values": {key: value for key, value in row.items() if key != "epoch"},
+        "definition": dict(definition),
+    }
+
+
+def added_object(added: Added) -> dict[str, Any]:
+    """One run for `--json`."""
+    return {
+        "run": added.run.id,
+        "epochs": [
+            {"epoch": epoch, "values": {key: value for key, value in row.items() if key != "epoch"}}
+            for epoch, row in added.rows.items()
+        ],
+        "same_as_logged": added.kept,
+        "other_than_logged": added.changed,
+        "without_checkpoint": list(added.without_checkpoint),
+        "skipped": added.skipped or None,
+    }

@@ -1,0 +1,106 @@
+"""Metrics that are computed after the fact, added to the W&B run that they belong to."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import wandb
+from wandb.proto import wandb_internal_pb2
+
+from selector.errors import UserError
+from selector.runs.completion import CHECKPOINT, EPOCH, STATUS
+from selector.runs.run import Run
+from selector.runs.wandb_log import DamagedLog, read_payloads
+from selector.text import printable
+from selector.training.spectrum_chart import with_chart
+from selector.training.wandb_log import WandbLog
+
+_protocol: Any = wandb_internal_pb2
+_QUIET: dict[str, Any] = {
+    "silent": True,
+    "console": "off",
+    "disable_git": True,
+    "disable_code": True,
+    "x_disable_stats": True,
+    "x_disable_meta": True,
+}
+
+
+def append_rows(run: Run, rows: Sequence[Mapping[str, Any]], entity: str = "", project: str = "") -> None:
+    """Log more values of milestones that a run has logged before.
+
+    An offline run gets one more file, beside those that it has: readers merge them by epoch, and
+    `wandb sync` adds it to the run. A run on a server is resumed. The completion marker is repeated, so
+    that the run is as complete as it was; and the summary holds the last milestone, as before.
+
+    Args:
+        run: Finished or diverged.
+        rows: Each with its `epoch`, and what is to be added.
+        entity: Owner of the project, for a run on a server.
+        project: Its project, likewise.
+
+    Raises:
+        UserError: The run cannot be opened.
+    """
+    ordered = sorted(rows, key=lambda row: int(row["epoch"]))
+    with _opened(run, entity, project) as opened:
+        WandbLog(opened)  # declares the axis of every metric
+        for row in ordered:
+            opened.log(with_chart(row))
+        last = run.milestones[-1]
+        if ordered[-1]["epoch"] != last.epoch:
+            logged_again = {key: last.values[key] for row in ordered for key in row if key in last.values}
+            opened.summary.update({"epoch": last.epoch} | logged_again)
+        opened.summary.update(_marker(run))
+
+
+def _marker(run: Run) -> dict[str, Any]:
+    """What train.py wrote into the summary when the run ended."""
+    marker: dict[str, Any] = {STATUS: "completed", EPOCH: run.milestones[-1].epoch}
+    if run.state == "diverged":
+        epoch = re.search(r"in epoch (\d+)$", run.detail)  # as `completion.marked_state` tells it
+        marker = {STATUS: "diverged"} | ({EPOCH: int(epoch[1])} if epoch else {})
+    return marker if run.checkpoint is None else marker | {CHECKPOINT: run.checkpoint}
+
+
+@contextmanager
+def _opened(run: Run, entity: str, project: str) -> Iterator["wandb.Run"]:
+    settings = wandb.Settings(**_QUIET)
+    try:
+        if run.directory is None:
+            opened = wandb.init(entity=entity, project=project, id=run.id, resume="must", settings=settings)
+        else:
+            opened = wandb.init(
+                **_place_of(Path(run.directory)), id=run.id, mode="offline", settings=settings,
+                name=None if run.name == run.id else run.name, group=run.group or None,
+                job_type=run.job_type or None, tags=list(run.tags) or None,
+            )  # fmt: skip
+    except (wandb.Error, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"run {printable(run.id)} cannot be added to: {reason}") from error
+    exit_code = 1
+    try:
+        yield opened
+        exit_code = 0
+    finally:
+        opened.finish(exit_code)
+
+
+def _place_of(directory: Path) -> dict[str, Any]:
+    """Project, owner and folder of an offline run, from the file that its first process wrote."""
+    place: dict[str, Any] = {"dir": str(directory.parent.parent)}
+    if directory.parent.name != "wandb":  # W&B puts runs into a folder of that name
+        place["dir"] = str(directory.parent)
+    for file in sorted(directory.glob("*.wandb")):
+        try:
+            with file.open("rb") as stream:
+                for payload in read_payloads(stream):
+                    record = _protocol.Record.FromString(payload)
+                    if record.HasField("run"):
+                        known = {"project": record.run.project, "entity": record.run.entity}
+                        return place | {name: value for name, value in known.items() if value}
+        except (OSError, DamagedLog):
+            continue
+    return place
