@@ -1,7 +1,9 @@
 """BatchNorm over a batch that several processes share, as if one process had all of it."""
 
+from typing import Any
+
 import torch
-import torch.distributed.nn.functional as distributed
+import torch.distributed as distributed
 import torch.nn.functional as F
 from lightly.models.batchnorm import SplitBatchNorm
 from torch import Tensor, nn
@@ -29,9 +31,9 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         others = [axis for axis in range(input.ndim) if axis != 1]
         shape = [1, -1] + [1] * (input.ndim - 2)
         world = world_size()
-        mean: Tensor = _total(input.mean(others)) / world
+        mean: Tensor = _Total.apply(input.mean(others)) / world
         centred = input - mean.view(shape)
-        variance: Tensor = _total(centred.square().mean(others)) / world
+        variance: Tensor = _Total.apply(centred.square().mean(others)) / world
         count = world * input.numel() // input.shape[1]
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
@@ -57,7 +59,9 @@ class SharedSplitBatchNorm(SplitBatchNorm):
             return normalised
         rows, channels, height, width = input.shape
         splits = self.num_splits // world_size()
-        mean, var = self.running_mean[: splits * channels], self.running_var[: splits * channels]
+        # Copies: the gradient wants these as they are, and the buffers change below.
+        mean = self.running_mean[: splits * channels].clone()
+        var = self.running_var[: splits * channels].clone()
         normalised = F.batch_norm(
             input.view(-1, splits * channels, height, width), mean, var, self.weight.repeat(splits),
             self.bias.repeat(splits), training=True, momentum=self.momentum, eps=self.eps,
@@ -87,10 +91,18 @@ def share_statistics(module: nn.Module, device: torch.device) -> None:
                 share_statistics(child, device)
 
 
-def _total(value: Tensor) -> Tensor:
-    """The sum over all processes, with its gradient."""
-    total: Tensor = distributed.all_reduce(value)  # type: ignore[no-untyped-call]
-    return total
+class _Total(torch.autograd.Function):
+    """The sum of a tensor over all processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(_: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _Total.forward(_, gradient)
 
 
 def _like(old: nn.BatchNorm1d | nn.BatchNorm2d, new: nn.BatchNorm2d) -> nn.Module:

@@ -167,6 +167,7 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback], progress: bool) 
 def _silence_lightning() -> None:
     """Lightning's remarks on its own use of torch, and its advertisements, say nothing about the run."""
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")  # its new name is in 2.15
     # It cannot know that the order of the images goes on where it was.
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
     for chatter in ("utilities.rank_zero", "trainer", "trainer.connectors.signal_connector"):

@@ -1,0 +1,46 @@
+"""Trains every method in float64, in as many processes as torchrun starts, and saves what comes of it.
+
+    torchrun --nproc-per-node 2 shared_batch.py FOLDER
+
+In float64, because training amplifies rounding: in float32 equal runs part after some ten steps.
+"""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from selector.config import TrainConfig, paper_recipe
+from selector.training.data import load_images
+from selector.training.pretrain import build_method, pretrain
+
+OWN = {
+    "simclr": {},
+    "simsiam": {"predictor_hidden": 8},
+    # a queue that no whole number of batches fills, so that the order of the keys matters, too
+    "moco_v2": {"queue_size": 50, "batch_norm_splits": 4},
+}
+STEPS = 9  # 100 images, 32 a step, 3 epochs
+
+
+def config_of(method: str) -> TrainConfig:
+    return dataclasses.replace(
+        paper_recipe(method), backbone="resnet-9", backbone_width=0.0625, train_images=100,
+        evaluation_images=40, batch_size=32, projector_hidden=16, projector_dim=8, epochs=3,
+        milestone_every=3, device="cpu", threads=1, devices=int(os.environ.get("WORLD_SIZE", 1)), **OWN[method],
+    )  # fmt: skip
+
+
+def train(method: str, folder: Path) -> None:
+    config = config_of(method)
+    module = build_method(config, load_images(config)).double()
+    module.compare = lambda a, b: module.criterion(a, b)  # train.py computes it in float32
+    pretrain(module, config, folder / method, (), progress=False)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name in OWN:
+        train(name, Path(sys.argv[1]))
