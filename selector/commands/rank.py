@@ -1,7 +1,8 @@
 """`selector rank`."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from selector.argument_forms import fail
 from selector.commands.arguments import (
     Epoch,
     Name,
@@ -11,6 +12,12 @@ from selector.commands.arguments import (
     read_runs,
     warn,
 )
+from selector.text import printable
+
+if TYPE_CHECKING:
+    from selector.runs.run import RunSet
+    from selector.selection.ranking import Ranking
+    from selector.selection.regret import RegretReport
 
 
 def rank(
@@ -23,6 +30,8 @@ def rank(
     allow_mixed: bool = False,
     tag: str | None = None,
     group: str | None = None,
+    write_back: bool = False,
+    dry_run: bool = False,
     json: bool = False,
 ) -> int:
     """Rank the runs of a sweep by a label-free metric; no label is read.
@@ -37,21 +46,48 @@ def rank(
         allow_mixed: Rank runs in one list that the metric may not compare, at your own risk.
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
+        write_back: Note in W&B what was chosen: rank, score and pick of each run in its summary, the tag
+            label-free-best on the winner alone and as an alias on its checkpoint, and the ranking as a table
+            in a run of job type selection, beside the regret where the runs know their accuracy. A second
+            call with the same outcome changes nothing.
+        dry_run: With --write-back: say what would be written, and send nothing.
         json: Print one JSON object.
     """
     from selector.selection.ranking import rank as rank_runs
 
     prog = "selector rank"
     chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
-    runs = read_runs(source, tag=tag, group=group, keys=[chosen.key])
-    ranking = rank_runs(runs, chosen, epoch, allow_mixed, direction)
+    if dry_run and not write_back:
+        fail(prog, "--dry-run belongs to --write-back: ranking alone changes nothing")
+
+    def read_and_rank() -> "tuple[RunSet, Ranking]":
+        runs = read_runs(source, tag=tag, group=group, keys=[chosen.key])
+        return runs, rank_runs(runs, chosen, epoch, allow_mixed, direction)
+
+    notes: list[str] = []
+    more: dict[str, Any] = {}
+    if write_back:
+        from selector.commands.writing_back import rank_and_write
+        from selector.evaluation.metrics import labelled_metric
+        from selector.selection.regret import regret
+
+        def judge(runs: "RunSet") -> "RegretReport":
+            return regret(
+                runs, [chosen], labelled_metric("linear_probe_accuracy"), epoch, allow_mixed, direction
+            )
+
+        ranking, notes, more = rank_and_write(source, read_and_rank, judge, tag, group, dry_run)
+    else:
+        _, ranking = read_and_rank()
     warn(ranking.warnings)
     if json:
         from selector.reports.objects import as_json, ranking_object
 
-        print(as_json(ranking_object(ranking)))
+        print(as_json({**ranking_object(ranking), **more}))
     else:
         from selector.reports.tables import open_console, print_ranking
 
         print_ranking(ranking, open_console())
+        for line in notes:
+            print(printable(line))
     return 0

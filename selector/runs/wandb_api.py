@@ -15,7 +15,7 @@ from selector.runs.run import SELECTION_JOB, Run, RunSet, State, Unreadable
 from selector.runs.wandb_client import Patience, Unanswered, Unreachable, WandbClient
 from selector.runs.wandb_histories import HistoryReader, ReadHistory
 from selector.runs.wandb_listing import ListedRun, Selection, list_pages
-from selector.runs.wandb_source import WandbSource, parse_source
+from selector.runs.wandb_source import WandbSource, filters_of, parse_source
 from selector.text import printable
 
 Progress = Callable[[int, int], None]
@@ -70,7 +70,7 @@ def read_wandb(
     """
     place = parse_source(source)
     client = WandbClient.connect(place.host, patience or Patience())
-    selection = Selection(place.entity, place.project, _filters(place, tag, group))
+    selection = Selection(place.entity, place.project, filters_of(place, tag, group))
     kept = (cache or user_cache()) if use_cache and not spectra else None
     reading = _Reading(client, selection, HistoryCache(kept), spectra)
     try:
@@ -216,12 +216,6 @@ def _find(client: WandbClient, place: WandbSource) -> _Sweep | None:
             f" on {client.server}: it was deleted, or its id is another"
         )
     return _Sweep(sweep["state"].upper(), sweep["runCountExpected"])
-
-
-def _filters(place: WandbSource, tag: str | None, group: str | None) -> list[dict[str, Any]]:
-    """W&B's filters that select the runs."""
-    wanted = (("sweep", place.sweep), ("group", place.group), ("group", group), ("tags", tag))
-    return [{field: value} for field, value in wanted if value is not None]
 
 
 def _no_runs(place: WandbSource, tag: str | None, group: str | None) -> str:

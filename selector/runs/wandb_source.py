@@ -1,6 +1,7 @@
 """What a user may call a sweep or project on a W&B server: a path, or the URL from the browser."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from selector.errors import UserError
@@ -72,6 +73,12 @@ def parse_source(text: str) -> WandbSource:
         case [entity, project, sweep] if not url:
             return WandbSource(entity, project, sweep=sweep)
     raise UserError(f"'{printable(text)}' is no sweep or project: {_WANTED}")
+
+
+def filters_of(place: WandbSource, tag: str | None, group: str | None) -> list[dict[str, Any]]:
+    """W&B's filters that select the runs."""
+    wanted = (("sweep", place.sweep), ("group", place.group), ("group", group), ("tags", tag))
+    return [{field: value} for field, value in wanted if value is not None]
 
 
 def service_of(host: str) -> str:

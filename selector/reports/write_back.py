@@ -1,0 +1,95 @@
+"""A ranking as notes for W&B, and in words what was written of them. What is sent where: selector.runs."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from selector.reports.tables import settings
+from selector.runs.notes import MARK, Changes, Notes, NotesTable, Pick
+from selector.selection.comparability import describe
+from selector.selection.ranking import Ranking
+from selector.selection.regret import RegretReport
+
+_RANKING = ("group", "rank", "run", "name", "score", "standard error", "tied", "epoch", "hyperparameters")
+_REGRET = (
+    "group", "chosen by", "run", "accuracy", "best accuracy", "regret", "normalised regret",
+    "expected random regret", "spearman", "kendall",
+)  # fmt: skip
+
+
+def notes_of(ranking: Ranking, regret: RegretReport | None) -> Notes:
+    """What is to be noted of the ranked runs; the regret only where somebody knows an accuracy."""
+    fields = {
+        ranked.run.id: {
+            "rank": ranked.rank,
+            "score": ranked.score,
+            "epoch": ranked.epoch,
+            "tied": ranked.tied,
+            "picked": ranked.run is group.chosen,
+        }
+        for group in ranking.groups
+        for ranked in group.ranking
+    }
+    picks = tuple(Pick(group.chosen.id, group.ranking[0].epoch) for group in ranking.groups)
+    tables = {f"ranking/{ranking.metric.name}": NotesTable(_RANKING, tuple(_ranking_rows(ranking)))}
+    if regret is not None:
+        tables[f"regret/{ranking.metric.name}"] = NotesTable(_REGRET, tuple(_regret_rows(regret)))
+    return Notes(ranking.metric.name, fields, picks, tables)
+
+
+def change_lines(changes: Changes, notes: Notes, dry_run: bool) -> list[str]:
+    """What was, or would be, changed; one line each."""
+    if not changes:
+        lines = ["nothing to write back: W&B holds it all already"]
+    else:
+        lines = ["would be written back (dry run, nothing is sent):" if dry_run else "written back:"]
+        lines += [f"  {line}" for line in _changed(changes, notes)]
+    if changes.no_checkpoint:
+        runs = ", ".join(changes.no_checkpoint)
+        lines.append(f"alias {MARK}: no checkpoint of {runs} is an artifact in W&B")
+    return lines
+
+
+def change_object(changes: Changes, dry_run: bool) -> dict[str, Any]:
+    """The same for --json."""
+    return {"dry_run": dry_run, "mark": MARK, **asdict(changes)}
+
+
+def _changed(changes: Changes, notes: Notes) -> Iterator[str]:
+    if changes.noted:
+        yield f"{notes.prefix}rank, score, … of {len(changes.noted)} runs"
+    for what, on, off in (
+        ("tag", changes.tag_on, changes.tag_off),
+        ("alias", changes.alias_on, changes.alias_off),
+    ):
+        moves = [f"on {', '.join(on)}"] if on else []
+        moves += [f"off {', '.join(off)}"] if off else []
+        if moves:
+            yield f"{what} {MARK}: {'; '.join(moves)}"
+    if changes.tables:
+        yield f"tables {' and '.join(notes.tables)} in {changes.place}"
+
+
+def _ranking_rows(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
+    for group in ranking.groups:
+        for ranked in group.ranking:
+            yield (
+                describe(group.group), ranked.rank, ranked.run.id, ranked.run.name, ranked.score,
+                ranked.standard_error or None, ranked.tied, ranked.epoch, settings(ranked.run, group.swept),
+            )  # fmt: skip
+
+
+def _regret_rows(report: RegretReport) -> Iterator[tuple[Any, ...]]:
+    for group in report.groups:
+        best, name = group.best.accuracy, describe(group.group)
+        for regret in group.metrics:
+            yield (
+                name, regret.metric.name, regret.chosen.id if regret.chosen else None, regret.chosen_accuracy,
+                best, regret.regret, regret.normalised, group.expected_random, regret.spearman.value,
+                regret.kendall.value,
+            )  # fmt: skip
+        for baseline in group.baselines:
+            run = baseline.run.id if baseline.run else None
+            yield (
+                name, baseline.name, run, baseline.accuracy, best, baseline.regret, None, None, None, None,
+            )  # fmt: skip

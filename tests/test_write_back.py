@@ -1,0 +1,316 @@
+"""`selector rank --write-back` against the backend on 127.0.0.1; W&B's own client looks at the outcome."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from loopback import API_KEY, Backend, Fault
+from loopback.artifacts import Artifact, ArtifactSequence
+from loopback.records import Run, Sweep
+
+from selector.cli import main
+from selector.runs.notes import DECISION, MARK
+from selector.runs.wandb_writer import write_back
+
+pytestmark = pytest.mark.usefixtures("wandb_here")
+
+DEFINITION = {"projector_dim": 128, "rankme_images": 1000, "umap_seeds": 3, "version": 1}
+CHANGING = {
+    "SelectorSummary",
+    "SelectorTags",
+    "SelectorAddAlias",
+    "SelectorDropAlias",
+    "UpsertBucket",
+    "file_stream",
+}
+
+
+def trained(backend: Backend, sweep: Sweep, name: str, rankme: float, accuracy: float, **more: Any) -> Run:
+    """A run of train.py that ended after 10 epochs, with a checkpoint of each milestone."""
+    rows = [
+        {
+            "epoch": epoch,
+            "label_free/rankme": rankme * epoch / 10,
+            "label_free/entropy": 9 - rankme / 10,
+            "labelled/linear_probe_accuracy": accuracy,
+        }
+        for epoch in (0, 5, 10)
+    ]
+    config = {
+        "method": "simclr",
+        "dataset": "digits",
+        "learning_rate": rankme / 100,
+        "definition": DEFINITION,
+    }
+    summary = {"completion/status": "completed", "completion/epoch": 10, "mine": 7, **rows[-1]}
+    run = backend.run("p", name, rows, config, summary, sweep=sweep, **{"tags": ["t"], **more})
+    project, store = run.project, backend.store
+    sequence = store.keep(ArtifactSequence(project, store.number(), f"model-{name}", "model"))
+    project.collections[sequence.name] = sequence
+    for epoch in (5, 10):
+        version: Artifact = store.keep(Artifact(sequence, store.number(), f"{name}{epoch}", run))
+        version.wanted_aliases = ["last", f"milestone-{epoch}"]
+        sequence.versions.append(version)
+        sequence.commit(version)
+        run.outputs.append(version)
+    return run
+
+
+@pytest.fixture
+def sweep(backend: Backend) -> Sweep:
+    """Three runs; rankme chooses c, entropy (lower is better) c too, and b is the best by labels."""
+    sweep = backend.sweep("p", "method: random\nrun_cap: 3\nparameters: {lr: {values: [1]}}")
+    for name, rankme, accuracy in (("a", 10.0, 0.2), ("b", 20.0, 0.9), ("c", 40.0, 0.7)):
+        trained(backend, sweep, name, rankme, accuracy)
+    return sweep
+
+
+@pytest.fixture
+def rank(
+    backend: Backend, sweep: Sweep, capfd: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., tuple[int, str, str]]:  # fmt: skip
+    """`selector rank SWEEP …` with a cache of its own: exit status, stdout, stderr."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("selector.commands.writing_back.write_back", quick)
+
+    def rank(*options: str) -> tuple[int, str, str]:
+        backend.requests.clear()
+        status = main(["rank", f"loopback/p/{sweep.name}", *options])
+        out, err = capfd.readouterr()
+        assert API_KEY not in out + err
+        assert backend.errors == []
+        return status, out, err
+
+    return rank
+
+
+def quick(*arguments: Any, **keywords: Any) -> Any:
+    """write_back without a pause before it looks again."""
+    return write_back(*arguments, settle=0.0, **keywords)
+
+
+def marked(backend: Backend) -> tuple[list[str], list[str]]:
+    """Runs with the tag, and checkpoints with the alias."""
+    project = backend.project("p")
+    versions = [version for sequence in project.collections.values() for version in sequence.versions]
+    return (
+        [run.name for run in project.bucket_by_name.values() if MARK in run.tags],
+        [
+            f"{version.artifact_sequence.name}:v{version.version_index}"
+            for version in versions
+            if MARK in [alias.alias for alias in version.aliases]
+        ],
+    )
+
+
+def noted(run: Run, metric: str = "rankme") -> dict[str, Any]:
+    prefix = f"selection/{metric}/"
+    return {key.removeprefix(prefix): value for key, value in run.summary.items() if key.startswith(prefix)}
+
+
+def test_what_is_written_and_that_it_is_written_once(
+    backend: Backend, sweep: Sweep, rank: Any, tmp_path: Path
+):
+    status, out, _ = rank("--write-back")
+    assert status == 0
+    table_run = f"selection-{sweep.name}"
+    assert out.endswith(
+        f"""written back:
+  selection/rankme/rank, score, … of 3 runs
+  tag label-free-best: on c
+  alias label-free-best: on model-c:v1
+  tables ranking/rankme and regret/rankme in loopback/p/{table_run}
+"""
+    )
+    # As W&B's own client sees it.
+    api = wandb.Api()
+    runs = {run.id: run for run in api.runs("loopback/p")}
+    assert {id: (run.tags, run.job_type) for id, run in runs.items()} == {
+        "a": (["t"], None), "b": (["t"], None), "c": (["t", MARK], None), table_run: ([], "selection"),
+    }  # fmt: skip
+    assert {key: value for key, value in runs["b"].summary.items() if key.startswith("selection/")} == {
+        "selection/rankme/rank": 2, "selection/rankme/score": 20.0, "selection/rankme/epoch": 10,
+        "selection/rankme/tied": False, "selection/rankme/picked": False,
+    }  # fmt: skip
+    assert (runs["c"].summary["selection/rankme/picked"], runs["c"].summary["mine"]) == (True, 7)
+    assert runs["c"].config["learning_rate"] == 0.4
+    assert "milestone-10" in api.artifact("loopback/p/model-c:label-free-best").aliases
+    for artifact in runs[table_run].logged_artifacts():
+        artifact.download(str(tmp_path / "tables"))
+    ranking, regret = (
+        json.loads((tmp_path / "tables" / name / "rankme.table.json").read_text())
+        for name in ("ranking", "regret")
+    )
+    assert [row[1:5] for row in ranking["data"]] == [
+        [1, "c", "name of c", 40], [2, "b", "name of b", 20], [3, "a", "name of a", 10],
+    ]  # fmt: skip
+    chosen = dict(zip(regret["columns"], regret["data"][0], strict=True))
+    assert (chosen["chosen by"], chosen["run"], chosen["regret"]) == ("rankme", "c", pytest.approx(0.2))
+
+    status, out, _ = rank("--write-back")
+    assert (status, out.splitlines()[-1]) == (0, "nothing to write back: W&B holds it all already")
+    assert CHANGING.isdisjoint(backend.requests)
+    assert len(runs[table_run].logged_artifacts()) == 2
+
+
+def test_a_dry_run_sends_nothing(backend: Backend, sweep: Sweep, rank: Any):
+    status, out, _ = rank("--write-back", "--dry-run", "--json")
+    told = json.loads(out)["write_back"]
+    assert (status, told["dry_run"], told["tables"]) == (0, True, True)
+    assert (told["noted"], told["tag_on"], told["alias_on"]) == (["a", "b", "c"], ["c"], ["model-c:v1"])
+    assert CHANGING.isdisjoint(backend.requests)
+    assert marked(backend) == ([], [])
+    assert "would be written back (dry run, nothing is sent):" in rank("--write-back", "--dry-run")[1]
+
+
+def test_a_new_winner_takes_all_from_the_former(backend: Backend, sweep: Sweep, rank: Any):
+    rank("--write-back")
+    trained(backend, sweep, "d", 80.0, 0.95)
+    lost, running = (backend.project("p").bucket_by_name[name] for name in "ab")
+    lost.summary["completion/status"] = "diverged"
+    running.state = "running"
+    del running.summary["completion/status"]
+    kept = dict(running.summary)
+    status, out, _ = rank("--write-back")
+    assert status == 0
+    assert "tag label-free-best: on d; off c" in out
+    assert "alias label-free-best: on model-d:v1; off model-c:v1" in out
+    assert marked(backend) == (["d"], ["model-d:v1"])
+    runs = backend.project("p").bucket_by_name
+    assert (noted(runs["d"])["rank"], noted(runs["c"])["rank"], noted(runs["c"])["picked"]) == (1, 2, False)
+    assert noted(lost) == {}  # it is ranked no more
+    assert running.summary == kept  # its process writes it
+
+
+def test_the_tag_follows_the_last_decision(backend: Backend, sweep: Sweep, rank: Any):
+    for metric, direction, winner in (("mine/a", "max", "c"), ("mine/b", "min", "a"), ("mine/a", "max", "c")):
+        for number, name in enumerate("abc"):
+            run = backend.project("p").bucket_by_name[name]
+            run.write_history(3, [json.dumps({"_step": 3, "epoch": 10, "mine/a": number, "mine/b": number})])
+        assert rank("--write-back", "--metric", metric, "--direction", direction)[0] == 0
+        assert marked(backend) == ([winner], [f"model-{winner}:v1"])
+    a = backend.project("p").bucket_by_name["a"]
+    assert (noted(a, "mine/a")["picked"], noted(a, "mine/b")["picked"]) == (False, True)
+
+
+def test_the_milestone_that_was_chosen_at_else_the_last_checkpoint(backend: Backend, sweep: Sweep, rank: Any):
+    rank("--write-back", "--milestone", "5")
+    assert marked(backend)[1] == ["model-c:v0"]
+    sequence = backend.project("p").collections["model-c"]
+    for alias in ("milestone-10", MARK):
+        del sequence.alias_of[alias]
+    rank("--write-back")
+    assert marked(backend)[1] == ["model-c:v1"]  # by its alias `last`
+    sequence.type_name = "checkpoint"
+    assert "alias label-free-best: no checkpoint of c is an artifact in W&B" in rank("--write-back")[1]
+
+
+def test_another_selector_decides_by_another_metric_meanwhile(backend: Backend, sweep: Sweep, rank: Any):
+    def meanwhile() -> None:
+        run = backend.project("p").bucket_by_name[f"selection-{sweep.name}"]
+        run.summary[DECISION] = json.dumps({"metric": "lidar", "picks": [["a", 10]], "signature": "x"})
+
+    backend.fail(Fault("call", "SelectorNotedRuns", after=4, action=meanwhile))
+    assert rank("--write-back")[0] == 0
+    assert marked(backend) == (["a"], ["model-a:v1"])
+    assert noted(backend.project("p").bucket_by_name["c"])["picked"] is True
+
+
+def test_another_selector_sees_other_runs_meanwhile(backend: Backend, sweep: Sweep, rank: Any):
+    def meanwhile() -> None:
+        trained(backend, sweep, "d", 80.0, 0.95)
+        run = backend.project("p").bucket_by_name[f"selection-{sweep.name}"]
+        run.summary[DECISION] = json.dumps({"metric": "rankme", "picks": [["d", 10]], "signature": "x"})
+
+    backend.fail(Fault("call", "SelectorNotedRuns", after=4, action=meanwhile))
+    status, out, _ = rank("--write-back")
+    assert (status, "Chosen: d" in out) == (0, True)
+    assert marked(backend) == (["d"], ["model-d:v1"])
+
+
+def test_what_others_note_is_kept(backend: Backend, sweep: Sweep, rank: Any):
+    b = backend.project("p").bucket_by_name["b"]
+    # After the runs were compared, and before they are read anew to be written.
+    fault = Fault("call", "SelectorNotedRuns", mentions=r"\"b\"", action=lambda: b.summary.update(note=1))
+    backend.fail(fault)
+    assert rank("--write-back")[0] == 0
+    assert fault.hits == 1
+    assert (b.summary["note"], b.summary["mine"], noted(b)["rank"]) == (1, 7, 2)
+
+
+def test_two_selectors_at_once(backend: Backend, sweep: Sweep, tmp_path: Path):
+    # trained() by itself makes entropy and rankme agree; here they do not.
+    for number, name in enumerate("abc"):
+        run = backend.project("p").bucket_by_name[name]
+        run.write_history(3, [json.dumps({"_step": 3, "epoch": 10, "label_free/entropy": float(number)})])
+    environment = backend.process_environment(tmp_path) | {"XDG_CACHE_HOME": str(tmp_path)}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "selector.cli", "rank", f"loopback/p/{sweep.name}", "--write-back",
+             "--metric", metric],
+            env=environment,
+        )
+        for metric in ("rankme", "entropy")
+    ]  # fmt: skip
+    assert [process.wait(120) for process in both] == [0, 0]
+    runs = backend.project("p").bucket_by_name
+    decision = json.loads(runs[f"selection-{sweep.name}"].summary[DECISION])
+    winner = {"rankme": "c", "entropy": "a"}[decision["metric"]]
+    assert marked(backend) == ([winner], [f"model-{winner}:v1"])
+    assert {name: noted(runs[name])["rank"] for name in "abc"} == {"a": 3, "b": 2, "c": 1}
+    assert {name: noted(runs[name], "entropy")["rank"] for name in "abc"} == {"a": 1, "b": 2, "c": 3}
+
+
+# What goes wrong: one line each
+
+
+def test_a_server_that_refuses(backend: Backend, sweep: Sweep, rank: Any):
+    backend.fail(Fault("error", "SelectorSummary", times=None, status=403))
+    status, out, err = rank("--write-back")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"selector: cannot write back to loopback/p/{sweep.name} on http")
+    assert "the same command goes on where this one stopped" in err
+    assert err.count("\n") == 1
+    backend.app.faults.clear()
+    assert rank("--write-back")[0] == 0
+    assert marked(backend) == (["c"], ["model-c:v1"])
+
+
+@pytest.mark.parametrize("mode", ["offline", "disabled"])
+def test_a_user_who_wants_nothing_sent(rank: Any, monkeypatch: pytest.MonkeyPatch, mode: str):
+    monkeypatch.setenv("WANDB_MODE", mode)
+    assert rank("--write-back") == (
+        1, "", f"selector: nothing is sent to W&B while WANDB_MODE is {mode}: unset it, or pass --dry-run\n"
+    )  # fmt: skip
+    assert rank("--write-back", "--dry-run")[0] == 0
+
+
+def test_a_folder_and_a_dry_run_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["rank", str(tmp_path), "--write-back"]) == 1
+    assert capsys.readouterr().err == (
+        f"selector: --write-back needs runs on a W&B server, and {tmp_path} is a folder:"
+        " `wandb sync` puts its runs there\n"
+    )
+    with pytest.raises(SystemExit) as stop:
+        main(["rank", str(tmp_path), "--dry-run"])
+    assert stop.value.code == 2
+    assert "--dry-run belongs to --write-back" in capsys.readouterr().err
+
+
+def test_help_imports_no_wandb():
+    script = """
+import sys
+from selector.cli import main
+try:
+    main(["rank", "--help"])
+except SystemExit:
+    sys.exit("wandb" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "--write-back" in done.stdout
