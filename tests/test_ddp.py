@@ -8,7 +8,7 @@ import pytest
 import torch
 
 sys.path.append(str(Path(__file__).parent / "training"))
-import shared_batch  # noqa: E402
+import shared_batch
 
 from selector.training.pretrain import read_checkpoint
 
@@ -38,7 +38,7 @@ def test_two_processes_train_the_weights_of_one(shared: Path, method: str, tmp_p
         # SplitBatchNorm's groups are not kept apart by several processes; their mean is what is read.
         if name.endswith(("running_mean", "running_var")) and method == "moco_v2" and "backbone" in name:
             value, others[name] = value.view(4, -1).mean(0), others[name].view(4, -1).mean(0)
-        torch.testing.assert_close(others[name], value, rtol=1e-6, atol=1e-8, msg=lambda m: f"{name}: {m}")
+        torch.testing.assert_close(others[name], value, rtol=1e-6, atol=1e-8, msg=name)
 
 
 def flat(state: dict) -> dict[str, torch.Tensor]:

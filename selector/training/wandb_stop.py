@@ -7,7 +7,7 @@ import wandb
 
 _QUERY = """
 query RunStoppedStatus($entity: String, $project: String, $run: String!) {
-  project(name: $project, entityName: $entity) { run(name: $run) { stopped } }
+  project(name: $project, entityName: $entity) { run(name: $run) { shouldStop stopped } }
 }
 """
 
@@ -31,6 +31,6 @@ def _ask(run: "wandb.Run") -> bool:
         answer: Any = wandb.Api()._service_api.execute_graphql(
             _QUERY, {"entity": run.entity, "project": run.project, "run": run.id}
         )
-        return bool(answer["project"]["run"]["stopped"])
+        return any(answer["project"]["run"].values())
     except Exception:  # whatever the network, the server or a change of the client may do
         return False

@@ -92,10 +92,15 @@ class ArtifactSequence:
 
     def commit(self, artifact: Artifact) -> None:
         """Give a version its number and move its aliases, and `latest`, to it."""
-        artifact.version_index = sum(version.state == "COMMITTED" for version in self.versions)
+        artifact.version_index = sum(version.version_index is not None for version in self.versions)
         artifact.state = "COMMITTED"
         for alias in (*artifact.wanted_aliases, "latest"):
             self.alias_of[alias] = artifact
+
+    def delete(self, artifact: Artifact) -> None:
+        """A version and its aliases go; the numbers of the others stay."""
+        artifact.state = "DELETED"
+        self.alias_of = {alias: kept for alias, kept in self.alias_of.items() if kept is not artifact}
 
 
 @dataclass(frozen=True)

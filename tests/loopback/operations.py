@@ -305,6 +305,15 @@ class Mutation:
         artifact.metadata = metadata if metadata is not None else artifact.metadata
         return {"artifact": artifact}
 
+    def delete_artifact(
+        self, artifact_id: str, delete_aliases: bool = False, client_mutation_id: str | None = None
+    ) -> dict[str, Any]:
+        artifact = self.store.find(artifact_id, Artifact)
+        if artifact.aliases and not delete_aliases:
+            raise ValueError("cannot delete an artifact that has aliases")
+        artifact.artifact_sequence.delete(artifact)
+        return {"artifact": artifact}
+
     def use_artifact(
         self, artifact_id: str, entity_name: str, project_name: str, run_name: str, **ignored: Any
     ) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def config_of(method: str) -> TrainConfig:
     return dataclasses.replace(
         paper_recipe(method), backbone="resnet-9", backbone_width=0.0625, train_images=100,
         evaluation_images=40, batch_size=32, projector_hidden=16, projector_dim=8, epochs=3,
-        milestone_every=3, device="cpu", threads=1, devices=int(os.environ.get("WORLD_SIZE", 1)), **OWN[method],
+        milestone_every=3, device="cpu", threads=1, devices=int(os.environ.get("WORLD_SIZE", 1)),
+        **OWN[method],
     )  # fmt: skip
 
 
