@@ -6,17 +6,17 @@ documentation says where.
 
 from selector.evaluation.metric import LabelFreeMetric, LabelledMetric
 
-_AUGMENTATIONS = (
+AUGMENTATIONS = (
     "crop_scale_min", "flip_probability", "jitter_strength", "jitter_probability", "grayscale_probability",
     "blur_probability",
 )  # fmt: skip
 SAME_TRAINING = ("method", "dataset", "backbone", "backbone_width")
 # The fields of `comparable` that are found in the run's config; the others are in its metric definition.
-CONFIG_FIELDS = frozenset({*SAME_TRAINING, *_AUGMENTATIONS})
+CONFIG_FIELDS = frozenset({*SAME_TRAINING, *AUGMENTATIONS})
 _SAME_PROJECTOR = (*SAME_TRAINING, "projector_dim", "rankme_images")
 _SAME_BACKBONE = (*SAME_TRAINING, "backbone_dim", "evaluation_images")
 # Views that differ less are easier to bring together: another augmentation is another task.
-_SAME_VIEWS = (*SAME_TRAINING, "projector_dim", "lidar_images", "lidar_views", *_AUGMENTATIONS)
+_SAME_VIEWS = (*SAME_TRAINING, "projector_dim", "lidar_images", "lidar_views", *AUGMENTATIONS)
 # Accuracies of unlike methods and encoders may be compared: that is what they are for.
 _SAME_TEST = ("dataset", "evaluation_images")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from selector.errors import UserError
-from selector.evaluation.metric_table import CONFIG_FIELDS
+from selector.evaluation.metric_table import AUGMENTATIONS, CONFIG_FIELDS
 from selector.evaluation.metrics import METRICS, Metric
 from selector.runs.run import Run
 from selector.selection.hyperparameters import canonical
@@ -53,7 +53,14 @@ def pools(runs: Sequence[Run], metrics: Sequence[Metric], allow_mixed: bool = Fa
     for group in members.values():
         for metric in metrics:
             check_definitions(group, metric)
-    return [Pool(_shared(group, names), tuple(group)) for _, group in sorted(members.items())]
+    # Augmentations are many, and seldom swept: they are only named where they tell pools apart.
+    silent = _shared(runs, names).keys() & AUGMENTATIONS if runs else set()
+    return [
+        Pool(
+            {name: value for name, value in _shared(group, names).items() if name not in silent}, tuple(group)
+        )
+        for _, group in sorted(members.items())
+    ]
 
 
 def check_definitions(runs: Sequence[Run], metric: Metric) -> None:
