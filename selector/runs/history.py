@@ -9,6 +9,8 @@ from selector.runs.run import SPECTRUM_PREFIX, Axis, Milestone
 AXES: tuple[Axis, ...] = ("epoch", "trainer/global_step", "_step")  # the earlier, the better
 
 _ONLY_FLOATS = {float}
+# W&B's own keys, and what it notes of the table behind train.py's chart of spectra.
+_NO_METRIC = ("_", f"{SPECTRUM_PREFIX}chart")
 
 
 class History:
@@ -58,7 +60,7 @@ class History:
         keys = tuple(row)
         dropped = self._dropped.get(keys)
         if dropped is None:  # rows of equal keys are read alike
-            dropped = self._dropped[keys] = [key for key in keys if key == axis or key[:1] == "_"]
+            dropped = self._dropped[keys] = [key for key in keys if key == axis or key.startswith(_NO_METRIC)]
         for key in dropped:
             del row[key]
         if set(map(type, row.values())) == _ONLY_FLOATS:

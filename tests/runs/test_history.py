@@ -105,3 +105,14 @@ def test_one_process_or_two_make_no_difference(
     resumed.extend(gathered(*second))
     assert resumed.milestones() == gathered(*first, *second).milestones()
     assert bool(resumed) == bool(resumed.milestones())
+
+
+def test_the_table_behind_a_chart_of_spectra_is_no_metric():
+    history = History()
+    # As offline files and as W&B's server have it.
+    history.add({"epoch": 1, "spectrum/chart_table.nrows": 64.0, "label_free/rankme": 2.0})
+    history.add({"epoch": 2, "spectrum/chart_table": {"nrows": 64, "_type": "table-file"}, "other/x": 2})
+    assert [dict(milestone.values) for milestone in history.milestones()] == [
+        {"label_free/rankme": 2.0},
+        {"other/x": 2.0},
+    ]
