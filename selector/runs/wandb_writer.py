@@ -17,7 +17,6 @@ from typing import Any
 
 from selector.errors import UserError
 from selector.runs.notes import CHECKPOINT_TYPE, DECISION, MARK, Changes, Notes, Pick, decided
-from selector.runs.run import SELECTION_JOB
 from selector.runs.wandb_client import Patience, Unanswered, WandbClient
 from selector.runs.wandb_listing import Selection, next_page, nodes
 from selector.runs.wandb_source import WandbSource, filters_of, parse_source
@@ -36,7 +35,7 @@ query SelectorNotedRuns(
 ) {
   project(name: $project, entityName: $entity) {
     runs(filters: $filters, first: $first, after: $cursor, order: "+created_at") {
-      edges { node { id name jobType state tags summaryMetrics } }
+      edges { node { id name state tags summaryMetrics } }
       pageInfo { endCursor hasNextPage }
     }
   }
@@ -49,7 +48,7 @@ query SelectorCheckpoints($entity: String!, $project: String!, $run: String!, $c
       outputArtifacts(first: 100, after: $cursor) {
         edges {
           node {
-            id state versionIndex artifactType { name } artifactSequence { name }
+            id versionIndex artifactType { name } artifactSequence { name }
             aliases { alias artifactCollection { name } }
           }
         }
@@ -143,7 +142,6 @@ class _NotedRun:
     running: bool
     tags: tuple[str, ...]
     summary: Mapping[str, Any]
-    job_type: str
 
     @property
     def marked(self) -> bool:
@@ -182,7 +180,7 @@ class _Writer:
         selection = self._selection
         if names is not None:
             selection = self._named(names)
-        return [run for run in self._list(selection) if run.job_type != SELECTION_JOB]
+        return list(self._list(selection))
 
     def missing(self, runs: Sequence[_NotedRun]) -> Changes:
         """What differs from the notes, or for tag and alias from the later decision of another metric."""
@@ -274,7 +272,7 @@ class _Writer:
             project = self._client.ask(_CHECKPOINTS_QUERY, {**place, "cursor": cursor})["project"]
             found = project and project["run"] and project["run"]["outputArtifacts"]
             for node in nodes(found):
-                if node["artifactType"]["name"] == CHECKPOINT_TYPE and node["state"] == "COMMITTED":
+                if node["artifactType"]["name"] == CHECKPOINT_TYPE:
                     collection = node["artifactSequence"]["name"]
                     own = [
                         a["alias"] for a in node["aliases"] if a["artifactCollection"]["name"] == collection
@@ -301,5 +299,4 @@ def _noted(node: Mapping[str, Any]) -> Iterator[_NotedRun]:
     except ValueError:
         return
     running = node["state"] in ("running", "pending", "preempting", "preempted")
-    tags, job_type = tuple(node["tags"] or ()), node["jobType"] or ""
-    yield _NotedRun(node["id"], node["name"], running, tags, summary, job_type)
+    yield _NotedRun(node["id"], node["name"], running, tuple(node["tags"] or ()), summary)
