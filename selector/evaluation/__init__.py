@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from selector.evaluation.knn import knn_accuracy
     from selector.evaluation.linear_probe import fast_probe, paper_probe
     from selector.evaluation.milestone import MetricSettings, MilestoneMetrics, evaluate
+    from selector.evaluation.outliers import outlier_share
     from selector.evaluation.spectral_metrics import (
         alpha_req,
         alpha_req_score,
@@ -56,6 +57,7 @@ __all__ = [
     "knn_accuracy",
     "lidar",
     "nesum",
+    "outlier_share",
     "paper_probe",
     "participation_ratio",
     "rankme",
@@ -89,6 +91,7 @@ _MODULE_OF = {
     "histogram_entropy": "entropy",
     "knn_accuracy": "knn",
     "nesum": "spectral_metrics",
+    "outlier_share": "outliers",
     "paper_probe": "linear_probe",
     "participation_ratio": "spectral_metrics",
     "robust_histogram_entropy": "entropy",

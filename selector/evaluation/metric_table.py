@@ -94,6 +94,18 @@ METRICS: tuple[LabelFreeMetric | LabelledMetric, ...] = (
         settings=(*_UMAP, "entropy_bin_width"),
     ),
     LabelFreeMetric(
+        name="outlier_share",
+        symbol="outliers(Z3)",
+        meaning="How many UMAP points lie far from all others: where there are some, entropy comes out low.",
+        formula="share farther from the median than 4 times the median distance",
+        space=_Z3,
+        direction="min",
+        cost=_LAYOUTS,
+        source="ours, after section IV of the paper, which finds outliers in early training",
+        comparable=_SAME_BACKBONE,
+        settings=_UMAP,
+    ),
+    LabelFreeMetric(
         name="silhouette",
         symbol="S_1",
         meaning="How tight and far apart the clusters are that k-means finds.",

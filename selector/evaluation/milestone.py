@@ -20,6 +20,7 @@ from selector.evaluation.milestone_metrics import (
     from_row,
     to_row,
 )
+from selector.evaluation.outliers import outlier_share
 from selector.evaluation.spectrum import Spectrum
 from selector.evaluation.umap_space import FEWEST, umap_points
 
@@ -112,7 +113,10 @@ def _values_by_seed(
     """One value a UMAP seed of each metric that depends on it; a single value of those that do not."""
     vectors, labels = backbone.vectors, backbone.labels
     if collapsed:
-        undefined = ("entropy", "entropy_robust", "silhouette", "silhouette_umap", "clustering_agreement")
+        undefined = (
+            "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap",
+            "clustering_agreement",
+        )  # fmt: skip
         constant = {} if labels is None else {"ami_labels": [0.0], "silhouette_labels": [0.0]}
         return {name: [np.nan] for name in undefined} | constant
     points = umap_points(vectors, range(settings.umap_seeds))
@@ -123,6 +127,7 @@ def _values_by_seed(
     values = {
         "entropy": [histogram_entropy(z3, settings.entropy_bin_width) for z3 in points],
         "entropy_robust": [robust_histogram_entropy(z3, settings.entropy_bin_width) for z3 in points],
+        "outlier_share": [outlier_share(z3) for z3 in points],
         "silhouette": s[: len(c1)],
         "silhouette_umap": [silhouette(z3, clusters) for z3, clusters in zip(points, c1, strict=True)],
         "clustering_agreement": [clustering_agreement(*pair) for pair in zip(c1, c2, strict=True)],

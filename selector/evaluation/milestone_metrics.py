@@ -33,6 +33,7 @@ class LabelFreeMetrics:
     entropy_robust: float
     silhouette: float
     clustering_agreement: float
+    outlier_share: float | None = None
     silhouette_umap: float | None = None
     alpha_req_score: float | None = None
     nesum: float | None = None

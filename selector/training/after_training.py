@@ -117,6 +117,9 @@ class _Definition:
     def milestone(self, row: Mapping[str, Any]) -> None:
         """Nothing: rows are returned."""
 
+    def completed(self, epoch: int) -> None:
+        """Nothing: it has long been."""
+
 
 def _load(method: Method, stored: Stored) -> None:
     shown = repr(printable(str(stored.path)))

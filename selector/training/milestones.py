@@ -15,22 +15,25 @@ from selector.config import TrainConfig
 from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.evaluation.metrics import LABEL_FREE_PREFIX
 from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, Row, evaluate, to_row
+from selector.training.checkpoints import is_milestone
 from selector.training.data import Images, ImageSplits, clusters_of
 from selector.training.embed import Batch, embed, embed_views
 from selector.training.milestone_views import TrainingViews
-from selector.training.pretrain import is_milestone
 
 _BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
 
 
 class MilestoneLog(Protocol):
-    """Where milestones go: a W&B run, or anything with these two methods."""
+    """Where milestones go: a W&B run, or anything with these methods."""
 
     def define(self, definition: Mapping[str, Any]) -> None:
         """Store how the metrics are computed."""
 
     def milestone(self, row: Mapping[str, Any]) -> None:
         """Store one row: numbers, and lists of numbers under `spectrum/`."""
+
+    def completed(self, epoch: int) -> None:
+        """Store that training came to its end: a run without this may have been cut off."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,11 @@ class Milestones(pl.Callback):
         epoch = trainer.current_epoch + 1
         if is_milestone(epoch, self.every, trainer.max_epochs or epoch):
             self._at(trainer, pl_module, epoch)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """The run is complete, whether its epochs are done or another callback was content earlier."""
+        if trainer.is_global_zero:
+            self.milestone_log.completed(trainer.current_epoch)
 
     def _at(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> None:
         if trainer.is_global_zero:

@@ -88,6 +88,9 @@ class SilentLog:
     def milestone(self, row: Mapping[str, Any]) -> None:
         """Nothing."""
 
+    def completed(self, epoch: int) -> None:
+        """Nothing."""
+
     def restore(self, rows: list[Row]) -> None:
         """Nothing but to keep them for the next checkpoint."""
         self.rows = list(rows)

@@ -95,6 +95,10 @@ class WandbLog:
         if checkpoint is not None:
             self._checkpoints.upload(checkpoint)
 
+    def completed(self, epoch: int) -> None:
+        """The completion marker of training that came to its end."""
+        self.end("completed", epoch)
+
     def end(
         self, status: Literal["completed", "diverged"], epoch: int, checkpoint: Path | None = None
     ) -> None:

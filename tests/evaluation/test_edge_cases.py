@@ -21,6 +21,7 @@ from selector.evaluation import (
     idest,
     lidar,
     nesum,
+    outlier_share,
     participation_ratio,
     rankme,
     robust_histogram_entropy,
@@ -57,6 +58,7 @@ FUNCTIONS = {
     "rankme_backbone": rankme,
     "entropy": histogram_entropy,
     "entropy_robust": robust_histogram_entropy,
+    "outlier_share": outlier_share,
     "silhouette": silhouette_of_kmeans,
     "silhouette_umap": silhouette_of_kmeans,
     "clustering_agreement": agreement,
@@ -75,7 +77,9 @@ FUNCTIONS = {
     "channel_std": channel_std,
     "collapse_level": collapse_level,
 }
-ON_POINTS = {"entropy", "entropy_robust", "silhouette", "silhouette_umap", "clustering_agreement"}
+ON_POINTS = {
+    "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap", "clustering_agreement",
+}  # fmt: skip
 OF_VIEWS = {"alignment", "lidar"}
 
 rng = np.random.default_rng(0)

@@ -57,6 +57,7 @@ def test_directions_of_all_others_hold_for_every_method():
     # both; IdEst: lower; lightly's collapse level: 0 is none.
     falling = {
         "condition_number", "self_clustering", "uniformity", "alignment", "idest", "collapse_level",
+        "outlier_share",
     }  # fmt: skip
     for metric in METRICS:
         if not metric.name.startswith("entropy"):

@@ -30,6 +30,7 @@ from selector.evaluation.milestone import (
     from_row,
     to_row,
 )
+from selector.evaluation.outliers import outlier_share
 from selector.evaluation.self_clustering import self_clustering
 from selector.evaluation.umap_space import umap_points
 
@@ -54,7 +55,9 @@ VIEWS = ViewEmbeddings(
     + np.random.default_rng(6).standard_normal((40, 3, 6), dtype=np.float32),
     "training augmentations",
 )
-FROM_UMAP = ("entropy", "entropy_robust", "silhouette", "silhouette_umap", "clustering_agreement")
+FROM_UMAP = (
+    "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap", "clustering_agreement",
+)  # fmt: skip
 
 
 def unlabelled(embeddings):
@@ -103,6 +106,7 @@ def test_figures_are_means_over_umap_seeds_and_noise_their_standard_deviation(me
     by_seed = {
         "entropy": [histogram_entropy(points, 0.8) for points in z3],
         "entropy_robust": [robust_histogram_entropy(points, 0.8) for points in z3],
+        "outlier_share": [outlier_share(points) for points in z3],
         "silhouette": [silhouette_score(BACKBONE.vectors.astype(float), clusters) for clusters in c1],
         "silhouette_umap": [silhouette_score(*pair) for pair in zip(z3, c1, strict=True)],
         "clustering_agreement": [adjusted_mutual_info_score(*pair) for pair in zip(c1, c2, strict=True)],
@@ -391,6 +395,7 @@ def test_row_holds_the_keys_that_readers_rely_on(metrics):
         "label_free/idest",
         "label_free/lidar",
         "label_free/nesum",
+        "label_free/outlier_share",
         "label_free/participation_ratio",
         "label_free/rankme",
         "label_free/rankme_backbone",
@@ -407,6 +412,7 @@ def test_row_holds_the_keys_that_readers_rely_on(metrics):
         "noise/clustering_agreement",
         "noise/entropy",
         "noise/entropy_robust",
+        "noise/outlier_share",
         "noise/silhouette",
         "noise/silhouette_umap",
         "spectrum/backbone",

@@ -73,7 +73,7 @@ CLUSTERED = {"silhouette", "silhouette_umap", "clustering_agreement", "ami_label
         ("evaluation_split", {metric.name for metric in METRICS}),
         ("rankme_eps", {"rankme", "rankme_backbone"}),
         ("rankme_split", {"rankme", "uniformity", "channel_std", "collapse_level"}),
-        ("umap_neighbors", {"entropy", "entropy_robust", *CLUSTERED}),
+        ("umap_neighbors", {"outlier_share", "entropy", "entropy_robust", *CLUSTERED}),
         ("entropy_bin_width", {"entropy", "entropy_robust"}),
         ("kmeans_restarts", CLUSTERED),
         ("clusters", CLUSTERED),

@@ -48,6 +48,10 @@ class Rows:
     def __init__(self) -> None:
         self.definition: Mapping[str, object] = {}
         self.rows: list[Mapping[str, float]] = []
+        self.ended: list[int] = []
+
+    def completed(self, epoch: int) -> None:
+        self.ended.append(epoch)
 
     def define(self, definition: Mapping[str, object]) -> None:
         self.definition = definition
@@ -225,3 +229,20 @@ def test_batches_can_be_read_twice(tmp_path: Path) -> None:
     batches = Batches(images)
     assert [len(x) for x, _ in batches] == [512, 512, 76]
     assert sum(len(x) for x, _ in batches) == 1100
+
+
+class Interrupts(pl.Callback):
+    """Somebody's Ctrl-C in the second epoch."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_the_end_of_training_is_logged_and_an_interruption_is_not():
+    complete, cut_off = Rows(), Rows()
+    fit([callback(complete, labelled=False)], epochs=2)
+    assert complete.ended == [2]
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit([callback(cut_off, labelled=False), Interrupts()], epochs=2)
+    assert cut_off.ended == []
