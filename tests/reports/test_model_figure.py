@@ -1,0 +1,47 @@
+"""Figures 5 and 6: rows first."""
+
+import pytest
+from test_pretrained_tables import study
+
+from selector.errors import UserError
+from selector.evaluation.metrics import label_free_metric
+from selector.pretrained.model_correlation import ModelRow, Study
+from selector.reports.model_figure import draw_models, model_caption, model_points
+
+ENTROPY = label_free_metric("entropy")
+
+
+def test_points_are_models_with_both_values_family_by_family():
+    rows = study().rows
+    mixed = Study(
+        "d", 1, 1, {}, False, (rows[4], *rows[:2], ModelRow("c", "b", "w", 1, {"label_free/entropy": 1.0}))
+    )
+    points = model_points(mixed, ENTROPY)
+    assert [(p.family, p.model) for p in points] == [("b", "b1"), ("a", "a0"), ("a", "a1")]
+    assert (points[1].accuracy, points[1].value, points[1].deviation) == (10.0, 1.0, 0.0)
+
+
+def test_the_caption_says_how_many_how_sure_and_what_not_to_conclude():
+    text = model_caption(study(), ENTROPY, model_points(study(), ENTROPY))
+    assert text.startswith("n = 5 models on cifar10, 100 evaluation images; Pearson's r = 0.90, p = 0.0")
+    assert "does not rank the next model" in text
+    assert "UNTRAINED" in model_caption(study(untrained=True), ENTROPY, model_points(study(), ENTROPY))
+
+
+def test_one_family_has_its_own_correlation_in_the_caption():
+    one = Study("d", 1, 1, {}, False, study().rows[:4])
+    assert "Pearson's r = 0.80" in model_caption(one, ENTROPY, model_points(one, ENTROPY))
+    two = Study("d", 1, 1, {}, False, study().rows[:2])
+    assert "Pearson" not in model_caption(two, ENTROPY, model_points(two, ENTROPY))
+
+
+def test_the_picture_holds_the_families_and_the_axes(tmp_path):
+    draw_models(study(), ENTROPY, tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text()
+    for words in ("a (4)", "b (1)", "linear-probe accuracy in %", "entropy in nats", "n = 5 models"):
+        assert words in text, words
+
+
+def test_nothing_to_draw_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="no model has both entropy and a linear probe on cifar10"):
+        draw_models(study(accuracies=False), ENTROPY, tmp_path / "a.png")
