@@ -59,6 +59,10 @@ class Method(pl.LightningModule):
         if self.trainer.world_size > 1:
             share_statistics(self, self.trainer.strategy.root_device)
 
+    def on_train_epoch_start(self) -> None:
+        """Not called where a run goes on in the middle of an epoch."""
+        self.epoch_loss.reset()
+
     def training_step(self, batch: list[Tensor]) -> Tensor:
         """One step of gradient descent on the images at the indices of `batch`."""
         # A step's augmentations are drawn from (seed, step): a resumed run draws the same ones, and so does
