@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -154,12 +155,17 @@ def _torchvision_names() -> list[str]:
 
 
 def _timm_names() -> list[str]:
+    names: list[str] = []
     with contextlib.suppress(ImportError):
-        import timm
+        names = _timm().list_models()
+    return names
 
-        names: list[str] = timm.list_models()
-        return names
-    return []
+
+def _timm() -> Any:
+    """The module, imported when it is needed; stdout is for results, and timm's companions print there."""
+    with contextlib.redirect_stdout(sys.stderr):
+        import timm
+    return timm
 
 
 def _torchvision_model(
@@ -195,8 +201,7 @@ def _torchvision_model(
 
 
 def _timm_model(name: str, plain: str, weights: WeightsChoice, weights_dir: Path | None) -> PretrainedModel:
-    import timm
-
+    timm = _timm()
     wanted = timm.get_pretrained_cfg(plain)
     preprocessing = Preprocessing(
         wanted.input_size[-1], tuple(wanted.mean), tuple(wanted.std), wanted.interpolation

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, sqrt
 from pathlib import Path
 
 from selector.errors import UserError
@@ -21,6 +21,7 @@ class ModelPoint:
         accuracy: Of the linear probe, in percent; along the horizontal axis.
         value: Of the metric; along the vertical axis.
         deviation: Standard deviation of the value over UMAP seeds, or 0.
+        accuracy_error: Standard error of the accuracy from the number of evaluation images, in percent.
     """
 
     family: str
@@ -28,6 +29,7 @@ class ModelPoint:
     accuracy: float
     value: float
     deviation: float
+    accuracy_error: float
 
 
 def model_points(study: Study, metric: Metric) -> list[ModelPoint]:
@@ -37,6 +39,7 @@ def model_points(study: Study, metric: Metric) -> list[ModelPoint]:
         ModelPoint(
             row.family, row.model, 100 * row.values[oracle.key], row.values[metric.key],
             row.values.get(f"noise/{metric.name}", 0.0),
+            _error(row.values[oracle.key], study.evaluation_images),
         )
         for row in study.rows
         if isfinite(row.values.get(oracle.key, float("nan")))
@@ -55,10 +58,22 @@ def model_caption(study: Study, metric: Metric, points: Sequence[ModelPoint]) ->
     if over_all:
         test = over_all[0].pearson
         text += f"; Pearson's r = {test.value:.2f}, p = {test.p_value:.2g}"
-    text += ". Bars: ± 1 standard deviation over UMAP seeds." if any(p.deviation for p in points) else "."
+    text += ". Bars: ± 1 standard error of the accuracy"
+    text += ", ± 1 standard deviation over UMAP seeds." if any(p.deviation for p in points) else "."
     if study.untrained:
         text += " UNTRAINED networks with random weights: nothing here is about pretrained models."
     return text + " A trend over so few models on one data set does not rank the next model."
+
+
+def _error(accuracy: float, images: int) -> float:
+    """Of a share of independent images, in percent: 100 sqrt(a (1 - a) / N)."""
+    return 100 * sqrt(accuracy * (1 - accuracy) / images)
+
+
+def _short(point: ModelPoint) -> str:
+    """A model's size, where its name tells it in more than one letter."""
+    size = point.model.removeprefix(point.family).strip("_")
+    return size if len(size) > 1 else point.model
 
 
 def draw_models(study: Study, metric: Metric, path: Path) -> None:
@@ -78,12 +93,13 @@ def draw_models(study: Study, metric: Metric, path: Path) -> None:
             own = [point for point in points if point.family == family]
             axes.errorbar(
                 [p.accuracy for p in own], [p.value for p in own], yerr=[p.deviation for p in own],
+                xerr=[p.accuracy_error for p in own],
                 linestyle="none", marker=MARKERS[number % len(MARKERS)], color=COLOURS[number % len(COLOURS)],
                 markersize=7, elinewidth=1, capsize=2, label=f"{plain(family)} ({len(own)})",
             )  # fmt: skip
             for p in own:
                 axes.annotate(
-                    plain(p.model.removeprefix(family).strip("_") or p.model), (p.accuracy, p.value),
+                    plain(_short(p)), (p.accuracy, p.value),
                     xytext=(6, 4), textcoords="offset points", fontsize=8, color="#444444",
                 )  # fmt: skip
         axes.margins(0.12)

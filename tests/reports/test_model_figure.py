@@ -21,6 +21,11 @@ def test_points_are_models_with_both_values_family_by_family():
     assert (points[1].accuracy, points[1].value, points[1].deviation) == (10.0, 1.0, 0.0)
 
 
+def test_the_accuracys_error_is_that_of_a_share():
+    # 0.1 of 100 images: √(0.1 · 0.9 / 100) = 0.03
+    assert model_points(study(), ENTROPY)[0].accuracy_error == pytest.approx(3)
+
+
 def test_the_caption_says_how_many_how_sure_and_what_not_to_conclude():
     text = model_caption(study(), ENTROPY, model_points(study(), ENTROPY))
     assert text.startswith("n = 5 models on cifar10, 100 evaluation images; Pearson's r = 0.90, p = 0.0")
@@ -38,7 +43,7 @@ def test_one_family_has_its_own_correlation_in_the_caption():
 def test_the_picture_holds_the_families_and_the_axes(tmp_path):
     draw_models(study(), ENTROPY, tmp_path / "a.svg")
     text = (tmp_path / "a.svg").read_text()
-    for words in ("a (4)", "b (1)", "linear-probe accuracy in %", "entropy in nats", "n = 5 models"):
+    for words in ("a (4)", "b (1)", "linear-probe accuracy in %", "entropy in nats", "n = 5 models", "a0"):
         assert words in text, words
 
 
