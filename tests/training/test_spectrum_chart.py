@@ -1,4 +1,5 @@
 import math
+import time
 
 import pytest
 import wandb
@@ -46,6 +47,10 @@ def logged(tmp_path_factory):
     log.milestone(ROW)
     log.milestone(ROW | {"epoch": 8})
     run.finish()
+    for _ in range(300):  # W&B's other process may close the file a little later
+        if (runs := read_offline(folder).runs) and runs[0].state == "finished":
+            break
+        time.sleep(0.1)
     return folder
 
 
