@@ -19,6 +19,7 @@ from selector.commands.rank import rank
 from selector.commands.regret import regret
 from selector.commands.report import report
 from selector.commands.sweep import sweep
+from selector.commands.watch import watch
 from selector.errors import UserError
 from selector.text import printable
 
@@ -39,6 +40,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
 COMMANDS: dict[str, Callable[..., int]] = {
     "demo": demo,
     "sweep": sweep,
+    "watch": watch,
     "rank": rank,
     "regret": regret,
     "correlate": correlate,
