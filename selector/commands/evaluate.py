@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from selector.argument_forms import fail
-from selector.commands.arguments import read_runs, warn
+from selector.commands.arguments import Names, read_runs, warn
 from selector.errors import UserError
 from selector.text import nearest, printable
 
@@ -18,7 +18,7 @@ def evaluate(
     targets: Targets,
     /,
     *,
-    run: tuple[str, ...] = (),
+    run: Names = (),
     all: bool = False,
     data_dir: str | None = None,
     probe: Literal["paper", "fast", "none"] | None = None,

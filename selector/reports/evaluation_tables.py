@@ -53,7 +53,10 @@ def added_notes(added: Sequence[Added], dry_run: bool) -> list[str]:
     ]
     kept, changed = (sum(getattr(one, name) for one in added) for name in ("kept", "changed"))
     if kept or changed:
-        lines.append(f"Of values that had been logged, {kept} came out the same and {changed} did not.")
+        lines.append(
+            f"Of values that had been logged, {kept} came out the same and {changed} did not"
+            + (", as with other versions of libraries or another processor." if changed else ".")
+        )
     for one in added:
         if one.without_checkpoint:
             epochs = ", ".join(map(str, one.without_checkpoint))

@@ -1,5 +1,6 @@
 """New metrics for the milestones of finished runs, from the checkpoints that they left."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,7 +94,9 @@ def folder_of(run: Run) -> Path:
     if run.checkpoint is not None and (folder := Path(run.checkpoint).parent).is_dir():
         return folder
     beside = Path(run.directory).parent.parent if run.directory else Path()
-    return beside / "runs" / run.id
+    return (
+        beside / "runs" / re.sub(r"[^\w.-]|^\.+", "_", run.id)
+    )  # an id is data, and leads to no other folder
 
 
 def _cannot(run: Run) -> str:

@@ -1,0 +1,54 @@
+"""Rows that are added to runs that are done, by the real client."""
+
+from dataclasses import replace
+
+import pytest
+import wandb
+from handmade import run
+from offline_files import write_run
+
+from selector.errors import UserError
+from selector.runs.run import Milestone
+from selector.runs.source import read_source
+from selector.training.wandb_append import append_rows
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    for name in ("WANDB_MODE", "WANDB_DIR", "WANDB_PROJECT", "WANDB_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    wandb.teardown()
+
+
+def test_a_diverged_run_stays_diverged_and_keeps_its_place(tmp_path):
+    file = tmp_path / "wandb" / "offline-run-20260101_000000-aa" / "run-aa.wandb"
+    write_run(
+        file, "aa", config={"method": "simclr", "definition": {"version": 1}},
+        rows=[{"epoch": 0, "label_free/rankme": 3.0}, {"epoch": 5, "label_free/rankme": 2.0}],
+        summary={"completion/status": "diverged", "completion/epoch": 7, "checkpoint": "/x/m.ckpt"},
+        display_name="my run", run_group="g", job_type="train", sweep_id="s", project="mine", tags=["t"],
+    )  # fmt: skip
+    (before,) = read_source(str(tmp_path)).runs
+    append_rows(before, [{"epoch": 5, "label_free/lidar": 4.0}, {"epoch": 0, "label_free/lidar": 6.0}])
+    wandb.teardown()
+    (after,) = read_source(str(tmp_path)).runs
+    assert [m.values["label_free/lidar"] for m in after.milestones] == [6.0, 4.0]
+    assert (after.state, after.detail) == ("diverged", "loss became nan or infinite in epoch 7")
+    for name in ("name", "group", "job_type", "sweep_id", "tags", "config", "definition", "checkpoint"):
+        assert getattr(after, name) == getattr(before, name), name
+    (newer,) = [path for path in tmp_path.rglob("*.wandb") if path != file]
+    assert newer.parent.parent == file.parent.parent
+    assert b"mine" in newer.read_bytes()  # the project, for `wandb sync`
+
+
+def test_a_run_that_cannot_be_opened_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(wandb, "init", refuse)
+    one = replace(run("aa", milestones=(Milestone(5, {}),)), directory=str(tmp_path / "wandb" / "run"))
+    with pytest.raises(UserError, match="run aa cannot be added to: no such run") as refusal:
+        append_rows(one, [{"epoch": 5, "x": 1.0}])
+    assert "\n" not in str(refusal.value)
+
+
+def refuse(**settings):
+    raise wandb.errors.CommError("no such run\nmore")
