@@ -48,7 +48,7 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
         meet(processes)
 
         # C. Representation evaluation: label-free metrics at every milestone.
-        milestones = milestones_of(config, images, log)
+        milestones = milestones_of(config, images, log, folder.path)
         outcome = pretrain(
             method, config, folder.path, [milestones], progress=sys.stderr.isatty(), log=log, signals=signals
         )

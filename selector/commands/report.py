@@ -47,7 +47,7 @@ def report(
     prog = "selector report"
     chosen, judge = named_label_free(metric, direction, prog), named_labelled(oracle, "max", prog)
     epoch = milestone_choice(milestone, prog)
-    found = report_of(read_runs(source), chosen, judge, epoch, allow_mixed, direction)
+    found = report_of(read_runs(source, spectra=True), chosen, judge, epoch, allow_mixed, direction)
     warn(found.warnings)
     page = page_of(found)
     try:

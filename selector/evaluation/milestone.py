@@ -1,9 +1,10 @@
 """One milestone: all metrics of one encoder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selector.evaluation import knn, label_free
 from selector.evaluation.clustering import clustering_agreement, cosine_kmeans, silhouette, silhouettes
@@ -81,7 +82,12 @@ def evaluate(
         for embeddings in (backbone, projector, predictor)
         if embeddings is not None
     }
-    values = _values_by_seed(backbone, settings, collapsed=label_free.is_one_point(spectra["backbone"]))
+    points = (
+        []
+        if label_free.is_one_point(spectra["backbone"])
+        else umap_points(backbone.vectors, range(settings.umap_seeds))
+    )
+    values = _values_by_seed(backbone, points, settings)
     means: dict[str, Any] = {name: float(np.mean(of_seeds)) for name, of_seeds in values.items()}
     noise = {name: float(np.std(of_seeds, ddof=1)) for name, of_seeds in values.items() if len(of_seeds) > 1}
     labelled = None
@@ -104,22 +110,25 @@ def evaluate(
         noise,
         define(settings, backbone, projector, views),
         {space: _logged(spectrum) for space, spectrum in spectra.items()},
+        points[0] if points else None,
     )
 
 
 def _values_by_seed(
-    backbone: Embeddings, settings: MetricSettings, collapsed: bool
+    backbone: Embeddings, points: Sequence[NDArray[np.float32]], settings: MetricSettings
 ) -> dict[str, list[float]]:
-    """One value a UMAP seed of each metric that depends on it; a single value of those that do not."""
+    """One value a UMAP seed of each metric that depends on it; a single value of those that do not.
+
+    There are no points where the encoder has collapsed.
+    """
     vectors, labels = backbone.vectors, backbone.labels
-    if collapsed:
+    if not points:
         undefined = (
             "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap",
             "clustering_agreement",
         )  # fmt: skip
         constant = {} if labels is None else {"ami_labels": [0.0], "silhouette_labels": [0.0]}
         return {name: [np.nan] for name in undefined} | constant
-    points = umap_points(vectors, range(settings.umap_seeds))
     c1 = [cosine_kmeans(z3, settings.clusters, seed) for seed, z3 in enumerate(points)]
     c2 = [cosine_kmeans(z3, 2 * settings.clusters, seed) for seed, z3 in enumerate(points)]
     truth = [] if labels is None or len(np.unique(labels)) < 2 else [labels]

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, TypeVar, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from selector.evaluation.compact_spectrum import CompactSpectrum
 from selector.evaluation.definition import MetricDefinition
 from selector.evaluation.embeddings import Space
@@ -78,6 +81,7 @@ class MilestoneMetrics:
         definition: How the metrics were computed.
         spectra: Space → its singular values, centred, over the largest: of the backbone on the evaluation
             split, of the projector and SimSiam's predictor on the images of RankMe.
+        points: (N, 3) UMAP points of the evaluation images by the first seed; None where all are equal.
     """
 
     epoch: int
@@ -86,6 +90,7 @@ class MilestoneMetrics:
     noise: Mapping[str, float]
     definition: MetricDefinition
     spectra: Mapping[Space, CompactSpectrum] = field(default_factory=dict)
+    points: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 def to_row(metrics: MilestoneMetrics) -> Row:

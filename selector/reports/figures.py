@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from selector.reports.report_rows import Axis, ChoiceRow, Curves, Heatmap, ScatterPoint, StopRow
+from selector.reports.report_rows import (
+    Axis,
+    ChoiceRow,
+    Curves,
+    Heatmap,
+    ScatterPoint,
+    SpectrumLine,
+    StopRow,
+    UmapPanel,
+)
 
 Figure = dict[str, Any]
 
@@ -22,7 +31,13 @@ LIGHT = {
     "--negative": "#b7791f", "--positive": "#00798c",
     "--shade-0": "#c6d3e3", "--shade-1": "#a3bcd8", "--shade-2": "#7fa4cb", "--shade-3": "#5c8bbd",
     "--shade-4": "#3d71a8", "--shade-5": "#245788", "--shade-6": "#0f3d66",
+    "--class-0": "#4e79a7", "--class-1": "#f28e2b", "--class-2": "#e15759", "--class-3": "#76b7b2",
+    "--class-4": "#59a14f", "--class-5": "#b6992d", "--class-6": "#b07aa1", "--class-7": "#ff9da7",
+    "--class-8": "#9c755f", "--class-9": "#79706e",
 }  # fmt: skip
+
+# Classes are names, not sizes: ten colours far apart, then the same again.
+CLASS_COLOURS = [[i / 9, f"--class-{i}"] for i in range(10)]
 
 # Role of a run → its name in the legend, colour, symbol and size.
 _ROLES = {
@@ -133,7 +148,7 @@ def choices_figure(rows: Sequence[ChoiceRow]) -> Figure:
             "range": [-0.02 * reach, reach],
         },
         "yaxis": {"categoryorder": "array", "categoryarray": names, "automargin": True},
-        "legend": {"orientation": "h", "y": -0.2},
+        "legend": {"orientation": "h", "y": -70 / (70 + 26 * len(rows))},
     }
     return _figure(data, layout, 150 + 26 * len(rows))
 
@@ -244,6 +259,79 @@ def parallel_figure(axes: Sequence[Axis], runs: Sequence[str], shades: Sequence[
     return _figure(data, layout, 360)
 
 
+def spectra_figure(lines: Sequence[SpectrumLine]) -> Figure:
+    """Singular values by rank, a panel a space; the darker, the later the milestone."""
+    spaces = sorted({line.space for line in lines})
+    epochs = sorted({line.epoch for line in lines})
+    data = []
+    for line in lines:
+        place = spaces.index(line.space) + 1
+        shade = (
+            SHADES - 1 - round((len(epochs) - 1 - epochs.index(line.epoch)) * SHADES / max(1, len(epochs)))
+        )
+        data.append(
+            {
+                "type": "scatter", "mode": "lines", "x": list(line.ranks),
+                "y": [value or None for value in line.values],
+                "xaxis": f"x{place}" if place > 1 else "x", "yaxis": f"y{place}" if place > 1 else "y",
+                "name": f"epoch {line.epoch}", "legendgroup": str(line.epoch), "showlegend": place == 1,
+                "hovertemplate": f"epoch {line.epoch}, rank %{{x}}: %{{y:.3g}}<extra></extra>",
+                "line": {"color": f"--shade-{max(0, shade)}", "width": 2},
+            }
+        )  # fmt: skip
+    layout: Figure = {"legend": {"orientation": "h", "y": -0.25}, "annotations": []}
+    for i, space in enumerate(spaces):
+        end = "" if i == 0 else str(i + 1)
+        left, right = i / len(spaces), (i + 0.86) / len(spaces)
+        layout[f"xaxis{end}"] = _lines(
+            {"type": "log", "domain": [left, right], "title": {"text": "rank"}, "dtick": 1}
+        )
+        layout[f"yaxis{end}"] = _lines(
+            {"type": "log", "anchor": f"x{end}", "exponentformat": "power", "dtick": 1}
+        )
+        layout["annotations"].append(
+            {
+                "xref": "paper", "yref": "paper", "x": (left + right) / 2, "y": 1.08, "showarrow": False,
+                "text": escaped(space),
+            }
+        )  # fmt: skip
+    return _figure(data, layout, 380)
+
+
+def umap_figure(panels: Sequence[UmapPanel]) -> Figure:
+    """The pick's images at some milestones, coloured by class where classes are known."""
+    data = []
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    layout: Figure = {"annotations": [], "showlegend": False}
+    for i, panel in enumerate(panels):
+        end = "" if i == 0 else str(i + 1)
+        marker: Figure = {"size": 4, "opacity": 0.75, "color": "--best"}
+        if panel.labels is not None:
+            classes = [label % 10 for label in panel.labels]
+            marker |= {"color": classes, "cmin": 0, "cmax": 9, "colorscale": CLASS_COLOURS}
+        data.append(
+            {
+                "type": "scatter", "mode": "markers", "x": [round(v, 3) for v in panel.x],
+                "y": [round(v, 3) for v in panel.y], "xaxis": f"x{end}", "yaxis": f"y{end}", "marker": marker,
+                "hovertemplate": f"epoch {panel.epoch}<extra></extra>",
+            }
+        )  # fmt: skip
+        column, row = i % columns, i // columns
+        left, right = column / columns, (column + 0.94) / columns
+        low, high = 1 - (row + 0.88) / rows, 1 - row / rows
+        bare = {"showticklabels": False, "showgrid": False, "zeroline": False, "showline": False}
+        layout[f"xaxis{end}"] = bare | {"domain": [left, right], "anchor": f"y{end}"}
+        layout[f"yaxis{end}"] = bare | {"domain": [low, high], "anchor": f"x{end}"}
+        layout["annotations"].append(
+            {
+                "xref": "paper", "yref": "paper", "x": left, "y": high, "xanchor": "left", "yanchor": "top",
+                "showarrow": False, "text": f"epoch {panel.epoch}",
+            }
+        )  # fmt: skip
+    return _figure(data, layout, 290 * rows + 40)
+
+
 def curve_layout() -> Figure:
     """The layout of the chart along epochs; page.js draws its lines from `Curves`, grey but for the pick."""
     layout = {"xaxis": {"title": {"text": "epoch"}}, "legend": {"orientation": "h", "y": -0.2}}
@@ -285,14 +373,12 @@ def _note(text: str, y: float, colour: str) -> Figure:
     }  # fmt: skip
 
 
+def _lines(axis: Figure) -> Figure:
+    return {"gridcolor": "--line", "zerolinecolor": "--line", "linecolor": "--faint"} | axis
+
+
 def _figure(data: list[Figure], layout: Figure, height: int) -> Figure:
-    for name in ("xaxis", "yaxis", "yaxis2"):
-        if name in layout:
-            layout[name] = {
-                "gridcolor": "--line",
-                "zerolinecolor": "--line",
-                "linecolor": "--faint",
-            } | layout[name]
+    layout |= {name: _lines(layout[name]) for name in ("xaxis", "yaxis", "yaxis2") if name in layout}
     common = {
         "height": height,
         "margin": {"l": 60, "r": 20, "t": 30, "b": 50},

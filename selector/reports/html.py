@@ -20,7 +20,9 @@ from selector.reports.report_rows import (
     heatmap,
     mean_accuracy,
     scatter_points,
+    spectrum_lines,
     stop_rows,
+    umap_panels,
 )
 from selector.reports.report_words import Step, Tile, lead, next_steps, notes, tiles, why
 from selector.reports.tables import label, number
@@ -159,7 +161,8 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
             " best run.",
             figures.scatter_figure(points, metric, oracle, random),
         )
-    if group.judged:
+    several = group.judged is not None and len(group.judged.judged) > 1
+    if several:
         add(
             "choices",
             "Had you chosen by something else",
@@ -170,7 +173,7 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
         )
     found.append(_curves_chart(group, place, runs))
     stops = stop_rows(group)
-    if len(stops) > 1:
+    if several and len(stops) > 1:
         add(
             "stopping",
             "Could the sweep have stopped earlier?",
@@ -185,6 +188,25 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
             f"A line a run; the stronger its colour, the better its rank by {metric}; the thick one is the"
             " pick.",
             figures.parallel_figure(coordinates, runs, shades(len(runs))),
+        )
+    lines = spectrum_lines(group)
+    if lines:
+        add(
+            "spectra",
+            "Singular values of the pick",
+            "Centred, over the largest; the stronger the colour, the later the milestone. A cliff is a"
+            " collapse to fewer dimensions; RankMe counts how many directions carry weight.",
+            figures.spectra_figure(lines),
+        )
+    panels = umap_panels(group)
+    if panels:
+        coloured = "; colours are classes" if panels[0].labels is not None else ""
+        add(
+            "umap",
+            "The pick's images, by UMAP",
+            f"Up to 1,000 evaluation images at some milestones, the first seed{coloured}. Distances between"
+            " far groups mean little, and each picture has axes of its own.",
+            figures.umap_figure(panels),
         )
     matrix = heatmap(group)
     if len(matrix.names) > 1:

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, log10
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
 from selector.reports.report import GroupReport
 from selector.reports.tables import label
-from selector.runs.run import Run
+from selector.runs.run import SPECTRUM_PREFIX, Run
+from selector.runs.umap_files import UmapPoints, read_umap_files
 from selector.selection.candidates import last_milestone
 from selector.selection.correlation import spearman
 from selector.selection.hyperparameters import canonical
@@ -18,7 +21,12 @@ from selector.selection.regret_figures import Regret
 AnyMetric = LabelFreeMetric | LabelledMetric
 
 MOST_EPOCHS = 100  # a run of somebody else may have logged at each of a million steps
+MOST_SHADES = 7
+MOST_PANELS = 6
 FEWEST_FOR_CORRELATION = 3
+
+T = TypeVar("T")
+_RANKS = "_ranks"
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,32 @@ class Cost:
     seconds: float | None
 
 
+@dataclass(frozen=True)
+class SpectrumLine:
+    """Singular values of the pick's embeddings in one space at one milestone, over the largest."""
+
+    space: str
+    epoch: int
+    ranks: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class UmapPanel:
+    """The pick's UMAP points at one milestone, along the first two principal axes of the three.
+
+    Attributes:
+        epoch: Epochs trained.
+        x, y: One a point.
+        labels: Class of each point, or None.
+    """
+
+    epoch: int
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    labels: tuple[int, ...] | None
+
+
 def scatter_points(group: GroupReport) -> list[ScatterPoint]:
     """Judged runs with a score, in the order of the ranking; none without labels."""
     if group.judged is None:
@@ -184,9 +218,7 @@ def _curves(runs: Sequence[Run], metric: AnyMetric) -> Curves:
         {m.epoch: m.values[metric.key] for m in run.milestones if metric.key in m.values} for run in runs
     ]
     epochs = sorted({epoch for of_run in series for epoch in of_run})
-    if len(epochs) > MOST_EPOCHS:
-        step = (len(epochs) - 1) / (MOST_EPOCHS - 1)
-        epochs = [epochs[round(i * step)] for i in range(MOST_EPOCHS)]
+    epochs = _thinned(epochs, MOST_EPOCHS)
     values = tuple(tuple(_finite(of_run.get(epoch)) for epoch in epochs) for of_run in series)
     method = runs[0].config.get("method")
     better = (
@@ -217,6 +249,42 @@ def cost(group: GroupReport) -> Cost:
     rows = [row for run in group.runs for row in run.milestones]
     seconds = [row.values["cost/milestone_seconds"] for row in rows if "cost/milestone_seconds" in row.values]
     return Cost(len(rows), sum(seconds) if seconds else None)
+
+
+def spectrum_lines(group: GroupReport) -> list[SpectrumLine]:
+    """The pick's spectra, space by space; of more than 7 milestones, 7 at even distances."""
+    rows = _thinned([row for row in group.ranked.chosen.milestones if row.spectra], MOST_SHADES)
+    lines = []
+    for key in sorted({key for row in rows for key in row.spectra if not key.endswith(_RANKS)}):
+        for row in rows:
+            values = row.spectra.get(key, ())
+            ranks = row.spectra.get(key + _RANKS, ())
+            if values and len(ranks) == len(values):
+                lines.append(SpectrumLine(key.removeprefix(SPECTRUM_PREFIX), row.epoch, ranks, values))
+    return lines
+
+
+def umap_panels(group: GroupReport) -> list[UmapPanel]:
+    """The pick's UMAP points where its folder is on this machine; of more than 6 milestones, 6."""
+    if group.best.checkpoint is None:
+        return []
+    return [_panel(found) for found in _thinned(read_umap_files(group.best.checkpoint.parent), MOST_PANELS)]
+
+
+def _panel(found: UmapPoints) -> UmapPanel:
+    centred = found.points - found.points.mean(0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    axes *= np.sign(axes[np.arange(2), np.abs(axes).argmax(1)])[:, None]  # the sign of an axis means nothing
+    flat = centred @ axes.T
+    labels = None if found.labels is None else tuple(found.labels.tolist())
+    return UmapPanel(found.epoch, tuple(flat[:, 0].tolist()), tuple(flat[:, 1].tolist()), labels)
+
+
+def _thinned(items: Sequence[T], most: int) -> list[T]:
+    """The first, the last and some between at even distances, `most` in all."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
 def _axis(name: str, values: Sequence[Any]) -> Axis:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from selector.training.checkpoints import is_milestone
 from selector.training.data import Images, ImageSplits, clusters_of
 from selector.training.embed import Batch, embed, embed_views
 from selector.training.milestone_views import TrainingViews
+from selector.training.umap_file import write_umap
 
 _BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
 
@@ -91,6 +93,7 @@ class Milestones(pl.Callback):
         views: Callable[[pl.LightningModule], Iterable[Tensor]] | None = None,
         view_source: str = "views given to Milestones",
         loss: str = "train/loss",
+        folder: Path | None = None,
     ) -> None:
         """Set up the callback.
 
@@ -108,11 +111,13 @@ class Milestones(pl.Callback):
                 torch's random states are kept, so it may seed them, to give the same views every time.
             view_source: What the views are, in a few words; runs that differ here are not compared by them.
             loss: Name under which the module logs its loss, for the row's `train/loss`.
+            folder: Where to leave each milestone's UMAP points, for pictures; None leaves none.
         """
         self.train, self.evaluation, self.settings = train, evaluation, settings
         self.milestone_log = log  # Lightning gives every callback a `log` of its own
         self.every, self.encoder, self.augmented, self.loss = every, encoder, augmented, loss
         self.views, self.view_source = views, view_source
+        self.folder = folder
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Milestone 0: the untrained network (not again when a run is resumed)."""
@@ -170,6 +175,8 @@ class Milestones(pl.Callback):
             settings=self.settings,
         )
         self.milestone_log.define(asdict(result.definition))
+        if self.folder is not None and result.points is not None:
+            write_umap(self.folder, epoch, result.points, test)
         return to_row(result) | {"cost/milestone_seconds": time.perf_counter() - start}
 
     def _augmented(self, module: pl.LightningModule, probe_epoch: int) -> Embeddings:
@@ -192,8 +199,10 @@ class Milestones(pl.Callback):
         return embed(module, lambda x: self.encoder(module, x), batches, split, limits)
 
 
-def milestones_of(config: TrainConfig, images: ImageSplits, log: MilestoneLog) -> Milestones:
-    """The callback for a run of train.py."""
+def milestones_of(
+    config: TrainConfig, images: ImageSplits, log: MilestoneLog, folder: Path | None = None
+) -> Milestones:
+    """The callback for a run of train.py, whose UMAP points go into `folder`."""
     settings = MetricSettings(
         clusters=clusters_of(config, images),
         umap_seeds=config.umap_seeds,
@@ -216,6 +225,7 @@ def milestones_of(config: TrainConfig, images: ImageSplits, log: MilestoneLog) -
         augmented=lambda probe_epoch: Batches(autoaugmented(shuffled, config.seed, probe_epoch)),
         views=TrainingViews(config, shuffled) if config.lidar_images else None,
         view_source=TrainingViews.source,
+        folder=folder,
     )
 
 

@@ -2,15 +2,19 @@
 
 import json
 import re
+from dataclasses import replace
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from handmade import ACCURACY, RANKME, curve, run, sweep
 
+from selector.evaluation.embeddings import Embeddings
 from selector.reports import figures
 from selector.reports.html import charts, shades
 from selector.reports.report import report_of
 from selector.reports.report_rows import ChoiceRow, Curves, ScatterPoint
+from selector.training.umap_file import write_umap
 
 RUNS = [
     run(
@@ -22,15 +26,29 @@ RUNS = [
 ]
 
 
+SPECTRUM = {"spectrum/projector": (1.0, 0.1), "spectrum/projector_ranks": (1.0, 2.0)}
+
+
 @pytest.fixture(scope="module")
-def drawn():
-    report = report_of(sweep(*RUNS), RANKME, ACCURACY)
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    points = np.random.default_rng(0).standard_normal((30, 3)).astype(np.float32)
+    write_umap(folder, 5, points, Embeddings(points, np.arange(30) % 12, "backbone", "test"))
+    runs = [
+        replace(
+            one,
+            checkpoint=str(folder / "milestone-0010.ckpt"),
+            milestones=tuple(replace(row, spectra=SPECTRUM) for row in one.milestones),
+        )
+        for one in RUNS
+    ]
+    report = report_of(sweep(*runs), RANKME, ACCURACY)
     return {chart.id: json.loads(chart.json) for chart in charts(report.groups[0], report, 0)}
 
 
 def test_every_chart_is_drawn(drawn):
     assert {id.removeprefix("g0-") for id in drawn} == {
-        "scatter", "choices", "curves", "stopping", "parallel", "heatmap",
+        "scatter", "choices", "curves", "stopping", "parallel", "heatmap", "spectra", "umap",
     }  # fmt: skip
 
 

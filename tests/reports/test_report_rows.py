@@ -1,14 +1,18 @@
 """What the charts of a report show, worked out by hand on small sweeps."""
 
+from dataclasses import replace
 from math import inf, nan
 
+import numpy as np
 import pytest
 from handmade import ACCURACY, ENTROPY, RANKME, curve, run, sweep
 
+from selector.evaluation.embeddings import Embeddings
 from selector.reports.report import report_of
 from selector.reports.report_rows import (
     Axis,
     ScatterPoint,
+    SpectrumLine,
     StopRow,
     axes,
     choice_rows,
@@ -17,9 +21,12 @@ from selector.reports.report_rows import (
     heatmap,
     mean_accuracy,
     scatter_points,
+    spectrum_lines,
     stop_rows,
+    umap_panels,
 )
 from selector.runs.run import Milestone
+from selector.training.umap_file import write_umap
 
 
 def group_of(*runs, **options):
@@ -160,3 +167,44 @@ def test_cost_is_the_sum_over_milestones():
     assert cost(group_of(run("a", milestones=rows), run("b", 2.0))).seconds == pytest.approx(7.5)
     assert cost(group_of(run("a", milestones=rows), run("b", 2.0))).milestones == 4
     assert cost(group_of(run("a", 1.0), run("b", 2.0))).seconds is None
+
+
+def with_spectra(*epochs):
+    key = "spectrum/projector"
+    return tuple(
+        Milestone(e, {"label_free/rankme": 1.0 + e}, {key: (1.0, 0.5 / (1 + e)), key + "_ranks": (1.0, 2.0)})
+        for e in epochs
+    )
+
+
+def test_spectra_are_those_of_the_pick():
+    group = group_of(run("a", milestones=with_spectra(0, 5)), run("b", 2.0))
+    assert spectrum_lines(group) == [
+        SpectrumLine("projector", 0, (1.0, 2.0), (1.0, 0.5)),
+        SpectrumLine("projector", 5, (1.0, 2.0), (1.0, 0.5 / 6)),
+    ]
+    assert spectrum_lines(group_of(run("a", 1.0), run("b", 2.0))) == []
+
+
+def test_of_many_milestones_seven_spectra_are_shown():
+    group = group_of(run("a", milestones=with_spectra(*range(0, 50))))
+    assert [line.epoch for line in spectrum_lines(group)] == [0, 8, 16, 24, 33, 41, 49]
+
+
+def test_umap_panels_are_the_two_longest_axes_of_the_picks_points(tmp_path):
+    rng = np.random.default_rng(0)
+    points = (rng.standard_normal((200, 3)) * [0.1, 5.0, 1.0]).astype(np.float32)
+    labels = np.arange(200) % 3
+    embeddings = Embeddings(np.zeros((200, 2), np.float32), labels, "backbone", "test")
+    write_umap(tmp_path / "runs" / "a", 5, points, embeddings)
+    chosen = replace(run("a", 2.0), checkpoint=str(tmp_path / "runs" / "a" / "milestone-0005.ckpt"))
+    (panel,) = umap_panels(group_of(chosen, run("b", 1.0)))
+    assert panel.epoch == 5
+    assert panel.labels == tuple(labels)
+    centred = points - points.mean(0)
+    assert np.std(panel.x) == pytest.approx(np.linalg.svd(centred)[1][0] / 200**0.5, rel=1e-5)
+    assert np.std(panel.y) == pytest.approx(np.linalg.svd(centred)[1][1] / 200**0.5, rel=1e-5)
+
+
+def test_without_the_runs_folder_there_is_no_umap():
+    assert umap_panels(group_of(run("a", 2.0), run("b", 1.0))) == []

@@ -1,0 +1,51 @@
+"""The UMAP points that train.py left beside a run's checkpoints."""
+
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_BYTES = 1_000_000  # train.py writes some kilobytes; what is larger is not its file
+_NAME = re.compile(r"umap-(\d{1,9})\.npz")
+
+
+@dataclass(frozen=True)
+class UmapPoints:
+    """UMAP points of one milestone.
+
+    Attributes:
+        epoch: Epochs trained.
+        points: (N, 3).
+        labels: (N,) classes, or None.
+    """
+
+    epoch: int
+    points: NDArray[np.float32]
+    labels: NDArray[np.int32] | None
+
+
+def read_umap_files(folder: Path) -> list[UmapPoints]:
+    """All milestones of a run's folder by epoch. Damaged files are passed over; none can execute anything."""
+    found = []
+    for path in sorted(folder.glob("umap-*.npz")):
+        name = _NAME.fullmatch(path.name)
+        if name and path.is_file() and path.stat().st_size <= MOST_BYTES:
+            points = _read(path, int(name[1]))
+            found += [points] if points else []
+    return sorted(found, key=lambda points: points.epoch)
+
+
+def _read(path: Path, epoch: int) -> UmapPoints | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            points = np.asarray(arrays["points"], np.float32)
+            labels = np.asarray(arrays["labels"], np.int32) if "labels" in arrays else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    sound = points.ndim == 2 and points.shape[1] == 3 and len(points) > 1 and np.isfinite(points).all()
+    if not sound or (labels is not None and labels.shape != points.shape[:1]):
+        return None
+    return UmapPoints(epoch, points, labels)
