@@ -1,4 +1,4 @@
-"""`selector demo`: a small sweep on real images, ranked without labels, and what the choice cost."""
+"""`selector demo`: a small sweep on real images, ranked without labels, with a report of what it cost."""
 
 import os
 import sys
@@ -6,8 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from selector.evaluation.metrics import METRICS, LabelFreeMetric, label_free_metric, labelled_metric
+from selector.commands.arguments import held_metrics
+from selector.evaluation.metrics import label_free_metric, labelled_metric
+from selector.reports.html import page_of
 from selector.reports.regret_tables import print_regret
+from selector.reports.report import report_of
 from selector.reports.sweep_progress import SweepBar
 from selector.reports.tables import open_console, print_ranking
 from selector.runs.source import read_source
@@ -26,16 +29,18 @@ def demo(directory: Path) -> int:
     jobs = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
     with SweepBar() as bar:
         run_sweep(file, directory, jobs=jobs, reporter=bar)
-    runs = read_source(str(directory))
+    runs = read_source(str(directory), spectra=True)
     console = open_console()
-    ranking = rank(runs, label_free_metric("rankme"))
+    rankme, oracle = label_free_metric("rankme"), labelled_metric("linear_probe_accuracy")
+    ranking = rank(runs, rankme)
     print_ranking(ranking, console)
-    metrics = [metric for metric in METRICS if isinstance(metric, LabelFreeMetric)]
-    report = regret(runs, metrics, labelled_metric("linear_probe_accuracy"))
+    report = regret(runs, held_metrics(runs), oracle)
     print_regret(report, console)
     for warning in dict.fromkeys((*ranking.warnings, *report.warnings)):
         print(f"selector: warning: {warning}", file=sys.stderr)
-    print(f"\nThe runs are in {directory}: try  selector best {directory}")
+    page = directory / "report.html"
+    page.write_text(page_of(report_of(runs, rankme, oracle)), encoding="utf-8")
+    print(f"\nOpen {page} in a browser. The runs are in {directory}: try  selector best {directory}")
     return 0
 
 
