@@ -74,9 +74,12 @@ def test_untrained_networks_repeat_and_say_so():
     model = find_model("squeezenet1_1", "none", None)
     torch.manual_seed(5)
     state = torch.random.get_rng_state()
-    first, second = model.build().state_dict(), model.build().state_dict()
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    built = model.build()
+    assert not built.training
     assert torch.equal(torch.random.get_rng_state(), state)
+    torch.manual_seed(6)
+    second = model.build().state_dict()
+    assert all(torch.equal(value, second[name]) for name, value in built.state_dict().items())
     assert model.weights == "untrained, seed 0"
     assert model.digest.startswith("untrained")
 
