@@ -41,7 +41,7 @@ def pretrained(
             they are downloaded.
         images: Take only so many images of each split, the first of a seeded permutation.
         probe: Linear probe: the paper's (Adam, 20 augmented epochs, each of which is embedded anew), or
-            logistic regression on fixed features, or none.
+            logistic regression on fixed features, or none (then label-free metrics alone).
         clusters: k1 of the clustering metrics; None takes the number of classes.
         umap_seeds: UMAP embeddings a model.
         device: Where to embed.

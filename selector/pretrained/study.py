@@ -12,7 +12,7 @@ from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.evaluation.embeddings import Embeddings
 from selector.evaluation.linear_probe import paper_probe
-from selector.evaluation.metrics import METRICS
+from selector.evaluation.metrics import METRICS, LabelFreeMetric, Metric
 from selector.evaluation.milestone import MetricDefinition, MetricSettings, Probe, evaluate, to_row
 from selector.pretrained.cache import EmbeddingCache, digest_of
 from selector.pretrained.embedding import Embedder, Progress
@@ -70,7 +70,9 @@ def load_study_images(
     splits = load_images(config)
     if splits.classes is None and probe != "none":
         label_free = [
-            m.name for m in METRICS if m.key.startswith("label_free/") and "projector" not in m.space
+            metric.name
+            for metric in METRICS
+            if isinstance(metric, LabelFreeMetric) and not _needs_projector(metric)
         ]
         raise UserError(
             f"the images of {dataset} have no labels, so there is no linear probe to correlate with:"
@@ -140,29 +142,34 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
     A pretrained model has no projector, so what is computed there is left out.
     """
     test = _embeddings(embedder, images.evaluation, "evaluation images")
-    labelled = images.evaluation.labels is not None
-    train = _embeddings(embedder, images.train, "training images") if labelled else None
+    probed = images.evaluation.labels is not None and settings.probe != "none"
+    train = _embeddings(embedder, images.train, "training images") if probed else None
     if not all(np.isfinite(e.vectors).all() for e in (test, train) if e is not None):
         return {}
     result = evaluate(
         0,
         backbone=test,
+        # Two vectors stand in for the projections that there are none of; what comes of them is left out.
         projector=replace(test, vectors=test.vectors[:2], labels=None, space="projector"),
         train_backbone=train,
         settings=MetricSettings(
             clusters=images.clusters,
-            probe="fast" if settings.probe == "fast" and labelled else "none",
+            probe="fast" if settings.probe == "fast" and probed else "none",
             umap_seeds=settings.umap_seeds,
             entropy_bin_width=settings.bin_width,
         ),
     )
     row = to_row(result) | {"backbone_dim": test.vectors.shape[1]}
     for metric in METRICS:
-        if metric.space.startswith("projector"):
+        if _needs_projector(metric):
             row.pop(metric.key, None)
-    if settings.probe == "paper" and labelled:
+    if settings.probe == "paper" and probed:
         row[_ACCURACY] = _paper_probe(embedder, images, test, settings)
     return {name: float(value) for name, value in row.items() if _is_figure(name, value)}
+
+
+def _needs_projector(metric: Metric) -> bool:
+    return metric.space.startswith("projector")
 
 
 def _is_figure(name: str, value: Any) -> bool:
