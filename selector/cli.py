@@ -18,6 +18,7 @@ from selector.commands.pretrained import pretrained
 from selector.commands.rank import rank
 from selector.commands.regret import regret
 from selector.commands.report import report
+from selector.commands.stop_losers import stop_losers
 from selector.commands.sweep import sweep
 from selector.commands.watch import watch
 from selector.errors import UserError
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "demo": demo,
     "sweep": sweep,
     "watch": watch,
+    "stop-losers": stop_losers,
     "rank": rank,
     "regret": regret,
     "correlate": correlate,

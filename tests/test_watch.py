@@ -151,9 +151,8 @@ def test_a_server_that_fails_for_a_while(backend: Backend, sweep: Sweep, watch: 
 
 
 def test_once(backend: Backend, sweep: Sweep, watch: Any):
-    assert watch(options=("--once",)) == (
-        1, [], f"selector: no run in loopback/p/{sweep.name} has a milestone with a finite label_free/rankme yet\n"
-    )  # fmt: skip
+    why = "has a milestone with a finite label_free/rankme yet"
+    assert watch(options=("--once",)) == (1, [], f"selector: no run in loopback/p/{sweep.name} {why}\n")
     first, second = (start(backend, sweep, name) for name in "ab")
     log(first, 5, 10.0)
     log(second, 10, 5.0)

@@ -1,0 +1,122 @@
+"""`selector stop-losers` against the backend on 127.0.0.1."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from handmade import CONFIG, DEFINITION, write_sweep
+from handmade import run as handmade_run
+from loopback import API_KEY, Backend, Fault
+from loopback.records import Run, Sweep
+
+from selector.cli import main
+
+pytestmark = pytest.mark.usefixtures("wandb_here")
+
+
+@pytest.fixture
+def sweep(backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
+    """Eight finished runs that rise in a straight line to 40, 41, … at epoch 100, and three running ones."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    sweep = backend.sweep("p", "method: random\nparameters: {a: {values: [1]}}")
+    sweep.state = "RUNNING"
+    for n in range(8):
+        trained(backend, sweep, f"f{n}", {e: (40 + n) * e / 100 for e in (30, 40, 100)}, n).state = "finished"
+    trained(backend, sweep, "behind", {30: 1.0, 40: 1.0}, 8)
+    trained(backend, sweep, "ahead", {30: 20.0, 40: 30.0}, 9)
+    trained(backend, sweep, "early", {10: 1.0, 20: 1.0}, 10)
+    return sweep
+
+
+def trained(backend: Backend, sweep: Sweep, name: str, rankme: dict[int, float], seed: int) -> Run:
+    config = {**CONFIG, "epochs": 100, "seed": seed, "definition": DEFINITION}
+    rows = [{"epoch": epoch, "label_free/rankme": value} for epoch, value in rankme.items()]
+    summary = {"completion/status": "completed"} if 100 in rankme else {}
+    return backend.run("p", name, rows, config, summary, sweep=sweep, state="running", display_name=name)
+
+
+@pytest.fixture
+def stop(
+    sweep: Sweep, backend: Backend, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    def stop(*options: str) -> tuple[int, str, str]:
+        backend.requests.clear()
+        status = main(["stop-losers", f"loopback/p/{sweep.name}", *options])
+        out, err = capfd.readouterr()
+        assert API_KEY not in out + err
+        return status, out, err
+
+    return stop
+
+
+def asked_to_stop(backend: Backend) -> list[str]:
+    return [run.name for run in backend.project("p").bucket_by_name.values() if run.should_stop]
+
+
+def test_a_dry_run_is_the_default(backend: Backend, stop: Any):
+    status, out, err = stop()
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "behind would be stopped: rank 10 of 10 at epoch 40; after the greatest gain that any of 8 finished"
+        " runs made from there (28.2) it would still be worse than f7 by 17.8",
+        "ahead goes on: may still win",
+        "early goes on: has 0 milestones from epoch 25 on, 2 are wanted",
+        "1 of 3 running runs cannot win any more; --yes asks W&B to stop them",
+    ]
+    assert asked_to_stop(backend) == []
+    assert "SelectorStop" not in backend.requests
+
+
+def test_yes_stops_what_the_rule_names_and_nothing_else(backend: Backend, stop: Any):
+    status, out, _ = stop("--yes")
+    assert status == 0
+    assert out.splitlines()[0].startswith("behind asked to stop: rank 10 of 10")
+    assert out.splitlines()[-1] == "1 of 3 running runs were asked to stop"
+    assert asked_to_stop(backend) == ["behind"]
+    assert backend.requests.count("SelectorStop") == 1
+
+
+def test_as_an_object(backend: Backend, stop: Any):
+    found = json.loads(stop("--json", "--yes")[1])
+    assert (found["metric"], found["dry_run"], found["stopped"]) == ("rankme", False, ["behind"])
+    assert [(loser["run"], loser["leader"]) for loser in found["losers"]] == [("behind", "f7")]
+    assert [kept["run"] for kept in found["kept"]] == ["ahead", "early"]
+    assert found["rule"].startswith("a running run is stopped only if")
+
+
+def test_a_run_that_has_ended_since_is_left_alone(backend: Backend, stop: Any):
+    run = backend.project("p").bucket_by_name["behind"]
+    backend.fail(Fault("call", "SelectorRunsToStop", action=lambda: setattr(run, "state", "finished")))
+    status, out, _ = stop("--yes")
+    assert (status, "SelectorStop" in backend.requests) == (0, False)
+    assert "behind has ended by itself" in out
+
+
+def test_a_server_that_refuses(backend: Backend, stop: Any):
+    backend.fail(Fault("error", "SelectorStop", times=None, status=403))
+    status, out, err = stop("--yes")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("selector: cannot stop runs of loopback/p/")
+
+
+def test_a_folder_can_only_be_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = write_sweep(tmp_path, handmade_run("a", 1.0))
+    assert main(["stop-losers", str(folder)]) == 0
+    assert capsys.readouterr().out == "no run is running\n"
+    assert main(["stop-losers", str(folder), "--yes"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(
+        f"selector: stop-losers asks W&B to stop runs, and {folder} is a folder: give its sweep"
+    )
+    assert err.count("\n") == 1
+
+
+def test_it_is_what_w_and_b_s_own_stop_does(backend: Backend, sweep: Sweep):
+    # tests/test_online.py shows that the process of a run that is stopped so ends.
+    wandb.Api().run("loopback/p/ahead").stop()
+    assert asked_to_stop(backend) == ["ahead"]
+    assert main(["stop-losers", "loopback/p", "--yes"]) == 0
+    assert asked_to_stop(backend) == ["behind", "ahead"]
