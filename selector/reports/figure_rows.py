@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite
+from math import isfinite, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ class Point:
         accuracy: Of the oracle, in percent where it is a share; None without one.
         deviation: Standard deviation of the value over UMAP seeds, 0 where it has none.
         outliers: Share of the UMAP points that are outliers; None where that was not logged.
+        accuracy_error: Standard error of the accuracy from the number of images, in percent, 0 where that is
+            not known or the oracle is no accuracy.
     """
 
     epoch: int
@@ -34,6 +36,7 @@ class Point:
     accuracy: float | None
     deviation: float
     outliers: float | None
+    accuracy_error: float
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,10 @@ def course_of(run: Run, metric: Metric, oracle: Metric) -> Course:
     Raises:
         UserError: The run logged the metric at fewer than three milestones.
     """
+    images = run.definition.get("evaluation_images")
+    images = images if isinstance(images, int) and images > 0 else None
     points = [
-        _point(row.epoch, row.values, metric, oracle)
+        _point(row.epoch, row.values, metric, oracle, images)
         for row in run.milestones
         if isfinite(row.values.get(metric.key, float("nan")))
     ]
@@ -88,7 +93,6 @@ def course_of(run: Run, metric: Metric, oracle: Metric) -> Course:
             " for a course of training: train it with a smaller --milestone-every"
         )
     trained = [point for point in points if point.epoch > 0 or run.counted_by != "epoch"]
-    images = run.definition.get("evaluation_images")
     return Course(
         run=run.id,
         title=", ".join(str(run.config[name]) for name in ("method", "dataset") if run.config.get(name)),
@@ -96,7 +100,7 @@ def course_of(run: Run, metric: Metric, oracle: Metric) -> Course:
         left_out=len(run.milestones) - len(points),
         with_init=_correlation(points) if len(trained) < len(points) else None,
         without_init=_correlation(trained),
-        evaluation_images=images if isinstance(images, int) else None,
+        evaluation_images=images,
         axis=run.counted_by,
     )
 
@@ -131,13 +135,15 @@ def caption_of(course: Course, oracle: Metric, threshold: float) -> str:
     ]
     if figures:
         text += f" Pearson's r with {oracle.name}: {', '.join(figures)}."
-    if any(point.deviation for point in course.points):
-        text += " Band: ± 1 standard deviation over UMAP seeds."
+    bands = ["±1 standard deviation over UMAP seeds"] if any(p.deviation for p in course.points) else []
+    if any(point.accuracy_error for point in course.points):
+        bands.append("±1 standard error of the accuracy")
+    if bands:
+        text += f" Bands: {', '.join(bands)}."
     if course.outliers_known:
-        text += (
-            f" Rings: {len(course.marked)} milestones with UMAP points more than {threshold:g} median"
-            " distances from the centre."
-        )
+        far = f"UMAP points more than {threshold:g} median distances from the centre"
+        marked = len(course.marked)
+        text += f" Rings: {marked} milestones with {far}." if marked else f" No milestone has {far}."
     else:
         text += " Outliers were not logged."
     if course.left_out:
@@ -150,7 +156,7 @@ def percent(metric: Metric) -> bool:
     return metric.name.endswith("accuracy")
 
 
-def _point(epoch: int, row: Mapping[str, float], metric: Metric, oracle: Metric) -> Point:
+def _point(epoch: int, row: Mapping[str, float], metric: Metric, oracle: Metric, images: int | None) -> Point:
     accuracy = row.get(oracle.key, float("nan"))
     outliers = row.get(OUTLIERS, float("nan"))
     return Point(
@@ -159,7 +165,13 @@ def _point(epoch: int, row: Mapping[str, float], metric: Metric, oracle: Metric)
         accuracy=accuracy * (100 if percent(oracle) else 1) if isfinite(accuracy) else None,
         deviation=row.get(NOISE_PREFIX + metric.name, 0.0),
         outliers=outliers if isfinite(outliers) else None,
+        accuracy_error=_error(accuracy, images) if images and percent(oracle) else 0.0,
     )
+
+
+def _error(accuracy: float, images: int) -> float:
+    """Of a share of independent images, in percent: 100 sqrt(a (1 - a) / N)."""
+    return 100 * sqrt(accuracy * (1 - accuracy) / images) if 0 <= accuracy <= 1 else 0.0
 
 
 def _correlation(points: Sequence[Point]) -> float | None:

@@ -58,8 +58,8 @@ def model_caption(study: Study, metric: Metric, points: Sequence[ModelPoint]) ->
     if over_all:
         test = over_all[0].pearson
         text += f"; Pearson's r = {test.value:.2f}, p = {test.p_value:.2g}"
-    text += ". Bars: ± 1 standard error of the accuracy"
-    text += ", ± 1 standard deviation over UMAP seeds." if any(p.deviation for p in points) else "."
+    text += ". Bars: ±1 standard error of the accuracy"
+    text += ", ±1 standard deviation over UMAP seeds." if any(p.deviation for p in points) else "."
     if study.untrained:
         text += " UNTRAINED networks with random weights: nothing here is about pretrained models."
     return text + " A trend over so few models on one data set does not rank the next model."

@@ -20,12 +20,20 @@ def draw_course(course: Course, metric: Metric, oracle: Metric, path: Path) -> N
         panels = figure.subplots(2 if judged else 1, sharex=True, squeeze=False)[:, 0]
         _draw_metric(panels[0], course, metric)
         if judged:
+            panels[1].fill_between(
+                [p.epoch for p in judged],
+                [(p.accuracy or 0) - p.accuracy_error for p in judged],
+                [(p.accuracy or 0) + p.accuracy_error for p in judged],
+                color=COLOURS[1], alpha=0.2, linewidth=0,
+            )  # fmt: skip
             panels[1].plot(
                 [p.epoch for p in judged], [p.accuracy for p in judged], color=COLOURS[1], marker="s",
                 markersize=4, linewidth=1.5,
             )  # fmt: skip
             unit = " in %" if percent(oracle) else ""
             panels[1].set_ylabel(plain(oracle.name.replace("_", " ") + unit))
+        panels[-1].xaxis.get_major_locator().set_params(integer=True)
+        figure.align_ylabels()
         panels[-1].set_xlabel(plain("epochs trained" if course.axis == "epoch" else course.axis))
         panels[0].set_title(plain(f"{metric.name} over training: {course.title or course.run}"))
         caption(figure, plain(caption_of(course, oracle, THRESHOLD)))

@@ -43,6 +43,17 @@ def test_milestones_with_outliers_are_marked_and_others_not():
     )
 
 
+def test_no_outliers_anywhere_is_said_in_words():
+    course = course_of(trained(outliers=(0.0,) * 5), ENTROPY, ACCURACY)
+    assert "No milestone has UMAP points more than 4 median" in caption_of(course, ACCURACY, 4.0)
+
+
+def test_the_accuracys_error_is_that_of_a_share_of_the_evaluation_images():
+    course = course_of(trained(), ENTROPY, ACCURACY)
+    assert course.points[0].accuracy_error == pytest.approx(1.5)  # 90 % of 400: √(0.9 · 0.1 / 400)
+    assert course_of(trained(definition={}), ENTROPY, ACCURACY).points[0].accuracy_error == 0
+
+
 def test_runs_that_logged_no_outliers_say_so_and_what_to_do():
     found, warnings = courses(sweep(trained("aa"), trained("bb", outliers=(0.0,) * 5)), ENTROPY, ACCURACY)
     assert [course.outliers_known for course in found] == [False, True]
