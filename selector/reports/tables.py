@@ -21,6 +21,7 @@ from selector.selection.ranking import TIE_BREAK, Coverage, RankedGroup, Ranking
 from selector.text import printable
 
 WIDTH = 80
+MOST_ALIKE = 5  # runs left out for one reason that are named one by one
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,17 @@ def ranking_rows(group: RankedGroup, metric: LabelFreeMetric) -> list[RankRow]:
 
 
 def excluded_rows(excluded: Sequence[Excluded]) -> list[ExcludedRow]:
-    """What was not ranked, and why."""
-    return [ExcludedRow(gone.run, gone.reason) for gone in excluded]
+    """What was not ranked, and why; many runs of one reason, such as a project's other runs, in one row."""
+    alike: dict[str, list[str]] = {}
+    for gone in excluded:
+        alike.setdefault(gone.reason, []).append(gone.run)
+    rows = []
+    for reason, runs in alike.items():
+        if len(runs) > MOST_ALIKE:
+            rows.append(ExcludedRow(f"{len(runs)} runs", f"{reason} ({', '.join(runs[:3])}, …)"))
+        else:
+            rows += [ExcludedRow(run, reason) for run in runs]
+    return rows
 
 
 def print_ranking(ranking: Ranking, console: Console) -> None:

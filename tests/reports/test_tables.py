@@ -9,12 +9,14 @@ from handmade import ENTROPY, RANKME, curve, run, sweep
 from selector.reports.tables import (
     RankRow,
     coverage_line,
+    excluded_rows,
     number,
     open_console,
     print_ranking,
     ranking_rows,
 )
 from selector.runs.run import Milestone, Unreadable
+from selector.selection.candidates import Excluded
 from selector.selection.ranking import rank
 
 EVIL = "[red]x[/red] \x1b[31m\x07[link=http://e]\n:smile: " + "w" * 120
@@ -102,3 +104,13 @@ def test_only_trained_milestones_are_drawn():
     only = run("a", milestones=(Milestone(0, {RANKME.key: 99.0}), Milestone(5, {RANKME.key: 1.0})))
     (row,) = ranking_rows(rank(sweep(only), RANKME).groups[0], RANKME)
     assert row.training == "▅"
+
+
+def test_many_runs_left_out_for_one_reason_share_a_row():
+    gone = [Excluded(f"r{n}", "", "missing", "logged no x") for n in range(6)]
+    other = Excluded("s", "", "failed", "failed")
+    assert [(row.run, row.reason) for row in excluded_rows([*gone[:3], other, *gone[3:]])] == [
+        ("6 runs", "logged no x (r0, r1, r2, …)"),
+        ("s", "failed"),
+    ]
+    assert [row.run for row in excluded_rows(gone[:5])] == ["r0", "r1", "r2", "r3", "r4"]

@@ -1,0 +1,187 @@
+"""What a user can get wrong with W&B: one clear line on stderr, exit status 1, no traceback, no API key."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from handmade import CONFIG, DEFINITION
+from loopback import API_KEY, Backend, Fault
+from loopback.records import Sweep
+from wandb.sdk.lib import wbauth
+
+from selector.cli import main
+from selector.runs.wandb_client import Patience
+
+pytestmark = pytest.mark.usefixtures("wandb_here")
+
+COMMANDS = [
+    ("rank",), ("rank", "--write-back"), ("regret",), ("best",), ("correlate",), ("watch", "--once"),
+    ("stop-losers", "--yes"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def call(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`selector …` in this process: exit status, stdout, stderr."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(Patience.__init__, "__defaults__", (5.0, 5.0, (0.0, 0.0)))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        status = main(arguments)
+        out, err = capfd.readouterr()
+        assert API_KEY not in out + err
+        assert "Traceback" not in out + err
+        return status, out, err
+
+    return call
+
+
+def fails(call: Any, command: tuple[str, ...], source: str) -> str:
+    """The one line that the command prints."""
+    status, out, err = call(command[0], source, *command[1:])
+    assert (status, out) == (1, "")
+    assert err.startswith("selector: ")
+    assert err.count("\n") == 1
+    return str(err)
+
+
+def sweep_of(backend: Backend, runs: int, state: str = "finished", **values: float) -> Sweep:
+    sweep = backend.sweep("p", "method: random\nparameters: {a: {values: [1]}}")
+    summary = {"completion/status": "completed"} if state == "finished" else {}
+    for n in range(runs):
+        config = {**CONFIG, "seed": n, "definition": DEFINITION}
+        rows = [{"epoch": epoch, **{key: value + n for key, value in values.items()}} for epoch in (0, 10)]
+        backend.run("p", f"r{n:03}", rows, config, summary, sweep=sweep, state=state)
+    return sweep
+
+
+@pytest.fixture
+def logged_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def log_out() -> None:
+        wbauth.unauthenticate_session(update_settings=False)
+        wandb.teardown()
+
+    log_out()
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("NETRC", str(tmp_path / "no netrc"))
+    yield
+    log_out()
+
+
+@pytest.mark.usefixtures("logged_out")
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_login(backend: Backend, call: Any, command: tuple[str, ...]):
+    said = fails(call, command, "loopback/p/abc")
+    assert "no W&B login for http://127.0.0.1" in said
+    assert "run `wandb login`, or set WANDB_API_KEY (and there is no folder of that name here)" in said
+    assert backend.requests == []
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("loopback/nowhere/abc", "no project loopback/nowhere on http"),
+        ("loopback/nowhere", "no project loopback/nowhere on http"),
+        ("loopback/p/abc", "no sweep abc in loopback/p on http"),
+        (
+            "https://wandb.ai/loopback/p/sweeps/abc",
+            "the URL is of wandb.ai, but wandb is set up for 127.0.0.1",
+        ),
+        ("https://wandb.ai/loopback", "is no sweep or project: name a sweep as entity/project/sweep_id"),
+    ],
+)
+def test_a_wrong_path_or_url(backend: Backend, call: Any, command: tuple[str, ...], source: str, said: str):
+    backend.project("p")
+    assert said in fails(call, command, source)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_deleted_sweep(backend: Backend, call: Any, command: tuple[str, ...]):
+    sweep = sweep_of(backend, 2, **{"label_free/rankme": 10.0})
+    backend.store.delete_sweep(sweep)
+    said = fails(call, command, f"loopback/p/{sweep.name}")
+    assert f"no sweep {sweep.name} in loopback/p on http" in said
+    assert "it was deleted, or its id is another" in said
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] != "watch"], ids=" ".join)
+def test_a_sweep_with_no_runs(backend: Backend, call: Any, command: tuple[str, ...]):
+    path = f"loopback/p/{backend.sweep('p').name}"
+    assert f"sweep {path} has no runs yet: start some with `wandb agent {path}`" in fails(call, command, path)
+
+
+@pytest.mark.parametrize(
+    "command", [("rank",), ("rank", "--write-back"), ("regret",), ("best",)], ids=" ".join
+)
+def test_only_running_runs(backend: Backend, call: Any, command: tuple[str, ...]):
+    sweep = sweep_of(backend, 3, state="running", **{"label_free/rankme": 10.0})
+    said = fails(call, command, f"loopback/p/{sweep.name}")
+    assert "still running" in said
+    if command[0] != "regret":
+        assert "none of the 3 runs" in said
+        assert f"finish the sweep with: wandb agent loopback/p/{sweep.name}" in said
+
+
+@pytest.mark.parametrize("command", COMMANDS[:-1], ids=" ".join)
+def test_runs_that_lack_the_metric(backend: Backend, call: Any, command: tuple[str, ...]):
+    sweep = sweep_of(backend, 3, **{"somebody/elses": 1.0})
+    said = fails(call, command, f"loopback/p/{sweep.name}")
+    wanted = {"regret": "label-free metrics", "correlate": "linear_probe_accuracy"}
+    assert wanted.get(command[0], "label_free/rankme") in said
+
+
+def test_a_project_of_foreign_runs(backend: Backend, call: Any):
+    for n in range(1000):
+        rows = [{"loss": 1.0 / step} for step in range(1, 4)]
+        backend.run("p", f"f{n:04}", rows, {"lr": n})
+    backend.requests.clear()
+    said = fails(call, ("rank",), "loopback/p")
+    assert (
+        "none of the 1000 runs in loopback/p can be ranked by label_free/rankme at their last milestone:"
+        " 1000 missing (run f0000: logged no label_free/rankme)" in said
+    )
+    assert "SelectorHistories" not in backend.requests
+    sweep_of(backend, 2, **{"label_free/rankme": 10.0})
+    status, out, _ = call("rank", "loopback/p")
+    assert (status, "Chosen: r001" in out) == (0, True)
+    assert "1000 runs   logged no label_free/rankme (f0000, f0001, f0002, …)" in out
+    assert "f0003" not in out
+    assert backend.requests.count("SelectorHistories") == 1
+
+
+def test_a_run_deleted_and_one_renamed_between_two_pages(backend: Backend, call: Any):
+    sweep = sweep_of(backend, 25, **{"label_free/rankme": 10.0})
+    backend.store.page_limit = 10
+    runs = backend.project("p").bucket_by_name
+
+    def meanwhile() -> None:
+        backend.store.delete_run(runs["r023"])
+        runs["r024"].display_name = "renamed \x1b[31m[bold]"
+
+    backend.fail(Fault("call", "SelectorRuns", after=2, action=meanwhile))
+    status, out, err = call("rank", f"loopback/p/{sweep.name}")
+    assert (status, err) == (0, "")
+    assert "Chosen: r024 renamed  [31m[bold]" in out
+    assert "24 of 24 runs ranked" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("kind", ["html", "text", "truncate"])
+def test_an_answer_that_is_not_json(backend: Backend, call: Any, command: tuple[str, ...], kind: Any):
+    sweep = sweep_of(backend, 2, **{"label_free/rankme": 10.0})
+    backend.fail(Fault(kind, "SelectorRuns", times=None, text="no JSON"))
+    said = fails(call, command, f"loopback/p/{sweep.name}")
+    assert said.startswith(f"selector: cannot read loopback/p/{sweep.name} from http")
+    assert "the answer is" in said
+
+
+@pytest.mark.usefixtures("logged_out")
+def test_a_wrong_key_is_not_shown(backend: Backend, call: Any, monkeypatch: pytest.MonkeyPatch):
+    key = "deadbeef" * 5
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    assert key not in fails(call, ("rank",), "loopback/p/abc")
