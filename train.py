@@ -25,6 +25,7 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
     from selector.training.milestones import milestones_of
     from selector.training.pretrain import SilentLog, build_method, pretrain
     from selector.training.processes import meet, processes_of
+    from selector.training.progress import TrainingProgress, images_an_epoch
     from selector.training.run_folder import last_checkpoint, open_run_folder
     from selector.training.wandb_log import WandbLog, wandb_log
 
@@ -48,10 +49,9 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
         meet(processes)
 
         # C. Representation evaluation: label-free metrics at every milestone.
-        milestones = milestones_of(config, images, log, folder.path)
-        outcome = pretrain(
-            method, config, folder.path, [milestones], progress=sys.stderr.isatty(), log=log, signals=signals
-        )
+        progress = TrainingProgress(images_an_epoch(config, images))
+        milestones = milestones_of(config, images, log, folder.path, progress)
+        outcome = pretrain(method, config, folder.path, [progress, milestones], log, signals)
         if isinstance(log, WandbLog):
             log.end(outcome.status, outcome.epoch, last_checkpoint(folder.path))
             print(f"{outcome.status} after epoch {outcome.epoch} {outcome.detail}".rstrip(), file=sys.stderr)

@@ -49,6 +49,7 @@ def evaluate(
     augmented: Callable[[int], Embeddings] | None = None,
     views: ViewEmbeddings | None = None,
     predictor: Embeddings | None = None,
+    at: Callable[[str], None] = lambda _step: None,
 ) -> MilestoneMetrics:
     """All metrics of one encoder. Neither reads nor changes any global random state.
 
@@ -64,6 +65,8 @@ def evaluate(
         views: Projections of augmented views of training images, for LiDAR and alignment; without them
             neither is measured.
         predictor: What SimSiam's predictor makes of the projections, for its spectrum.
+        at: Called with the name of each step before it: "spectra", "UMAP", "clusters", "linear probe",
+            "other metrics"; the default tells nobody.
 
     Raises:
         ValueError: Embeddings that are not finite or of the wrong space; fewer evaluation images than
@@ -77,27 +80,32 @@ def evaluate(
             f"{settings.clusters} clusters, and twice as many, need at least {fewest} evaluation images,"
             f" got {len(backbone.vectors)}"
         )
+    at("spectra")
     spectra: dict[Space, Spectrum] = {
         embeddings.space: Spectrum(embeddings.vectors)
         for embeddings in (backbone, projector, predictor)
         if embeddings is not None
     }
+    at("UMAP")
     points = (
         []
         if label_free.is_one_point(spectra["backbone"])
         else umap_points(backbone.vectors, range(settings.umap_seeds))
     )
+    at("clusters")
     values = _values_by_seed(backbone, points, settings)
     means: dict[str, Any] = {name: float(np.mean(of_seeds)) for name, of_seeds in values.items()}
     noise = {name: float(np.std(of_seeds, ddof=1)) for name, of_seeds in values.items() if len(of_seeds) > 1}
     labelled = None
     if backbone.labels is not None:
+        at("linear probe")
         labelled = LabelledMetrics(
             linear_probe_accuracy=_linear_probe(backbone, settings.probe, train_backbone, augmented),
             knn_accuracy=None if train_backbone is None else knn.knn_accuracy(train_backbone, backbone),
             ami_labels=means.pop("ami_labels"),
             silhouette_labels=means.pop("silhouette_labels"),
         )
+    at("other metrics")
     return MilestoneMetrics(
         epoch,
         LabelFreeMetrics(

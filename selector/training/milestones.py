@@ -20,6 +20,7 @@ from selector.training.checkpoints import is_milestone
 from selector.training.data import Images, ImageSplits, clusters_of
 from selector.training.embed import Batch, embed, embed_views
 from selector.training.milestone_views import TrainingViews
+from selector.training.progress import TrainingProgress
 from selector.training.umap_file import write_umap
 
 _BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
@@ -94,6 +95,7 @@ class Milestones(pl.Callback):
         view_source: str = "views given to Milestones",
         loss: str = "train/loss",
         folder: Path | None = None,
+        progress: TrainingProgress | None = None,
     ) -> None:
         """Set up the callback.
 
@@ -112,12 +114,13 @@ class Milestones(pl.Callback):
             view_source: What the views are, in a few words; runs that differ here are not compared by them.
             loss: Name under which the module logs its loss, for the row's `train/loss`.
             folder: Where to leave each milestone's UMAP points, for pictures; None leaves none.
+            progress: What shows people how far the milestone is; None shows nothing.
         """
         self.train, self.evaluation, self.settings = train, evaluation, settings
         self.milestone_log = log  # Lightning gives every callback a `log` of its own
         self.every, self.encoder, self.augmented, self.loss = every, encoder, augmented, loss
         self.views, self.view_source = views, view_source
-        self.folder = folder
+        self.folder, self.progress = folder, progress
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Milestone 0: the untrained network (not again when a run is resumed)."""
@@ -139,14 +142,16 @@ class Milestones(pl.Callback):
         if trainer.is_global_zero:
             row = self.row(module, epoch)
             loss = trainer.callback_metrics.get(self.loss)
-            self.milestone_log.milestone(
-                row | ({} if loss is None or epoch == 0 else {"train/loss": float(loss)})
-            )
+            row |= {} if loss is None or epoch == 0 else {"train/loss": float(loss)}
+            self.milestone_log.milestone(row)
+            if self.progress is not None:
+                self.progress.milestone(row)
         trainer.strategy.barrier("milestone")  # the other processes wait for the one that evaluates
 
     def row(self, module: pl.LightningModule, epoch: int) -> Row:
         """Embed, evaluate, and give the history row of one milestone."""
-        start = time.perf_counter()
+        clock = _Clock(epoch, self.progress)
+        clock.at("embeddings")
         test = self._embed(module, self.evaluation, "test", {"backbone": None})["backbone"]
         limit = self.settings.rankme_images
         probed = test.labels is not None and self.settings.probe != "none"
@@ -173,11 +178,12 @@ class Milestones(pl.Callback):
             views=views,
             predictor=train.get("predictor"),
             settings=self.settings,
+            at=clock.at,
         )
         self.milestone_log.define(asdict(result.definition))
         if self.folder is not None and result.points is not None:
             write_umap(self.folder, epoch, result.points, test)
-        return to_row(result) | {"cost/milestone_seconds": time.perf_counter() - start}
+        return to_row(result) | clock.costs(probed)
 
     def _augmented(self, module: pl.LightningModule, probe_epoch: int) -> Embeddings:
         assert self.augmented is not None
@@ -199,8 +205,33 @@ class Milestones(pl.Callback):
         return embed(module, lambda x: self.encoder(module, x), batches, split, limits)
 
 
+class _Clock:
+    """How long the steps of a milestone take, and where it is now."""
+
+    def __init__(self, epoch: int, progress: TrainingProgress | None) -> None:
+        self.epoch, self.progress = epoch, progress
+        self.steps: list[tuple[str, float]] = []
+
+    def at(self, step: str) -> None:
+        """The next step begins."""
+        self.steps.append((step, time.perf_counter()))
+        if self.progress is not None:
+            self.progress.milestone_step(self.epoch, step)
+
+    def costs(self, probed: bool) -> dict[str, float]:
+        """Seconds of the whole milestone, and of its probe: what labels cost."""
+        times = [*(start for _, start in self.steps), time.perf_counter()]
+        seconds = {name: times[i + 1] - times[i] for i, (name, _) in enumerate(self.steps)}
+        probe = {"cost/probe_seconds": seconds["linear probe"]} if probed else {}
+        return {"cost/milestone_seconds": times[-1] - times[0]} | probe
+
+
 def milestones_of(
-    config: TrainConfig, images: ImageSplits, log: MilestoneLog, folder: Path | None = None
+    config: TrainConfig,
+    images: ImageSplits,
+    log: MilestoneLog,
+    folder: Path | None = None,
+    progress: TrainingProgress | None = None,
 ) -> Milestones:
     """The callback for a run of train.py, whose UMAP points go into `folder`."""
     settings = MetricSettings(
@@ -226,6 +257,7 @@ def milestones_of(
         views=TrainingViews(config, shuffled) if config.lidar_images else None,
         view_source=TrainingViews.source,
         folder=folder,
+        progress=progress,
     )
 
 

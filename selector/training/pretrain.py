@@ -104,7 +104,6 @@ def pretrain(
     config: TrainConfig,
     folder: Path,
     callbacks: Sequence[pl.Callback],
-    progress: bool,
     log: CheckpointLog | None = None,
     signals: StopSignals | None = None,
 ) -> Outcome:
@@ -114,8 +113,7 @@ def pretrain(
         method: The network and its loss.
         config: What was asked for.
         folder: Where checkpoints go.
-        callbacks: Milestones and the like, run before the checkpoint of the same epoch.
-        progress: Whether to draw a progress bar.
+        callbacks: Milestones, progress and the like, run before the checkpoint of the same epoch.
         log: Where the milestones go; they are kept in checkpoints, too.
         signals: What asks the run to stop; None where nobody does.
 
@@ -130,7 +128,7 @@ def pretrain(
     signals = signals or StopSignals()
     last = LastCheckpoint(folder, config, signals)
     milestones = MilestoneCheckpoints(folder, config, signals, log or SilentLog())
-    trainer = _trainer(config, [RefuseNonFiniteLoss(), last, *callbacks, milestones], progress)
+    trainer = _trainer(config, [RefuseNonFiniteLoss(), last, *callbacks, milestones])
     try:
         trainer.fit(method, ckpt_path=checkpoint, weights_only=True)
     except Diverged as result:
@@ -143,7 +141,7 @@ def pretrain(
     return Outcome("completed", trainer.current_epoch, "")
 
 
-def _trainer(config: TrainConfig, callbacks: list[pl.Callback], progress: bool) -> pl.Trainer:
+def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     precision: Any = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[config.precision]
     processes = processes_of(config)
     strategy: Any = "auto"
@@ -161,7 +159,7 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback], progress: bool) 
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=progress,
+        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )

@@ -38,7 +38,7 @@ def train(method: str, folder: Path) -> None:
     config = config_of(method)
     module = build_method(config, load_images(config)).double()
     module.compare = lambda a, b: module.criterion(a, b)  # train.py computes it in float32
-    pretrain(module, config, folder / method, (), progress=False)
+    pretrain(module, config, folder / method, ())
 
 
 if __name__ == "__main__":

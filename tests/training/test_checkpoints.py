@@ -69,7 +69,7 @@ def run(config: TrainConfig, images: ImageSplits, folder: Path, signals=None, **
     log = SilentLog()
     recorder = Recorder(log, config, **interruption)
     method = build_method(config, images)
-    pretrain(method, config, folder, [recorder], progress=False, log=log, signals=signals)
+    pretrain(method, config, folder, [recorder], log=log, signals=signals)
     return log.rows, recorder.steps
 
 

@@ -39,7 +39,7 @@ class Kill(pl.Callback):
 
 def run(config: TrainConfig, images: ImageSplits, folder: Path, *callbacks: pl.Callback):
     method = build_method(config, images)
-    outcome = pretrain(method, config, folder, callbacks, progress=False)
+    outcome = pretrain(method, config, folder, callbacks)
     return method, outcome
 
 

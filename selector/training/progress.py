@@ -1,0 +1,112 @@
+"""How far a run is: a bar on a terminal, one line a milestone in a log."""
+
+# ruff: noqa: ARG002 - Lightning gives its hooks more than a display has use for.
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import pytorch_lightning as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from selector.config import TrainConfig
+from selector.training.data import ImageSplits
+
+_SHOWN = ("label_free/rankme", "labelled/linear_probe_accuracy")
+
+
+def images_an_epoch(config: TrainConfig, images: ImageSplits) -> int:
+    """Training images that an epoch uses: the last, smaller batch is left out."""
+    return len(images.train) // config.batch_size * config.batch_size
+
+
+class TrainingProgress(pl.Callback):
+    """Shows epochs, images a second and the time left; and what a milestone is at while it lasts."""
+
+    def __init__(self, images_an_epoch: int, stream: TextIO | None = None) -> None:
+        """Nothing is shown before training starts.
+
+        Args:
+            images_an_epoch: Training images that an epoch uses.
+            stream: Where to; None: stderr.
+        """
+        self.images, self.stream = images_an_epoch, stream or sys.stderr
+        self.bar: Progress | None = None
+        self._trained = self._seconds = 0.0
+        self._epoch_start = 0.0
+
+    @property
+    def images_a_second(self) -> float:
+        """Training alone, milestones not counted; 0 before the first epoch is done."""
+        return self._trained / self._seconds if self._seconds else 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the bar, if somebody looks."""
+        if self.bar is None and trainer.is_global_zero and self.stream.isatty():
+            self.bar = Progress(
+                TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"),
+                TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+                console=Console(file=self.stream, width=100), transient=True,
+            )  # fmt: skip
+            self.task = self.bar.add_task(
+                "", total=trainer.max_epochs, completed=trainer.current_epoch, note=""
+            )
+            self.bar.start()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The clock of this epoch."""
+        self._epoch_start = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Parts of an epoch."""
+        if self.bar is not None:
+            batches = max(1, int(trainer.num_training_batches))
+            self.bar.update(self.task, completed=trainer.current_epoch + (batch_idx + 1) / batches)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count the images; this callback stands before those that evaluate and save."""
+        self._trained += self.images
+        self._seconds += time.perf_counter() - self._epoch_start
+        self._note()
+
+    def milestone_step(self, epoch: int, step: str) -> None:
+        """What the milestone of an epoch is doing now, such as "UMAP"."""
+        self._note(f"milestone {epoch}: {step}")
+
+    def milestone(self, row: Mapping[str, Any]) -> None:
+        """A milestone is done."""
+        self._note()
+        figures = [f"{key.split('/')[1]} {row[key]:.4g}" for key in _SHOWN if key in row]
+        seconds = row.get("cost/milestone_seconds")
+        if seconds is not None:
+            figures.append(f"{seconds:.1f} s")
+        speed = f", {self.images_a_second:.0f} images/s" if self._seconds else ""
+        line = f"milestone {row['epoch']}: {', '.join(figures)}{speed}"
+        if self.bar is not None:
+            self.bar.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=self.stream, flush=True)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the bar away."""
+        self._stop()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Take the bar away, so that what is said of the exception stands alone."""
+        self._stop()
+
+    def _note(self, note: str | None = None) -> None:
+        if self.bar is not None:
+            speed = f"{self.images_a_second:.0f} images/s" if self._seconds else ""
+            self.bar.update(self.task, note=note or speed)
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None

@@ -1,0 +1,77 @@
+"""What people see of a run while it trains."""
+
+import io
+import re
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from selector.training.progress import TrainingProgress
+
+
+class Tiny(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def training_step(self, batch):
+        return self.layer(batch[0]).square().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Reports(pl.Callback):
+    """Stands for the milestones' callback."""
+
+    def __init__(self, progress):
+        self.progress = progress
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        epoch = trainer.current_epoch + 1
+        self.progress.milestone_step(epoch, "UMAP")
+        self.progress.milestone({"epoch": epoch, "label_free/rankme": 12.345, "cost/milestone_seconds": 0.5})
+
+
+def shown(stream):
+    progress = TrainingProgress(64, stream)
+    trainer = pl.Trainer(
+        max_epochs=2, callbacks=[progress, Reports(progress)], logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
+    )  # fmt: skip
+    trainer.fit(Tiny(), DataLoader(TensorDataset(torch.ones(64, 2)), batch_size=16))
+    return progress, stream.getvalue()
+
+
+def test_a_log_has_one_line_a_milestone():
+    progress, text = shown(io.StringIO())
+    assert re.fullmatch(
+        r"milestone 1: rankme 12\.35, 0\.5 s, \d+ images/s\nmilestone 2: rankme 12\.35, 0\.5 s, \d+ images/s\n",
+        text,
+    )
+    assert progress.images_a_second > 0
+
+
+def test_a_terminal_has_a_bar_with_the_step_of_the_milestone():
+    progress, text = shown(Terminal())
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+    assert "epochs" in plain
+    assert "milestone 2: rankme 12.35" in plain
+    assert progress.bar is None  # taken away at the end
+
+
+def test_images_a_second_is_all_images_over_all_seconds(monkeypatch):
+    progress = TrainingProgress(100, io.StringIO())
+    clock = iter([10.0, 12.0, 20.0, 23.0])  # epochs of two and of three seconds
+    monkeypatch.setattr("selector.training.progress.time.perf_counter", lambda: next(clock))
+    for _ in range(2):
+        progress.on_train_epoch_start(None, None)
+        progress.on_train_epoch_end(None, None)
+    assert progress.images_a_second == pytest.approx(200 / 5)
