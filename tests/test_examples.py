@@ -1,0 +1,39 @@
+"""The example of a Lightly user: few changed lines make its runs selectable."""
+
+import difflib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from selector.evaluation.metrics import label_free_metric
+from selector.runs.source import read_source
+from selector.selection.ranking import rank
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_at_most_five_lines_are_changed():
+    before = (EXAMPLES / "lightly_simclr.py").read_text().splitlines()
+    after = (EXAMPLES / "lightly_simclr_selectable.py").read_text().splitlines()
+    changed = [line for line in difflib.ndiff(before, after) if line[0] == "+" and line[2:].strip()]
+    assert 0 < len(changed) <= 5
+
+
+def test_its_runs_are_ranked(tmp_path):
+    environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true", "OMP_NUM_THREADS": "1"}
+    script = EXAMPLES / "lightly_simclr_selectable.py"
+    done = subprocess.run(
+        [sys.executable, script, "--epochs", "1"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    runs = read_source(str(tmp_path / "wandb"))
+    (run,) = runs.runs
+    assert run.state == "finished"
+    assert [row.epoch for row in run.milestones] == [0, 1]
+    assert not [key for row in run.milestones for key in row.values if key.startswith("labelled/")]
+    assert rank(runs, label_free_metric("rankme")).groups[0].chosen.id == run.id
