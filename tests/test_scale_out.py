@@ -1,0 +1,96 @@
+"""The files of docs/scale-out, as far as they can be run without SLURM, Kubernetes and W&B's own server."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from loopback import Workplace
+
+import train
+from selector.config import TrainConfig
+from selector.sweeping.sweep_file import read_sweep_file
+
+FILES = Path(train.__file__).parent / "docs" / "scale-out"
+
+# `wandb`, but for an agent that asks for work every fifth of a second, not of a minute.
+WANDB = f"""#!{sys.executable}
+import wandb.wandb_agent
+from wandb.cli.cli import cli
+wandb.wandb_agent.Agent.POLL_INTERVAL = 0.2
+cli()
+"""
+# Cells that are done at once: that is between the agents and the backend.
+CELLS = """
+method: grid
+parameters: {a: {values: [1, 2]}, b: {values: [x, y]}}
+command: ["${env}", sh, -c, 'echo "$OMP_NUM_THREADS $@" >> cells', sh, "${args_no_hyphens}"]
+"""
+
+
+def test_the_tasks_of_a_slurm_array_run_every_cell_once(workplace: Workplace) -> None:
+    sweep = workplace.backend.sweep("p", CELLS)
+    (workplace.folder / "bin").mkdir()
+    workplace.write("bin/wandb", WANDB)
+    (workplace.folder / "bin" / "wandb").chmod(0o755)
+    tasks = [task(workplace, sweep.name, number) for number in range(1, 7)]  # two more than there are cells
+    printed = [process.communicate(timeout=240)[0] for process in tasks]
+    assert [process.returncode for process in tasks] == [0] * 6, printed
+    cells = Counter((workplace.folder / "cells").read_text().splitlines())
+    assert cells == Counter(f"3 a={a} b={b}" for a in (1, 2) for b in "xy")
+    assert sweep.state == "FINISHED"
+    assert max(len(agent.assigned) for agent in sweep.agent_list) == 1
+    assert "task 1 of job 77 on " in printed[0]
+
+
+def task(workplace: Workplace, sweep: str, number: int) -> "subprocess.Popen[str]":
+    environment = workplace.backend.process_environment(workplace.folder) | {
+        "PATH": f"{workplace.folder / 'bin'}:{os.environ['PATH']}",
+        "SLURM_ARRAY_JOB_ID": "77",
+        "SLURM_ARRAY_TASK_ID": str(number),
+        "SLURM_CPUS_PER_TASK": "3",
+        "SLURM_NTASKS": "1",
+        "SLURM_PROCID": "0",
+    }
+    return subprocess.Popen(
+        ["bash", str(FILES / "agents.sbatch"), f"loopback/p/{sweep}"],
+        cwd=workplace.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def test_the_slurm_file_wants_a_sweep() -> None:
+    done = subprocess.run(["bash", str(FILES / "agents.sbatch")], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "name a sweep" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["multi-gpu.yaml", "launch-sweep.yaml"])
+def test_sweep_files_name_fields_that_train_py_has(name: str) -> None:
+    content = yaml.safe_load((FILES / name).read_text())
+    assert content["parameters"].keys() <= {field.name for field in fields(TrainConfig)}
+    values: dict[str, Any] = {
+        key: spec["value"] if "value" in spec else spec.get("values", [spec.get("min")])[0]
+        for key, spec in content["parameters"].items()
+    }
+    TrainConfig(**values)
+
+
+def test_the_multi_gpu_sweep_is_sound() -> None:
+    assert read_sweep_file(FILES / "multi-gpu.yaml").program == "train.py"
+
+
+@pytest.mark.parametrize("name", ["kubernetes-agents.yaml", "launch-queue.yaml"])
+def test_pods_leave_time_for_a_checkpoint_and_pass_signals_on(name: str) -> None:
+    pod = yaml.safe_load((FILES / name).read_text())["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] >= 60
+    (container,) = pod["containers"]
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
+    assert 'ENTRYPOINT ["tini", "--"]' in (FILES / "Containerfile").read_text()
+    if name == "kubernetes-agents.yaml":
+        assert container["args"][:3] == ["wandb", "agent", "--forward-signals"]
