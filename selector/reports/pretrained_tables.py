@@ -38,7 +38,6 @@ class ModelTableRow:
     """One model."""
 
     model: str
-    weights: str
     pixels: str
     accuracy: str
     entropy: str
@@ -51,7 +50,6 @@ class StatisticsRow:
     """All statistics of one metric over one group of models."""
 
     metric: str
-    group: str
     n: str
     pearson: str
     p: str
@@ -79,7 +77,6 @@ def model_rows(study: Study) -> list[ModelTableRow]:
     return [
         ModelTableRow(
             row.model,
-            row.weights,
             str(row.resolution),
             f"{100 * row.values[_ACCURACY.key]:.1f}" if _ACCURACY.key in row.values else _UNKNOWN,
             *(number(row.values[key]) if key in row.values else _UNKNOWN for key in keys),
@@ -106,12 +103,11 @@ def published_table(dataset: str) -> TableTwo:
     return TableTwo(FAMILIES, cells)
 
 
-def statistics_rows(correlations: Sequence[ModelCorrelation]) -> list[StatisticsRow]:
-    """Every figure with its number of models, significance and interval; what is undefined is left out."""
+def statistics_rows(correlations: Sequence[ModelCorrelation], group: str) -> list[StatisticsRow]:
+    """A group's figures with number of models, significance and interval; what is undefined is left out."""
     return [
         StatisticsRow(
             one.metric.name,
-            one.group,
             str(one.pearson.n),
             shown(one.pearson.value, False),
             _p(one.pearson.p_value),
@@ -120,7 +116,7 @@ def statistics_rows(correlations: Sequence[ModelCorrelation]) -> list[Statistics
             _UNKNOWN if one.interval is None else "…".join(f"{end:.2f}" for end in one.interval),
         )
         for one in correlations
-        if not one.reason
+        if one.group == group and not one.reason
     ]
 
 
@@ -132,22 +128,25 @@ def print_study(study: Study, console: Console, published: bool = False) -> None
     draw(
         console,
         model_rows(study),
-        ("model", "weights", "px", "acc.", "entropy", "agreement", "silhouette"),
+        ("model", "px", "acc.", "entropy", "agreement", "silhouette"),
         right=("pixels", "accuracy", "entropy", "agreement", "silhouette"),
     )
+    paragraph(console, weights_line(study))
     console.print()
     correlations = correlate_models(study)
     if correlations:
         paragraph(console, f"Pearson's r of each metric with {_ACCURACY.key} over models")
         _draw_table(console, table_two(correlations))
-        if rows := statistics_rows(correlations):
-            console.print()
-            draw(
-                console,
-                rows,
-                ("metric", "models", "n", "r", "p", "ρ", "p", "95 % of r"),
-                right=("n", "pearson", "p", "spearman", "spearman_p", "interval"),
-            )
+        for group in dict.fromkeys(one.group for one in correlations):
+            if rows := statistics_rows(correlations, group):
+                console.print()
+                paragraph(console, f"{group}:")
+                draw(
+                    console,
+                    rows,
+                    ("metric", "n", "r", "p", "ρ", "p", "95 % of r"),
+                    right=("n", "pearson", "p", "spearman", "spearman_p", "interval"),
+                )
         for line in reason_lines(correlations):
             paragraph(console, line)
     for dataset in _paper_datasets(study) if published else ():
@@ -166,6 +165,13 @@ def study_line(study: Study) -> str:
         f"{count} model{'' if count == 1 else 's'} on {study.dataset}: {study.evaluation_images} evaluation"
         f" images, {study.train_images} training images for the probe '{study.settings['probe']}'"
     )
+
+
+def weights_line(study: Study) -> str:
+    """What the weights of the models are, each kind once."""
+    kinds = list(dict.fromkeys(row.weights for row in study.rows))
+    more = f" and {len(kinds) - 5} more" if len(kinds) > 5 else ""
+    return f"Weights: {', '.join(kinds[:5])}{more}"
 
 
 def reason_lines(correlations: Sequence[ModelCorrelation]) -> list[str]:

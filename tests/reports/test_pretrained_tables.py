@@ -16,6 +16,7 @@ from selector.reports.pretrained_tables import (
     statistics_rows,
     study_line,
     table_two,
+    weights_line,
 )
 
 SETTINGS = {"probe": "paper", "bin_width": 0.8, "clusters": 10, "umap_seeds": 3}
@@ -57,13 +58,17 @@ def test_families_are_columns_and_metrics_rows():
     assert table.cells["clustering_agreement"] == ("–", "–", "–")
 
 
-def test_statistics_have_their_number_of_models():
-    rows = statistics_rows(correlate_models(study()))
-    assert [(row.metric, row.group, row.n, row.pearson) for row in rows] == [
-        ("entropy", "a", "4", "0.80"), ("entropy", "overall", "5", "0.90"),
-    ]  # fmt: skip
-    assert rows[0].interval == "–"
-    assert float(rows[1].p) < 0.05
+def test_statistics_of_each_group_have_their_number_of_models():
+    correlations = correlate_models(study())
+    (one,), (overall,) = (statistics_rows(correlations, group) for group in ("a", "overall"))
+    assert (one.metric, one.n, one.pearson, one.interval) == ("entropy", "4", "0.80", "–")
+    assert (overall.metric, overall.n, overall.pearson) == ("entropy", "5", "0.90")
+    assert float(overall.p) < 0.05
+    assert statistics_rows(correlations, "b") == []
+
+
+def test_weights_are_named_once_each():
+    assert weights_line(study()) == "Weights: w.pth"
 
 
 def test_what_is_undefined_says_why_once():
