@@ -1,0 +1,97 @@
+"""The shipped sweep files under W&B's own commands and offline: bayes and hyperband steer by RankMe alone.
+
+Their runs take days. In place of train.py stands a program that reads the same command line with train.py's
+own parser and logs at once what the configuration would, each run worse than the one before.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from loopback import Backend, Workplace
+from wandb.cli.cli import cli
+
+from selector.command_line import parse_config
+from selector.sweeping.ledger import read_ledger
+
+SWEEPS = Path(__file__).parents[1] / "sweeps"
+BY_BAYES = [path for path in sorted(SWEEPS.glob("*.yaml")) if "method: bayes" in path.read_text()]
+
+STAND_IN = """
+import os, sys, time, wandb
+from selector.command_line import parse_config
+config = parse_config(sys.argv[1:])
+before = len(open("begun").readlines()) if os.path.exists("begun") else 0
+with open("begun", "a") as file:
+    print(config.learning_rate, file=file)
+with wandb.init(config={"learning_rate": config.learning_rate}) as run:
+    run.define_metric("epoch")
+    run.define_metric("label_free/*", step_metric="epoch")
+    for milestone in range(8):
+        run.log({"epoch": 20 * milestone, "label_free/rankme": 100 / (before + 1) + milestone / 10})
+    for _ in range(1200 if before else 0):  # a minute in which it may be stopped
+        run.log({"busy": 1})
+        time.sleep(0.05)
+    run.summary["completion/status"] = "completed"
+"""
+
+
+@pytest.mark.parametrize("file", BY_BAYES, ids=lambda file: file.stem)
+def test_w_and_b_takes_them_and_train_py_takes_what_it_draws(backend: Backend, wandb_here: None, file: Path):
+    done = CliRunner().invoke(cli, ["sweep", "--project", "p", str(file)])
+    assert done.exit_code == 0, done.output
+    (sweep,) = backend.project("p").sweep_by_name.values()
+    shipped = yaml.safe_load(file.read_text())
+    assert (sweep.method, sweep.settings["metric"]) == (
+        "bayes",
+        {"name": "label_free/rankme", "goal": "maximize"},
+    )
+    assert sweep.settings["early_terminate"] == shipped["early_terminate"]
+    assert sweep.run_count_expected == shipped["run_cap"]
+    for _ in range(20):
+        values = sweep.next_values()
+        assert values
+        config = parse_config([f"--{name}={value}" for name, value in values.items()])
+        assert {name: getattr(config, name) for name in values} == values
+    assert backend.errors == []
+
+
+def test_hyperband_under_an_agent(workplace: Workplace, wandb_here: None):
+    workplace.write("train.py", STAND_IN)
+    CliRunner().invoke(cli, ["sweep", "--project", "p", str(SWEEPS / "simclr.yaml")])
+    (sweep,) = workplace.backend.project("p").sweep_by_name.values()
+    workplace.end(workplace.start_wandb("agent", "--count", "2", f"loopback/p/{sweep.name}"))
+    good, bad = sweep.run_list
+    assert (good.state, len(good.rows)) == ("finished", 8)
+    # At its sixth milestone it is not among the best third of two, which is the first run alone.
+    assert bad.should_stop
+    assert bad.state != "finished"
+    assert "completion/status" not in bad.summary
+    rates = [float(line) for line in (workplace.folder / "begun").read_text().splitlines()]
+    assert rates == [run.config_value("learning_rate") for run in (good, bad)]
+    assert all(0.05 <= rate <= 2 for rate in rates)
+
+
+def test_hyperband_without_a_server(workplace: Workplace):
+    workplace.write("train.py", STAND_IN)
+    shutil.copy(SWEEPS / "simclr.yaml", workplace.folder)
+    process = workplace.start(
+        "-m",
+        "selector.cli",
+        "sweep",
+        "simclr.yaml",
+        "--count",
+        "2",
+        "--directory",
+        "out",
+        WANDB_MODE="offline",
+    )
+    assert "2 runs done, 0 failed" in workplace.end(process)
+    ledger = read_ledger(workplace.folder / "out")
+    assert ledger
+    good, bad = ledger.runs
+    assert (good.status, bad.status) == ("finished", "stopped")
+    assert bad.reason.startswith("hyperband at iteration 6: value 50.")
+    assert good.coordinates != bad.coordinates  # drawn by bayes
