@@ -64,10 +64,12 @@ class WandbLog:
             self.run.log(with_chart(row))
 
     def restore(self, rows: list[Row]) -> None:
-        """Go on after these milestones; those that W&B has not received are logged now.
+        """Go on after these milestones, and log those of them that W&B has not received.
 
-        Offline the file of every process thus holds the whole history, and syncing the last one is enough.
+        Offline they are in the files of earlier processes, but for the last one, which a kill can have lost.
         """
+        if self._checkpoints is None and rows:
+            self._known_epoch = rows[-1]["epoch"] - 1
         for row in rows:
             self.milestone(row)
 
@@ -181,9 +183,8 @@ def _finish(run: "wandb.Run", exit_code: int) -> None:
     try:
         run.finish(exit_code)
     except TimeoutError as error:
-        raise UserError(
-            f"W&B could not be reached to the end; nothing is lost: wandb sync {Path(run.dir).parent}"
-        ) from error
+        command = f"wandb sync --no-skip-online {Path(run.dir).parent}"
+        raise UserError(f"W&B could not be reached to the end; nothing is lost: {command}") from error
 
 
 def _first_line(error: BaseException) -> str:
