@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 
@@ -18,17 +17,3 @@ def one_thread() -> Iterator[None]:
     """
     with ThreadpoolController().limit(limits=1):
         yield
-
-
-@contextmanager
-def torch_threads_kept() -> Iterator[None]:
-    """Gives torch back the number of threads that it had, whatever is run while it is open.
-
-    numba's OpenMP layer, which umap-learn runs on, sets the number of threads of the library that torch
-    shares with it. Training would go on after a milestone with other last digits than if it were resumed.
-    """
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

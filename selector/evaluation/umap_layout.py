@@ -5,21 +5,19 @@ The steps are those of McInnes, Healy & Melville 2020, https://arxiv.org/abs/180
 gradient descent with negative sampling (section 3.2, algorithm 5). Where the paper is silent, umap-learn's
 defaults hold.
 
-The points follow the distribution of umap-learn's with a random_state, which benchmarks/umap_equality.py
-tests. They are other points: the random numbers differ, and where umap-learn walks along the row of
-edges, sorted by their first point, here `_LANES` walkers, each with a stretch of the row, take their steps
-together, so that the arithmetic fills vector registers. None sees points as they were more than `_LANES`
-moves ago. That each point's edges follow one another matters: with the edges drawn in another order
-(each point's first, then each point's second, …) the silhouette of small sets came out a tenth lower.
+The layout takes umap-learn's own steps, in its order and with its random numbers: the two differ by rounding
+alone, which after some epochs makes other points of the same distribution. It is quicker because forces cost
+no call of the C library's pow, because the edges that are due are listed before they are walked, and because
+seeds share neighbours and graph and run side by side.
 
-What umap-learn leaves to rounding is left to the seed: the signs of the start's eigenvectors, which turn
-over when a weight changes by 1e-7, and mirror the points. Distances do not care, but k-means by cosine
-does, for directions are seen from the origin: on scikit-learn's digits S1 is 0.14 to 0.18 depending on
+What umap-learn leaves to rounding is left to the seed. The signs of the start's eigenvectors turn over when
+rows change places or a weight changes by 1e-7, and mirror the points. Distances do not care, but k-means by
+cosine does, for directions are seen from the origin: on scikit-learn's digits S1 is 0.14 to 0.18 depending on
 the signs, while the seeds spread by 0.01 around each. With mirrors drawn by the seed, the mean over seeds
-averages over this as well, and their spread contains it.
+averages over this as well, and their spread contains it. Far parts of a graph that is not connected are
+placed by a degenerate eigenproblem, for which ARPACK makes up random numbers; here they are the seed's.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,18 +26,19 @@ from typing import Any
 import numba
 import numpy as np
 import scipy.sparse
+import torch
 from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
+from scipy.spatial.distance import cdist
 
 from selector.evaluation.threads import one_thread
+from selector.evaluation.umap_space import COMPONENTS
 
-COMPONENTS = 3
-MIN_DIST = 0.1
-_A, _B = 1.576943460405378, 0.8950608781227859  # 1 / (1 + a d^2b) fitted for MIN_DIST (umap-learn's figures)
-_REPELLERS = 5  # random points that repel the first point of a drawn edge
-_LANES = 32
+_A, _B = 1.576943460405378, 0.8950608781227859  # 1 / (1 + a d^2b) fitted for MIN_DIST by umap-learn
+_REPELLERS = 5  # random points that repel the first point of a drawn edge, on average
+_SMALL = 2 * COMPONENTS  # parts of fewer vectors start at random; more parts are placed by their means
 
 
 def epochs_for(count: int) -> int:
@@ -87,57 +86,123 @@ def _local_scales(distances: NDArray[np.float32]) -> tuple[NDArray[np.float32], 
     return rho, np.maximum(sigma, np.float32(1e-3) * np.where(rho > 0, means, means.mean()))
 
 
-def spectral_start(graph: Any, vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """(N, 3) eigenvectors of the graph's normalised Laplacian with the smallest eigenvalues above 0.
+def spectral_starts(graph: Any, vectors: torch.Tensor, seeds: Sequence[int]) -> list[NDArray[np.float64]]:
+    """(N, 3) eigenvectors of the graph's normalised Laplacian with the smallest eigenvalues above 0, a seed.
 
-    A graph in several parts is left to umap-learn, which places them by the means of their vectors, and so is
-    one whose eigenvectors do not converge: it starts at random.
+    The seed draws their signs. Each part of a graph that is not connected has eigenvectors of its own,
+    shrunk so that parts do not overlap. Fewer than 6 vectors, and eigenvectors that do not converge, are
+    replaced by random coordinates.
+
+    Args:
+        graph: As `fuzzy_graph` makes it.
+        vectors: (N, D), what the graph was made of.
+        seeds: Of signs, and of random coordinates.
     """
-    count = graph.shape[0]
-    if connected_components(graph, directed=False, return_labels=False) == 1:
-        scaling = scipy.sparse.diags(1 / np.sqrt(np.asarray(graph.sum(axis=0)).ravel()))
-        laplacian = scipy.sparse.identity(count) - scaling @ graph @ scaling
-        wanted = COMPONENTS + 1  # the first is constant but for the degrees, and left out
-        krylov = max(2 * wanted + 1, int(np.sqrt(count)))
-        with one_thread(), suppress(ArpackError):
-            values, eigenvectors = eigsh(
-                laplacian, wanted, which="SM", ncv=krylov, tol=1e-4, v0=np.ones(count), maxiter=5 * count
-            )
-            start: NDArray[np.float64] = eigenvectors[:, np.argsort(values)[1:]]
-            return start
-    from umap.spectral import spectral_layout
+    count, part_of = connected_components(graph, directed=False)
+    parts = [np.flatnonzero(part_of == part) for part in range(count)]
+    eigenvectors = [_lowest_eigenvectors(graph[rows][:, rows]) for rows in parts]
+    means = np.stack([vectors[torch.from_numpy(rows)].double().mean(0).cpu().numpy() for rows in parts])
 
-    with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of parts too alike to be told apart, and of random starts
-        parts: NDArray[np.float64] = spectral_layout(vectors, graph, COMPONENTS, np.random.RandomState(0))
-    return parts
+    def start_of(seed: int) -> NDArray[np.float64]:
+        random = np.random.RandomState(seed)
+        start = np.empty((graph.shape[0], COMPONENTS))
+        centres = _centres(means, random)
+        gaps = cdist(centres, centres)
+        for part, rows in enumerate(parts):
+            reach = gaps[part][gaps[part] > 0].min() / 2 if count > 1 else 1.0
+            start[rows] = centres[part] + reach * _within_part(len(rows), eigenvectors[part], random)
+        return start
+
+    return [start_of(seed) for seed in seeds]
+
+
+def _lowest_eigenvectors(graph: Any) -> NDArray[np.float64] | None:
+    """Of a connected graph's Laplacian, without the first, which is constant but for the degrees."""
+    count = graph.shape[0]
+    if count < _SMALL:
+        return None
+    scaling = scipy.sparse.diags(1 / np.sqrt(np.asarray(graph.sum(axis=0)).ravel()))
+    laplacian = scipy.sparse.identity(count) - scaling @ graph @ scaling
+    wanted = COMPONENTS + 1
+    krylov = min(count, max(2 * wanted + 1, int(np.sqrt(count))))
+    with one_thread(), suppress(ArpackError):
+        values, eigenvectors = eigsh(
+            laplacian, wanted, which="SM", ncv=krylov, tol=1e-4, v0=np.ones(count), maxiter=5 * count, rng=0
+        )
+        lowest: NDArray[np.float64] = eigenvectors[:, np.argsort(values)[1:]]
+        return lowest
+    return None
+
+
+def _within_part(
+    count: int, eigenvectors: NDArray[np.float64] | None, random: np.random.RandomState
+) -> NDArray[np.float64]:
+    """Coordinates up to 1 in size."""
+    if eigenvectors is None:
+        return random.uniform(-1, 1, (count, COMPONENTS))
+    signs = random.choice((-1, 1), COMPONENTS)
+    mirrored: NDArray[np.float64] = eigenvectors * (signs / np.abs(eigenvectors).max())
+    return mirrored
+
+
+def _centres(means: NDArray[np.float64], random: np.random.RandomState) -> NDArray[np.float64]:
+    """(parts, 3) centres at which parts start: on the axes, or where a spectral embedding has their means.
+
+    Means far apart have an affinity of 0 to each other, and any vectors are eigenvectors: the noise chooses.
+    """
+    count = len(means)
+    if count == 1:
+        return np.zeros((1, COMPONENTS))
+    if count <= _SMALL:
+        axes = np.eye(COMPONENTS)[: -(-count // 2)]
+        return np.vstack([axes, -axes])[:count]
+    with np.errstate(over="ignore", under="ignore"):
+        affinity = np.exp(-cdist(means, means, "sqeuclidean"))
+    np.fill_diagonal(affinity, 0)
+    degrees = affinity.sum(0)
+    scale = np.sqrt(np.where(degrees > 0, degrees, 1))
+    noise = 1e-9 * random.normal(size=(count, count))
+    laplacian = np.eye(count) - affinity / np.outer(scale, scale) + noise + noise.T
+    with one_thread():
+        eigenvectors = np.linalg.eigh(laplacian)[1][:, 1 : COMPONENTS + 1]
+    centres: NDArray[np.float64] = eigenvectors / scale[:, None]
+    centres *= np.sign(np.take_along_axis(centres, np.abs(centres).argmax(0)[None], 0))
+    centres /= centres.max()
+    return centres
 
 
 def layouts(
-    graph: Any, start: NDArray[np.float64], seeds: Sequence[int], threads: int = 1
+    graph: Any, starts: Sequence[NDArray[np.float64]], seeds: Sequence[int], threads: int = 1
 ) -> list[NDArray[np.float32]]:
-    """(N, 3) points for each seed, all laid out for the same graph from the same start.
+    """(N, 3) points for each seed and its start.
 
     A seed is one thread's work from beginning to end: points do not depend on the number of threads.
 
     Args:
         graph: As `fuzzy_graph` makes it.
-        start: (N, 3) coordinates, of any scale.
-        seeds: Of the signs of the start, the noise in it, and of the points that repel.
+        starts: (N, 3) coordinates for each seed, of any scale.
+        seeds: Of a little noise in the start, and of the points that repel.
         threads: Among which the seeds are shared.
     """
     edges = graph.tocoo()
-    period = (edges.data.max() / edges.data).astype(np.float32)  # epochs from one draw of an edge to its next
-    epochs = epochs_for(len(start))
+    period = edges.data.max() / edges.data.astype(np.float64)  # epochs from one draw of an edge to its next
+    epochs = epochs_for(graph.shape[0])
 
-    def lay_out(seed: int) -> NDArray[np.float32]:
+    def lay_out(start: NDArray[np.float64], seed: int) -> NDArray[np.float32]:
         random = np.random.RandomState(seed)
-        points = _noisy(start * random.choice((-1, 1), COMPONENTS), random)
-        _lay_out(points, edges.row, edges.col, period, epochs, random.randint(1, 2**32, _LANES, np.uint32))
+        points = _noisy(start, random)
+        _lay_out(points, edges.row, edges.col, period, epochs, _streams(points, random))
         return points
 
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lay_out, seeds))
+        return list(pool.map(lay_out, starts, seeds))
+
+
+def _streams(points: NDArray[np.float32], random: np.random.RandomState) -> NDArray[np.int64]:
+    """(N, 3) states of a random number generator for each point, as umap-learn makes them."""
+    limits = np.iinfo(np.int32)
+    common = random.randint(limits.min + 1, limits.max - 1, 3).astype(np.int64)
+    return common + points[:, :1].astype(np.float64).view(np.int64)
 
 
 def _noisy(start: NDArray[np.float64], random: np.random.RandomState) -> NDArray[np.float32]:
@@ -168,7 +233,7 @@ _EXP2 = _interpolation(np.exp2, 4)
 
 @_compiled
 def _power(x: Any) -> Any:
-    """x^b to a relative 1e-5, for positive normal float32; the C library's would not be vectorised."""
+    """x^b to a relative 1e-5, for positive normal float32."""
     bits = np.float32(x).view(np.int32)
     t = np.int32((bits & 0x7FFFFF) | 0x3F800000).view(np.float32) - np.float32(1)  # x = (1 + t) 2^exponent
     exponent = np.float32((bits >> 23) - 127)
@@ -189,86 +254,57 @@ def _clipped(move: Any) -> Any:
 
 
 @_compiled
-def _difference(p: Any, q: Any, lane: int) -> Any:
-    return p[0, lane] - q[0, lane], p[1, lane] - q[1, lane], p[2, lane] - q[2, lane]
-
-
-@_compiled
-def _lay_out(points: Any, heads: Any, tails: Any, period: Any, epochs: int, state: Any) -> None:
+def _lay_out(points: Any, heads: Any, tails: Any, period: Any, epochs: int, streams: Any) -> None:
     """Moves the (N, 3) points; an edge is drawn when it is due, once in `period` epochs."""
-    due, repel_period = period.copy(), period / np.float32(_REPELLERS)
-    repel_due = repel_period.copy()
-    drawn, repellers = np.empty(len(heads), np.int64), np.empty(len(heads), np.int64)
+    due, repel_period = period.copy(), period / _REPELLERS
+    repel_due, drawn = repel_period.copy(), np.empty(len(heads), np.uint32)
     for epoch in range(epochs):
-        now = np.float32(epoch)
+        rate = np.float32(1 - max(epoch - 1, 0) / epochs)  # an epoch late, as in umap-learn: S1 shows it
         count = 0
         for edge in range(len(heads)):
             drawn[count] = edge
-            count += due[edge] <= now
-        for i in range(count):
-            edge = drawn[i]
-            repellers[i] = np.int64((now - repel_due[edge]) / repel_period[edge])
-            repel_due[edge] += np.float32(repellers[i]) * repel_period[edge]
+            count += due[edge] <= epoch
+        for edge in drawn[:count]:
+            repellers = np.int64((epoch - repel_due[edge]) / repel_period[edge])
+            _move(points, np.uint64(heads[edge]), np.uint64(tails[edge]), repellers, rate, streams)
             due[edge] += period[edge]
-        rate = np.float32(1 - max(epoch - 1, 0) / epochs)  # an epoch late, as in umap-learn: S1 shows it
-        _move(points, heads, tails, drawn[:count], repellers, rate, state)
+            repel_due[edge] += repellers * repel_period[edge]
 
 
 @_compiled
-def _move(points: Any, heads: Any, tails: Any, drawn: Any, repellers: Any, rate: Any, state: Any) -> None:
-    """One epoch: each lane goes through its stretch of the drawn edges, all in step.
+def _move(points: Any, head: Any, tail: Any, repellers: int, rate: Any, streams: Any) -> None:
+    """Brings an edge's ends together, and takes the head away from random points.
 
-    Forces on an edge's ends at distance d: -2ab d^(2b-2) / (1 + a d^2b), and on its head from each random
-    point: 2b / ((0.001 + d²) (1 + a d^2b)), times the difference of coordinates, each clipped to ± 4.
+    Forces on the ends at distance d: -2ab d^(2b-2) / (1 + a d^2b), and on the head from each random point:
+    2b / ((0.001 + d²) (1 + a d^2b)), times the difference of coordinates, each clipped to ± 4.
     """
     a, b, one, tiny = np.float32(_A), np.float32(_B), np.float32(1), np.float32(1e-30)
-    old, new, other, pull = (
-        np.zeros((3, _LANES), np.float32), np.zeros((3, _LANES), np.float32),
-        np.zeros((3, _LANES), np.float32), np.zeros((3, _LANES), np.float32),
-    )  # fmt: skip
-    head, partner, wanted = np.zeros(_LANES, np.int64), np.zeros(_LANES, np.int64), np.zeros(_LANES, np.int64)
-    steps = -(-len(drawn) // _LANES)
-    for step in range(steps):
-        lanes = -(-(len(drawn) - step) // steps)  # the last lanes' stretches may be shorter
-        for lane in range(lanes):
-            i = lane * steps + step
-            head[lane], partner[lane], wanted[lane] = heads[drawn[i]], tails[drawn[i]], repellers[i]
-            for d in range(3):
-                old[d, lane], other[d, lane] = points[head[lane], d], points[partner[lane], d]
-        for lane in range(_LANES):
-            x, y, z = _difference(old, other, lane)
-            square = max(x * x + y * y + z * z, tiny)
-            power = _power(square)
-            force = np.float32(-2) * a * b * power / (square * (a * power + one))
-            pull[0, lane] = rate * _clipped(force * x)
-            pull[1, lane] = rate * _clipped(force * y)
-            pull[2, lane] = rate * _clipped(force * z)
-            for d in range(3):
-                new[d, lane] = old[d, lane] + pull[d, lane]
-        for lane in range(lanes):
-            for d in range(3):
-                points[partner[lane], d] -= pull[d, lane]
-        for repeller in range(wanted[:lanes].max()):
-            for lane in range(_LANES):  # xorshift32 (Marsaglia 2003), scaled to an index
-                bits = state[lane]
-                bits = np.uint32(bits ^ (bits << np.uint32(13)))
-                bits = np.uint32(bits ^ (bits >> np.uint32(17)))
-                bits = np.uint32(bits ^ (bits << np.uint32(5)))
-                state[lane] = bits
-                partner[lane] = (np.uint64(bits) * np.uint64(len(points))) >> np.uint64(32)
-            for lane in range(_LANES):
-                for d in range(3):
-                    other[d, lane] = points[partner[lane], d]
-            for lane in range(_LANES):
-                x, y, z = _difference(new, other, lane)
-                square = x * x + y * y + z * z
-                power = _power(max(square, tiny))
-                force = np.float32(2) * b / ((np.float32(0.001) + square) * (a * power + one))
-                # A point does not repel itself: its own entry is where it was before this step.
-                on = rate if (repeller < wanted[lane]) & (partner[lane] != head[lane]) else np.float32(0)
-                new[0, lane] += on * _clipped(force * x)
-                new[1, lane] += on * _clipped(force * y)
-                new[2, lane] += on * _clipped(force * z)
-        for lane in range(lanes):
-            for d in range(3):
-                points[head[lane], d] += new[d, lane] - old[d, lane]
+    x, y, z = points[head, 0], points[head, 1], points[head, 2]
+    other = tail
+    dx, dy, dz = x - points[other, 0], y - points[other, 1], z - points[other, 2]
+    square = max(dx * dx + dy * dy + dz * dz, tiny)
+    power = _power(square)
+    force = np.float32(-2) * a * b * power / (square * (a * power + one))
+    dx, dy, dz = rate * _clipped(force * dx), rate * _clipped(force * dy), rate * _clipped(force * dz)
+    points[tail, 0] -= dx
+    points[tail, 1] -= dy
+    points[tail, 2] -= dz
+    x, y, z = x + dx, y + dy, z + dz
+    s, t, u = streams[head, 0], streams[head, 1], streams[head, 2]
+    for _ in range(repellers):
+        # A combined Tausworthe generator of int32, as umap-learn has it.
+        s = (((s & 0xFFFFFFFE) << 12) & 0xFFFFFFFF) ^ ((((s << 13) & 0xFFFFFFFF) ^ s) >> 19)
+        t = (((t & 0xFFFFFFF8) << 4) & 0xFFFFFFFF) ^ ((((t << 2) & 0xFFFFFFFF) ^ t) >> 25)
+        u = (((u & 0xFFFFFFF0) << 17) & 0xFFFFFFFF) ^ ((((u << 3) & 0xFFFFFFFF) ^ u) >> 11)
+        other = np.uint64(np.int32(s ^ t ^ u) % np.int32(len(points)))
+        if other == head:
+            continue
+        dx, dy, dz = x - points[other, 0], y - points[other, 1], z - points[other, 2]
+        square = dx * dx + dy * dy + dz * dz
+        power = _power(max(square, tiny))
+        force = np.float32(2) * b / ((np.float32(0.001) + square) * (a * power + one))
+        x += rate * _clipped(force * dx)
+        y += rate * _clipped(force * dy)
+        z += rate * _clipped(force * dz)
+    points[head, 0], points[head, 1], points[head, 2] = x, y, z
+    streams[head, 0], streams[head, 1], streams[head, 2] = s, t, u

@@ -1,18 +1,22 @@
 import warnings
-from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
-import scipy.sparse
+import torch
+import umap.layouts
 import umap.umap_ as umap_learn
 from numba.core.caching import CacheImpl
-from scipy.spatial.distance import cdist
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import ArpackNoConvergence
+from scipy.spatial.distance import cdist, pdist
 from sklearn.datasets import load_digits
+from umap.spectral import spectral_layout
 
 from selector.evaluation import umap_layout
 from selector.evaluation.neighbors import nearest_neighbors
-from selector.evaluation.umap_layout import epochs_for, fuzzy_graph, layouts, spectral_start
+from selector.evaluation.umap_layout import epochs_for, fuzzy_graph, layouts, spectral_starts
+from selector.evaluation.umap_space import MIN_DIST
 
 DIGITS = (load_digits().data[:300] / 16).astype(np.float32)
 
@@ -30,9 +34,13 @@ def umap_learn_graph(vectors, indices, distances):
     return graph
 
 
-def graph_and_start(vectors, k=14):
+def graph_and_starts(vectors, seeds=(0,), k=14):
     graph = fuzzy_graph(*nearest_neighbors(vectors, k))
-    return graph, spectral_start(graph, vectors)
+    return graph, spectral_starts(graph, torch.from_numpy(vectors), seeds)
+
+
+def laid_out(vectors, seeds=(0,), k=14, threads=1):
+    return layouts(*graph_and_starts(vectors, seeds, k), seeds, threads)
 
 
 def with_duplicates():
@@ -62,23 +70,86 @@ def test_weights_by_hand():
     assert graph.toarray() == pytest.approx(np.array([[0, 1, 0.8278], [1, 0, 1], [0.8278, 1, 0]]), abs=1e-4)
 
 
-def test_spectral_start_spans_the_laplacians_lowest_eigenvectors():
-    graph, start = graph_and_start(DIGITS)
+def test_spectral_starts_are_the_laplacians_lowest_eigenvectors():
+    graph, starts = graph_and_starts(DIGITS, [0, 1])
     weights = graph.toarray().astype(np.float64)
     scaling = 1 / np.sqrt(weights.sum(0))
     values, vectors = np.linalg.eigh(np.eye(300) - scaling[:, None] * weights * scaling)
     assert abs(values[0]) < 1e-6
-    assert np.abs(vectors[:, 1:4].T @ start) == pytest.approx(np.eye(3), abs=1e-3)
+    for start in starts:
+        start = start / np.linalg.norm(start, axis=0)
+        assert np.abs(vectors[:, 1:4].T @ start) == pytest.approx(np.eye(3), abs=1e-3)
+
+
+def test_seeds_draw_the_mirror_image():
+    _, starts = graph_and_starts(DIGITS, range(30))
+    assert len({tuple(np.sign((start * starts[0]).sum(0))) for start in starts}) == 8
+
+
+def in_parts(count, apart=50.0):
+    """So many groups of digits, far from each other for the digits' size."""
+    rng = np.random.default_rng(0)
+    parts = [part + apart * rng.standard_normal(64) for part in np.array_split(DIGITS, count)]
+    return np.vstack(parts).astype(np.float32)
+
+
+def up_to_mirrors(start, parts):
+    """Coordinates of each part seen from its mean, axes turned so that the first is positive."""
+    seen = [part - part.mean(0) for part in np.split(start, parts)]
+    return np.vstack([part * np.sign(part[0]) for part in seen])
+
+
+def umap_learns_start(vectors, graph, seed):
+    return spectral_layout(vectors.astype(np.float64), graph, 3, np.random.RandomState(seed)).astype(float)
+
+
+def test_a_graph_in_parts_starts_as_in_umap_learn_but_for_mirrors():
+    vectors = in_parts(3, apart=5)
+    graph, starts = graph_and_starts(vectors, [0, 1])
+    expected = up_to_mirrors(umap_learns_start(vectors, graph, 0), 3)
+    for start in starts:
+        assert up_to_mirrors(start, 3) == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize(("count", "scale"), [(2, 1), (3, 1), (6, 1), (10, 0.015)])
+def test_parts_have_umap_learns_places(count, scale):
+    vectors = scale * in_parts(count, apart=5)
+    graph, starts = graph_and_starts(vectors, [0, 1])
+    assert connected_components(graph, return_labels=False) == count
+    expected = umap_learns_start(vectors, graph, 0)
+    places = [part.mean(0) for part in np.split(expected, count)]
+    for start in starts:
+        # An eigenvector has no mean of exactly 0: mirrored, it moves the part's by twice its mean.
+        assert [part.mean(0) for part in np.split(start, count)] == pytest.approx(np.array(places), abs=0.1)
+
+
+def test_parts_too_far_apart_for_any_affinity_start_at_different_places_the_same_each_time():
+    vectors = in_parts(10)
+    _, starts = graph_and_starts(vectors, [0, 1])
+    for start in starts:
+        centres = [part.mean(0) for part in np.split(start, 10)]
+        assert pdist(centres).min() > 0.05
+    _, again = graph_and_starts(vectors, [1, 0])
+    np.testing.assert_array_equal(starts[0], again[1])
+    np.testing.assert_array_equal(starts[1], again[0])
 
 
 def test_parts_that_are_not_connected_stay_apart():
-    vectors = np.vstack([DIGITS[:100], DIGITS[100:200] + 50, DIGITS[200:] - 50])
-    graph, start = graph_and_start(vectors)
-    points = layouts(graph, start, [0])[0]
+    points = laid_out(in_parts(3))[0]
     assert np.isfinite(points).all()
     centres = np.array([part.mean(0) for part in np.split(points, 3)])
     radius = max(np.linalg.norm(part - part.mean(0), axis=1).max() for part in np.split(points, 3))
     assert cdist(centres, centres)[np.triu_indices(3, 1)].min() > radius
+
+
+def test_starts_at_random_where_eigenvectors_do_not_converge(monkeypatch):
+    def fails(*_, **__):
+        raise ArpackNoConvergence("no convergence", np.empty(0), np.empty((0, 0)))
+
+    monkeypatch.setattr(umap_layout, "eigsh", fails)
+    _, starts = graph_and_starts(DIGITS, [0, 1])
+    assert starts[0].shape == (300, 3)
+    assert np.abs(starts[0] - starts[1]).mean() == pytest.approx(2 / 3, rel=0.1)  # two points in [-1, 1]
 
 
 @pytest.mark.parametrize("scale", [1, 1e-3])
@@ -89,7 +160,7 @@ def test_power_is_near_numpys(scale):
 
 
 def test_curve_is_the_one_umap_learn_fits():
-    expected = umap_learn.find_ab_params(spread=1.0, min_dist=umap_layout.MIN_DIST)
+    expected = umap_learn.find_ab_params(spread=1.0, min_dist=MIN_DIST)
     assert expected == pytest.approx((umap_layout._A, umap_layout._B), rel=1e-6)
 
 
@@ -97,106 +168,51 @@ def test_epochs_by_size():
     assert (epochs_for(10_000), epochs_for(10_001)) == (500, 200)
 
 
-def one_at_a_time(points, heads, tails, period, epochs, draws):
-    """umap-learn's loop over edges, in float64 and plain Python; `draws` gives the random points."""
-    points, period = points.astype(np.float64), period.astype(np.float64)
+def by_umap_learn(points, heads, tails, period, epochs, seed):
+    """umap-learn's own loop over edges, not compiled."""
+    points = points.copy()
+    random = np.random.RandomState(seed)
     a, b = umap_learn.find_ab_params(spread=1.0, min_dist=0.1)
-    due, repel_due = period.copy(), period / 5
-    rate = 1.0
-    for epoch in range(epochs):
-        for edge in range(len(heads)):
-            if due[edge] > epoch:
-                continue
-            i, j = heads[edge], tails[edge]
-            gap = points[i] - points[j]
-            square = gap @ gap
-            force = -2 * a * b * square ** (b - 1) / (1 + a * square**b)
-            points[i] += rate * np.clip(force * gap, -4, 4)
-            points[j] -= rate * np.clip(force * gap, -4, 4)
-            repellers = int((epoch - repel_due[edge]) / (period[edge] / 5))
-            for _ in range(repellers):
-                k = next(draws)
-                gap = points[i] - points[k]
-                square = gap @ gap
-                if k != i:
-                    force = 2 * b / ((0.001 + square) * (1 + a * square**b))
-                    points[i] += rate * np.clip(force * gap, -4, 4)
-            due[edge] += period[edge]
-            repel_due[edge] += repellers * period[edge] / 5
-        rate = 1 - epoch / epochs
+    umap_learn.optimize_layout_euclidean(
+        points, points, heads, tails, epochs, len(points), period, a, b,
+        random.randint(umap_learn.INT32_MIN, umap_learn.INT32_MAX, 3).astype(np.int64),
+        move_other=True, tqdm_kwds={"disable": True},
+    )  # fmt: skip
     return points
 
 
-def plain_python(monkeypatch, lanes):
-    """The layout's functions with so many lanes, not compiled."""
-    source = Path(umap_layout.__file__).read_text()
-    assert "\n_LANES = 32\n" in source
-    monkeypatch.setattr(numba, "njit", lambda function, **_: function)
-    functions = {"__name__": "plain"}
-    exec(compile(source.replace("\n_LANES = 32\n", f"\n_LANES = {lanes}\n"), "plain", "exec"), functions)
-    return functions
-
-
-def complete_graph():
-    """Points, edges from each to all others, and periods whose fifths are exact."""
+def test_layout_is_umap_learns_loop(monkeypatch):
+    """As far as rounding lets it: moved by 1e-5 at the start, umap-learn's own points end as far apart."""
+    loop = umap.layouts._optimize_layout_euclidean_single_epoch
+    monkeypatch.setattr(umap.layouts, "_get_optimize_layout_euclidean_single_epoch_fn", lambda _: loop)
     rng = np.random.default_rng(0)
-    heads, tails = (ends.astype(np.int32) for ends in np.nonzero(~np.eye(12, dtype=bool)))
-    period = np.float32([1.25, 2.5, 5, 7.5])[rng.integers(4, size=len(heads))]
-    return rng.uniform(0, 10, (12, 3)).astype(np.float32), heads, tails, period
-
-
-def test_one_lane_is_umap_learns_loop(monkeypatch):
-    # With one lane nothing moves together, and a random number is drawn for each repeller in turn.
-    def xorshift32(bits):
-        while True:
-            bits ^= bits << 13 & 0xFFFFFFFF
-            bits ^= bits >> 17
-            bits ^= bits << 5 & 0xFFFFFFFF
-            yield bits * 12 >> 32
-
-    points, *edges = complete_graph()
-    expected = one_at_a_time(points, *edges, 6, xorshift32(12345))
-    plain_python(monkeypatch, lanes=1)["_lay_out"](points, *edges, 6, np.array([12345], np.uint32))
-    assert points == pytest.approx(expected, abs=2e-3)
-
-
-def test_compiled_lanes_move_as_in_plain_python(monkeypatch):
-    points, *edges = complete_graph()
-    expected, state = points.copy(), np.arange(1, 33, dtype=np.uint32)
-    umap_layout._lay_out(points, *edges, 6, state.copy())
-    plain_python(monkeypatch, lanes=32)["_lay_out"](expected, *edges, 6, state.copy())
+    edges = np.argwhere(~np.eye(30, dtype=bool)).astype(np.int32)
+    heads, tails = edges[np.sort(rng.permutation(len(edges))[:60])].T
+    period = np.array([1, 1.3, 2, 3.7, 6.1])[rng.integers(5, size=60)]
+    points = rng.uniform(0, 10, (30, 3)).astype(np.float32)
+    expected = by_umap_learn(points, heads, tails, period, epochs=20, seed=5)
+    streams = umap_layout._streams(points, np.random.RandomState(5))
+    umap_layout._lay_out(points, heads, tails, period, 20, streams)
     assert points == pytest.approx(expected, abs=2e-3)
 
 
 def test_the_same_points_for_any_number_of_threads_and_any_company():
-    graph, start = graph_and_start(DIGITS)
-    alone = layouts(graph, start, [3], threads=1)[0]
-    together = layouts(graph, start, [1, 2, 3], threads=2)
+    alone = laid_out(DIGITS, [3])[0]
+    together = laid_out(DIGITS, [1, 2, 3], threads=2)
     assert (together[2] == alone).all()
     assert all((together[seed] != alone).any() for seed in (0, 1))
 
 
-def test_seeds_mirror_the_start():
-    _, start = graph_and_start(DIGITS)
-    path = scipy.sparse.diags([np.ones(299)] * 2, [-1, 1]).tocsr()  # attracts neighbours in the list alone
-    signs = {
-        tuple(np.sign((points - points.mean(0)) * start).sum(0) > 0)
-        for points in layouts(path, start, range(30))
-    }
-    assert len(signs) == 8
-
-
 def test_neighbours_stay_together():
     # Each digit's nearest neighbour among the points mostly is one of its fourteen nearest images.
-    indices, distances = nearest_neighbors(DIGITS, 14)
-    graph = fuzzy_graph(indices, distances)
-    for points in layouts(graph, spectral_start(graph, DIGITS), [0, 1]):
+    indices, _ = nearest_neighbors(DIGITS, 14)
+    for points in laid_out(DIGITS, [0, 1]):
         nearest, _ = nearest_neighbors(points, 1)
         assert np.mean([near in row for near, row in zip(nearest[:, 0], indices, strict=True)]) > 0.6
 
 
 def test_five_points():
-    points = layouts(*graph_and_start(DIGITS[:5], k=3), [0])[0]
+    points = laid_out(DIGITS[:5], k=3)[0]
     assert points.shape == (5, 3)
     assert points.dtype == np.float32
     assert np.isfinite(points).all()
@@ -206,7 +222,7 @@ def test_layout_says_nothing_about_degenerate_graphs():
     vectors = np.repeat(DIGITS[:4], 30, axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        points = layouts(*graph_and_start(vectors), [0])[0]
+        points = laid_out(vectors)[0]
     assert np.isfinite(points).all()
 
 

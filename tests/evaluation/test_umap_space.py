@@ -1,9 +1,6 @@
-import numba
 import numpy as np
 import pytest
 import torch
-import umap
-from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
 from selector.evaluation.umap_space import umap_neighbors, umap_points
@@ -15,31 +12,11 @@ def blobs(count, dimension=16, seed=0):
     return (rng.standard_normal((count, dimension)) + centers[rng.integers(0, 5, count)]).astype(np.float32)
 
 
-def by_umap_learn(vectors, seed):
-    """umap-learn through its public interface, with exact neighbours of scipy's distances."""
-    distances = cdist(vectors.astype(np.float64), vectors.astype(np.float64))
-    neighbors = min(50, len(vectors) - 1)
-    indices = distances.argsort(axis=1, kind="stable")[:, :neighbors]
-    model = umap.UMAP(
-        n_components=3,
-        n_neighbors=neighbors,
-        min_dist=0.1,
-        metric="euclidean",
-        random_state=seed,
-        n_jobs=1,
-        precomputed_knn=(indices, np.take_along_axis(distances, indices, 1).astype(np.float32)),
-        force_approximation_algorithm=True,  # or umap-learn searches small data itself, in float32
-    )
-    return model.fit_transform(vectors)
-
-
-@pytest.mark.filterwarnings("ignore:precomputed_knn")
-@pytest.mark.parametrize("count", [5, 9, 30, 51, 150])
-def test_points_are_those_of_umap_learn(count):
-    vectors = blobs(count)
-    first, second = umap_points(vectors, [0, 7])
-    np.testing.assert_array_equal(first, by_umap_learn(vectors, 0))
-    np.testing.assert_array_equal(second, by_umap_learn(vectors, 7))
+@pytest.mark.parametrize("count", [5, 9, 30, 51])
+def test_few_vectors(count):
+    points = umap_points(blobs(count), [0, 7])
+    assert [z3.shape for z3 in points] == [(count, 3)] * 2
+    assert np.isfinite(points).all()
 
 
 def test_seeds_differ_and_repeat_themselves():
@@ -53,16 +30,14 @@ def test_seeds_differ_and_repeat_themselves():
 def test_points_do_not_depend_on_the_number_of_threads():
     vectors = blobs(300, 32)
     points = []
-    before = torch.get_num_threads(), numba.get_num_threads()
+    before = torch.get_num_threads()
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
             with threadpool_limits(threads):
-                points.append(umap_points(vectors, [0])[0])
+                points.append(umap_points(vectors, [0, 1]))
     finally:
-        torch.set_num_threads(before[0])
-        numba.set_num_threads(before[1])
+        torch.set_num_threads(before)
     np.testing.assert_array_equal(*points)
 
 
@@ -93,13 +68,14 @@ def test_says_what_it_refuses(vectors, message):
         umap_points(vectors, [0])
 
 
-def test_torch_keeps_its_number_of_threads():
+@pytest.mark.parametrize("vectors", [blobs(60), 50 * np.eye(2).repeat(60, 0) + blobs(120, 2)])
+def test_torch_keeps_its_number_of_threads(vectors):
     """A run that is resumed after a milestone must train with as many threads as one that went through it."""
-    vectors = np.random.default_rng(0).standard_normal((60, 4))
     before = torch.get_num_threads()
     try:
-        torch.set_num_threads(1)
-        umap_points(vectors, [0])
-        assert torch.get_num_threads() == 1
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            umap_points(vectors, [0])
+            assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
