@@ -70,10 +70,16 @@ def _error(accuracy: float, images: int) -> float:
     return 100 * sqrt(accuracy * (1 - accuracy) / images)
 
 
-def _short(point: ModelPoint) -> str:
-    """A model's size, where its name tells it in more than one letter."""
-    size = point.model.removeprefix(point.family).strip("_")
-    return size if len(size) > 1 else point.model
+def short_names(points: Sequence[ModelPoint]) -> list[str]:
+    """What sets each model of a family apart: 18 of resnet18, lite0 of tf_efficientnet_lite0.
+
+    Of checkpoints the run's folder, and the milestone too where those differ.
+    """
+    milestones = {point.model.partition("/")[2] for point in points}
+    names = [point.model.partition("/")[0] if len(milestones) == 1 else point.model for point in points]
+    sizes = [name.removeprefix(point.family).strip("_-") for name, point in zip(names, points, strict=True)]
+    # A single letter or digit says little by itself.
+    return [size if len(size) > 1 else name.split("_")[-1] for size, name in zip(sizes, names, strict=True)]
 
 
 def draw_models(study: Study, metric: Metric, path: Path) -> None:
@@ -89,6 +95,7 @@ def draw_models(study: Study, metric: Metric, path: Path) -> None:
         )
     with picture(path, height=5.0) as figure:
         axes = figure.subplots()
+        order = sorted(points, key=lambda point: point.accuracy)
         for number, family in enumerate(dict.fromkeys(point.family for point in points)):
             own = [point for point in points if point.family == family]
             axes.errorbar(
@@ -97,10 +104,11 @@ def draw_models(study: Study, metric: Metric, path: Path) -> None:
                 linestyle="none", marker=MARKERS[number % len(MARKERS)], color=COLOURS[number % len(COLOURS)],
                 markersize=7, elinewidth=1, capsize=2, label=f"{plain(family)} ({len(own)})",
             )  # fmt: skip
-            for p in own:
+            for p, name in zip(own, short_names(own), strict=True):
+                above = order.index(p) % 2 == 0  # neighbours get their names on different sides
                 axes.annotate(
-                    plain(_short(p)), (p.accuracy, p.value),
-                    xytext=(6, 4), textcoords="offset points", fontsize=8, color="#444444",
+                    plain(name), (p.accuracy, p.value), xytext=(6, 4 if above else -11),
+                    textcoords="offset points", fontsize=8, color="#444444",
                 )  # fmt: skip
         axes.margins(0.12)
         unit = " in nats" if metric.name.startswith("entropy") else ""

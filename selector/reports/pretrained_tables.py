@@ -227,10 +227,10 @@ def marked(one: ModelCorrelation) -> bool:
 def _draw_table(console: Console, content: TableTwo) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
     label_free = {metric for metric in content.cells if _is_label_free(metric)}
-    table.add_column("metric", overflow="fold")
-    table.add_column("no labels")
+    table.add_column("metric", no_wrap=True)
+    table.add_column("no\nlabels")
     for group in content.groups:
-        table.add_column(Text(printable(group)), justify="right", overflow="fold")
+        table.add_column(Text(printable(group)), justify="right", overflow="fold", max_width=8)
     for name, texts in content.cells.items():
         table.add_row(*map(Text, (printable(name), "✓" if name in label_free else "", *texts)))
     console.print(table)

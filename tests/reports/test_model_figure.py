@@ -6,7 +6,7 @@ from test_pretrained_tables import study
 from selector.errors import UserError
 from selector.evaluation.metrics import label_free_metric
 from selector.pretrained.model_correlation import ModelRow, Study
-from selector.reports.model_figure import draw_models, model_caption, model_points
+from selector.reports.model_figure import ModelPoint, draw_models, model_caption, model_points, short_names
 
 ENTROPY = label_free_metric("entropy")
 
@@ -38,6 +38,26 @@ def test_one_family_has_its_own_correlation_in_the_caption():
     assert "Pearson's r = 0.80" in model_caption(one, ENTROPY, model_points(one, ENTROPY))
     two = Study("d", 1, 1, {}, False, study().rows[:2])
     assert "Pearson" not in model_caption(two, ENTROPY, model_points(two, ENTROPY))
+
+
+@pytest.mark.parametrize(
+    ("family", "models", "names"),
+    [
+        ("resnet", ["resnet18", "resnet152"], ["18", "152"]),
+        ("efficientnet", ["efficientnet_b0"], ["b0"]),
+        ("tf_efficientnet_lite", ["tf_efficientnet_lite0"], ["lite0"]),
+        ("simclr", ["simclr-0.5/milestone-0010", "wide/milestone-0010"], ["0.5", "wide"]),
+        (
+            "simclr",
+            ["run/milestone-0010", "run/milestone-0020"],
+            ["run/milestone-0010", "run/milestone-0020"],
+        ),
+        ("alexnet", ["alexnet"], ["alexnet"]),
+    ],
+)
+def test_points_are_named_by_what_sets_them_apart(family, models, names):
+    points = [ModelPoint(family, model, 1.0, 1.0, 0.0, 0.0) for model in models]
+    assert short_names(points) == names
 
 
 def test_the_picture_holds_the_families_and_the_axes(tmp_path):
