@@ -10,13 +10,13 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
 from selector.config import TrainConfig
 from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.evaluation.metrics import LABEL_FREE_PREFIX
 from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, Row, evaluate, to_row
 from selector.training.checkpoints import is_milestone
+from selector.training.autoaugment import autoaugment, draw
 from selector.training.data import Images, ImageSplits, clusters_of
 from selector.training.embed import Batch, embed, embed_views
 from selector.training.milestone_views import TrainingViews
@@ -124,7 +124,7 @@ class Milestones(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Milestone 0: the untrained network (not again when a run is resumed)."""
-        if trainer.current_epoch == 0:
+        if trainer.global_step == 0:
             self._at(trainer, pl_module, 0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -276,10 +276,8 @@ class Batches:
 
 def autoaugmented(images: Images, seed: int, epoch: int) -> Images:
     """Each image under AutoAugment's CIFAR-10 policy (Cubuk et al. 2018), as the paper's probe trains on."""
-    policy = AutoAugment(AutoAugmentPolicy.CIFAR10)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(int(np.random.SeedSequence([seed, epoch, 1]).generate_state(1, np.uint64)[0]))
-        return replace(images, pixels=torch.stack([policy(image) for image in images.pixels]))
+    drawn = draw(len(images), int(np.random.SeedSequence([seed, epoch, 1]).generate_state(1, np.uint64)[0]))
+    return replace(images, pixels=autoaugment(images.pixels, drawn))
 
 
 def _nothing_finite(epoch: int) -> Row:

@@ -12,7 +12,9 @@ import pytorch_lightning as pl
 import torch
 
 from selector.config import Method, TrainConfig, paper_recipe
+from selector.evaluation.milestone import MetricSettings
 from selector.training.data import ImageSplits, load_images
+from selector.training.milestones import Milestones
 from selector.training.pretrain import SilentLog, build_method, pretrain, read_checkpoint
 from selector.training.run_folder import last_checkpoint
 from selector.training.stopping import Stopped, StopSignals
@@ -163,6 +165,29 @@ def test_without_minutes_only_milestones_and_the_step_before_are_saved(
     with pytest.raises(InterruptedError):
         run(config, images, tmp_path / "late", signal_at=(1, 2), how=signal.SIGKILL)
     assert last_checkpoint(tmp_path / "late").name == "last.ckpt"
+
+
+class Evaluated(Milestones):
+    """Notes which epochs are evaluated, in place of evaluating them."""
+
+    def row(self, module, epoch):
+        return {"epoch": epoch}
+
+
+def test_a_run_that_goes_on_inside_its_first_epoch_has_one_untrained_milestone(
+    images: ImageSplits, tmp_path: Path, signals: StopSignals
+) -> None:
+    config = small_config()
+    rows: list[int] = []
+    log = SilentLog()
+    log.milestone = lambda row: rows.append(row["epoch"])
+    milestones = Evaluated([], [], MetricSettings(clusters=10), log, every=2)
+    stop = Recorder(SilentLog(), config, signal_at=(0, 1))
+    with pytest.raises(Stopped):
+        pretrain(build_method(config, images), config, tmp_path, [milestones, stop], False, log, signals)
+    signals.received = None
+    pretrain(build_method(config, images), config, tmp_path, [milestones], False, log, signals)
+    assert rows == [0, 2, 4]
 
 
 def equal(a: object, b: object) -> bool:
