@@ -8,15 +8,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.evaluation.metrics import LABEL_FREE_PREFIX
 from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, Row, evaluate, to_row
-from selector.training.checkpoints import is_milestone
 from selector.training.autoaugment import autoaugment, draw
+from selector.training.checkpoints import is_milestone
 from selector.training.data import Images, ImageSplits, clusters_of
 from selector.training.embed import Batch, embed, embed_views
 from selector.training.milestone_views import TrainingViews
