@@ -1,11 +1,18 @@
 """Several processes, one run: what comes of it is what one process makes of the same batches."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
+from loopback import Backend, Workplace
+from loopback.records import Sweep
+
+import train
 
 sys.path.append(str(Path(__file__).parent / "training"))
 import shared_batch
@@ -19,7 +26,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shared")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*torchrun, shared_batch.__file__, str(folder)], capture_output=True, text=True, timeout=300
+        [*torchrun, shared_batch.__file__, str(folder)], capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -48,3 +55,77 @@ def flat(state: dict) -> dict[str, torch.Tensor]:
         for part, tensor in (value.items() if isinstance(value, dict) else [("", value)])
         if tensor.is_floating_point()
     }
+
+
+# The whole of train.py under an agent.
+
+PARAMETERS: dict[str, Any] = {
+    "method": "simclr", "backbone": "resnet-9", "backbone_width": 0.0625, "projector_hidden": 16,
+    "projector_dim": 8, "train_images": 64, "evaluation_images": 60, "batch_size": 32, "epochs": 2,
+    "milestone_every": 1, "umap_seeds": 1, "probe": "none", "device": "cpu", "threads": 1,
+    "learning_rate": 0.02, "lidar_images": 20,
+}  # fmt: skip
+TORCHRUN = ["${env}", "torchrun", "--standalone", "--nproc-per-node=2", "${program}", "${args}"]
+WAYS = {
+    "one process": {"devices": 1},
+    "Lightning's launcher": {"devices": 2},
+    "torchrun": {"devices": 2, "command": TORCHRUN},
+}
+
+
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Sweep, str]]:
+    """One run started in each way, each by an agent and for a project of its own."""
+    with Backend() as backend:
+        started = {}
+        for number, (way, how) in enumerate(WAYS.items()):
+            place = Workplace(backend, tmp_path_factory.mktemp("agent"))
+            values = PARAMETERS | {"devices": how["devices"]}
+            config = {
+                "program": train.__file__,
+                "method": "grid",
+                "parameters": {name: {"value": value} for name, value in values.items()},
+            }
+            if "command" in how:
+                config["command"] = how["command"]
+            sweep = backend.sweep(f"p{number}", yaml.safe_dump(config))
+            started[way] = sweep, place, place.start_wandb("agent", f"loopback/p{number}/{sweep.name}")
+        return {way: (sweep, place.end(agent, 900)) for way, (sweep, place, agent) in started.items()}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_several_processes_are_one_run(sweeps: dict, way: str) -> None:
+    sweep, printed = sweeps[way]
+    (run,) = sweep.run_list
+    assert list(sweep.project.bucket_by_name) == [run.name]
+    assert run.state == "finished", printed
+    assert [row["epoch"] for row in run.rows] == [0, 1, 2]
+    assert printed.count("completed after epoch 2") == 1
+    assert "Traceback" not in printed
+    config = {name: wrapped["value"] for name, wrapped in json.loads(run.config).items()}
+    assert {name: config[name] for name in PARAMETERS} == PARAMETERS
+    # The whole split, once.
+    assert (config["definition"]["evaluation_images"], config["definition"]["rankme_images"]) == (60, 64)
+
+
+@pytest.mark.parametrize("way", list(WAYS)[1:])
+def test_several_processes_measure_what_one_does(sweeps: dict, way: str) -> None:
+    (one,), (several,) = (sweeps[w][0].run_list for w in ("one process", way))
+    first, *rest = one.rows
+    untrained, *trained = several.rows
+    assert {k: v for k, v in untrained.items() if k.startswith("label_free")} == {
+        k: v for k, v in first.items() if k.startswith("label_free")
+    }
+    # Clusters and UMAP jump at the smallest difference; these figures do not.
+    for own, others in zip(rest, trained, strict=True):
+        for key in ("train/loss", "label_free/rankme", "label_free/rankme_backbone"):
+            assert others[key] == pytest.approx(own[key], rel=1e-3), key
+
+
+def test_torchrun_and_devices_must_agree(tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, train.__file__], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode != 0
+    assert (
+        done.stderr.count("train.py: torchrun started 2 processes on this machine and --devices says 1") == 1
+    )
