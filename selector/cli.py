@@ -68,13 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ρ or ▂ shows ?
-    command = parse_command(
-        COMMANDS, argv, "selector", "Pick the best run of a self-supervised sweep without labels."
-    )
     try:
-        status = command()
-        sys.stdout.flush()
-        return status
+        try:
+            return parse_command(
+                COMMANDS, argv, "selector", "Pick the best run of a self-supervised sweep without labels."
+            )()
+        finally:
+            sys.stdout.flush()  # here, and not when Python ends: its reader may be gone
     except UserError as error:
         print(f"selector: {' '.join(printable(str(error)).split())}", file=sys.stderr)
         return 1

@@ -332,3 +332,10 @@ def test_sweep_refuses_in_one_line(capsys, tmp_path):
         status, out, err = call(capsys, *arguments)
         assert (status, out) == (1, "")
         assert err.count("\n") == 1, err
+
+
+def test_help_into_a_reader_that_stops_ends_quietly() -> None:
+    command = f"{sys.executable} -m selector.cli regret --help | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stdout
+    assert done.stderr == ""

@@ -20,6 +20,8 @@ def figures(
     run: Names = (),
     format: Literal["png", "svg", "pdf"] = "png",
     json: bool = False,
+    tag: str | None = None,
+    group: str | None = None,
 ) -> int:
     """Draw metrics over training beside the accuracy, a picture a run: the paper's Figures 2 to 4.
 
@@ -33,6 +35,8 @@ def figures(
         run: Only these runs, by id.
         format: What the files are.
         json: Print the rows of the pictures as one JSON object.
+        tag: Only runs that carry this W&B tag.
+        group: Only runs of this W&B group.
     """
     from selector.reports.figure_rows import courses
     from selector.reports.training_figure import draw_course
@@ -42,7 +46,7 @@ def figures(
     if not drawn:
         fail(prog, "--metric needs a name")
     judge = named_labelled(oracle, "max", prog)
-    runs = read_runs(source)
+    runs = read_runs(source, tag=tag, group=group)
     ids = [one.id for one in runs.runs]
     if unknown := [id for id in run if id not in ids]:
         raise UserError(f"{runs.source} holds no run '{unknown[0]}'{nearest(unknown[0], ids)}")

@@ -27,6 +27,8 @@ def report(
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
     output: Path = Path("report.html"),
+    tag: str | None = None,
+    group: str | None = None,
 ) -> int:
     """Write one self-contained HTML page: the pick, how sure, what it cost, and what to do next.
 
@@ -40,6 +42,8 @@ def report(
         direction: Which way is better for the metric; None takes its own.
         allow_mixed: Compare runs that may not be compared, at your own risk.
         output: File to write.
+        tag: Only runs that carry this W&B tag.
+        group: Only runs of this W&B group.
     """
     from selector.reports.html import page_of
     from selector.reports.report import report_of
@@ -47,7 +51,7 @@ def report(
     prog = "selector report"
     chosen, judge = named_label_free(metric, direction, prog), named_labelled(oracle, "max", prog)
     epoch = milestone_choice(milestone, prog)
-    found = report_of(read_runs(source, spectra=True), chosen, judge, epoch, allow_mixed, direction)
+    found = report_of(read_runs(source, spectra=True, tag=tag, group=group), chosen, judge, epoch, allow_mixed, direction)
     warn(found.warnings)
     page = page_of(found)
     try:

@@ -98,7 +98,7 @@ class MetricDefinition:
     lidar_delta: float = lidar.DELTA
     lidar_eps: float = lidar.EPS
     spectrum_points: int = compact_spectrum.POINTS
-    version: int = 2
+    version: int = 3
 
 
 def define(
