@@ -1,7 +1,7 @@
 """Every command that README and docs/ show is one that works: run, or where that cannot be, parsed.
 
-A block after `<!-- not run: why -->` is only parsed. What one page makes (tiny.yaml, out/) the pages after it may
-use. Blocks of YAML that begin with a file's name in a comment are written to that file.
+A block after `<!-- not run: why -->` is only parsed. What one page makes (tiny.yaml, out/) the pages after
+it may use. Blocks of YAML that begin with a file's name in a comment are written to that file.
 """
 
 import os

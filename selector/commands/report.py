@@ -51,7 +51,8 @@ def report(
     prog = "selector report"
     chosen, judge = named_label_free(metric, direction, prog), named_labelled(oracle, "max", prog)
     epoch = milestone_choice(milestone, prog)
-    found = report_of(read_runs(source, spectra=True, tag=tag, group=group), chosen, judge, epoch, allow_mixed, direction)
+    runs = read_runs(source, spectra=True, tag=tag, group=group)
+    found = report_of(runs, chosen, judge, epoch, allow_mixed, direction)
     warn(found.warnings)
     page = page_of(found)
     try:
