@@ -80,7 +80,8 @@ def test_wandb_gets_metrics_definition_tags_and_group(sweeps: dict, form: str) -
     (run,) = sweeps[form][0].run_list
     assert [row["epoch"] for row in run.rows] == [0, 1, 2]
     assert all(
-        {"label_free/rankme", "noise/entropy", "cost/milestone_seconds"} <= row.keys() for row in run.rows
+        {"label_free/rankme", "label_free/entropy", "cost/milestone_seconds"} <= row.keys()
+        for row in run.rows
     )
     assert (run.group, run.job_type, run.tags) == ("nodes", "train", ["simclr", "digits"])
     assert shown(run)["definition"]["projector_dim"] == 8
@@ -90,13 +91,12 @@ def test_wandb_gets_metrics_definition_tags_and_group(sweeps: dict, form: str) -
 
 def test_charts_have_the_epoch_as_their_axis(sweeps: dict) -> None:
     (run,) = sweeps["${args}"][0].run_list
-    # Field numbers of wandb_telemetry's metric records: 1 name, 2 glob, 5 index of the step metric.
+    # Field numbers of W&B's metric records: 1 name, 2 pattern of names, 5 index of the step metric.
     declared = shown(run)["_wandb"]["m"]
     axis = next(index for index, metric in enumerate(declared, 1) if metric.get("1") == "epoch")
-    for prefix in ("label_free", "train", "cost"):
-        metrics = [metric for metric in declared if metric.get("1", "").startswith(f"{prefix}/")]
-        assert metrics
-        assert all(metric["5"] == axis for metric in metrics)
+    by_pattern = {metric.get("2"): metric for metric in declared}
+    for prefix in ("label_free", "noise", "train", "cost"):
+        assert by_pattern[f"{prefix}/*"]["5"] == axis
 
 
 def test_wandb_does_not_warn_about_the_run_id(sweeps: dict) -> None:
@@ -122,7 +122,7 @@ def test_the_network_goes_for_good_and_nothing_is_lost(tmp_path: Path) -> None:
     flags = [f"--{name}={value}" for name, value in FIXED.items()]
     with Backend() as backend:
         place = Workplace(backend, tmp_path)
-        process = place.start(train.__file__, *flags, "--epochs=60", "--milestone-every=30",
+        process = place.start(train.__file__, *flags, "--epochs=600", "--milestone-every=300",
                               WANDB_RUN_ID="x", WANDB_PROJECT="p", WANDB_FINISH_TIMEOUT="2")  # fmt: skip
         wait_for(lambda: "x" in backend.project("p").bucket_by_name, 600)
         run = backend.project("p").bucket_by_name["x"]
@@ -132,16 +132,14 @@ def test_the_network_goes_for_good_and_nothing_is_lost(tmp_path: Path) -> None:
         assert process.returncode == 1
         assert "Traceback" not in printed
         assert "W&B could not be reached to the end; nothing is lost: wandb sync --no-skip-online " in printed
-        assert [row["epoch"] for row in run.rows][-1] < 60
+        assert [row["epoch"] for row in run.rows][-1] < 600
         command = printed.split("wandb sync ")[1].split()[:2]
         backend.accept()
         place.wandb("sync", *command)
         # W&B's sync sends the whole file: what had arrived is there twice, and is read once.
-        assert [row["epoch"] for row in run.rows] == [0, 0, 30, 60]
+        assert [row["epoch"] for row in run.rows] == [0, 0, 300, 600]
         assert run.summary["completion/status"] == "completed"
-        model = run.project.collections["model-x"]
-        kept = [version for version in model.versions if version.state == "COMMITTED"]
-        assert "last" in {alias.alias for alias in kept[-1].aliases}
+        assert (place.folder / "runs" / "x" / "milestone-0600.ckpt").exists()
 
 
 def test_a_run_that_hyperband_stops_does_not_come_back(tmp_path: Path) -> None:

@@ -141,8 +141,9 @@ def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
 
 
 def _init(config: TrainConfig, run_id: str, mode: Any) -> "wandb.Run":
-    # In a sweep wandb takes the id from the agent, and warns of any other source.
-    identity: Any = {} if os.environ.get("WANDB_SWEEP_ID") else {"id": run_id}
+    identity: Any = {"id": run_id, "project": os.environ.get("WANDB_PROJECT", "ssl-sweep-selector")}
+    if os.environ.get("WANDB_SWEEP_ID"):
+        identity = {}  # wandb takes both from the agent, and warns of any other source
     settings: dict[str, Any] = {
         # A machine that dies takes with it what W&B has not written yet: a second's worth, not 15.
         "x_transaction_log_flush_interval": 1.0,
@@ -153,7 +154,6 @@ def _init(config: TrainConfig, run_id: str, mode: Any) -> "wandb.Run":
     try:
         return wandb.init(
             **identity,
-            project=os.environ.get("WANDB_PROJECT", "ssl-sweep-selector"),
             config=asdict(config),
             tags=[config.method, config.dataset],
             group=os.environ.get("WANDB_RUN_GROUP"),

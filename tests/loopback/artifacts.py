@@ -83,7 +83,7 @@ class ArtifactSequence:
         order: str | None = None,
         filters: str | None = None,
     ) -> Connection:
-        if filters not in (None, "{}"):
+        if json.loads(filters or "{}") not in ({}, {"state": "COMMITTED"}):  # others are never listed
             raise ValueError("filters on artifacts are not known here")
         versions = [version for version in reversed(self.versions) if version.state == "COMMITTED"]
         listed = page(versions, first, after, self.project.store.page_limit)
