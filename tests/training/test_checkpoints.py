@@ -184,9 +184,9 @@ def test_a_run_that_goes_on_inside_its_first_epoch_has_one_untrained_milestone(
     milestones = Evaluated([], [], MetricSettings(clusters=10), log, every=2)
     stop = Recorder(SilentLog(), config, signal_at=(0, 1))
     with pytest.raises(Stopped):
-        pretrain(build_method(config, images), config, tmp_path, [milestones, stop], False, log, signals)
+        pretrain(build_method(config, images), config, tmp_path, [milestones, stop], log, signals)
     signals.received = None
-    pretrain(build_method(config, images), config, tmp_path, [milestones], False, log, signals)
+    pretrain(build_method(config, images), config, tmp_path, [milestones], log, signals)
     assert rows == [0, 2, 4]
 
 
