@@ -86,16 +86,15 @@ def lose_two_machines(
 
     # The first machine is taken back between the milestones 60 and 120.
     started.append(first.start_wandb(*agent))
-    wait_for(lambda: sweep.run_list and 60 in epochs(sweep.run_list[0]), 900)
+    wait_for(lambda: list(first.folder.glob("runs/*/milestone-0060.ckpt")), 900)
     (run,) = sweep.run_list
     os.kill(training_of(started[-1]), signal.SIGTERM)
     printed.append(first.end(started[-1]))
     ends.append((epochs(run)[-1], run.state))
 
-    # Another one goes on, and dies between 120 and 180.
+    # Another one goes on, and dies between 120 and 180, before W&B's client has sent the milestone 120.
     started.append(second.start_wandb(*agent))
-    wait_for(lambda: 120 in epochs(run), 900)
-    wait_for(lambda: (second.folder / "runs" / run.name / "milestone-0120.ckpt").exists())
+    wait_for((second.folder / "runs" / run.name / "milestone-0120.ckpt").exists, 900)
     os.kill(training_of(started[-1]), signal.SIGKILL)
     printed.append(second.end(started[-1]))
     ends.append((epochs(run)[-1], run.state))
@@ -109,8 +108,10 @@ def lose_two_machines(
 
 
 def test_each_life_ends_as_it_should(lives: Lives) -> None:
-    # Of the one that died nobody has told W&B: its server notices the silence after some minutes.
-    assert lives.ends == [(60, "preempted"), (120, "running"), (180, "finished")]
+    (first, preempted), (second, lost), last = lives.ends
+    assert (first, preempted, last) == (60, "preempted", (180, "finished"))
+    # Nobody has told W&B of the one that died: its server notices the silence after some minutes.
+    assert (second in (60, 120), lost) == (True, "running")
     assert lives.run.summary["completion/status"] == "completed"
 
 
@@ -150,4 +151,5 @@ def test_it_is_bit_for_bit_the_run_of_one_machine(
     (whole,) = read_source(str(tmp_path)).runs
     for milestone, row in zip(whole.milestones, lives.run.rows, strict=True):
         compared = {k: v for k, v in milestone.values.items() if not k.startswith("cost/")}
-        assert {k: row[k] for k in compared} == compared
+        logged = {k: float(row[k]) for k in compared}
+        assert logged == pytest.approx(compared, rel=0, abs=0, nan_ok=True)
