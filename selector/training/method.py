@@ -38,6 +38,9 @@ class Method(pl.LightningModule):
         self.train_config = config
         torch.manual_seed(config.seed)
         self.backbone, self.backbone_dim = build_backbone(config)
+        if (config.batch_norm_splits or 1) == 1:  # SplitBatchNorm views its groups as channels first
+            # Quicker convolutions: by a fifth on CPUs, and with bf16 on GPUs. Images follow the weights.
+            self.backbone.to(memory_format=torch.channels_last)
         self.views = Views(config, images.train.pixels)
         # The images live where the model lives; only indices travel each step.
         self.register_buffer("pixels", images.train.pixels, persistent=False)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.training.data import Images
-from selector.training.views import simclr_augmentations
+from selector.training.views import augmented, simclr_augmentations
 
 _BATCH = 512  # views embedded at once
 _SEED = 0
@@ -35,4 +35,4 @@ class TrainingViews:
         torch.manual_seed(_SEED)
         for batch in torch.split(pixels, max(1, _BATCH // config.lidar_views)):
             images = batch.to(module.device).float() / 255
-            yield torch.stack([augment(images) for _ in range(config.lidar_views)], dim=1)
+            yield torch.stack([augmented(augment, images) for _ in range(config.lidar_views)], dim=1)

@@ -74,17 +74,29 @@ class Views(nn.Module):
         Where several processes train, `images` are this one's rows of the global batch.
         """
         scaled = images.float() / 255
-        return self.normalize(self._augmented(scaled)), self.normalize(self._augmented(scaled))
+        view_a, view_b = (augmented(self.augment, scaled, world_size()) for _ in range(2))
+        return self.normalize(view_a), self.normalize(view_b)
 
-    def _augmented(self, images: Tensor) -> Tensor:
-        """Parameters are drawn for the global batch, and each process takes those of its own images."""
-        augmentation: Any
-        for augmentation in self.augment:
-            whole = torch.Size((len(images) * world_size(), *images.shape[1:]))
-            parameters = augmentation.forward_parameters(whole)
-            if world_size() > 1:
-                of_images = parameters.keys() - _NOT_OF_IMAGES
-                parameters |= {name: own_rows(parameters[name]) for name in of_images}
-                parameters["forward_input_shape"] = torch.tensor(images.shape)
-            images = augmentation(images, params=parameters)
-        return images
+
+def augmented(augment: nn.Sequential, images: Tensor, processes: int = 1) -> Tensor:
+    """(B, 3, S, S) floats in [0, 1], each image augmented by parameters of its own.
+
+    Args:
+        augment: Augmentations of kornia.
+        images: The batch, or this process's rows of it.
+        processes: Among how many the batch is shared out: its parameters are drawn for all rows, and each
+            process takes those of its own.
+    """
+    whole = torch.Size((len(images) * processes, *images.shape[1:]))
+    augmentation: Any
+    for augmentation in augment:
+        # Drawn where nothing is done with them, too: a probability of 0 must not move the other draws.
+        parameters = augmentation.forward_parameters(whole)
+        if augmentation.p == 0:
+            continue  # kornia would compute it for every image and keep none
+        if processes > 1:
+            of_images = parameters.keys() - _NOT_OF_IMAGES
+            parameters |= {name: own_rows(parameters[name]) for name in of_images}
+            parameters["forward_input_shape"] = torch.tensor(images.shape)
+        images = augmentation(images, params=parameters)
+    return images

@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from selector.config import TrainConfig, paper_recipe
-from selector.training.views import Normalize, Views, simclr_augmentations
+from selector.training.views import Normalize, Views, augmented, simclr_augmentations
 
 
 def config(**changes: object) -> TrainConfig:
@@ -51,6 +51,18 @@ def test_views_are_distributed_like_lightlys_transform(photographs: torch.Tensor
     assert ((a.std(1) / b.std(1) - 1).abs() < 0.15).all()
     grey_share = [(s[2] < 1e-3).float().mean().item() for s in (a, b)]
     assert grey_share == pytest.approx([0.2, 0.2], abs=0.05)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3])
+def test_what_is_never_applied_is_drawn_and_skipped(probability: float, photographs: torch.Tensor) -> None:
+    images = photographs[:16].float() / 255
+    rare = {f"{name}_probability": probability for name in ("flip", "jitter", "grayscale", "blur")}
+    augment = simclr_augmentations(config(**rare), 32)
+    torch.manual_seed(0)
+    by_kornia, next_draw = augment(images), torch.rand(1)
+    torch.manual_seed(0)
+    assert torch.equal(augmented(augment, images), by_kornia)
+    assert torch.equal(torch.rand(1), next_draw)
 
 
 def test_every_image_gets_parameters_of_its_own() -> None:
