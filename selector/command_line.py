@@ -7,8 +7,11 @@ import inspect
 import io
 import os
 import re
+import shutil
+import textwrap
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -21,6 +24,7 @@ T = TypeVar("T")
 _CHOICE = re.compile(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)")
 _NUMBER = re.compile(r"Error parsing (\S+): .*(invalid literal for int|string to float).*: '(.*)'")
 _MARKERS = (tyro.conf.FlagConversionOff,)  # an agent writes --labels=False, never --no-labels
+_FLAGS = (tyro.conf.FlagCreatePairsOff,)  # help shows --json alone, not --no-json beside it
 
 
 def parse_config(argv: Sequence[str], prog: str = "train.py") -> TrainConfig:
@@ -57,23 +61,40 @@ def parse_command(
     tokens = list(argv)
     if not tokens:
         fail(prog, f"name a command: {', '.join(commands)}")
-    if tokens[0] in commands:
-        command = commands[tokens[0]]
-        options = _options_of(command)
-        tokens[1:] = [
-            _as_flag(token, options) for token in expand(tokens[1:], options, f"{prog} {tokens[0]}")
-        ]
-    elif tokens[0] not in HELP:
-        fail(prog, f"unknown command '{tokens[0]}'{nearest(tokens[0], commands)}: {', '.join(commands)}")
-    bound: Callable[[], T] = _run_tyro(
-        lambda: tyro.extras.subcommand_cli_from_dict(
-            {name: _bind_only(function) for name, function in commands.items()},
-            prog=prog, args=tokens, description=description,
-        ),
-        tokens,
-        prog if tokens[0] not in commands else f"{prog} {tokens[0]}",
-    )  # fmt: skip
-    return bound
+    name, *tokens = tokens
+    if name in HELP:
+        print(overview(commands, prog, description))
+        raise SystemExit(0)
+    if name not in commands:
+        fail(prog, f"unknown command '{name}'{nearest(name, commands)}: {', '.join(commands)}")
+    prog, command = f"{prog} {name}", commands[name]
+    options = _options_of(command)
+    tokens = _as_flags(expand(tokens, options, prog), options)
+    if any(token in HELP for token in tokens):
+        _describe(command)
+    bind = _bind_only(command)
+    return _run_tyro(
+        lambda: tyro.cli(bind, prog=prog, args=tokens, description="", config=_FLAGS), tokens, prog
+    )
+
+
+def overview(commands: Mapping[str, Callable[..., Any]], prog: str, description: str) -> str:
+    """What `--help` prints without a command: each command with the first sentence of what it does.
+
+    Args:
+        commands: As for `parse_command`.
+        prog: The program's name.
+        description: What it is for.
+    """
+    width, column = min(80, shutil.get_terminal_size().columns), max(map(len, commands)) + 4
+    lines = [f"usage: {prog} [--help | --version] COMMAND …", "", *textwrap.wrap(description, width), ""]
+    for name, command in commands.items():
+        summary = " ".join((command.__doc__ or "").strip().split("\n\n")[0].split())
+        indent = " " * column
+        first = f"  {name}".ljust(column)
+        lines += textwrap.wrap(summary, width, initial_indent=first, subsequent_indent=indent)
+    lines += ["", *textwrap.wrap(f"{prog} COMMAND --help says what a command takes.", width)]
+    return "\n".join(lines)
 
 
 def completion_script(commands: Mapping[str, Callable[..., Any]], prog: str, shell: str) -> str:
@@ -102,22 +123,56 @@ def _options_of(function: Callable[..., Any]) -> dict[str, Any]:
     return {p.name: hints[p.name] for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
-def _as_flag(token: str, options: Mapping[str, Any]) -> str:
-    """`--json=True` as the `--json` that a subcommand's help shows; only train.py takes a value there."""
-    name, _, value = token.removeprefix("--").partition("=")
-    if options.get(name) is not bool or value not in ("True", "False"):
-        return token
-    return f"--{name}" if value == "True" else f"--no-{name}"
+def _as_flags(tokens: Sequence[str], options: Mapping[str, Any]) -> list[str]:
+    """`--json=True` as the `--json` that a subcommand's help shows, and `--json=False` as nothing."""
+    flags: dict[str, bool] = {}
+    others = []
+    for token in tokens:
+        name, _, value = token.removeprefix("--").partition("=")
+        if options.get(name) is bool and value in ("True", "False"):
+            flags[name] = value == "True"
+        else:
+            others.append(token)
+    return [f"--{name}" for name, given in flags.items() if given] + others
 
 
 def _bind_only(function: Callable[..., T]) -> Callable[..., Callable[[], T]]:
     """The function's parameters for tyro, without its work: only parsing happens while stderr is captured."""
 
-    @functools.wraps(function)
     def bind(*args: Any, **kwargs: Any) -> Callable[[], T]:
         return functools.partial(function, *args, **kwargs)
 
+    hints = {name: _as_union(hint) for name, hint in get_type_hints(function, include_extras=True).items()}
+    signature = inspect.signature(function)
+    parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
+    bind.__name__, bind.__doc__ = function.__name__, _arguments_doc(function)
+    bind.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    bind.__annotations__ = hints
     return bind
+
+
+def _as_union(hint: Any) -> Any:
+    """`A | B` as Union[A, B], which tyro checks without loading typeguard."""
+    if isinstance(hint, types.UnionType):
+        return Union[get_args(hint)]  # noqa: UP007
+    if get_origin(hint) is Annotated:
+        inner, *more = get_args(hint)
+        return Annotated[_as_union(inner), *more]
+    return hint
+
+
+def _describe(function: Callable[..., Any]) -> None:
+    """Prints what a command does, wrapped, which tyro does not do."""
+    description = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:\n")[0]
+    width = min(80, shutil.get_terminal_size().columns)
+    for paragraph in description.split("\n\n"):
+        print(textwrap.fill(" ".join(paragraph.split()), width), end="\n\n")
+
+
+def _arguments_doc(function: Callable[..., Any]) -> str:
+    """What a docstring says of the arguments, one line each: help wraps these to the terminal."""
+    arguments = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:\n")[2]
+    return f"{function.__name__}\n\nArgs:\n" + re.sub(r"\n {5,}", " ", arguments)
 
 
 def _run_tyro(parse: Callable[[], T], tokens: Sequence[str], prog: str) -> T:

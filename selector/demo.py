@@ -19,15 +19,16 @@ from selector.selection.regret import regret
 from selector.sweeping.local_agent import run_sweep
 
 
-def demo(directory: Path) -> int:
+def demo(directory: Path, quiet: bool = False) -> int:
     """Sweep SimCLR over scikit-learn's digits, rank the runs by RankMe, then judge every metric's choice.
 
     Args:
         directory: Sweep folder; a second call finishes or repeats the report.
+        quiet: Show no progress; say only what went wrong, and the result.
     """
     file = _sweep_file(directory)
     jobs = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
-    with SweepBar() as bar:
+    with SweepBar(quiet=quiet) as bar:
         run_sweep(file, directory, jobs=jobs, reporter=bar)
     runs = read_source(str(directory), spectra=True)
     console = open_console()

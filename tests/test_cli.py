@@ -327,6 +327,18 @@ def test_sweep_runs_a_file_and_says_where(capsys, tmp_path, monkeypatch):
     assert (again, out.startswith("2 runs done, 0 failed")) == (0, True)
 
 
+def test_a_quiet_sweep_says_its_result_and_what_went_wrong(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.py").write_text("import sys; sys.exit('x=2' in sys.argv[1])")
+    file = tmp_path / "grid.yaml"
+    file.write_text("program: program.py\nmethod: grid\nparameters:\n  x:\n    values: [1, 2]\n")
+    status, out, err = call(capsys, "sweep", file, "--directory", "here", "--quiet")
+    assert (status, out) == (1, "1 runs done, 1 failed in here\nnext: selector rank here\n")
+    assert "started" not in err
+    assert err.count("\n") == 1
+    assert "failed" in err
+
+
 def test_sweep_refuses_in_one_line(capsys, tmp_path):
     for arguments in (["sweep", tmp_path / "gone.yaml"], ["sweep", tmp_path]):
         status, out, err = call(capsys, *arguments)

@@ -218,6 +218,42 @@ def test_help_of_commands(capsys):
         assert said in capsys.readouterr().out
 
 
+def test_the_overview_fits_the_terminal_and_names_every_command(capsys, monkeypatch):
+    from selector.cli import COMMANDS as OURS
+    from selector.cli import main
+
+    for columns in (80, 50, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as stop:
+            main(["--help"])
+        lines = capsys.readouterr().out.splitlines()
+        assert stop.value.code == 0
+        assert max(map(len, lines)) <= min(columns, 80)
+        assert {name for name in OURS if any(line.startswith(f"  {name} ") for line in lines)} == set(OURS)
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_help_fits_the_terminal(capsys, monkeypatch, columns):
+    from selector.cli import COMMANDS as OURS
+    from selector.cli import main
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for name in OURS:
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        text, _, usage = capsys.readouterr().out.partition("\nusage: ")
+        assert text
+        assert max(map(len, text.splitlines())) <= columns, name
+        options = usage.partition("\n\n")[2].splitlines()  # without the line of usage, which tyro leaves long
+        assert max(map(len, options)) <= columns, name
+        assert "Args:" not in usage, name
+
+
+def test_a_flag_that_is_given_as_a_value(capsys):
+    assert command("weigh", "tea", "--json", "--no-json") == "tea g False ()"
+    assert command("weigh", "tea", "--json=False", "--json") == "tea g True ()"
+
+
 def test_bash_completes_commands_and_options_with_the_printed_script(capsys):
     import shutil
     import subprocess

@@ -29,6 +29,8 @@ Source = Annotated[str, tyro.conf.arg(metavar="SOURCE")]
 Name = Annotated[str, tyro.conf.arg(metavar="NAME")]
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME …")]
 Epoch = Annotated[str, tyro.conf.arg(metavar="last|EPOCH")]
+Tag = Annotated[str | None, tyro.conf.arg(metavar="TAG")]
+Group = Annotated[str | None, tyro.conf.arg(metavar="GROUP")]
 File = Annotated[Path, tyro.conf.arg(metavar="FILE")]
 
 
@@ -39,13 +41,15 @@ def read_runs(
     group: str | None = None,
     keys: Collection[str] = (),
     spectra: bool = False,
+    quiet: bool = False,
 ) -> RunSet:
-    """What SOURCE holds, as `read_source` says; on a terminal stderr shows how far it has got."""
+    """What SOURCE holds, as `read_source` says; unless quiet, a terminal shows how far it has got."""
     from selector.reports.reading_bar import ReadingBar
     from selector.runs.source import read_source
 
     with ReadingBar() as bar:
-        return read_source(source, tag=tag, group=group, keys=keys, spectra=spectra, progress=bar)
+        shown = None if quiet else bar
+        return read_source(source, tag=tag, group=group, keys=keys, spectra=spectra, progress=shown)
 
 
 def named_label_free(name: str, direction: Direction | None, prog: str) -> LabelFreeMetric:

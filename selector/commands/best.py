@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 from selector.commands.arguments import (
     Epoch,
+    Group,
     Name,
     Source,
+    Tag,
     milestone_choice,
     named_label_free,
     read_runs,
@@ -28,9 +30,10 @@ def best(
     milestone: Epoch = "last",
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
-    tag: str | None = None,
-    group: str | None = None,
+    tag: Tag = None,
+    group: Group = None,
     output: Path | None = None,
+    quiet: bool = False,
     json: bool = False,
 ) -> int:
     """Hand over the best run: hyperparameters as YAML, the command that repeats it, its checkpoint.
@@ -45,6 +48,7 @@ def best(
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
         output: File to write the hyperparameters to; None prints them.
+        quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
     from selector.reports.best import best_object, best_of, best_yaml, checkpoint_line
@@ -52,7 +56,7 @@ def best(
 
     prog = "selector best"
     chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
-    runs = read_runs(source, tag=tag, group=group, keys=[chosen.key])
+    runs = read_runs(source, tag=tag, group=group, keys=[chosen.key], quiet=quiet)
     ranking = rank_runs(runs, chosen, epoch, allow_mixed, direction)
     warn(ranking.warnings)
     winners = [best_of(group) for group in ranking.groups]

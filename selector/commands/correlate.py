@@ -1,7 +1,17 @@
 """`selector correlate`."""
 
 from selector.argument_forms import fail
-from selector.commands.arguments import Name, Names, Source, named_labelled, named_metric, read_runs, warn
+from selector.commands.arguments import (
+    Group,
+    Name,
+    Names,
+    Source,
+    Tag,
+    named_labelled,
+    named_metric,
+    read_runs,
+    warn,
+)
 
 
 def correlate(
@@ -11,8 +21,9 @@ def correlate(
     metric: Names = (),
     oracle: Name = "linear_probe_accuracy",
     published: bool = False,
-    tag: str | None = None,
-    group: str | None = None,
+    tag: Tag = None,
+    group: Group = None,
+    quiet: bool = False,
     json: bool = False,
     csv: bool = False,
     latex: bool = False,
@@ -28,6 +39,7 @@ def correlate(
         published: Print the paper's figures beside these.
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
+        quiet: Show no progress; warnings still come.
         json: Print one JSON object.
         csv: Print a line for each run, metric and data set.
         latex: Print the table as LaTeX.
@@ -39,7 +51,7 @@ def correlate(
         fail(prog, "give one of --json, --csv and --latex")
     named = [named_metric(name) for name in dict.fromkeys(metric)]
     judge = named_labelled(oracle, "max", prog)
-    runs = read_runs(source, tag=tag, group=group, keys=[judge.key])
+    runs = read_runs(source, tag=tag, group=group, keys=[judge.key], quiet=quiet)
     report = correlate_milestones(runs, judge, named)
     warn(report.warnings)
     if json:

@@ -1,6 +1,5 @@
 """`selector evaluate`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +8,8 @@ import tyro
 from selector.argument_forms import fail
 from selector.commands.arguments import Names, read_runs, warn
 from selector.errors import UserError
-from selector.text import nearest, printable
+from selector.text import nearest
+from selector.time_left import TimeLeft
 
 Targets = Annotated[tuple[str, ...], tyro.conf.arg(metavar="CHECKPOINT…|SOURCE")]
 
@@ -24,6 +24,7 @@ def evaluate(
     probe: Literal["paper", "fast", "none"] | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     dry_run: bool = False,
+    quiet: bool = False,
     json: bool = False,
 ) -> int:
     """Compute metrics for the stored milestones of runs that are done, without training again.
@@ -40,6 +41,7 @@ def evaluate(
         probe: For checkpoints: another linear probe than the run's own.
         device: Where to embed.
         dry_run: Say what would be added to the runs, and add nothing.
+        quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
     prog = "selector evaluate"
@@ -55,24 +57,28 @@ def evaluate(
     if not checkpoints and probe is not None:
         fail(prog, "--probe is for checkpoints: the figures of one run come from one probe")
     if checkpoints:
-        return _evaluate_checkpoints(checkpoints, data_dir, probe, device, json)
-    return _evaluate_runs(targets[0], run, all, data_dir, device, dry_run, json)
+        return _evaluate_checkpoints(checkpoints, data_dir, probe, device, quiet, json)
+    return _evaluate_runs(targets[0], run, all, data_dir, device, dry_run, quiet, json)
 
 
-def _evaluate_checkpoints(names: list[str], data_dir: str | None, probe: Any, device: str, json: bool) -> int:
+def _evaluate_checkpoints(
+    names: list[str], data_dir: str | None, probe: Any, device: str, quiet: bool, json: bool
+) -> int:
     from selector.reports.evaluation_tables import checkpoint_object, print_checkpoints
+    from selector.reports.step_line import StepLine
     from selector.training.after_training import Evaluator
     from selector.training.device import device_named
     from selector.training.stored import read_stored
 
     evaluator = Evaluator(data_dir, probe, device_named(device))
     results = []
-    for name in dict.fromkeys(names):
-        stored = read_stored(Path(name))
-        row = evaluator.trained(stored)
-        results.append((stored, row, evaluator.definition))
-        _progress(f"{name}: epoch {stored.epoch}")
-    _progress("")
+    unique, left = list(dict.fromkeys(names)), TimeLeft()
+    with StepLine(quiet) as line:
+        for number, name in enumerate(unique, start=1):
+            line(f"[{number}/{len(unique)}{left.after(number - 1, len(unique))}] {name}")
+            stored = read_stored(Path(name))
+            row = evaluator.trained(stored)
+            results.append((stored, row, evaluator.definition))
     if json:
         from selector.reports.objects import as_json
 
@@ -91,9 +97,10 @@ def _evaluate_runs(
     data_dir: str | None,
     device: str,
     dry_run: bool,
+    quiet: bool,
     json: bool,
 ) -> int:
-    runs = read_runs(source, spectra=True)
+    runs = read_runs(source, spectra=True, quiet=quiet)
     found = {one.id: one for one in runs.runs}
     if unknown := [id for id in ids if id not in found]:
         raise UserError(f"{runs.source} holds no run '{unknown[0]}'{nearest(unknown[0], found)}")
@@ -101,21 +108,23 @@ def _evaluate_runs(
     where = _server(source)
 
     from selector.reports.evaluation_tables import added_object, print_added
+    from selector.reports.step_line import StepLine
     from selector.training.add_metrics import missing_metrics
     from selector.training.after_training import Evaluator
     from selector.training.device import device_named
 
     evaluator = Evaluator(data_dir, None, device_named(device))
     results = []
-    for number, one in enumerate(chosen, start=1):
-        _progress(f"[{number}/{len(chosen)}] {one.id}")
-        added = missing_metrics(one, evaluator, every)
-        if added.rows and not dry_run:
-            from selector.training.wandb_append import append_rows
+    left = TimeLeft()
+    with StepLine(quiet) as line:
+        for number, one in enumerate(chosen, start=1):
+            line(f"[{number}/{len(chosen)}{left.after(number - 1, len(chosen))}] {one.id}")
+            added = missing_metrics(one, evaluator, every)
+            if added.rows and not dry_run:
+                from selector.training.wandb_append import append_rows
 
-            append_rows(one, list(added.rows.values()), **where)
-        results.append(added)
-    _progress("")
+                append_rows(one, list(added.rows.values()), **where)
+            results.append(added)
     warn(runs.warnings)
     if json:
         from selector.reports.objects import as_json
@@ -138,8 +147,3 @@ def _server(source: str) -> dict[str, str]:
 
     parsed = parse_source(source)
     return {"entity": parsed.entity, "project": parsed.project}
-
-
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{printable(text)[:100]}", end="", file=sys.stderr, flush=True)

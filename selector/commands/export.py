@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-from selector.commands.arguments import Source, read_runs
+from selector.commands.arguments import (
+    Group,
+    Source,
+    Tag,
+    read_runs,
+)
 from selector.errors import UserError
 from selector.text import printable
 
@@ -12,8 +17,9 @@ def export(
     /,
     *,
     output: Path = Path("runs.json"),
-    tag: str | None = None,
-    group: str | None = None,
+    tag: Tag = None,
+    group: Group = None,
+    quiet: bool = False,
 ) -> int:
     """Keep a sweep's milestones in one small file, which every other command takes as SOURCE.
 
@@ -22,12 +28,13 @@ def export(
         output: File to write, ending in .json.
         tag: Only runs that carry this tag.
         group: Only runs of this group.
+        quiet: Show no progress; warnings still come.
     """
     from selector.runs.records import write_records
 
     if output.suffix != ".json":
         raise UserError(f"--output {printable(str(output))} must end in .json: a SOURCE is known by it")
-    runs = read_runs(source, tag=tag, group=group)
+    runs = read_runs(source, tag=tag, group=group, quiet=quiet)
     text = write_records(runs)
     try:
         output.write_text(text, encoding="utf-8")

@@ -5,7 +5,17 @@ from pathlib import Path
 from typing import Literal
 
 from selector.argument_forms import fail
-from selector.commands.arguments import Name, Names, Source, named_labelled, named_metric, read_runs, warn
+from selector.commands.arguments import (
+    Group,
+    Name,
+    Names,
+    Source,
+    Tag,
+    named_labelled,
+    named_metric,
+    read_runs,
+    warn,
+)
 from selector.errors import UserError
 from selector.text import nearest
 
@@ -19,9 +29,10 @@ def figures(
     oracle: Name = "linear_probe_accuracy",
     run: Names = (),
     format: Literal["png", "svg", "pdf"] = "png",
+    quiet: bool = False,
     json: bool = False,
-    tag: str | None = None,
-    group: str | None = None,
+    tag: Tag = None,
+    group: Group = None,
 ) -> int:
     """Draw metrics over training beside the accuracy, a picture a run: the paper's Figures 2 to 4.
 
@@ -34,6 +45,7 @@ def figures(
         oracle: The labelled metric beside them, or a key that the runs logged; absent without labels.
         run: Only these runs, by id.
         format: What the files are.
+        quiet: Show no progress; warnings still come.
         json: Print the rows of the pictures as one JSON object.
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
@@ -46,7 +58,7 @@ def figures(
     if not drawn:
         fail(prog, "--metric needs a name")
     judge = named_labelled(oracle, "max", prog)
-    runs = read_runs(source, tag=tag, group=group)
+    runs = read_runs(source, tag=tag, group=group, quiet=quiet)
     ids = [one.id for one in runs.runs]
     if unknown := [id for id in run if id not in ids]:
         raise UserError(f"{runs.source} holds no run '{unknown[0]}'{nearest(unknown[0], ids)}")

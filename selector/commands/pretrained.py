@@ -1,6 +1,5 @@
 """`selector pretrained`."""
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +24,7 @@ def pretrained(
     metric: Name = "entropy",
     figure: Path | None = None,
     published: bool = False,
+    quiet: bool = False,
     json: bool = False,
     csv: bool = False,
     latex: bool = False,
@@ -49,6 +49,7 @@ def pretrained(
         metric: What --figure shows.
         figure: File for a picture of a metric against the linear probe: .png, .svg or .pdf.
         published: Print the paper's figures beside these.
+        quiet: Show no progress; warnings still come.
         json: Print one JSON object.
         csv: Print a line for each model and metric, and for each correlation.
         latex: Print the table as LaTeX.
@@ -74,9 +75,9 @@ def pretrained(
     from selector.pretrained.study import (
         StudySettings,
         load_study_images,
-        report_to_stderr,
         study_models,
     )
+    from selector.reports.step_line import StepLine
     from selector.training.device import device_named
 
     where = device_named(device)
@@ -84,9 +85,8 @@ def pretrained(
     found = [find_model(name, weights, weights_dir) for name in dict.fromkeys(models or PAPER_MODELS)]
     settings = StudySettings(probe=probe, umap_seeds=umap_seeds)
     cache = EmbeddingCache(cache_dir or user_cache())
-    studies = [study_models(found, split, settings, cache, where, report_to_stderr) for split in loaded]
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+    with StepLine(quiet) as line:
+        studies = [study_models(found, split, settings, cache, where, line) for split in loaded]
     for study in studies:
         warn(study.warnings)
         if study.untrained:

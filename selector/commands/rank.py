@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from selector.argument_forms import fail
 from selector.commands.arguments import (
     Epoch,
+    Group,
     Name,
     Source,
+    Tag,
     milestone_choice,
     named_label_free,
     read_runs,
@@ -28,10 +30,11 @@ def rank(
     milestone: Epoch = "last",
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
-    tag: str | None = None,
-    group: str | None = None,
+    tag: Tag = None,
+    group: Group = None,
     write_back: bool = False,
     dry_run: bool = False,
+    quiet: bool = False,
     json: bool = False,
 ) -> int:
     """Rank the runs of a sweep by a label-free metric; no label is read.
@@ -51,6 +54,7 @@ def rank(
             in a run of job type selection, beside the regret where the runs know their accuracy. A second
             call with the same outcome changes nothing.
         dry_run: With --write-back: say what would be written, and send nothing.
+        quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
     from selector.selection.ranking import rank as rank_runs
@@ -61,7 +65,7 @@ def rank(
         fail(prog, "--dry-run belongs to --write-back: ranking alone changes nothing")
 
     def read_and_rank() -> "tuple[RunSet, Ranking]":
-        runs = read_runs(source, tag=tag, group=group, keys=[chosen.key])
+        runs = read_runs(source, tag=tag, group=group, keys=[chosen.key], quiet=quiet)
         return runs, rank_runs(runs, chosen, epoch, allow_mixed, direction)
 
     notes: list[str] = []

@@ -4,9 +4,11 @@ from typing import Any, Literal
 
 from selector.commands.arguments import (
     Epoch,
+    Group,
     Name,
     Names,
     Source,
+    Tag,
     held_metrics,
     milestone_choice,
     named_label_free,
@@ -31,8 +33,9 @@ def regret(
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
     default_run: str | None = None,
-    tag: str | None = None,
-    group: str | None = None,
+    tag: Tag = None,
+    group: Group = None,
+    quiet: bool = False,
     json: bool = False,
 ) -> int:
     """Say what choosing by label-free metrics cost in accuracy, against the best run and against chance.
@@ -51,6 +54,7 @@ def regret(
             the paper's recipe.
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
+        quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
     from selector.selection.regret import regret as judge_choices
@@ -60,7 +64,7 @@ def regret(
     judge = named_labelled(oracle, oracle_direction, prog)
     epoch = milestone_choice(milestone, prog)
     keys = {judge.key, *(metric.key for metric in named or METRICS)}
-    runs = read_runs(source, tag=tag, group=group, keys=keys)
+    runs = read_runs(source, tag=tag, group=group, keys=keys, quiet=quiet)
     report = judge_choices(
         runs, named or held_metrics(runs), judge, epoch, allow_mixed, direction, _config_of(default_run, runs)
     )

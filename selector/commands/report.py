@@ -5,8 +5,10 @@ from typing import Literal
 
 from selector.commands.arguments import (
     Epoch,
+    Group,
     Name,
     Source,
+    Tag,
     milestone_choice,
     named_label_free,
     named_labelled,
@@ -27,8 +29,9 @@ def report(
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
     output: Path = Path("report.html"),
-    tag: str | None = None,
-    group: str | None = None,
+    tag: Tag = None,
+    group: Group = None,
+    quiet: bool = False,
 ) -> int:
     """Write one self-contained HTML page: the pick, how sure, what it cost, and what to do next.
 
@@ -44,6 +47,7 @@ def report(
         output: File to write.
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
+        quiet: Show no progress; warnings still come.
     """
     from selector.reports.html import page_of
     from selector.reports.report import report_of
@@ -51,7 +55,7 @@ def report(
     prog = "selector report"
     chosen, judge = named_label_free(metric, direction, prog), named_labelled(oracle, "max", prog)
     epoch = milestone_choice(milestone, prog)
-    runs = read_runs(source, spectra=True, tag=tag, group=group)
+    runs = read_runs(source, spectra=True, tag=tag, group=group, quiet=quiet)
     found = report_of(runs, chosen, judge, epoch, allow_mixed, direction)
     warn(found.warnings)
     page = page_of(found)

@@ -2,7 +2,15 @@
 
 from typing import Literal
 
-from selector.commands.arguments import Name, Source, named_label_free, read_runs, warn
+from selector.commands.arguments import (
+    Group,
+    Name,
+    Source,
+    Tag,
+    named_label_free,
+    read_runs,
+    warn,
+)
 from selector.errors import UserError
 from selector.text import printable
 
@@ -13,8 +21,8 @@ def stop_losers(
     *,
     metric: Name = "rankme",
     direction: Literal["max", "min"] | None = None,
-    tag: str | None = None,
-    group: str | None = None,
+    tag: Tag = None,
+    group: Group = None,
     yes: bool = False,
     json: bool = False,
 ) -> int:

@@ -15,6 +15,7 @@ def sweep(
     directory: Path | None = None,
     jobs: int = 1,
     seed: int | None = None,
+    quiet: bool = False,
 ) -> int:
     """Run a W&B sweep file on this machine, without a server; a second call goes on where the first stopped.
 
@@ -25,13 +26,14 @@ def sweep(
             file lies if that is a sweep folder.
         jobs: Runs at the same time; they share the cores.
         seed: Seed of the search; None: that of an earlier call, else 0.
+        quiet: Say only what went wrong, and the result.
     """
     from selector.reports.sweep_progress import SweepBar
     from selector.sweeping.local_agent import run_sweep
 
     beside = file.parent if (file.parent / "ledger.json").exists() else Path(f"sweep-{file.stem}")
     where = directory or beside
-    with SweepBar() as bar:
+    with SweepBar(quiet=quiet) as bar:
         progress = run_sweep(file, where, count, jobs, seed, reporter=bar)
     print(f"{progress.done} runs done, {progress.failed} failed in {printable(str(where))}")
     print(f"next: selector rank {shlex.quote(printable(str(where)))}")

@@ -6,7 +6,14 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Literal
 
 from selector.argument_forms import fail
-from selector.commands.arguments import Name, Source, named_label_free, warn
+from selector.commands.arguments import (
+    Group,
+    Name,
+    Source,
+    Tag,
+    named_label_free,
+    warn,
+)
 from selector.errors import UserError
 from selector.text import printable
 
@@ -25,8 +32,8 @@ def watch(
     metric: Name = "rankme",
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
-    tag: str | None = None,
-    group: str | None = None,
+    tag: Tag = None,
+    group: Group = None,
     interval: float = 30.0,
     once: bool = False,
 ) -> int:

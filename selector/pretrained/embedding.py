@@ -12,6 +12,7 @@ from torchvision.transforms.v2.functional import resize
 
 from selector.pretrained.cache import EmbeddingCache, digest_of
 from selector.pretrained.models import Preprocessing, PretrainedModel
+from selector.time_left import TimeLeft
 
 BLOCK_BATCHES = 10  # batches a file of the cache: what an interruption can cost
 
@@ -43,11 +44,12 @@ class Embedder:
     def embed(self, pixels: Tensor, what: str, augmented: bool = False) -> NDArray[np.float32]:
         """(N, 3, S, S) uint8 images → (N, D) float32 embeddings."""
         blocks: list[NDArray[np.float32]] = []
-        done = 0
+        done, clock = 0, TimeLeft()
         for images in torch.split(pixels, self.batch_size * BLOCK_BATCHES):
             blocks.append(self._block(images, self.augmented_group if augmented else self.group))
             done += len(images)
-            self.progress(f"{self.model.name}: {what}, {done} of {len(pixels)} images")
+            speed = f"{clock.rate(done):.0f} images/s{clock.after(done, len(pixels))}"
+            self.progress(f"{self.model.name}: {what}, {done} of {len(pixels)}, {speed}")
         return np.concatenate(blocks)
 
     def forget_augmented(self) -> None:

@@ -1,6 +1,5 @@
 """Table II of the paper: pretrained models as frozen encoders of one data set, and every metric of each."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -201,9 +200,3 @@ def _embeddings(embedder: Embedder, images: Images, what: str, augmented: bool =
 
 def _digests(images: Images) -> list[str]:
     return [digest_of(tensor) for tensor in (images.pixels, images.labels) if tensor is not None]
-
-
-def report_to_stderr(text: str) -> None:
-    """Progress on a terminal: one line, overwritten."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text[:100]}", end="", file=sys.stderr, flush=True)

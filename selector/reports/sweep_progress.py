@@ -1,11 +1,21 @@
 """A sweep's progress on the terminal."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 from selector.reports.sparkline import sparkline
@@ -15,10 +25,32 @@ from selector.sweeping.reporter import SweepProgress
 from selector.text import printable
 
 
-class SweepBar:
-    """A progress bar on stderr, and a line for each run that has ended. Use it as a context."""
+class _TimeLeft(ProgressColumn):
+    """How long the other runs will take, if they take as long as those that this call has done.
 
-    def __init__(self, console: Console | None = None) -> None:
+    rich's own column judges by the time between the last runs, and runs side by side end together.
+    """
+
+    def render(self, task: Task) -> Text:
+        done = task.completed - task.fields["before"]
+        if not done or task.total is None or task.elapsed is None:
+            return Text("-:--:-- left")
+        expected = task.fields["ended"] / done * (task.total - task.completed)
+        seconds = max(0.0, expected - (task.elapsed - task.fields["ended"]))
+        return Text(f"{timedelta(seconds=round(seconds))} left")
+
+
+class SweepBar:
+    """A progress bar on stderr, and a line for each run that starts or ends. Use it as a context."""
+
+    def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
+        """Nothing is drawn before the sweep starts.
+
+        Args:
+            console: Where to; None: stderr.
+            quiet: Say only what went wrong.
+        """
+        self._quiet = quiet
         self._console = console or Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._console.width = min(WIDTH, self._console.width)
         self._bar = Progress(
@@ -26,8 +58,10 @@ class SweepBar:
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[best]}", markup=False),
+            _TimeLeft(),
+            TextColumn("{task.fields[best]}{task.fields[going]}", markup=False),
             console=self._console,
+            disable=quiet,
         )
         self._task: TaskID | None = None
 
@@ -38,44 +72,52 @@ class SweepBar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._task is not None:  # else nothing was drawn, and nothing shall be
+            self._bar.update(self._task, going="")
             self._bar.stop()
 
     def sweep_started(self, progress: SweepProgress) -> None:
         """Shows what earlier calls have already done."""
         self._bar.start()
         self._task = self._bar.add_task(
-            "runs", total=progress.ledger.planned, completed=progress.done, best=""
-        )
-        self.note(f"sweep {progress.ledger.sweep} in {progress.directory}")
+            "runs", total=progress.ledger.planned, completed=progress.done, best="", going="",
+            before=progress.done, ended=0.0,
+        )  # fmt: skip
+        self._say(f"sweep {progress.ledger.sweep} in {progress.directory}")
         if progress.done:
-            self.note(f"{progress.done} runs were done before")
+            self._say(f"{progress.done} runs were done before")
         self._show(progress)
 
     def run_started(self, run: LedgerRun, progress: SweepProgress) -> None:
         """Says which hyperparameters are tried."""
-        self.note(f"{run.id} started: {settings_of(_varied(run, progress))}")
+        self._say(f"{run.id} started: {settings_of(_varied(run, progress))}")
         self._show(progress)
 
     def run_advanced(self, run: LedgerRun, values: Sequence[float]) -> None:
         """Draws the sweep's metric of the run that is going."""
         if self._task is not None:
-            self._bar.update(self._task, best=f"{run.id} {sparkline(values)}")
+            self._bar.update(self._task, going=f" {run.id} {sparkline(values)}")
 
     def run_ended(self, run: LedgerRun, progress: SweepProgress) -> None:
         """Says how the run ended."""
         score = "" if run.objective is None else f", {run.objective:.4g}"
-        self.note(f"{run.id} {run.status}{score}" + (f": {run.reason}" if run.reason else ""))
+        tell = self.note if run.status == "failed" else self._say
+        tell(f"{run.id} {run.status}{score}" + (f": {run.reason}" if run.reason else ""))
         self._show(progress)
 
     def note(self, text: str) -> None:
-        """One line above the bar."""
+        """One line above the bar; it comes even to who wants it quiet."""
         self._console.print(Text(printable(text)))
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            self.note(text)
 
     def _show(self, progress: SweepProgress) -> None:
         if self._task is not None:
             best = progress.best
             line = f"best {best.objective:.4g}" if best and best.objective is not None else ""
-            self._bar.update(self._task, completed=progress.done, best=line)
+            self._bar.update(self._task, completed=progress.done, best=line, going="")
+            self._bar.update(self._task, ended=self._bar.tasks[0].elapsed or 0.0)
 
 
 def _varied(run: LedgerRun, progress: SweepProgress) -> dict[str, Any]:
