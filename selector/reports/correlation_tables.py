@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from selector.evaluation.metrics import LabelFreeMetric
+from selector.reports.along_training import SIDE_BY_SIDE, course_rows, course_title
 from selector.reports.tables import draw, paragraph
 from selector.selection.block_bootstrap import LEAST_MILESTONES
 from selector.selection.bootstrap import RESAMPLES, SEED
@@ -106,6 +107,10 @@ def print_correlations(report: CorrelationReport, console: Console, published: b
         )
         for line in reason_lines(group):
             paragraph(console, line)
+        console.print()
+        some = f" of the first {SIDE_BY_SIDE} runs" if len(group.runs) > SIDE_BY_SIDE else ""
+        paragraph(console, f"Along training{some}, each line on its own scale, milestone 0 first:")
+        draw(console, course_rows(group, report.oracle), ("metric", printable(course_title(group))))
     console.print()
     for line in notes(report, published):
         paragraph(console, line)

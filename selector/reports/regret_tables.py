@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from selector.reports.along_training import run_rows
 from selector.reports.sparkline import sparkline
 from selector.reports.tables import draw, label, number, paragraph
 from selector.selection.bootstrap import RESAMPLES, SEED
@@ -107,6 +108,15 @@ def print_regret(report: RegretReport, console: Console) -> None:
         if rows := training_rows(group):
             paragraph(console, "Choosing earlier (the chosen run is still trained to its end):")
             draw(console, rows, ("metric", "choice final at epoch", "epochs saved", "regret by epoch"))
+        if any(len(judged.run.trained_milestones) > 1 for judged in group.judged):
+            metric = group.metrics[0].metric.name
+            paragraph(console, f"{report.oracle.name} and {metric} along training:")
+            draw(
+                console,
+                run_rows(group, report.oracle),
+                ("run", "acc.", "by epoch", metric, "by epoch", "chosen by"),
+                right=("accuracy", "score"),
+            )
         console.print()
     paragraph(
         console,

@@ -1,0 +1,108 @@
+"""A metric's course along training beside the oracle's, as small lines for the terminal."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite
+
+from selector.evaluation.metrics import LabelledMetric
+from selector.reports.sparkline import sparkline
+from selector.reports.tables import label, number
+from selector.runs.run import Milestone, Run
+from selector.selection.milestone_correlation import CorrelationGroup
+from selector.selection.regret import RegretGroup
+
+SIDE_BY_SIDE = 3  # runs beside one another, which fill 80 columns with a metric's name
+_WIDTH = 16
+_NAMED = 2  # of the metrics that chose a run
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run of a sweep: oracle and metric at its end and along training."""
+
+    run: str
+    accuracy: str
+    oracle: str
+    score: str
+    metric: str
+    chosen_by: str
+
+
+@dataclass(frozen=True)
+class CourseRow:
+    """One metric along the training of a few runs."""
+
+    metric: str
+    courses: str
+
+
+def run_rows(group: RegretGroup, oracle: LabelledMetric) -> list[RunRow]:
+    """The runs that some metric chose, and the best and the worst by labels; the best by labels first.
+
+    Lines have one scale for all runs of the group, and begin at the first trained milestone.
+    """
+    metric = group.metrics[0].metric
+    by: dict[str, list[str]] = {group.judged[-1].run.id: ["(worst)"], group.best.run.id: ["(best)"]}
+    for regret in group.metrics:
+        if regret.chosen is not None:
+            by.setdefault(regret.chosen.id, []).append(regret.metric.name)
+    bounds = {
+        key: _bounds(_trained(judged.run, key) for judged in group.judged) for key in (oracle.key, metric.key)
+    }
+    percent = all(0 <= judged.accuracy <= 1 for judged in group.judged)
+    rows = []
+    for judged in group.judged:
+        if judged.run.id in by:
+            scores = _trained(judged.run, metric.key)
+            rows.append(
+                RunRow(
+                    label(judged.run),
+                    f"{100 * judged.accuracy:.1f}" if percent else number(judged.accuracy),
+                    sparkline(_trained(judged.run, oracle.key), *bounds[oracle.key]),
+                    number(scores[-1]) if scores else "–",
+                    sparkline(scores, *bounds[metric.key]),
+                    _listed(by[judged.run.id]),
+                )
+            )
+    return rows
+
+
+def course_rows(group: CorrelationGroup, oracle: LabelledMetric) -> list[CourseRow]:
+    """The oracle, then each metric, along the first runs' training, milestone 0 included.
+
+    Each line has a scale of its own: only its shape can be compared.
+    """
+    metrics = [oracle, *(cell.metric for cell in group.with_init)]
+    runs = group.runs[:SIDE_BY_SIDE]
+    rows = []
+    for metric in metrics:
+        lines = (sparkline(_values(run.milestones, metric.key), width=_WIDTH) for run in runs)
+        rows.append(CourseRow(metric.name, _beside(lines)))
+    return rows
+
+
+def course_title(group: CorrelationGroup) -> str:
+    """The runs that `course_rows` shows, each above its lines."""
+    return _beside(label(run)[:_WIDTH] for run in group.runs[:SIDE_BY_SIDE])
+
+
+def _beside(texts: Iterable[str]) -> str:
+    return "  ".join(text.ljust(_WIDTH) for text in texts).rstrip()
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return ", ".join([*names[:_NAMED], *more])
+
+
+def _trained(run: Run, key: str) -> list[float]:
+    return _values(run.trained_milestones, key)
+
+
+def _values(milestones: Sequence[Milestone], key: str) -> list[float]:
+    return [row.values[key] for row in milestones if key in row.values]
+
+
+def _bounds(series: Iterable[Sequence[float]]) -> tuple[float, float]:
+    finite = [value for values in series for value in values if isfinite(value)]
+    return min(finite, default=inf), max(finite, default=-inf)
