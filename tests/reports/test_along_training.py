@@ -24,7 +24,7 @@ def trained(id, scores, accuracies, **more):
 RUNS = (
     trained("a", (99.0, 0.0, 7.0), (0.1, 0.0, 0.75)),
     trained("b", (99.0, 2.0, 4.0), (0.1, 0.4, 0.8)),
-    trained("c", (99.0, 1.0, 2.0), (0.1, 0.3, 0.5)),
+    trained("c", (99.0, 1.0, 2.0), (0.1, 0.35, 0.55)),
     trained("d", (99.0, 3.0, 3.0), (0.1, 0.6, 0.6)),
 )
 
@@ -35,7 +35,7 @@ def test_chosen_best_and_worst_runs_on_one_scale():
     assert run_rows(group, ACCURACY) == [
         RunRow("b", "80.0", "▅█", "4.000", "▃▅", "(best)"),
         RunRow("a", "75.0", "▁█", "7.000", "▁█", "rankme"),
-        RunRow("c", "50.0", "▄▆", "2.000", "▂▃", "(worst)"),
+        RunRow("c", "55.0", "▄▆", "2.000", "▂▃", "(worst)"),
     ]
 
 
