@@ -28,6 +28,11 @@ CHANGING = {
     "UpsertBucket",
     "file_stream",
 }
+# What three runs with labels, and without spectra, give.
+CHARTS = (
+    "scatter", "choices", "stopping", "parallel", "heatmap", "along-training/rankme",
+    "along-training/linear_probe_accuracy",
+)  # fmt: skip
 
 
 def trained(backend: Backend, sweep: Sweep, name: str, rankme: float, accuracy: float, **more: Any) -> Run:
@@ -126,6 +131,7 @@ def test_what_is_written_and_that_it_is_written_once(
   tag label-free-best: on c
   alias label-free-best: on model-c:v1
   tables ranking/rankme and regret/rankme in loopback/p/{table_run}
+  charts charts/rankme/ {", ".join(CHARTS)} in loopback/p/{table_run}
 """
     )
     # As W&B's own client sees it.
@@ -159,10 +165,37 @@ def test_what_is_written_and_that_it_is_written_once(
     assert len(runs[table_run].logged_artifacts()) == 2
 
 
+def test_the_reports_charts_are_in_the_selection_run(
+    backend: Backend, sweep: Sweep, rank: Any, tmp_path: Path
+):
+    rank("--write-back")
+    run = wandb.Api().run(f"loopback/p/selection-{sweep.name}")
+    named = {key: value for key, value in run.summary.items() if key.startswith("charts/rankme/")}
+    assert {key.removeprefix("charts/rankme/") for key in named} == set(CHARTS)
+    assert {value["_type"] for value in named.values()} == {"plotly-file"}
+    for file in run.files():
+        file.download(str(tmp_path), replace=True)
+    drawn = {name: json.loads((tmp_path / value["path"]).read_text()) for name, value in named.items()}
+    scatter = drawn["charts/rankme/scatter"]
+    traces = {trace["name"]: trace for trace in scatter["data"]}
+    # c is chosen: rankme 40, accuracy 0.7; b is the best: rankme 20, accuracy 0.9.
+    assert (traces["the pick"]["x"], traces["the pick"]["y"]) == ([40], [0.7])
+    assert (traces["best by labels"]["x"], traces["best by labels"]["y"]) == ([20], [0.9])
+    assert scatter["layout"]["title"]["text"] == "What the metric saw, and what labels say"
+    assert "--" not in json.dumps(drawn)  # no colour is left as a name of the page's
+    assert "nothing to write back" in rank("--write-back")[1]
+    # Neither ranking nor regret by rankme change, but the chart of how the metrics agree does.
+    b = backend.project("p").bucket_by_name["b"]
+    b.write_history(3, [json.dumps({"_step": 3, "epoch": 10, "label_free/entropy": 20.0})])
+    assert "heatmap" in rank("--write-back")[1]
+    assert "nothing to write back" in rank("--write-back")[1]
+
+
 def test_a_dry_run_sends_nothing(backend: Backend, sweep: Sweep, rank: Any):
     status, out, _ = rank("--write-back", "--dry-run", "--json")
     told = json.loads(out)["write_back"]
     assert (status, told["dry_run"], told["tables"]) == (0, True, True)
+    assert told["charts"] == [f"charts/rankme/{name}" for name in CHARTS]
     assert (told["noted"], told["tag_on"], told["alias_on"]) == (["a", "b", "c"], ["c"], ["model-c:v1"])
     assert CHANGING.isdisjoint(backend.requests)
     assert marked(backend) == ([], [])

@@ -17,6 +17,7 @@ from selector.commands.arguments import (
 from selector.text import printable
 
 if TYPE_CHECKING:
+    from selector.reports.report import Report
     from selector.runs.run import RunSet
     from selector.selection.ranking import Ranking
     from selector.selection.regret import RegretReport
@@ -51,8 +52,8 @@ def rank(
         group: Only runs of this W&B group.
         write_back: Note in W&B what was chosen: rank, score and pick of each run in its summary, the tag
             label-free-best on the winner alone and as an alias on its checkpoint, and the ranking as a table
-            in a run of job type selection, beside the regret where the runs know their accuracy. A second
-            call with the same outcome changes nothing.
+            and the report's charts in a run of job type selection, beside the regret where the runs know
+            their accuracy. A second call with the same outcome changes nothing.
         dry_run: With --write-back: say what would be written, and send nothing.
         quiet: Show no progress; warnings still come.
         json: Print one JSON object.
@@ -65,7 +66,7 @@ def rank(
         fail(prog, "--dry-run belongs to --write-back: ranking alone changes nothing")
 
     def read_and_rank() -> "tuple[RunSet, Ranking]":
-        runs = read_runs(source, tag=tag, group=group, keys=[chosen.key], quiet=quiet)
+        runs = read_runs(source, tag=tag, group=group, keys=[chosen.key], spectra=write_back, quiet=quiet)
         return runs, rank_runs(runs, chosen, epoch, allow_mixed, direction)
 
     notes: list[str] = []
@@ -73,14 +74,18 @@ def rank(
     if write_back:
         from selector.commands.writing_back import rank_and_write
         from selector.evaluation.metrics import labelled_metric
+        from selector.reports.report import report_of
         from selector.selection.regret import regret
 
-        def judge(runs: "RunSet") -> "RegretReport":
-            return regret(
-                runs, [chosen], labelled_metric("linear_probe_accuracy"), epoch, allow_mixed, direction
-            )
+        oracle = labelled_metric("linear_probe_accuracy")
 
-        ranking, notes, more = rank_and_write(source, read_and_rank, judge, tag, group, dry_run)
+        def judge(runs: "RunSet") -> "RegretReport":
+            return regret(runs, [chosen], oracle, epoch, allow_mixed, direction)
+
+        def draw(runs: "RunSet") -> "Report":
+            return report_of(runs, chosen, oracle, epoch, allow_mixed, direction)
+
+        ranking, notes, more = rank_and_write(source, read_and_rank, judge, draw, tag, group, dry_run)
     else:
         _, ranking = read_and_rank()
     warn(ranking.warnings)

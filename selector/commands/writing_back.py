@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from selector.errors import UserError
+from selector.reports.report import Report
 from selector.reports.write_back import change_lines, change_object, notes_of
 from selector.runs.run import RunSet
 from selector.runs.source import is_online
@@ -18,6 +19,7 @@ def rank_and_write(
     source: str,
     read_and_rank: Callable[[], tuple[RunSet, Ranking]],
     judge: Callable[[RunSet], RegretReport],
+    draw: Callable[[RunSet], Report],
     tag: str | None,
     group: str | None,
     dry_run: bool,
@@ -28,6 +30,7 @@ def rank_and_write(
         source: Where the runs are.
         read_and_rank: Reads and ranks them.
         judge: Says what the choice cost, once it is made; a UserError where no run knows its accuracy.
+        draw: Makes the report whose charts are logged.
         tag: Only runs with this tag were read.
         group: Only runs of this group were read.
         dry_run: Send nothing.
@@ -49,11 +52,11 @@ def rank_and_write(
             regret = judge(runs)
         except UserError:  # no run knows its accuracy
             regret = None
-        notes = notes_of(ranking, regret)
+        notes = notes_of(ranking, regret, draw(runs))
         try:
             changes = write_back(source, notes, tag=tag, group=group, dry_run=dry_run)
         except Overtaken:
             continue
         lines = change_lines(changes, notes, dry_run)
-        return ranking, lines, {"write_back": change_object(changes, dry_run)}
+        return ranking, lines, {"write_back": change_object(changes, notes, dry_run)}
     raise UserError(f"other selectors keep writing other rankings of {source}: try again")

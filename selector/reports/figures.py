@@ -338,6 +338,22 @@ def curve_layout() -> Figure:
     return _figure([], layout, 380)
 
 
+def curve_figure(curves: Curves, runs: Sequence[str]) -> Figure:
+    """One metric along training: the pick, which comes first, above all other runs in grey."""
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    texts: list[str] = []
+    for run, values in zip(runs[1:], curves.values[1:], strict=True):
+        xs += [*curves.epochs, None]
+        ys += [*values, None]
+        texts += [escaped(run)] * (len(values) + 1)
+    pick = _polyline(curves.epochs, curves.values[0], [escaped(runs[0])] * len(curves.epochs), "--pick", 3)
+    data = [_polyline(xs, ys, texts, "--run", 1) | {"name": "other runs"}] if xs else []
+    figure = curve_layout()
+    layout = figure["layout"] | {"yaxis": _lines({"title": {"text": escaped(curves.metric)}})}
+    return {"data": [*data, pick | {"name": "the pick"}], "layout": layout}
+
+
 def curve_data(curves: Curves) -> dict[str, Any]:
     """One metric's lines for page.js: 16 bits a number, because a large sweep has a million of them.
 

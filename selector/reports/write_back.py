@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from selector.reports.report import Report
 from selector.reports.tables import settings
+from selector.reports.wandb_charts import charts_of
 from selector.runs.notes import MARK, Changes, Notes, NotesTable, Pick
 from selector.selection.comparability import describe
 from selector.selection.ranking import Ranking
@@ -17,7 +19,7 @@ _REGRET = (
 )  # fmt: skip
 
 
-def notes_of(ranking: Ranking, regret: RegretReport | None) -> Notes:
+def notes_of(ranking: Ranking, regret: RegretReport | None, report: Report) -> Notes:
     """What is to be noted of the ranked runs; the regret only where somebody knows an accuracy."""
     fields = {
         ranked.run.id: {
@@ -34,7 +36,7 @@ def notes_of(ranking: Ranking, regret: RegretReport | None) -> Notes:
     tables = {f"ranking/{ranking.metric.name}": NotesTable(_RANKING, tuple(_ranking_rows(ranking)))}
     if regret is not None:
         tables[f"regret/{ranking.metric.name}"] = NotesTable(_REGRET, tuple(_regret_rows(regret)))
-    return Notes(ranking.metric.name, fields, picks, tables)
+    return Notes(ranking.metric.name, fields, picks, tables, charts_of(report))
 
 
 def change_lines(changes: Changes, notes: Notes, dry_run: bool) -> list[str]:
@@ -50,9 +52,10 @@ def change_lines(changes: Changes, notes: Notes, dry_run: bool) -> list[str]:
     return lines
 
 
-def change_object(changes: Changes, dry_run: bool) -> dict[str, Any]:
+def change_object(changes: Changes, notes: Notes, dry_run: bool) -> dict[str, Any]:
     """The same for --json."""
-    return {"dry_run": dry_run, "mark": MARK, **asdict(changes)}
+    charts = list(notes.charts) if changes.tables else []
+    return {"dry_run": dry_run, "mark": MARK, **asdict(changes), "charts": charts}
 
 
 def _changed(changes: Changes, notes: Notes) -> Iterator[str]:
@@ -68,6 +71,9 @@ def _changed(changes: Changes, notes: Notes) -> Iterator[str]:
             yield f"{what} {MARK}: {'; '.join(moves)}"
     if changes.tables:
         yield f"tables {' and '.join(notes.tables)} in {changes.place}"
+        prefix = f"charts/{notes.metric}/"
+        names = ", ".join(name.removeprefix(prefix) for name in notes.charts)
+        yield f"charts {prefix} {names} in {changes.place}"
 
 
 def _ranking_rows(ranking: Ranking) -> Iterator[tuple[Any, ...]]:

@@ -8,7 +8,8 @@ Names in W&B, for the metric NAME:
 - on its checkpoint, an artifact of type `model`, the alias `label-free-best`: on the version
   `milestone-EPOCH`, or where that is not kept on `last`;
 - in one run of job type `selection` for each source, always the same, the tables `ranking/NAME` and, where
-  the runs know an accuracy, `regret/NAME`, and in its summary `selection/decision`: what was decided last.
+  the runs know an accuracy, `regret/NAME`, the report's charts as `charts/NAME/…`, and in its summary
+  `selection/decision`: what was decided last.
 
 Tag and alias follow the last decision, whatever its metric was.
 """
@@ -54,12 +55,14 @@ class Notes:
         fields: Run id → what is noted of it, such as {"rank": 1, "score": 41.2}.
         picks: The chosen run of each group.
         tables: Name → table, for the run of job type `selection`.
+        charts: Name → Plotly figure as plain data, for the same run.
     """
 
     metric: str
     fields: Mapping[str, Mapping[str, Any]]
     picks: tuple[Pick, ...]
     tables: Mapping[str, NotesTable]
+    charts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:
@@ -70,9 +73,9 @@ class Notes:
     def decision(self) -> str:
         """As it is kept in the summary of the run of job type `selection`: equal for equal notes."""
         tables = {name: [table.columns, table.rows] for name, table in self.tables.items()}
-        content = json.dumps(
-            [self.metric, {run: dict(f) for run, f in self.fields.items()}, tables], sort_keys=True
-        )
+        fields = {run: dict(f) for run, f in self.fields.items()}
+        charts = {name: dict(figure) for name, figure in self.charts.items()}
+        content = json.dumps([self.metric, fields, tables, charts], sort_keys=True)
         signature = hashlib.sha256(content.encode()).hexdigest()[:16]
         picks = [[pick.run, pick.epoch] for pick in self.picks]
         return json.dumps({"metric": self.metric, "picks": picks, "signature": signature})
@@ -98,7 +101,7 @@ class Changes:
 
     Attributes:
         place: Where the tables are: the run of job type `selection`.
-        tables: Whether tables and decision are not there yet.
+        tables: Whether tables, charts and decision are not there yet.
         noted: Runs whose summary fields differ.
         tag_on: Runs that lack the tag.
         tag_off: Runs that must lose it.

@@ -1,4 +1,4 @@
-"""Logs a selector's tables and its decision to the run of job type `selection`."""
+"""Logs a selector's tables, its charts and its decision to the run of job type `selection`."""
 
 import tempfile
 
@@ -9,7 +9,7 @@ from selector.text import printable
 
 
 def log_tables(entity: str, project: str, run_id: str, name: str, notes: Notes) -> None:
-    """Log the tables of some notes; the decision goes last, so that one that stands has its tables.
+    """Log tables and charts of some notes; the decision goes last, so that one that stands has them all.
 
     Args:
         entity: User or team.
@@ -22,6 +22,7 @@ def log_tables(entity: str, project: str, run_id: str, name: str, notes: Notes) 
         Unanswered: W&B refused the run.
     """
     import wandb
+    from plotly.graph_objects import Figure
 
     quiet = wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True)
     try:
@@ -44,7 +45,8 @@ def log_tables(entity: str, project: str, run_id: str, name: str, notes: Notes) 
                 )
                 for name, table in notes.tables.items()
             }
-            run.log(tables)
+            figures = {name: wandb.Plotly(Figure(figure)) for name, figure in notes.charts.items()}
+            run.log({**tables, **figures})
             run.summary[DECISION] = notes.decision
             run.finish()
     except (wandb.errors.Error, OSError) as error:
