@@ -6,8 +6,8 @@ gradient descent with negative sampling (section 3.2, algorithm 5). Where the pa
 defaults hold.
 
 The layout takes umap-learn's own steps, in its order and with its random numbers: the two differ by rounding
-alone, which after some epochs makes other points of the same distribution. It is quicker because forces cost
-no call of the C library's pow, because the edges that are due are listed before they are walked, and because
+alone, which after some epochs makes other points of the same distribution. It is quicker because forces are
+looked up in a table, because the edges that are due are listed before they are walked, and because
 seeds share neighbours and graph and run side by side.
 
 What umap-learn leaves to rounding is left to the seed. The signs of the start's eigenvectors turn over when
@@ -27,7 +27,6 @@ import numba
 import numpy as np
 import scipy.sparse
 import torch
-from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
@@ -221,31 +220,34 @@ def _compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(function, **options)
 
 
-def _interpolation(function: Callable[[NDArray[np.float64]], NDArray[np.float64]], degree: int) -> Any:
-    """Coefficients of the polynomial through a function's values on [0, 1], the constant first."""
-    polynomial = Chebyshev.interpolate(function, degree, domain=[0, 1]).convert(kind=Polynomial)
-    return tuple(polynomial.coef.astype(np.float32))
+_LOWEST, _HIGHEST = 2.0**-30, 2.0**40  # squared distances that the tables below cover: more than occur
+_CUT = 14  # bits of a float32 that are cut off to find its line in a table: 512 lines an octave are left
+_FIRST = int(np.float32(_LOWEST).view(np.int32)) >> _CUT
 
 
-_LOG2 = _interpolation(lambda t: np.log2(1 + t) / t, 5)
-_EXP2 = _interpolation(np.exp2, 4)
+def _lines(force: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[np.float32]:
+    """(lines, 2) intercepts and slopes of a force as a function of the squared distance, right to 3e-6.
+
+    Forces are looked up because points wait for each other: a step starts where the last one ended, and
+    two loads and a product are there sooner than a power and a division.
+    """
+    knots = np.arange(_FIRST, (int(np.float32(_HIGHEST).view(np.int32)) >> _CUT) + 1, dtype=np.int32) << _CUT
+    squares = knots.view(np.float32).astype(np.float64)
+    forces = force(squares)
+    slopes = np.diff(forces) / np.diff(squares)
+    return np.stack([forces[:-1] - slopes * squares[:-1], slopes], axis=1).astype(np.float32)
+
+
+_ATTRACTION = _lines(lambda square: -2 * _A * _B * square ** (_B - 1) / (1 + _A * square**_B))
+_REPULSION = _lines(lambda square: 2 * _B / ((0.001 + square) * (1 + _A * square**_B)))
 
 
 @_compiled
-def _power(x: Any) -> Any:
-    """x^b to a relative 1e-5, for positive normal float32."""
-    bits = np.float32(x).view(np.int32)
-    t = np.int32((bits & 0x7FFFFF) | 0x3F800000).view(np.float32) - np.float32(1)  # x = (1 + t) 2^exponent
-    exponent = np.float32((bits >> 23) - 127)
-    log2 = _LOG2[5]
-    for coefficient in _LOG2[4::-1]:
-        log2 = log2 * t + coefficient
-    y = np.float32(_B) * (exponent + t * log2)
-    whole = np.floor(y)
-    exp2 = _EXP2[4]
-    for coefficient in _EXP2[3::-1]:
-        exp2 = exp2 * (y - whole) + coefficient
-    return exp2 * np.int32((np.int32(whole) + 127) << 23).view(np.float32)
+def _force(lines: Any, dx: Any, dy: Any, dz: Any) -> Any:
+    """What a difference of coordinates is multiplied with to be a force."""
+    square = dx * dx + np.float32(_LOWEST) + dy * dy + dz * dz
+    line = np.uint64((np.float32(square).view(np.int32) >> _CUT) - _FIRST)
+    return lines[line, 0] + lines[line, 1] * square
 
 
 @_compiled
@@ -273,19 +275,16 @@ def _lay_out(points: Any, heads: Any, tails: Any, period: Any, epochs: int, stre
 
 @_compiled
 def _move(points: Any, head: Any, tail: Any, repellers: int, rate: Any, streams: Any) -> None:
-    """Brings an edge's ends together, and takes the head away from random points.
+    """Brings an edge's ends together, and takes the head away from random points, one after the other.
 
     Forces on the ends at distance d: -2ab d^(2b-2) / (1 + a d^2b), and on the head from each random point:
-    2b / ((0.001 + d²) (1 + a d^2b)), times the difference of coordinates, each clipped to ± 4.
+    2b / ((0.001 + d²) (1 + a d^2b)), times the difference of coordinates, each clipped to ± 4, which the
+    first never reaches.
     """
-    a, b, one, tiny = np.float32(_A), np.float32(_B), np.float32(1), np.float32(1e-30)
     x, y, z = points[head, 0], points[head, 1], points[head, 2]
-    other = tail
-    dx, dy, dz = x - points[other, 0], y - points[other, 1], z - points[other, 2]
-    square = max(dx * dx + dy * dy + dz * dz, tiny)
-    power = _power(square)
-    force = np.float32(-2) * a * b * power / (square * (a * power + one))
-    dx, dy, dz = rate * _clipped(force * dx), rate * _clipped(force * dy), rate * _clipped(force * dz)
+    dx, dy, dz = x - points[tail, 0], y - points[tail, 1], z - points[tail, 2]
+    force = rate * _force(_ATTRACTION, dx, dy, dz)
+    dx, dy, dz = force * dx, force * dy, force * dz
     points[tail, 0] -= dx
     points[tail, 1] -= dy
     points[tail, 2] -= dz
@@ -300,9 +299,7 @@ def _move(points: Any, head: Any, tail: Any, repellers: int, rate: Any, streams:
         if other == head:
             continue
         dx, dy, dz = x - points[other, 0], y - points[other, 1], z - points[other, 2]
-        square = dx * dx + dy * dy + dz * dz
-        power = _power(max(square, tiny))
-        force = np.float32(2) * b / ((np.float32(0.001) + square) * (a * power + one))
+        force = _force(_REPULSION, dx, dy, dz)
         x += rate * _clipped(force * dx)
         y += rate * _clipped(force * dy)
         z += rate * _clipped(force * dz)

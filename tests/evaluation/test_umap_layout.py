@@ -152,11 +152,16 @@ def test_starts_at_random_where_eigenvectors_do_not_converge(monkeypatch):
     assert np.abs(starts[0] - starts[1]).mean() == pytest.approx(2 / 3, rel=0.1)  # two points in [-1, 1]
 
 
-@pytest.mark.parametrize("scale", [1, 1e-3])
-def test_power_is_near_numpys(scale):
-    x = (np.geomspace(1e-25, 1e20, 20_000) * scale).astype(np.float32)
-    power = np.array([umap_layout._power(value) for value in x])
-    assert power == pytest.approx(x.astype(np.float64) ** umap_layout._B, rel=1e-5)
+def test_forces_are_the_derivatives_of_the_cost():
+    """As umap-learn has them, and McInnes et al. in section 3.2, but for 2^-30 more of squared distance."""
+    a, b = umap_learn.find_ab_params(spread=1.0, min_dist=MIN_DIST)
+    for distance in np.geomspace(1e-3, 1e5, 5_000).astype(np.float32):
+        square = float(distance) ** 2
+        attraction = -2 * a * b * square ** (b - 1) / (1 + a * square**b)
+        repulsion = 2 * b / ((0.001 + square) * (1 + a * square**b))
+        for lines, expected in ((umap_layout._ATTRACTION, attraction), (umap_layout._REPULSION, repulsion)):
+            force = umap_layout._force(lines, distance, np.float32(0), np.float32(0))
+            assert force == pytest.approx(expected, rel=5e-6 + 2.0**-30 / square)
 
 
 def test_curve_is_the_one_umap_learn_fits():
