@@ -1,8 +1,10 @@
 """`selector report`."""
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from selector.argument_forms import fail
 from selector.commands.arguments import (
     Epoch,
     Group,
@@ -16,7 +18,11 @@ from selector.commands.arguments import (
     warn,
 )
 from selector.errors import UserError
+from selector.runs.wandb_modes import SILENT_MODES
 from selector.text import printable
+
+if TYPE_CHECKING:
+    from selector.reports.report import Report
 
 
 def report(
@@ -29,6 +35,7 @@ def report(
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
     output: Path = Path("report.html"),
+    wandb: bool = False,
     tag: Tag = None,
     group: Group = None,
     quiet: bool = False,
@@ -45,23 +52,57 @@ def report(
         direction: Which way is better for the metric; None takes its own.
         allow_mixed: Compare runs that may not be compared, at your own risk.
         output: File to write.
+        wandb: Instead of a file, make a report in the W&B project of the runs, which W&B draws from the runs
+            themselves; each call makes a new one. Needs the extra wandb-report.
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
         quiet: Show no progress; warnings still come.
     """
-    from selector.reports.html import page_of
     from selector.reports.report import report_of
 
     prog = "selector report"
+    if wandb:
+        _check_wandb(source, prog)
     chosen, judge = named_label_free(metric, direction, prog), named_labelled(oracle, "max", prog)
     epoch = milestone_choice(milestone, prog)
-    runs = read_runs(source, spectra=True, tag=tag, group=group, quiet=quiet)
+    runs = read_runs(source, spectra=not wandb, tag=tag, group=group, quiet=quiet)
     found = report_of(runs, chosen, judge, epoch, allow_mixed, direction)
     warn(found.warnings)
+    return _save_report(source, found) if wandb else _write_page(found, output)
+
+
+def _write_page(found: "Report", output: Path) -> int:
+    from selector.reports.html import page_of
+
     page = page_of(found)
     try:
         output.write_text(page, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror}") from error
     print(f"{printable(str(output))} ({len(page.encode()) / 1e6:.1f} MB): open it in a browser")
+    return 0
+
+
+def _check_wandb(source: str, prog: str) -> None:
+    """Stops before anything is read where a report in W&B cannot be made."""
+    from importlib.util import find_spec
+
+    from selector.runs.source import is_online
+
+    if find_spec("wandb_workspaces") is None:
+        fail(prog, "--wandb needs wandb-workspaces: pip install 'ssl-sweep-selector[wandb-report]'")
+    if not is_online(source):
+        raise UserError(
+            f"--wandb needs runs on a W&B server, and {source} is a folder or a file:"
+            " `wandb sync` puts its runs there"
+        )
+    if (mode := os.environ.get("WANDB_MODE", "")) in SILENT_MODES:
+        raise UserError(f"nothing is sent to W&B while WANDB_MODE is {mode}: unset it, or leave out --wandb")
+
+
+def _save_report(source: str, found: "Report") -> int:
+    from selector.reports.wandb_report import save_report
+    from selector.reports.wandb_report_rows import wandb_report_of
+
+    print(f"{printable(save_report(source, wandb_report_of(found)))}: the report in W&B")
     return 0

@@ -19,6 +19,7 @@ from selector.errors import UserError
 from selector.runs.notes import CHECKPOINT_TYPE, DECISION, MARK, Changes, Notes, Pick, decided
 from selector.runs.wandb_client import Patience, Unanswered, WandbClient
 from selector.runs.wandb_listing import Selection, next_page, nodes
+from selector.runs.wandb_modes import SILENT_MODES
 from selector.runs.wandb_source import WandbSource, filters_of, parse_source
 from selector.runs.wandb_tables import log_tables
 from selector.text import printable
@@ -27,7 +28,6 @@ _PAGE = 250
 _TOGETHER = 20  # runs that are read anew and then written
 _AT_ONCE = 6
 _ROUNDS = 6
-_SILENT = {"offline", "disabled", "dryrun"}  # $WANDB_MODE: nothing is to be sent
 
 _RUNS_QUERY = """
 query SelectorNotedRuns(
@@ -106,7 +106,7 @@ def write_back(
         Overtaken: See there; read, rank and write again.
         UserError: The server refused, or cannot be reached.
     """
-    if not dry_run and (mode := os.environ.get("WANDB_MODE", "")) in _SILENT:
+    if not dry_run and (mode := os.environ.get("WANDB_MODE", "")) in SILENT_MODES:
         raise UserError(f"nothing is sent to W&B while WANDB_MODE is {mode}: unset it, or pass --dry-run")
     place = parse_source(source)
     client = WandbClient.connect(place.host, patience or Patience())

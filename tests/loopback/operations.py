@@ -8,9 +8,10 @@ from typing import Any
 from .accounts import ENTITY, VIEWER, Entity
 from .artifacts import Artifact, ArtifactSequence, Manifest
 from .files import File
-from .paging import Edge, matches
+from .paging import Connection, Edge, matches, page
 from .records import Agent, Project, Run, Sweep
 from .store import Store
+from .views import View
 
 
 class NotFound(Exception):
@@ -38,6 +39,18 @@ class Query:
     def model(self, name: str | None = None, entity_name: str | None = None) -> Project | None:
         return self.store.project(entity_name, name)
 
+    def models(
+        self, entity_name: str | None = None, after: str | None = None, first: int | None = None
+    ) -> Connection:
+        projects = [
+            p for (entity, _), p in self.store.project_by_path.items() if entity == (entity_name or ENTITY)
+        ]
+        return page(projects, first, after, self.store.page_limit)
+
+    def view(self, id: str) -> View:
+        found: View = self.store.find(id, View)
+        return found
+
     def artifact(self, id: str) -> Artifact:
         found: Artifact = self.store.find(id, Artifact)
         return found
@@ -60,6 +73,30 @@ class Mutation:
     def upsert_model(self, name: str, entity_name: str | None = None, **ignored: Any) -> dict[str, Any]:
         project = self.store.project(entity_name, name, create=True)
         return {"project": project, "model": project, "inserted": True}
+
+    # Reports
+
+    def upsert_view(
+        self,
+        spec: str,
+        type: str,
+        name: str,
+        display_name: str,
+        description: str,
+        created_using: str,
+        id: str | None = None,
+        entity_name: str | None = None,
+        project_name: str | None = None,
+    ) -> dict[str, Any]:
+        project = self.store.project(entity_name, project_name)
+        if project is None:
+            raise ValueError(f"project {entity_name}/{project_name} not found")
+        if id is not None:
+            raise ValueError("changing a view is not known here")
+        json.loads(spec)
+        view = View(project, self.store.number(), name, type, display_name, description, spec)
+        project.view_list.append(self.store.keep(view))
+        return {"view": view, "inserted": True}
 
     # Sweeps
 

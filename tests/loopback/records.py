@@ -25,6 +25,7 @@ from .paging import Connection, matches, order_of, page
 if TYPE_CHECKING:
     from .artifacts import Artifact
     from .store import Store
+    from .views import View
 
 
 def timestamp(seconds: float) -> str:
@@ -41,6 +42,7 @@ class Project:
     bucket_by_name: dict[str, Run] = field(default_factory=dict)
     sweep_by_name: dict[str, Sweep] = field(default_factory=dict)
     collections: dict[str, ArtifactSequence] = field(default_factory=dict)
+    view_list: list[View] = field(default_factory=list)
 
     description = None
     access = "PRIVATE"
