@@ -1,20 +1,24 @@
 """What a run tells W&B: one history row a milestone, how the metrics are defined, and how the run ended."""
 
+import glob
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import wandb
+from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
 
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.evaluation.embeddings import Space
 from selector.evaluation.metrics import SPECTRUM_PREFIX
 from selector.evaluation.milestone import Row
+from selector.runs.wandb_file import NothingWritten, read_segment
+from selector.runs.wandb_log import DamagedLog
 from selector.text import printable
 from selector.training.run_folder import RunFolder, last_checkpoint
 from selector.training.spectrum_chart import with_chart
@@ -24,6 +28,8 @@ from selector.training.wandb_stop import stop_was_requested
 
 # Seconds that the end of a run waits for W&B to take what is left; then `wandb sync` is for the rest.
 _FINISH_SECONDS = 600.0
+# How wandb fails when the process that it writes through is not there any more.
+_SERVICE_GONE = (ConnectionError, MailboxClosedError, HandleAbandonedError)
 
 
 class WandbLog:
@@ -66,12 +72,18 @@ class WandbLog:
     def restore(self, rows: list[Row]) -> None:
         """Go on after these milestones, and log those of them that W&B has not received.
 
-        Offline they are in the files of earlier processes, but for the last one, which a kill can have lost.
+        Offline those are not in the files of earlier processes: a kill takes along what W&B's service has
+        not written yet, and that is every row of the last second and the one before.
         """
-        if self._checkpoints is None and rows:
-            self._known_epoch = rows[-1]["epoch"] - 1
+        if not self.run.offline:
+            for row in rows:
+                self.milestone(row)
+            return
+        written = epochs_on_disk(Path(self.run.dir).parent, self.run.id)
+        self.rows += rows
         for row in rows:
-            self.milestone(row)
+            if row["epoch"] not in written:
+                self.run.log(with_chart(row))
 
     def keep(self, path: Path, epoch: int) -> None:
         """A milestone's checkpoint is on disk: W&B gets it in the background, if it is online."""
@@ -111,6 +123,20 @@ class WandbLog:
             self.run.summary["checkpoint"] = str(checkpoint.resolve())
 
 
+def epochs_on_disk(run_folder: Path, run_id: str) -> set[int]:
+    """Epochs whose rows earlier processes of a run have left beside the folder of the present one."""
+    epochs: set[int] = set()
+    for folder in run_folder.parent.glob(f"*run-*-{glob.escape(run_id)}"):
+        if folder == run_folder:
+            continue
+        try:
+            history = read_segment(folder / f"run-{run_id}.wandb").history
+        except (OSError, NothingWritten, DamagedLog):
+            continue
+        epochs |= {row.epoch for row in history.milestones()}
+    return epochs
+
+
 @contextmanager
 def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Iterator[WandbLog]:
     """The W&B run of `folder`, or its continuation, with what was asked for as its config, open while within.
@@ -119,8 +145,23 @@ def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
     A run that is stopped ends with the exit code of its signal; left by another exception, with 1.
 
     Raises:
-        UserError: W&B refuses the run or cannot be reached, or the sweep asks for other values than `config`.
+        UserError: W&B refuses the run or cannot be reached, its service on this machine has ended, or the
+            sweep asks for other values than `config`.
     """
+    try:
+        with _open_log(config, folder, signals) as log:
+            yield log
+    except _SERVICE_GONE as error:
+        with suppress(Exception):
+            wandb.teardown()  # or wandb would try to say goodbye to it, and print how that failed
+        raise UserError(
+            "W&B's service on this machine (wandb-core) has ended, as when it is killed or memory is short:"
+            " the same command with --resume continues the run"
+        ) from error
+
+
+@contextmanager
+def _open_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Iterator[WandbLog]:
     mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
     signals.holding = True
     run = _init(config, folder.run_id, mode)

@@ -1,0 +1,94 @@
+"""What a run tells W&B when an earlier process of it was killed, or when W&B's own process is."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import wandb
+from offline_files import write_run
+
+from selector.config import TrainConfig
+from selector.errors import UserError
+from selector.runs.wandb_file import read_segment
+from selector.runs.wandb_offline import read_offline
+from selector.training.run_folder import RunFolder
+from selector.training.stopping import StopSignals
+from selector.training.wandb_log import wandb_log
+
+RUN = "simclr-1.a"
+ROWS = [{"epoch": epoch, "label_free/rankme": 1.0 + epoch} for epoch in range(5)]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    wandb.teardown()
+    for name, value in (("MODE", "offline"), ("DIR", str(tmp_path)), ("SILENT", "true")):
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    yield tmp_path
+    with suppress(ConnectionError):
+        wandb.teardown()
+
+
+def earlier(here: Path, number: int, epochs: list[int], exit_code: int | None = None) -> Path:
+    """A file of an earlier process of the run."""
+    folder = here / "wandb" / f"offline-run-20260101_00000{number}-{RUN}"
+    rows = [ROWS[epoch] for epoch in epochs]
+    return write_run(
+        folder / f"run-{RUN}.wandb", RUN, rows=rows, exit_code=exit_code, started=1000.0 + number
+    )
+
+
+def go_on(here: Path, rows: list[dict]) -> None:
+    folder = RunFolder(RUN, here / "runs" / RUN, None)
+    with wandb_log(TrainConfig(), folder, StopSignals()) as log:
+        log.restore(rows)
+        log.milestone(ROWS[4])
+        assert [row["epoch"] for row in log.rows] == [0, 1, 2, 3, 4]
+        log.end("completed", 4)
+    wandb.teardown()  # under load its file is on disk only once its process has ended
+
+
+def test_all_that_a_kill_took_is_logged_again_and_nothing_else(here: Path):
+    earlier(here, 1, [0])
+    damaged = earlier(here, 2, [2])
+    damaged.write_bytes(damaged.read_bytes()[:-3])  # cut in the middle of the row
+    earlier(here, 3, [])
+    go_on(here, ROWS[:4])
+    *_, last = sorted(here.glob("wandb/offline-run-*/*.wandb"), key=os.path.getmtime)
+    assert [row.epoch for row in read_segment(last).history.milestones()] == [1, 2, 3, 4]
+    (run,) = read_offline(here).runs
+    assert [(row.epoch, row.values["label_free/rankme"]) for row in run.milestones] == [
+        (epoch, 1.0 + epoch) for epoch in range(5)
+    ]
+    assert run.state == "finished"
+
+
+def test_the_end_of_wandbs_own_process_is_one_line(here: Path, capfd: pytest.CaptureFixture[str]):
+    folder = RunFolder("alone", here / "runs" / "alone", None)
+    expected = r"wandb-core\) has ended.*--resume continues the run"
+
+    def until_it_is_noticed() -> None:
+        with wandb_log(TrainConfig(), folder, StopSignals()) as log:
+            log.milestone(ROWS[0])
+            os.kill(service(), signal.SIGKILL)
+            for _ in range(100):
+                time.sleep(0.05)
+                log.milestone(ROWS[1])
+
+    with pytest.raises(UserError, match=expected):
+        until_it_is_noticed()
+    wandb.teardown()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def service() -> int:
+    """W&B's process below this one."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    (found,) = [pid for pid in children if "wandb-core" in Path(f"/proc/{pid}/cmdline").read_text()]
+    return int(found)
