@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from selector.errors import UserError
+from selector.training.torch_file import load_plain
 
 SUFFIXES = (".pth", ".pt", ".bin")
 _WRAPPERS = ("state_dict", "model")  # training scripts keep the weights of a model under these names
@@ -109,8 +110,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         UserError: It is damaged, or holds something other than tensors by name.
     """
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler or zip reader meets
+        content: Any = load_plain(path)
+    except Exception as error:
         raise UserError(
             f"weights {str(path)!r} cannot be read ({first_line(error)}): fetch the file again"
         ) from error

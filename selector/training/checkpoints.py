@@ -5,8 +5,10 @@ those: it is written every few minutes, when the run is told to stop, and one st
 a run that dies while it is evaluated repeats this step and the evaluation. The next milestone removes it.
 """
 
+import io
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 
 from selector.config import TrainConfig
+from selector.errors import UserError
 from selector.evaluation.milestone import Row
 from selector.training.run_folder import LAST, checkpoint_path
 from selector.training.stopping import StopSignals
@@ -132,11 +135,40 @@ def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
 
     Trainer.save_checkpoint would wait for the other processes. None of them has to be asked: parameters,
     optimiser, BatchNorm statistics and queue are the same in all of them.
+
+    Raises:
+        UserError: It cannot be written, as on a full disk; the checkpoints before it stay.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    content = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(trainer._checkpoint_connector.dump_checkpoint(weights_only=False), file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(_packed(content))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()  # it would keep what little room there is
+        raise UserError(
+            f"cannot write checkpoint {str(path)!r} ({error.strerror or error}): what was saved before is"
+            " whole; make room, and the same command with --resume continues the run"
+        ) from error
+
+
+def _packed(content: dict[str, Any]) -> memoryview:
+    """A checkpoint's bytes. torch.save to a file turns "no space left" into an error without a reason."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getbuffer()
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring a renaming to the disk, before what it replaces is removed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -23,6 +23,10 @@ from selector.training.method import Method
 from selector.training.processes import PATIENCE, processes_of
 from selector.training.run_folder import last_checkpoint, refuse_other_configuration
 from selector.training.stopping import StopSignals
+from selector.training.torch_file import load_plain
+
+# What a run cannot go on without.
+_PARTS = {"train_config", "epoch", "global_step", "state_dict", "loops", "optimizer_states"}
 
 
 class Diverged(Exception):
@@ -183,10 +187,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         UserError: It cannot be read.
     """
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler or zip reader meets
+        content: dict[str, Any] = load_plain(path)
+    except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"checkpoint {str(path)!r} cannot be read ({reason}): remove it to start from the one before"
         ) from error
+    if not isinstance(content, dict) or not content.keys() >= _PARTS:
+        raise UserError(f"{str(path)!r} is no checkpoint of train.py: remove it to start from the one before")
     return content

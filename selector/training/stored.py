@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.text import nearest, printable
+from selector.training.torch_file import load_plain
 
 CHECKPOINT_NAME = re.compile(r"milestone-(\d+)\.ckpt")
 
@@ -42,19 +42,22 @@ def read_stored(path: Path) -> Stored:
     """
     shown = repr(printable(str(path)))
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = load_plain(path)
     except FileNotFoundError as error:
         raise UserError(f"there is no checkpoint {shown}") from error
-    except Exception as error:  # torch raises whatever its unpickler or zip reader meets
+    except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"checkpoint {shown} cannot be read ({reason}): is it whole, and of train.py?"
         ) from error
     if not isinstance(content, dict) or not {"train_config", "epoch", "state_dict"} <= content.keys():
         raise UserError(f"{shown} is no checkpoint of train.py: it holds no train_config beside its weights")
-    return Stored(
-        path, _epoch(content, shown), _config(content["train_config"], shown), content["state_dict"]
-    )
+    try:
+        return Stored(
+            path, _epoch(content, shown), _config(content["train_config"], shown), dict(content["state_dict"])
+        )
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UserError(f"checkpoint {shown} is damaged ({printable(str(error))[:200]})") from error
 
 
 def _epoch(content: dict[str, Any], shown: str) -> int:
