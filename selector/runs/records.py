@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from selector.errors import UserError
-from selector.runs.run import Milestone, Run, RunSet, Unreadable
+from selector.runs.run import Axis, Milestone, Run, RunSet, State, Unreadable
+from selector.text import printable
 
 FORMAT = 1
 _NOT_KEPT = {"milestones", "config", "definition", "directory", "checkpoint"}
@@ -62,7 +63,7 @@ def read_records(path: Path) -> RunSet:
     """
     try:
         content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
         raise UserError(f"cannot read the records {str(path)!r}: {reason}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -74,9 +75,13 @@ def read_records(path: Path) -> RunSet:
         unreadable = tuple(
             Unreadable(str(gone["run"]), str(gone["reason"])) for gone in content["unreadable"]
         )
-        return RunSet(str(path), runs, unreadable, content["planned"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"the records {str(path)!r} are damaged ({error}): export the runs again") from error
+        planned = content["planned"]
+        if len({run.id for run in runs}) < len(runs) or type(planned) not in (int, type(None)):
+            raise ValueError("two runs of one id, or a plan that is no number")
+        return RunSet(str(path), runs, unreadable, planned)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
+        reason = printable(str(error))[:200]
+        raise UserError(f"the records {str(path)!r} are damaged ({reason}): export the runs again") from error
 
 
 def _attributes(run: Run) -> dict[str, Any]:
@@ -90,17 +95,38 @@ def _run(one: Mapping[str, Any], content: Mapping[str, Any]) -> Run:
     if "tags" in attributes:
         attributes["tags"] = tuple(attributes["tags"])
     rows = [(row[0], row[1:]) for row in one["milestones"]]
-    if not isinstance(one["id"], str) or any(len(values) != len(keys) for _, values in rows):
+    if not one["id"] or any(len(values) != len(keys) for _, values in rows):
         raise ValueError("a run without an id, or a milestone of another length")
+    _refuse_others(attributes, [epoch for epoch, _ in rows], keys)
     return Run(
         **{"name": ""} | attributes,
         config=content["config"] | one["config"],
         definition=content["definition"] | one["definition"],
         milestones=tuple(
-            Milestone(int(epoch), {k: _float(v) for k, v in zip(keys, values, strict=True) if v is not None})
+            Milestone(epoch, {k: _float(v) for k, v in zip(keys, values, strict=True) if v is not None})
             for epoch, values in rows
         ),
     )
+
+
+def _refuse_others(attributes: Mapping[str, Any], epochs: Sequence[Any], keys: Sequence[Any]) -> None:
+    """Refuse what `write_records` never wrote, before it is taken for a figure or a name."""
+    for name, value in attributes.items():
+        match name:
+            case "state" | "counted_by":
+                sound = value in get_args(State if name == "state" else Axis)
+            case "tags":
+                sound = all(isinstance(tag, str) for tag in value)
+            case "started":
+                sound = type(value) in (int, float)
+            case _:
+                sound = isinstance(value, str)
+        if not sound:
+            raise ValueError(f"{name} is {value!r}")
+    if any(type(epoch) is not int or epoch < 0 for epoch in epochs) or sorted({*epochs}) != [*epochs]:
+        raise ValueError("epochs are whole numbers that rise")
+    if not all(isinstance(key, str) for key in keys) or len({*keys}) < len(keys):
+        raise ValueError("keys are different texts")
 
 
 def _kept(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,6 +163,8 @@ def _number(value: float | None, digits: int) -> float | str | None:
 def _float(value: Any) -> float:
     if isinstance(value, str):
         return _NOT_FINITE[value]
+    if isinstance(value, bool):
+        raise ValueError("a truth value among the figures")
     return float(value)
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from selector.errors import UserError
 
@@ -23,6 +23,7 @@ Status = Literal["running", "finished", "failed", "stopped", "interrupted"]
 _VERSION = 1
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID = re.compile(r"[a-z0-9]{8}")
+_Entry = TypeVar("_Entry", "LedgerRun", "Ledger")
 
 
 @dataclass(frozen=True)
@@ -138,13 +139,13 @@ def read_ledger(directory: Path) -> Ledger | None:
         return None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(f"{path} is no ledger of a sweep; use another --directory") from None
     try:
         if content.pop("version") != _VERSION:
             raise UserError(f"{path} was written by another version of selector; use another --directory")
-        runs = tuple(LedgerRun(**run) for run in content.pop("runs"))
-        ledger = Ledger(**content, runs=runs)
+        runs = tuple(_sound(LedgerRun(**run), _OF_A_RUN) for run in content.pop("runs"))
+        ledger = _sound(Ledger(**content, runs=runs), _OF_A_LEDGER)
     except (TypeError, KeyError, AttributeError):
         raise UserError(f"{path} is no ledger of a sweep; use another --directory") from None
     # Ids become file names.
@@ -152,6 +153,29 @@ def read_ledger(directory: Path) -> Ledger | None:
         if not isinstance(name, str) or not _ID.fullmatch(name):
             raise UserError(f"{path} holds {name!r} where an id of 8 letters and digits belongs")
     return ledger
+
+
+_NUMBER, _WHOLE = (int, float), (int,)
+_NONE = type(None)
+_OF_A_RUN: Mapping[str, tuple[type, ...]] = {
+    "index": _WHOLE, "config": (dict,), "status": (str,), "started": _NUMBER, "ended": (*_NUMBER, _NONE),
+    "exit_status": (*_WHOLE, _NONE), "reason": (str,), "objective": (*_NUMBER, _NONE),
+    "coordinates": (dict, _NONE), "pid": (*_WHOLE, _NONE),
+}  # fmt: skip
+_OF_A_LEDGER: Mapping[str, tuple[type, ...]] = {
+    "seed": _WHOLE, "planned": (*_WHOLE, _NONE), "sweep_file": (dict,),
+}  # fmt: skip
+
+
+def _sound(entry: _Entry, kinds: Mapping[str, tuple[type, ...]]) -> _Entry:
+    """An entry whose fields are of the kinds that they were written with; TypeError for any other."""
+    for name, kind in kinds.items():
+        value = getattr(entry, name)
+        if type(value) not in kind:  # a truth value is a number to isinstance
+            raise TypeError(f"{name} is {value!r}")
+    if isinstance(entry, LedgerRun) and (entry.index < 0 or entry.status not in get_args(Status)):
+        raise TypeError("an index or a status that was never written")
+    return entry
 
 
 def agent_of(directory: Path) -> int | None:

@@ -1,10 +1,12 @@
 """UMAP points that a run leaves beside its checkpoints, and what else may lie there."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from selector.evaluation.embeddings import Embeddings
-from selector.runs.umap_files import read_umap_files
+from selector.runs.umap_files import MOST_BYTES, read_umap_files
 from selector.training.umap_file import MOST_POINTS, write_umap
 
 rng = np.random.default_rng(0)
@@ -66,3 +68,25 @@ def test_a_pickle_in_a_file_is_not_executed(tmp_path):
     np.savez(tmp_path / "umap-0001.npz", points=np.array([Payload()], dtype=object))
     assert read_umap_files(tmp_path) == []
     assert not (tmp_path / "written").exists()
+
+
+def test_a_few_packed_bytes_do_not_fill_the_memory(tmp_path):
+    np.savez_compressed(tmp_path / "umap-0001.npz", points=np.zeros((10_000_000, 3), np.float32))  # 120 MB
+    assert (tmp_path / "umap-0001.npz").stat().st_size < MOST_BYTES
+    tracemalloc.start()
+    assert read_umap_files(tmp_path) == []
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_whatever_its_readers_meet_in_damaged_bytes(tmp_path):
+    points = rng.standard_normal((9, 3)).astype(np.float32)
+    sound = write_umap(tmp_path, 1, points, images(9)).read_bytes()
+    generator = np.random.default_rng(0)
+    for _ in range(1500):
+        content = bytearray(sound)
+        for position in generator.integers(0, len(content), generator.integers(1, 4)):
+            content[position] = generator.integers(256)
+        (tmp_path / "umap-0001.npz").write_bytes(content)
+        for found in read_umap_files(tmp_path):
+            np.testing.assert_array_equal(found.points, points)

@@ -82,11 +82,38 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         ('{"version": 1, "runs": [{"index": 0}]}', "is no ledger"),
         ('{"version": 1, "runs": 3, "sweep": "x"}', "is no ledger"),
         ('{"version": 2, "runs": []}', "another version"),
+        ("[" * 100_000, "is no ledger"),
     ],
 )
 def test_refuses_what_is_no_ledger(tmp_path, content, reason):
     ledger_path(tmp_path).write_text(content)
     with pytest.raises(UserError, match=reason):
+        read_ledger(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"index": "0"}, {"index": True}, {"index": -1}, {"config": []}, {"status": "finishd"},
+        {"started": "now"}, {"ended": []}, {"exit_status": "1"}, {"reason": None}, {"objective": "0.5"},
+        {"coordinates": 3}, {"pid": "1; rm"},
+    ],
+)  # fmt: skip
+def test_refuses_values_that_were_never_written(tmp_path, changed):
+    write_ledger(tmp_path, LEDGER)
+    content = json.loads(ledger_path(tmp_path).read_text())
+    content["runs"][0] |= changed
+    ledger_path(tmp_path).write_text(json.dumps(content))
+    with pytest.raises(UserError, match="is no ledger of a sweep"):
+        read_ledger(tmp_path)
+
+
+@pytest.mark.parametrize("changed", [{"seed": "0"}, {"planned": "5"}, {"planned": 5.0}, {"sweep_file": []}])
+def test_refuses_a_plan_that_was_never_written(tmp_path, changed):
+    write_ledger(tmp_path, LEDGER)
+    content = json.loads(ledger_path(tmp_path).read_text()) | changed
+    ledger_path(tmp_path).write_text(json.dumps(content))
+    with pytest.raises(UserError, match="is no ledger of a sweep"):
         read_ledger(tmp_path)
 
 

@@ -1,4 +1,6 @@
+import contextlib
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +115,69 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) ->
     Image.new("1", (14_000, 14_000)).save(tmp_path / "bomb.png")
     with pytest.raises(UserError, match="exceeds limit"):
         read_folder(tmp_path, 8, skip_bad=False)
+
+
+def test_a_program_that_calls_itself_an_image_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostScript is a program, and Pillow would hand it over to Ghostscript whatever the file's name says."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/executed\n")
+    (commands / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # Pillow looks once
+    folder = tmp_path / "images"
+    paint(folder / "a.png", (0, 0, 0))
+    program = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
+    (folder / "b.png").write_text(program)
+    with pytest.raises(UserError, match=r"1 of 2 images cannot be read, the first is '.*b\.png'"):
+        read_folder(folder, 8, skip_bad=False)
+    assert not (tmp_path / "executed").exists()
+    with Image.open(folder / "b.png") as image, contextlib.suppress(OSError):
+        image.load()
+    assert (tmp_path / "executed").exists()  # the trap works
+
+
+def test_the_content_tells_the_format_and_not_the_name(tmp_path: Path) -> None:
+    for number, (kind, colour) in enumerate(
+        (("PNG", 10), ("BMP", 20), ("GIF", 30), ("TIFF", 40), ("WEBP", 50))
+    ):
+        Image.new("L", (6, 6), colour).convert("RGB").save(tmp_path / f"{number}.jpg", format=kind)
+    pixels = read_folder(tmp_path, 6, skip_bad=False).pixels
+    assert [int(image.float().mean().round()) for image in pixels] == pytest.approx(
+        [10, 20, 30, 40, 50], abs=1
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["实验.png", "صورة.png", "🧪 ü.png", "a\nb.png", "-rf.png", "\x1b[31m.png", b"\xff\xfe.png"]
+)
+def test_names_in_any_script(tmp_path: Path, name: str | bytes) -> None:
+    path = tmp_path / (os.fsdecode(name) if isinstance(name, bytes) else name)
+    paint(path, (1, 2, 3))
+    (tmp_path / "bad.png").write_bytes(b"")
+    content = read_folder(tmp_path, 4, skip_bad=True)
+    assert (len(content.pixels), content.skipped) == (1, (str(tmp_path / "bad.png"),))
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match="2 of 2 images cannot be read") as caught:
+        read_folder(tmp_path, 4, skip_bad=False)
+    assert str(caught.value).isprintable()
+
+
+def test_damaged_bytes_never_end_the_program(tmp_path: Path) -> None:
+    """Whatever Pillow's decoders raise for them is one unreadable image."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+    generator = np.random.default_rng(1)
+    for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
+        noise.save(tmp_path / "sound", format=kind)
+        sound = (tmp_path / "sound").read_bytes()
+        for trial in range(60):
+            content = bytearray(sound)
+            for position in generator.integers(0, len(content), 1 + trial % 4):
+                content[position] = generator.integers(256)
+            (tmp_path / "a.png").write_bytes(
+                content if trial % 3 else content[: generator.integers(len(content))]
+            )
+            with contextlib.suppress(UserError):
+                assert read_folder(tmp_path, 8, skip_bad=False).pixels.shape == (1, 3, 8, 8)
