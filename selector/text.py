@@ -1,6 +1,8 @@
 """Small helpers for text that people read."""
 
 import difflib
+import json
+import re
 from collections.abc import Iterable
 
 
@@ -15,3 +17,18 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def printable(text: str) -> str:
     """Text from elsewhere in one line, without what could move a terminal's cursor or colour its output."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def escaped(text: str) -> str:
+    """JSON text that no terminal obeys: what is not printable is written as an escape, and means the same."""
+    return re.sub(
+        r"[^ -~\n]", lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text
+    )
+
+
+def csv_cell(value: object) -> object:
+    """A value for CSV: text in one line, never a formula to a spreadsheet (the quote before it helps)."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text

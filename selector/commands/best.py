@@ -71,7 +71,7 @@ def best(
         print("---\n".join(best_yaml(winner, ranking) for winner in winners), end="")
     else:
         print(f"best: {printable(winners[0].run.id)}, written to {output}")
-        print(f"repeat it: {winners[0].command or 'it is not a run of train.py'}")
+        print(f"repeat it: {printable(winners[0].command) or 'it is not a run of train.py'}")
         print(f"checkpoint: {printable(checkpoint_line(winners[0]))}")
     return 0
 

@@ -1,6 +1,8 @@
 """`selector figures`."""
 
 import re
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -66,12 +68,14 @@ def figures(
         from dataclasses import replace
 
         runs = replace(runs, runs=tuple(one for one in runs.runs if one.id in run))
-    pictures, warnings = [], []
+    pictures, warnings, taken = [], [], set[Path]()
     for one in drawn:
         found, said = courses(runs, one, judge)
         warnings += said
         for course in found:
-            path = output / f"{_file_name(course.run)}-{_file_name(one.name)}.{format}"
+            stem = f"{_file_name(course.run)}-{_file_name(one.name)}"
+            path = next(path for path in _paths(output, stem, format) if path not in taken)
+            taken.add(path)
             draw_course(course, one, judge, path)
             pictures.append((path, one, course))
     warn(list(dict.fromkeys(warnings)))
@@ -84,6 +88,12 @@ def figures(
         for path, _, _ in pictures:
             print(path)
     return 0
+
+
+def _paths(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
+    """Names for a file, the best one first: different ids can be alike as file names."""
+    yield folder / f"{stem}.{suffix}"
+    yield from (folder / f"{stem}-{number}.{suffix}" for number in count(2))
 
 
 def _file_name(text: str) -> str:

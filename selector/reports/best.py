@@ -45,7 +45,7 @@ def best_of(group: RankedGroup) -> Best:
     """The winner of a group, ready for use."""
     run = group.chosen
     checkpoint = find_checkpoint(run)
-    exists = checkpoint is not None and checkpoint.exists()
+    exists = checkpoint is not None and _is_file(checkpoint)
     return Best(run, group.ranking[0].score, group, repeated(run), command_line(run), checkpoint, exists)
 
 
@@ -80,13 +80,20 @@ def find_checkpoint(run: Run) -> Path | None:
     if run.checkpoint is None:
         return None
     logged = Path(run.checkpoint)
-    if logged.is_file() or run.directory is None or not _SAFE_ID.fullmatch(run.id):
+    if _is_file(logged) or run.directory is None or not _SAFE_ID.fullmatch(run.id):
         return logged
     for folder in Path(run.directory).resolve().parents:
         moved = folder / "runs" / run.id / logged.name
-        if moved.is_file():
+        if _is_file(moved):
             return moved
     return logged
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for any file
+        return False
 
 
 def best_object(best: Best, ranking: Ranking) -> dict[str, Any]:
@@ -116,9 +123,7 @@ def best_yaml(best: Best, ranking: Ranking) -> str:
         f"repeat it: {best.command}" if best.command else "not a run of train.py: no command repeats it",
         f"checkpoint: {checkpoint_line(best)}",
     ]
-    return "".join(f"# {printable(line)}\n" for line in lines) + yaml.safe_dump(
-        _yaml_safe(best.hyperparameters), sort_keys=False, allow_unicode=True
-    )
+    return "".join(f"# {printable(line)}\n" for line in lines) + _yaml(best.hyperparameters)
 
 
 def checkpoint_line(best: Best) -> str:
@@ -126,6 +131,16 @@ def checkpoint_line(best: Best) -> str:
     if best.checkpoint is None:
         return "none was logged"
     return str(best.checkpoint) + ("" if best.checkpoint_exists else " (not found on this machine)")
+
+
+def _yaml(hyperparameters: Any) -> str:
+    """In any script, unless there is a character in it that a terminal might obey: then all are escapes."""
+    plain = _yaml_safe(hyperparameters)
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    if text.replace("\n", "").isprintable():
+        return text
+    escapes: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=False)
+    return escapes
 
 
 def _yaml_safe(value: Any) -> Any:

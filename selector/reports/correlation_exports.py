@@ -31,7 +31,7 @@ from selector.selection.published import (
     TABLE_I_SOURCE,
     published_correlation,
 )
-from selector.text import printable
+from selector.text import csv_cell, printable
 
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
@@ -71,7 +71,7 @@ def correlations_csv(report: CorrelationReport, published: bool = False) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(names)
     for row in csv_rows(report, published):
-        writer.writerow([getattr(row, name) for name in names])
+        writer.writerow([csv_cell(getattr(row, name)) for name in names])
     return file.getvalue()
 
 

@@ -28,7 +28,7 @@ from selector.reports.report_words import Step, Tile, lead, next_steps, notes, t
 from selector.reports.tables import label, number
 from selector.selection.comparability import describe
 from selector.selection.ranking import TIE_BREAK, TIE_RULE, Ranked
-from selector.text import printable
+from selector.text import escaped, printable
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ def page_of(report: Report) -> str:
     from plotly.offline import get_plotlyjs
 
     folder = files("selector.reports") / "page"
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        (folder / "page.html").read_text("utf-8")
-    )
+    template = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    ).from_string((folder / "page.html").read_text("utf-8"))
     held = {metric.name: metric for group in report.groups for metric in group.held}
     definition = report.groups[0].definition
     return template.render(
@@ -245,12 +245,17 @@ def _chart(id: str, title: str, caption: str, figure: figures.Figure) -> Chart:
     return Chart(id, "figure", title, caption, figure["layout"]["height"], _json(figure))
 
 
+def _shown(value: Any) -> Any:
+    """What stands between tags: text without control characters, and markup of our own as it is."""
+    return printable(value) if type(value) is str else value
+
+
 def _json(value: Any) -> Any:
     """JSON that may stand within a script element: no text in it can end the element."""
     from markupsafe import Markup
 
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
+    text = escaped(json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")))
+    for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
 

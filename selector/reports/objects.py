@@ -12,11 +12,12 @@ from selector.selection.candidates import Excluded
 from selector.selection.ranking import TIE_BREAK, TIE_RULE, Ranked, RankedGroup, Ranking
 from selector.selection.regret import RegretGroup, RegretReport
 from selector.selection.regret_figures import Regret
+from selector.text import escaped
 
 
 def as_json(value: Mapping[str, Any]) -> str:
     """One JSON object; what JSON cannot say (NaN, infinity) becomes null, other types their text."""
-    return json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
+    return escaped(json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False))
 
 
 def ranking_object(ranking: Ranking) -> dict[str, Any]:

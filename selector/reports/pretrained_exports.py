@@ -25,6 +25,7 @@ from selector.reports.correlation_exports import latex
 from selector.reports.pretrained_tables import SIGNIFICANT, UNTRAINED, marked, published_table, table_two
 from selector.selection.bootstrap import LEVEL, RESAMPLES, SEED
 from selector.selection.correlation import Correlation
+from selector.text import csv_cell
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def study_csv(studies: Sequence[Study], published: bool = False) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(names)
     for row in csv_rows(studies, published):
-        writer.writerow([getattr(row, name) for name in names])
+        writer.writerow([csv_cell(getattr(row, name)) for name in names])
     return file.getvalue()
 
 
