@@ -1,5 +1,6 @@
 """Singular values of many rows, accurate to rounding, from matrix products and small eigenproblems."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -64,9 +65,23 @@ def gram_of(
 
 
 def _eigh(gram: torch.Tensor) -> tuple[NDArray[np.float64], torch.Tensor]:
-    if gram.is_cuda:
-        eigenvalues, eigenvectors = torch.linalg.eigh(gram)
-        return eigenvalues.cpu().numpy(), eigenvectors
-    with one_thread():
-        values, vectors = np.linalg.eigh(gram.numpy())
-    return values, torch.from_numpy(vectors)
+    """Eigenvalues, ascending, and eigenvectors where the matrix is."""
+    try:
+        if gram.is_cuda:
+            eigenvalues, eigenvectors = torch.linalg.eigh(gram)
+            return eigenvalues.cpu().numpy(), eigenvectors
+        with one_thread():
+            values, vectors = np.linalg.eigh(gram.numpy())
+    except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
+        # Divide and conquer gives up on some matrices (LAPACK's info > 0); the older QR iteration does not.
+        warnings.warn(
+            f"the eigenvalues of a {len(gram)} x {len(gram)} matrix did not converge ({error}):"
+            " computed anew by QR iteration",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        from scipy.linalg import eigh
+
+        with one_thread():
+            values, vectors = eigh(gram.cpu().numpy(), driver="ev")
+    return values, torch.from_numpy(vectors).to(gram.device)

@@ -49,3 +49,16 @@ def test_gram_of_scaled_shifted_and_projected_rows(blocks, monkeypatch):
     a = (rows / 3 - offset) @ basis
     actual = gram_of(*(torch.from_numpy(rows), 3.0, torch.from_numpy(offset), torch.from_numpy(basis)))
     np.testing.assert_allclose(actual, a.T @ a)
+
+
+def test_eigenvalues_that_do_not_converge_are_computed_anew_and_said(monkeypatch):
+    def gives_up(_):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+
+    matrix = np.random.default_rng(0).standard_normal((50, 8))
+    expected = roots(matrix)
+    monkeypatch.setattr(np.linalg, "eigh", gives_up)
+    with pytest.warns(RuntimeWarning, match="8 x 8 matrix did not converge.*QR iteration"):
+        found = roots(matrix)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(found, np.linalg.svd(matrix, compute_uv=False), rtol=1e-10)
