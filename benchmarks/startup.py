@@ -52,9 +52,8 @@ def main() -> None:
         for _ in range(options.rounds):
             for title, command in commands.items():
                 times[title].append(timed(command))
-    print(
-        f"{options.runs} runs x {MILESTONES} milestones, {options.rounds} rounds, load {os.getloadavg()[0]:.1f}"
-    )
+    load = os.getloadavg()[0]
+    print(f"{options.runs} runs x {MILESTONES} milestones, {options.rounds} rounds, load {load:.1f}")
     print_table(times)
 
 
