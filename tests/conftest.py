@@ -4,6 +4,7 @@ Helpers in this folder (`handmade`, `loopback`) and in runs/ (`offline_files`) a
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from loopback import Backend, Workplace
 
 sys.path.append(str(Path(__file__).parent / "runs"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
