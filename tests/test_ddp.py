@@ -48,6 +48,15 @@ def test_two_processes_train_the_weights_of_one(shared: Path, method: str, tmp_p
         torch.testing.assert_close(others[name], value, rtol=1e-6, atol=1e-8, msg=name)
 
 
+@pytest.mark.parametrize("method", list(shared_batch.OWN))
+def test_two_processes_stream_the_spectrum_of_one(shared: Path, method: str, tmp_path: Path) -> None:
+    shared_batch.train(method, tmp_path)
+    images, one = torch.load(tmp_path / method / "spectrum.pt")
+    others, two = torch.load(shared / method / "spectrum.pt")
+    assert images == others == 95
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-7 * float(one[0]))
+
+
 def flat(state: dict) -> dict[str, torch.Tensor]:
     return {
         f"{name}.{part}" if part else name: tensor

@@ -102,12 +102,16 @@ class MetricDefinition:
 
 
 def define(
-    settings: MetricSettings, backbone: Embeddings, projector: Embeddings, views: ViewEmbeddings | None
+    settings: MetricSettings,
+    backbone: Embeddings,
+    projector: Embeddings,
+    views: ViewEmbeddings | None,
+    rankme_images: int,
 ) -> MetricDefinition:
     """The definition of metrics that are computed from these embeddings under these settings."""
     images, dimension = backbone.vectors.shape
     return MetricDefinition(
-        rankme_images=len(projector.vectors),
+        rankme_images=rankme_images,
         rankme_split=projector.split,
         projector_dim=projector.vectors.shape[1],
         evaluation_images=images,

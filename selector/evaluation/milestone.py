@@ -1,6 +1,7 @@
 """One milestone: all metrics of one encoder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ def evaluate(
     augmented: Callable[[int], Embeddings] | None = None,
     views: ViewEmbeddings | None = None,
     predictor: Embeddings | None = None,
+    streamed: Mapping[Space, Spectrum] = MappingProxyType({}),
     at: Callable[[str], None] = lambda _step: None,
 ) -> MilestoneMetrics:
     """All metrics of one encoder. Neither reads nor changes any global random state.
@@ -65,6 +67,7 @@ def evaluate(
         views: Projections of augmented views of training images, for LiDAR and alignment; without them
             neither is measured.
         predictor: What SimSiam's predictor makes of the projections, for its spectrum.
+        streamed: Spectra of more embeddings than `projector` and `predictor` hold, in place of theirs.
         at: Called with the name of each step before it: "spectra", "UMAP", "clusters", "linear probe",
             "other metrics"; the default tells nobody.
 
@@ -84,8 +87,9 @@ def evaluate(
     spectra: dict[Space, Spectrum] = {
         embeddings.space: Spectrum(embeddings.vectors)
         for embeddings in (backbone, projector, predictor)
-        if embeddings is not None
+        if embeddings is not None and embeddings.space not in streamed
     }
+    spectra |= streamed
     at("UMAP")
     points = (
         []
@@ -116,7 +120,7 @@ def evaluate(
         ),
         labelled,
         noise,
-        define(settings, backbone, projector, views),
+        define(settings, backbone, projector, views, spectra["projector"].count),
         {space: _logged(spectrum) for space, spectrum in spectra.items()},
         points[0] if points else None,
     )

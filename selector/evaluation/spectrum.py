@@ -1,5 +1,6 @@
 """Singular values of embeddings, computed once for every metric that reads them."""
 
+import math
 from functools import cached_property, partial
 
 import numpy as np
@@ -94,10 +95,20 @@ class Spectrum:
         else:
             norm = float(self._uncentred_gram.trace()) ** 0.5
         dtype = self._vectors.dtype
-        entries = (
-            torch.finfo(dtype).eps / min(self.count, self.dimension) ** 0.5 if dtype.is_floating_point else 0
-        )
-        return max(max(self.count, self.dimension) * _EPS, entries) * norm
+        entries_eps = torch.finfo(dtype).eps if dtype.is_floating_point else 0.0
+        return least_singular_value(self.count, self.dimension, norm, entries_eps)
+
+
+def least_singular_value(count: int, dimension: int, norm: float, entries_eps: float) -> float:
+    """Up to which size a centred singular value cannot be told from 0: see `Spectrum.centred`.
+
+    Args:
+        count: N embeddings.
+        dimension: D.
+        norm: Frobenius norm of the uncentred embeddings.
+        entries_eps: Machine epsilon of the dtype that they came in; 0 where their entries are exact.
+    """
+    return max(max(count, dimension) * _EPS, entries_eps / math.sqrt(min(count, dimension))) * norm
 
 
 def spectrum_of(embeddings: ArrayLike | torch.Tensor | Spectrum) -> Spectrum:

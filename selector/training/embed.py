@@ -61,7 +61,7 @@ def embed(
     labels: list[Tensor] = []
     seen = 0
     with frozen(module):
-        for images, batch_labels in map(_as_batch, batches):  # within: a loader draws a seed when it starts
+        for images, batch_labels in map(as_batch, batches):  # within: a loader draws a seed when it starts
             encoded = encode(images.to(device))
             for space, limit in limits.items():
                 kept = encoded[space][: None if limit is None else max(0, limit - seen)]
@@ -114,7 +114,8 @@ def embed_views(module: nn.Module, encode: Encode, batches: Iterable[Tensor], so
     return ViewEmbeddings(np.concatenate(vectors), source)
 
 
-def _as_batch(batch: Any) -> Batch:
+def as_batch(batch: Any) -> Batch:
+    """What a data loader yields, as images and labels."""
     if isinstance(batch, Tensor):
         return batch, None
     images, *rest = batch

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,12 +15,14 @@ from selector.config import TrainConfig
 from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.evaluation.metrics import LABEL_FREE_PREFIX
 from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, Row, evaluate, to_row
+from selector.evaluation.spectrum import Spectrum
 from selector.training.autoaugment import autoaugment, draw
 from selector.training.checkpoints import is_milestone
 from selector.training.data import Images, ImageSplits, clusters_of
 from selector.training.embed import Batch, embed, embed_views
 from selector.training.milestone_views import TrainingViews
 from selector.training.progress import TrainingProgress
+from selector.training.streamed import KEPT_ROWS, streamed_spectra
 from selector.training.umap_file import write_umap
 
 _BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
@@ -145,6 +148,8 @@ class Milestones(pl.Callback):
             self.milestone_log.milestone(row)
             if self.progress is not None:
                 self.progress.milestone(row)
+        else:
+            self._streamed(module)
         trainer.strategy.barrier("milestone")  # the other processes wait for the one that evaluates
 
     def row(self, module: pl.LightningModule, epoch: int) -> Row:
@@ -152,7 +157,8 @@ class Milestones(pl.Callback):
         clock = _Clock(epoch, self.progress)
         clock.at("embeddings")
         test = self._embed(module, self.evaluation, "test", {"backbone": None})["backbone"]
-        limit = self.settings.rankme_images
+        limit = min(self.settings.rankme_images, KEPT_ROWS)
+        streamed = self._streamed(module)
         probed = test.labels is not None and self.settings.probe != "none"
         wanted: dict[Space, int | None] = {"projector": limit}
         if self.encoder.predictor is not None:
@@ -164,7 +170,7 @@ class Milestones(pl.Callback):
         found = [
             embeddings.vectors for embeddings in (test, *train.values(), views) if embeddings is not None
         ]
-        if not all(np.isfinite(vectors).all() for vectors in found):
+        if streamed is None or not all(np.isfinite(vectors).all() for vectors in found):
             return _nothing_finite(epoch)
         result = evaluate(
             epoch,
@@ -176,6 +182,7 @@ class Milestones(pl.Callback):
             else lambda probe_epoch: self._augmented(module, probe_epoch),
             views=views,
             predictor=train.get("predictor"),
+            streamed=streamed,
             settings=self.settings,
             at=clock.at,
         )
@@ -183,6 +190,16 @@ class Milestones(pl.Callback):
         if self.folder is not None and result.points is not None:
             write_umap(self.folder, epoch, result.points, test)
         return to_row(result) | clock.costs(probed)
+
+    def _streamed(self, module: pl.LightningModule) -> Mapping[Space, Spectrum] | None:
+        """Where RankMe is to read more images than are kept: its spectra, with the help of all processes."""
+        if self.settings.rankme_images <= KEPT_ROWS:
+            return {}
+        spaces: list[Space] = ["projector"]
+        if self.encoder.predictor is not None:
+            spaces.append("predictor")
+        encode = partial(self.encoder, module)
+        return streamed_spectra(module, encode, self.train, spaces, self.settings.rankme_images)
 
     def _augmented(self, module: pl.LightningModule, probe_epoch: int) -> Embeddings:
         assert self.augmented is not None

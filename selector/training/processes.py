@@ -91,6 +91,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def process_number() -> int:
+    """Which of the processes that train together this is; 0 outside training."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
 def own_rows(rows: Tensor) -> Tensor:
     """The part that this process has of the rows of a global batch."""
     return rows[dist.get_rank() :: dist.get_world_size()] if world_size() > 1 else rows

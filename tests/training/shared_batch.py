@@ -10,11 +10,13 @@ import os
 import sys
 from pathlib import Path
 
+import pytorch_lightning as pl
 import torch
 
 from selector.config import TrainConfig, paper_recipe
-from selector.training.data import load_images
+from selector.training.data import Images, load_images
 from selector.training.pretrain import build_method, pretrain
+from selector.training.streamed import streamed_spectra
 
 OWN = {
     "simclr": {},
@@ -22,6 +24,25 @@ OWN = {
     # a queue that no whole number of batches fills, so that the order of the keys matters, too
     "moco_v2": {"queue_size": 50, "batch_norm_splits": 4},
 }
+
+
+class StreamedSpectrum(pl.Callback):
+    """The spectrum of the backbone, each process embedding its share of the batches."""
+
+    def __init__(self, images: Images, folder: Path) -> None:
+        self.images, self.folder = images, folder
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        def encode(pixels: torch.Tensor) -> dict:
+            return {"backbone": pl_module.backbone(pl_module.views.normalize(pixels).double())}
+
+        batches = torch.split(self.images.pixels, 30)
+        spectra = streamed_spectra(pl_module, encode, batches, ["backbone"], limit=95)
+        if trainer.is_global_zero:
+            spectrum = spectra["backbone"]
+            torch.save((spectrum.count, torch.from_numpy(spectrum.centred)), self.folder / "spectrum.pt")
+
+
 STEPS = 9  # 100 images, 32 a step, 3 epochs
 
 
@@ -36,9 +57,10 @@ def config_of(method: str) -> TrainConfig:
 
 def train(method: str, folder: Path) -> None:
     config = config_of(method)
-    module = build_method(config, load_images(config)).double()
+    images = load_images(config)
+    module = build_method(config, images).double()
     module.compare = lambda a, b: module.criterion(a, b)  # train.py computes it in float32
-    pretrain(module, config, folder / method, ())
+    pretrain(module, config, folder / method, [StreamedSpectrum(images.train, folder / method)])
 
 
 if __name__ == "__main__":

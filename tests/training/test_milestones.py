@@ -1,5 +1,6 @@
 """The callback on a LightningModule that is not ours, and on ours."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from selector.evaluation.milestone_metrics import spectra_of
 from selector.evaluation.rankme import rankme
 from selector.training.data import Images
 from selector.training.milestones import Batches, Encoder, Milestones, autoaugmented
+from selector.training.streamed import KEPT_ROWS
 
 
 class SomebodysModule(pl.LightningModule):
@@ -187,6 +189,16 @@ def test_an_encoder_whose_weights_are_nan_gives_nan_and_no_error(part) -> None:
     assert row["epoch"] == 4
     assert math.isnan(row["label_free/rankme"])
     assert math.isnan(row["label_free/lidar"])
+
+
+def test_rankme_of_more_images_than_are_kept_is_streamed(trained: tuple[SomebodysModule, Rows]) -> None:
+    module, kept, streamed = trained[0], callback(Rows()), callback(Rows())
+    streamed.settings = dataclasses.replace(streamed.settings, rankme_images=KEPT_ROWS + 1)
+    row, expected = streamed.row(module, 3), kept.row(module, 3)
+    assert streamed.milestone_log.definition == kept.milestone_log.definition
+    for key, value in expected.items():
+        if not key.startswith("cost/"):
+            assert row[key] == pytest.approx(value, rel=1e-5), key
 
 
 def test_without_views_and_predictor_their_figures_are_left_out() -> None:
