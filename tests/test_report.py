@@ -84,8 +84,10 @@ def test_groups_that_cannot_be_compared_have_sections_of_their_own():
 
 
 def test_a_small_line_goes_from_the_lowest_to_the_highest_value():
-    assert spark_points([1.0, float("nan"), 3.0, 2.0]) == "0,22 50,2 100,12"
-    assert spark_points([1.0]) == ""
+    assert spark_points([1.0, float("nan"), 3.0, 2.0], 1.0, 3.0) == "0,22 50,2 100,12"
+    assert spark_points([1.0], 0.0, 1.0) == ""
+    # 1 and 2 of a scale from 0 to 4: a quarter and half of the 20 units above the floor at 22.
+    assert spark_points([1.0, 2.0], 0.0, 4.0) == "0,17 100,12"
 
 
 # In the browser.
@@ -198,6 +200,39 @@ def test_a_phone_need_not_scroll_sideways(browser, tmp_path):
     narrow.draw_all()
     assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 360
     narrow.context.close()
+
+
+def test_paper_is_white_and_as_wide_as_a_page(browser, tmp_path):
+    dark = Opened(
+        browser, page(*SWEEP), tmp_path, color_scheme="dark", viewport={"width": 1200, "height": 800}
+    )
+    look = """() => [...document.querySelectorAll(".chart")].map(chart => [
+        chart.querySelector(".main-svg").clientWidth, chart.querySelector(".xtick text").style.fill
+    ])"""
+    dark.draw_all()
+    screen = dark.page.evaluate(look)
+    dark.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    printed = dark.page.evaluate(look)
+    assert max(width for width, _ in printed) <= 700  # A4 at 96 dpi, without its margins, is 718 wide
+    assert {fill for _, fill in printed} == {"rgb(28, 36, 48)"}  # --ink of the light page
+    dark.page.emulate_media(media="print")
+    card = dark.page.locator(".card").first.evaluate("card => getComputedStyle(card).color")
+    assert card == "rgb(28, 36, 48)"
+    dark.page.emulate_media(media="screen")
+    dark.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    dark.page.wait_for_function(
+        f"before => JSON.stringify(({look})()) === JSON.stringify(before)", arg=screen
+    )
+    assert {fill for _, fill in screen} == {"rgb(230, 237, 243)"}
+    assert dark.complaints == []
+    dark.context.close()
+
+
+def test_small_lines_of_all_runs_have_one_scale():
+    text = page(*SWEEP)
+    # Trained milestones from 9.25 to 31.5: beta falls from 30 to 9.25, the floor at 22.
+    lines = re.findall(r'<polyline points="([^"]+)"', text)
+    assert [line.split(" ")[-1] for line in lines] == ["100,2", "100,10.54", "100,22"]
 
 
 def test_one_group_can_be_shown_alone(browser, tmp_path):

@@ -144,7 +144,7 @@ def choices_figure(rows: Sequence[ChoiceRow]) -> Figure:
         )  # fmt: skip
     layout = {
         "xaxis": {
-            "title": {"text": "regret (points of accuracy)"},
+            "title": {"text": "regret in points"},
             "range": [-0.02 * reach, reach],
         },
         "yaxis": {"categoryorder": "array", "categoryarray": names, "automargin": True},
@@ -155,7 +155,8 @@ def choices_figure(rows: Sequence[ChoiceRow]) -> Figure:
 
 def heatmap_figure(heatmap: Heatmap) -> Figure:
     """Spearman's ρ between metrics; its number in every cell."""
-    cells = [["" if v is None else f"{v:.2f}" for v in row] for row in heatmap.values]
+    # + 0.0 after rounding: no cell says -0.00
+    cells = [["" if v is None else f"{round(v, 2) + 0.0:.2f}" for v in row] for row in heatmap.values]
     data = [
         {
             "type": "heatmap",
@@ -201,16 +202,17 @@ def stopping_figure(rows: Sequence[StopRow]) -> Figure:
     ]  # fmt: skip
     layout = {
         "xaxis": {"title": {"text": "epoch at which the choice is made"}},
-        "margin": {"l": 60, "r": 60, "t": 30, "b": 50},
+        "margin": {"l": 60, "r": 60, "t": 60, "b": 50},
         "yaxis": {"title": {"text": "regret in points"}, "range": [0, reach]},
         "yaxis2": {
             "title": {"text": "training saved (%)"}, "overlaying": "y", "side": "right",
             "range": [0, 100], "tickmode": "linear", "dtick": 20,
             "showgrid": False,
         },
-        "legend": {"orientation": "h", "y": -0.25},
+        # Above: below it would meet the title of the axis on a narrow page.
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     }  # fmt: skip
-    return _figure(data, layout, 340)
+    return _figure(data, layout, 370)
 
 
 def parallel_figure(axes: Sequence[Axis], runs: Sequence[str], shades: Sequence[int]) -> Figure:

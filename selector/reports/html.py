@@ -26,6 +26,7 @@ from selector.reports.report_rows import (
 )
 from selector.reports.report_words import Step, Tile, lead, next_steps, notes, tiles, why
 from selector.reports.tables import label, number
+from selector.runs.run import Run
 from selector.selection.comparability import describe
 from selector.selection.ranking import TIE_BREAK, TIE_RULE, Ranked
 from selector.text import escaped, printable
@@ -136,7 +137,7 @@ def section(group: GroupReport, report: Report, place: int) -> GroupSection:
         notes=tuple(notes(group)),
         next_steps=tuple(next_steps(group, report)),
         columns=tuple(_columns(group)),
-        rows=tuple(_row(group, ranked) for ranked in group.ranked.ranking),
+        rows=tuple(_row(group, ranked, *_bounds(group)) for ranked in group.ranked.ranking),
         tie_note=f"Coloured edge: the pick, and runs tied with it. Otherwise {TIE_BREAK}.",
         charts=tuple(charts(group, report, place)),
     )
@@ -270,14 +271,27 @@ def _columns(group: GroupReport) -> list[Column]:
     return columns + [Column(name, False) for name in group.ranked.swept]
 
 
-def _row(group: GroupReport, ranked: Ranked) -> Row:
-    run, metric = ranked.run, group.held[0]
+def _bounds(group: GroupReport) -> tuple[float, float]:
+    """The lowest and highest value of the ranking metric: small lines of all runs have one scale."""
+    values = [value for run in group.runs for value in _along(run, group) if isfinite(value)]
+    return min(values, default=0.0), max(values, default=0.0)
+
+
+def _along(run: Run, group: GroupReport) -> list[float]:
+    key = group.held[0].key
+    return [m.values[key] for m in run.trained_milestones if key in m.values]
+
+
+def _row(group: GroupReport, ranked: Ranked, low: float, high: float) -> Row:
+    run = ranked.run
     score = number(ranked.score) + (f" ± {number(ranked.standard_error, 2)}" if ranked.standard_error else "")
-    values = [m.values[metric.key] for m in run.trained_milestones if metric.key in m.values]
     cells = [Cell(f"{ranked.rank}{'=' if ranked.tied else ''}", ranked.rank, True), Cell(label(run))]
     if any(other.group for other in group.runs):
         cells.append(Cell(run.group))
-    cells += [Cell(score, ranked.score, True), Cell(sort=None, line=spark_points(values))]
+    cells += [
+        Cell(score, ranked.score, True),
+        Cell(sort=None, line=spark_points(_along(run, group), low, high)),
+    ]
     if group.judged:
         accuracy = next((j.accuracy for j in group.judged.judged if j.run.id == run.id), None)
         cells.append(Cell(number(accuracy), accuracy, True))
@@ -289,14 +303,13 @@ def _row(group: GroupReport, ranked: Ranked) -> Row:
     return Row(role, tuple(cells))
 
 
-def spark_points(values: Sequence[float], most: int = 60) -> str:
-    """Points of a polyline in a box of 100 × 24, from the lowest to the highest finite value."""
+def spark_points(values: Sequence[float], low: float, high: float, most: int = 60) -> str:
+    """Points of a polyline in a box of 100 × 24, whose floor is the value `low` and whose top is `high`."""
     finite = [value for value in values if isfinite(value)]
     if len(finite) > most:
         finite = [finite[round(i * (len(finite) - 1) / (most - 1))] for i in range(most)]
     if len(finite) < 2:
         return ""
-    low, high = min(finite), max(finite)
     height = high - low or 1.0
     step = 100 / (len(finite) - 1)
     return " ".join(

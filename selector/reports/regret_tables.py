@@ -6,19 +6,11 @@ from rich.console import Console
 
 from selector.reports.along_training import run_rows
 from selector.reports.sparkline import sparkline
-from selector.reports.tables import draw, label, number, paragraph
+from selector.reports.tables import BASELINES, draw, label, number, paragraph
 from selector.selection.bootstrap import RESAMPLES, SEED
 from selector.selection.comparability import describe
 from selector.selection.regret import RegretGroup, RegretReport
 from selector.selection.regret_figures import Regret
-
-_BASELINES = {
-    "random": "random (expected)",
-    "lowest_loss": "lowest loss",
-    "default": "default configuration",
-    "last": "last run",
-    "oracle": "label oracle",
-}
 
 
 @dataclass(frozen=True)
@@ -61,7 +53,7 @@ def regret_rows(group: RegretGroup) -> list[RegretRow]:
     ]
     return rows + [
         RegretRow(
-            _BASELINES[baseline.name],
+            BASELINES[baseline.name],
             label(baseline.run) if baseline.run else "–",
             _share(baseline.accuracy, percent),
             _share(baseline.regret, percent),

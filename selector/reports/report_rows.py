@@ -10,7 +10,7 @@ import numpy as np
 
 from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
 from selector.reports.report import GroupReport
-from selector.reports.tables import label
+from selector.reports.tables import BASELINES, label
 from selector.runs.run import SPECTRUM_PREFIX, Run
 from selector.runs.umap_files import UmapPoints, read_umap_files
 from selector.selection.candidates import last_milestone
@@ -175,7 +175,7 @@ def choice_rows(group: GroupReport) -> list[ChoiceRow]:
     metrics = sorted(group.metrics, key=lambda regret: (regret.regret or 0.0, regret.metric.name))
     return [_choice(regret) for regret in metrics] + [
         ChoiceRow(
-            baseline.name.replace("_", " "),
+            BASELINES[baseline.name],
             "baseline",
             label(baseline.run) if baseline.run else "",
             baseline.accuracy,

@@ -21,6 +21,13 @@ from selector.selection.ranking import TIE_BREAK, Coverage, RankedGroup, Ranking
 from selector.text import printable
 
 WIDTH = 80
+BASELINES = {
+    "random": "random (expected)",
+    "lowest_loss": "lowest loss",
+    "default": "default configuration",
+    "last": "last run",
+    "oracle": "label oracle",
+}
 MOST_ALIKE = 5  # runs left out for one reason that are named one by one
 
 

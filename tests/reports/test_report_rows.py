@@ -75,7 +75,7 @@ def test_choices_are_in_the_order_of_their_regret_then_come_the_baselines():
         ("entropy", "metric", "a", pytest.approx(0.0)),
         ("rankme", "metric", "b", pytest.approx(0.2)),
     ]
-    assert found[2] == ("random", "baseline", "", pytest.approx(0.1))  # (0.0 + 0.2 + 0.1) / 3
+    assert found[2] == ("random (expected)", "baseline", "", pytest.approx(0.1))  # (0.0 + 0.2 + 0.1) / 3
     assert found[3] == ("lowest loss", "baseline", "b", pytest.approx(0.2))
     assert "oracle" not in {row.chosen_by for row in choice_rows(group)}
 

@@ -55,6 +55,7 @@ function draw(chart) {
     figure.layout.yaxis = { title: { text: `${curves.metric}: ${curves.direction}` }, gridcolor: "--line", automargin: true };
   }
   const { data, layout } = painted({ data: figure.data, layout: figure.layout }, getComputedStyle(document.documentElement));
+  layout.autosize = true;  // or a chart that is drawn again, as for paper, keeps its width
   Plotly.react(chart, data, layout, { responsive: true, displayModeBar: false });
   drawn.add(chart);
 }
@@ -68,7 +69,11 @@ charts.forEach((chart) => seen.observe(chart));
 document.querySelectorAll("select.metric").forEach((choice) =>
   choice.addEventListener("change", () => draw(document.getElementById(choice.dataset.chart))));
 dark.addEventListener("change", () => drawn.forEach(draw));
-window.addEventListener("beforeprint", () => charts.forEach(draw));
+for (const [when, printing] of [["beforeprint", true], ["afterprint", false]])
+  window.addEventListener(when, () => {
+    document.documentElement.classList.toggle("printing", printing);
+    charts.forEach(draw);
+  });
 
 // Tables: numbers by data-sort, texts as they read; empty cells last in both directions.
 function key(row, column) {
