@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -337,6 +338,59 @@ def test_a_quiet_sweep_says_its_result_and_what_went_wrong(capsys, tmp_path, mon
     assert "started" not in err
     assert err.count("\n") == 1
     assert "failed" in err
+
+
+def in_a_terminal(*arguments, **variables):
+    """What a terminal of 80 columns is sent, and the exit status; stdout and stderr are the same."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "selector.cli", *map(str, arguments)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**environment, "TERM": "xterm-256color", **variables},
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    return shown.decode(), process.wait(60)
+
+
+def test_steps_and_bars_are_for_terminals_that_want_them(folder, tmp_path):
+    page = tmp_path / "page.html"
+    shown, status = in_a_terminal("report", folder, "--output", page)
+    assert status == 0
+    assert "\r\x1b[K[2/3] 3 runs: ranking" in shown
+    assert shown.rstrip().splitlines()[-1].endswith("open it in a browser")
+    quiet, status = in_a_terminal("report", folder, "--output", page, "--quiet")
+    assert (status, "\x1b[K" in quiet, "[2/3]" in quiet) == (0, False, False)
+    elsewhere = selector("report", folder, "--output", page)
+    assert "\x1b" not in elsewhere.stdout + elsewhere.stderr
+
+
+def test_colours_are_for_terminals_that_want_them(folder):
+    coloured, status = in_a_terminal("regret", folder, "--quiet")
+    assert (status, "\x1b[1m" in coloured) == (0, True)  # the heads of columns
+    plain, status = in_a_terminal("regret", folder, "--quiet", NO_COLOR="1", TERM="dumb")
+    assert (status, "\x1b" in plain) == (0, False)
+    for text in (coloured, plain):
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+        assert max(len(line) for line in lines if not line.startswith("selector: warning:")) <= 80
 
 
 def test_sweep_refuses_in_one_line(capsys, tmp_path):

@@ -57,6 +57,7 @@ def regret(
         quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
+    from selector.reports.step_line import StepLine
     from selector.selection.regret import regret as judge_choices
 
     prog = "selector regret"
@@ -65,9 +66,10 @@ def regret(
     epoch = milestone_choice(milestone, prog)
     keys = {judge.key, *(metric.key for metric in named or METRICS)}
     runs = read_runs(source, tag=tag, group=group, keys=keys, quiet=quiet)
-    report = judge_choices(
-        runs, named or held_metrics(runs), judge, epoch, allow_mixed, direction, _config_of(default_run, runs)
-    )
+    metrics, default = named or held_metrics(runs), _config_of(default_run, runs)
+    with StepLine(quiet) as line:
+        line(f"{len(runs.runs)} runs: weighing what the choice of {len(metrics)} metrics cost")
+        report = judge_choices(runs, metrics, judge, epoch, allow_mixed, direction, default)
     warn(report.warnings)
     if json:
         from selector.reports.objects import as_json, regret_object

@@ -59,6 +59,7 @@ def report(
         quiet: Show no progress; warnings still come.
     """
     from selector.reports.report import report_of
+    from selector.reports.step_line import StepLine
 
     prog = "selector report"
     if wandb:
@@ -66,12 +67,17 @@ def report(
     chosen, judge = named_label_free(metric, direction, prog), named_labelled(oracle, "max", prog)
     epoch = milestone_choice(milestone, prog)
     runs = read_runs(source, spectra=not wandb, tag=tag, group=group, quiet=quiet)
-    found = report_of(runs, chosen, judge, epoch, allow_mixed, direction)
+    with StepLine(quiet) as line:
+        line(f"[2/3] {len(runs.runs)} runs: ranking, and weighing what each metric's choice cost")
+        found = report_of(runs, chosen, judge, epoch, allow_mixed, direction)
+        line("[3/3] writing")
+        done = _save_report(source, found) if wandb else _write_page(found, output)
     warn(found.warnings)
-    return _save_report(source, found) if wandb else _write_page(found, output)
+    print(done)
+    return 0
 
 
-def _write_page(found: "Report", output: Path) -> int:
+def _write_page(found: "Report", output: Path) -> str:
     from selector.reports.html import page_of
 
     page = page_of(found)
@@ -79,8 +85,7 @@ def _write_page(found: "Report", output: Path) -> int:
         output.write_text(page, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror}") from error
-    print(f"{printable(str(output))} ({len(page.encode()) / 1e6:.1f} MB): open it in a browser")
-    return 0
+    return f"{printable(str(output))} ({len(page.encode()) / 1e6:.1f} MB): open it in a browser"
 
 
 def _check_wandb(source: str, prog: str) -> None:
@@ -100,9 +105,8 @@ def _check_wandb(source: str, prog: str) -> None:
         raise UserError(f"nothing is sent to W&B while WANDB_MODE is {mode}: unset it, or leave out --wandb")
 
 
-def _save_report(source: str, found: "Report") -> int:
+def _save_report(source: str, found: "Report") -> str:
     from selector.reports.wandb_report import save_report
     from selector.reports.wandb_report_rows import wandb_report_of
 
-    print(f"{printable(save_report(source, wandb_report_of(found)))}: the report in W&B")
-    return 0
+    return f"{printable(save_report(source, wandb_report_of(found)))}: the report in W&B"

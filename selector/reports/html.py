@@ -125,6 +125,7 @@ def section(group: GroupReport, report: Report, place: int) -> GroupSection:
     """One group's part of the page."""
     best = group.best
     shown = group.ranked.swept or tuple(best.hyperparameters)
+    low, high = _bounds(group)
     return GroupSection(
         title=describe(group.ranked.group),
         pick=label(best.run),
@@ -137,7 +138,7 @@ def section(group: GroupReport, report: Report, place: int) -> GroupSection:
         notes=tuple(notes(group)),
         next_steps=tuple(next_steps(group, report)),
         columns=tuple(_columns(group)),
-        rows=tuple(_row(group, ranked, *_bounds(group)) for ranked in group.ranked.ranking),
+        rows=tuple(_row(group, ranked, low, high) for ranked in group.ranked.ranking),
         tie_note=f"Coloured edge: the pick, and runs tied with it. Otherwise {TIE_BREAK}.",
         charts=tuple(charts(group, report, place)),
     )

@@ -1,15 +1,31 @@
-"""How far the reading of a W&B server has got, on the terminal."""
+"""How far the reading of runs has got, on the terminal."""
 
 import sys
 import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from selector.reports.tables import WIDTH
 
 _AFTER_SECONDS = 0.5  # what is read sooner needs no bar
+
+
+class _Rate(ProgressColumn):
+    """Runs a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.3g} runs/s")
 
 
 class ReadingBar:
@@ -44,7 +60,9 @@ class ReadingBar:
             TextColumn("reading runs"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            TextColumn("left"),
             console=self._console,
             transient=True,
             refresh_per_second=4,

@@ -37,7 +37,7 @@ def read_source(
         group: Only runs of this group.
         keys: From a server, histories only of runs that logged one of these keys; empty reads them all.
         spectra: Read the logged spectra too, which are most of a history.
-        progress: Called with (runs read, runs in all) while a server is read.
+        progress: Called with (runs read, runs in all) while a server is read, or of a folder with files.
 
     Raises:
         UserError: There are no runs; the text says what was looked for.
@@ -57,7 +57,7 @@ def read_source(
         return _only(read_records(Path(source)), tag, group)
     from selector.runs.wandb_offline import read_offline
 
-    return _only(read_offline(source, spectra), tag, group)
+    return _only(read_offline(source, spectra, progress), tag, group)
 
 
 def is_online(source: str) -> bool:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,7 +34,9 @@ class _Reading:
     blank: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
-def read_offline(directory: str | Path, spectra: bool = False) -> RunSet:
+def read_offline(
+    directory: str | Path, spectra: bool = False, progress: Callable[[int, int], None] | None = None
+) -> RunSet:
     """All runs below a folder: a sweep folder, its wandb folder, one run's folder, or a tree of sweeps.
 
     A run is read from all files that carry its id: after a resume there are several, and they are merged by
@@ -48,13 +50,14 @@ def read_offline(directory: str | Path, spectra: bool = False) -> RunSet:
     Args:
         directory: The folder. Its name is data: it is never run, only quoted in `finish_command`.
         spectra: Read the logged spectra too.
+        progress: Called with (files read, files in all).
 
     Raises:
         UserError: The folder does not exist or holds no run.
     """
     folder = Path(directory)
     files = _find(folder)
-    reading = _read_files(files.files, spectra)
+    reading = _read_files(files.files, spectra, progress or (lambda _done, _total: None))
     found = {*reading.segments, *reading.damaged, *reading.blank, *(gone.run for gone in files.unreadable)}
     ledgers, ledger_warnings = read_ledgers(folder, files.sweep_folders, found)
     entries = {entry.id: entry for ledger in ledgers.values() for entry in ledger.runs}
@@ -92,9 +95,10 @@ def _find(folder: Path) -> RunFiles:
     return files
 
 
-def _read_files(files: Sequence[Path], spectra: bool) -> _Reading:
+def _read_files(files: Sequence[Path], spectra: bool, progress: Callable[[int, int], None]) -> _Reading:
     reading = _Reading()
-    for file in files:
+    for number, file in enumerate(files):
+        progress(number, len(files))
         shown = printable(str(file))
         try:
             segment = read_segment(file, spectra)

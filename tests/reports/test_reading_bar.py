@@ -8,7 +8,7 @@ from selector.reports.reading_bar import ReadingBar
 
 def read(terminal: bool) -> str:
     shown = io.StringIO()
-    with ReadingBar(Console(file=shown, force_terminal=terminal, width=60)) as bar:
+    with ReadingBar(Console(file=shown, force_terminal=terminal, width=80)) as bar:
         bar(0, 0)
         bar(3, 12)
     return shown.getvalue()

@@ -87,3 +87,11 @@ def test_when_a_run_was_first_started(tmp_path: Path):
 def test_a_name_that_no_folder_can_have(source: str):
     with pytest.raises(UserError, match="there is no folder"):
         read_source(source)
+
+
+def test_how_far_the_files_of_a_folder_are_read(tmp_path: Path):
+    for id in "xyz":
+        write_run(tmp_path / f"run-{id}.wandb", id)
+    told: list[tuple[int, int]] = []
+    read_source(str(tmp_path), progress=lambda done, total: told.append((done, total)))
+    assert told == [(0, 3), (1, 3), (2, 3)]
