@@ -48,7 +48,7 @@ class TrainingProgress(pl.Callback):
             self.bar = Progress(
                 TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"),
                 TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-                console=Console(file=self.stream, width=100), transient=True,
+                console=_console(self.stream), transient=True,
             )  # fmt: skip
             self.task = self.bar.add_task(
                 "", total=trainer.max_epochs, completed=trainer.current_epoch, note=""
@@ -110,3 +110,9 @@ class TrainingProgress(pl.Callback):
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+
+def _console(stream: TextIO) -> Console:
+    console = Console(file=stream)
+    console.width = min(100, console.width)
+    return console
