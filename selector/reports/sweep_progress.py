@@ -32,6 +32,8 @@ class _TimeLeft(ProgressColumn):
     """
 
     def render(self, task: Task) -> Text:
+        if task.finished:
+            return Text("")
         done = task.completed - task.fields["before"]
         if not done or task.total is None or task.elapsed is None:
             return Text("-:--:-- left")
