@@ -1,0 +1,127 @@
+"""A disk that is full while a run saves, logs, and while a sweep writes its ledger.
+
+    python benchmarks/reliability/disk.py
+
+Needs the right to mount a small tmpfs (root). On it a tiny training runs out of room: for its checkpoints, for
+W&B's files, for both; and a sweep for its ledger. Each must end with one clear line, or go on; what was saved
+before must be whole; and when there is room again, the same command must bring the run to the milestones
+and weights of one that had room all the time.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kill import Campaign, judge_finished, judge_interrupted, waited
+from trials import TINY, TRAIN, Row, flags, kill_family, offline, print_table
+
+from selector.runs.history_cache import HistoryCache, Milestones
+from selector.runs.run import Milestone
+from selector.sweeping.warm_start import PRELOAD, RunProcess, WarmStarter
+
+
+def main() -> int:
+    """Fill the disk in all places, print the rows."""
+    rows = [Row("disk full: checkpoints"), Row("disk full: W&B's files"), Row("disk full: both")]
+    cache = Row("disk full: cached histories")
+    with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "small") as small:
+        root = Path(name)
+        fill_cache(small, cache)
+        starter = WarmStarter(str(TRAIN), PRELOAD, offline(root), root / "imports.log")
+        try:
+            assert starter.wait_until_ready(lambda: False), (root / "imports.log").read_text()
+            campaign = Campaign(root, starter)
+            campaign.learn()
+            # A checkpoint takes 210 kB, an empty run of W&B 30 kB, and a milestone of it 10 kB.
+            for kilobytes in (10, 100, 230, 330, 450):
+                for row, where in zip(rows, ("runs", "wandb", "both"), strict=True):
+                    trial(campaign, small, kilobytes, where, row)
+        finally:
+            starter.close()
+    return print_table([*rows, cache])
+
+
+def trial(campaign: Campaign, small: Path, kilobytes: int, where: str, row: Row) -> None:
+    """One run for which so much room is left, and its continuation."""
+    what = f"{kilobytes} kB left for {where}"
+    row.trials += 1
+    folder = campaign.root / f"{where}-{kilobytes}"
+    folder.mkdir()
+    for part in ("runs", "wandb"):
+        if where in (part, "both"):
+            (small / part).mkdir()
+            (folder / part).symlink_to(small / part)
+    filler = fill(small, kilobytes)
+    status = end_of(start(campaign, folder), row, what)
+    text = (folder / "output.log").read_text(errors="replace")
+    if "Traceback" in text:
+        row.blame("wrong", f"{what}: a traceback: {text[text.index('Traceback') :][-1500:]}")
+    said = [line for line in text.splitlines() if line.startswith("train.py: ")]
+    print(f"  {what}: exit {status}: {said}", file=sys.stderr, flush=True)
+    judge_interrupted(campaign, folder, row, what)
+    filler.unlink()
+    status = end_of(start(campaign, folder), row, what)
+    judge_finished(campaign, folder, row, what, status)
+    for part in small.iterdir():
+        shutil.rmtree(part)
+
+
+def start(campaign: Campaign, folder: Path) -> RunProcess:
+    """The run, or its continuation; milestones' checkpoints all stay."""
+    arguments = [*flags(TINY | {"keep": "all"}), "--resume=True"]
+    return campaign.starter.start(arguments, offline(folder), folder / "output.log")
+
+
+def end_of(process: RunProcess, row: Row, what: str) -> int | None:
+    """Its exit status."""
+    if not waited(lambda: process.poll() is not None):
+        kill_family(process.pid)
+        row.blame("hung", what)
+    return process.poll()
+
+
+def fill_cache(small: Path, row: Row) -> None:
+    """A cache without room keeps nothing, and says nothing wrong."""
+    filler = fill(small, 8)
+    milestones = Milestones("epoch", tuple(Milestone(epoch, {"x": float(epoch)}) for epoch in range(50)))
+    for attempt in range(20):
+        row.trials += 1
+        cache = HistoryCache(small / "cache")
+        for run in range(20):
+            cache.store(("e", f"p{attempt}", f"r{run}"), ["signature"], milestones)
+        cache.close()
+        again = HistoryCache(small / "cache")
+        for run in range(20):
+            if again.load(("e", f"p{attempt}", f"r{run}"), ["signature"]) not in (None, milestones):
+                row.blame("wrong", f"run {run} came back as another")
+        again.close()
+    filler.unlink()
+    shutil.rmtree(small / "cache", ignore_errors=True)
+
+
+def fill(small: Path, kilobytes: int) -> Path:
+    """Leave so much room."""
+    room = os.statvfs(small)
+    filler = small / "filler"
+    filler.write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - 1024 * kilobytes)))
+    return filler
+
+
+@contextmanager
+def small_disk(place: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
