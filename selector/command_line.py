@@ -108,7 +108,9 @@ def completion_script(commands: Mapping[str, Callable[..., Any]], prog: str, she
     out = io.StringIO()
     binders = {name: _bind_only(function) for name, function in commands.items()}
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        tyro.extras.subcommand_cli_from_dict(binders, prog=prog, args=["--tyro-print-completion", shell])
+        tyro.extras.subcommand_cli_from_dict(
+            binders, prog=prog, args=["--tyro-print-completion", shell], config=_FLAGS
+        )
     return out.getvalue()
 
 

@@ -24,6 +24,7 @@ def stop_losers(
     tag: Tag = None,
     group: Group = None,
     yes: bool = False,
+    quiet: bool = False,
     json: bool = False,
 ) -> int:
     """Ask W&B to stop running runs that cannot win any more; without --yes only say which these are.
@@ -43,6 +44,7 @@ def stop_losers(
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
         yes: Stop them.
+        quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
     from selector.runs.source import is_online
@@ -54,7 +56,7 @@ def stop_losers(
             f"stop-losers asks W&B to stop runs, and {source} is a folder: give its sweep file"
             " `early_terminate: {type: hyperband, min_iter: …}`, which selector sweep obeys by itself"
         )
-    runs = read_runs(source, tag=tag, group=group, keys=[chosen.key])
+    runs = read_runs(source, tag=tag, group=group, keys=[chosen.key], quiet=quiet)
     verdicts = find_losers(runs, chosen, direction)
     warn(runs.warnings)
     stopped: list[str] = []
