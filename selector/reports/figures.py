@@ -243,7 +243,7 @@ def parallel_figure(axes: Sequence[Axis], runs: Sequence[str], shades: Sequence[
     layout = {
         "xaxis": {
             "tickvals": list(range(len(axes))), "ticktext": [escaped(axis.name) for axis in axes],
-            "side": "top", "range": [-0.25, len(axes) - 0.6], "showgrid": False, "zeroline": False,
+            "side": "top", "range": [-0.25, len(axes) - 0.4], "showgrid": False, "zeroline": False,
             "showline": False,
         },
         "yaxis": {"visible": False, "range": [-0.04, 1.04]},
