@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 # Fields of a run's config that say where and how it was carried out: no hyperparameter, whatever they hold.
 MACHINE_SETTINGS = frozenset(
-    {"checkpoint_minutes", "device", "devices", "threads", "output_dir", "resume", "keep"}
+    {"checkpoint_minutes", "compile", "device", "devices", "threads", "output_dir", "resume", "keep"}
 )
 
 Axis = Literal["epoch", "trainer/global_step", "_step"]

@@ -1,7 +1,8 @@
 """Encoder + images → embeddings, in evaluation mode and float32, leaving the training run as it was."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ Encode = Callable[[Tensor], dict[Space, Tensor]]
 def frozen(module: nn.Module) -> Iterator[None]:
     """Within: evaluation mode, no gradients, float32, and a random state that the training never notices.
 
+    Nothing is compiled: batches of other sizes and another mode would be compiled anew, for a single pass.
+
     BatchNorm normalises by its running statistics and does not update them. Every submodule gets its own mode
     back, so one that its owner had frozen stays frozen.
     """
@@ -30,6 +33,8 @@ def frozen(module: nn.Module) -> Iterator[None]:
     module.eval()
     try:
         with (
+            # torch.compile's machinery takes seconds to import, so only where it has been
+            torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext(),
             torch.no_grad(),
             torch.autocast(device.type, enabled=False),
             torch.random.fork_rng([device] if device.type == "cuda" else []),

@@ -58,9 +58,13 @@ class Method(pl.LightningModule):
             return self.criterion(a.float(), b.float())  # type: ignore[no-any-return]
 
     def setup(self, stage: str) -> None:  # noqa: ARG002
-        """Where several processes train, let their batches be one to BatchNorm."""
+        """Where several processes train, let their batches be one to BatchNorm; then compile, if asked to."""
         if self.trainer.world_size > 1:
             share_statistics(self, self.trainer.strategy.root_device)
+        if self.train_config.compile:
+            for name, part in self.named_children():
+                if name.endswith("backbone"):  # MoCo-v2 has two
+                    part.compile()  # in place: names in checkpoints stay
 
     def on_train_epoch_start(self) -> None:
         """Not called where a run goes on in the middle of an epoch."""

@@ -14,7 +14,8 @@ from selector.errors import UserError
 
 # What may change between an interruption and the continuation without making it another run.
 _NOT_IDENTITY = (
-    "resume", "output_dir", "threads", "device", "devices", "data_dir", "keep", "checkpoint_minutes",
+    "resume", "output_dir", "threads", "compile", "device", "devices", "data_dir", "keep",
+    "checkpoint_minutes",
 )  # fmt: skip
 _CHECKPOINT = re.compile(r"milestone-(\d+)\.ckpt")
 LAST = "last.ckpt"

@@ -5,6 +5,7 @@ import pytorch_lightning as pl
 import torch
 
 from selector.config import paper_recipe
+from selector.training import milestone_views
 from selector.training.data import Images
 from selector.training.milestone_views import TrainingViews
 
@@ -38,6 +39,21 @@ def test_views_are_the_same_every_time_and_differ_from_one_another(pixels: torch
     assert not torch.equal(first[0, 0], first[1, 0])
     assert first.min() >= 0
     assert first.max() <= 1
+
+
+def test_views_are_kept_for_the_next_milestone_but_not_where_they_are_many(
+    pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(paper_recipe("simclr"), lidar_images=300, lidar_views=4)
+    module = pl.LightningModule()
+    for limit, kept in ((4 * pixels.numel() * 4, True), (4 * pixels.numel() * 4 - 1, False)):
+        monkeypatch.setattr(milestone_views, "_KEPT_BYTES", limit)
+        make = TrainingViews(config, Images(pixels, None, "train"))
+        next(make(module))  # somebody's Ctrl-C after the first batch
+        first, again = (list(make(module)) for _ in range(2))
+        assert len(first) == len(again) == 3
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+        assert (first[0] is again[0]) == kept
 
 
 def test_the_augmentations_are_those_of_training(pixels: torch.Tensor) -> None:

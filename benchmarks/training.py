@@ -1,0 +1,472 @@
+"""Training throughput: train.py's loop against loops that users write today, interleaved, the same encoder.
+
+    python benchmarks/training.py [--dataset digits fashion_mnist] [--rounds 5] [--batch-size 512]
+    python benchmarks/training.py --accuracy [--seeds 5]  the same probe accuracy, and how far seeds spread
+    python benchmarks/training.py --peer /tmp/spt/bin/python  with stable-pretraining, which lives elsewhere:
+        uv venv --python 3.11 /tmp/spt
+        uv pip install --python /tmp/spt/bin/python stable-pretraining==0.1.8 lightly==1.6.0 torch==2.15.0
+    python benchmarks/training.py --device cuda --dataset cifar10 --data-dir data --backbone resnet-18 \
+        --width 1                             on a GPU, with the share of an H100's bf16 peak
+
+"lightly" is the loop of Lightly's CIFAR-10 benchmark for SimCLR: its SimCLRTransform on PIL images in the
+workers of a DataLoader, float32, SGD, batch 512. "stable-pretraining" is that package's transforms, projector
+and loss. Both run in a bare loop, without logging or a trainer, and their workers live on between epochs: in
+their favour. Each is a process that trains some epochs when it is its turn. Memory is its proportional set
+size with all workers. Ours is `pretrain` as train.py calls it, without milestones.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin slow each other down: for all alike
+EPOCHS = {"digits": 5, "fashion_mnist": 1, "cifar10": 1, "cifar100": 1}  # a turn, seconds long
+FASHION_IMAGES = 4000
+# Multiply-adds of a forward pass are 2 FLOP, a training step has three passes, an image two views.
+FLOPS_PER_MULTIPLY_ADD = 2 * 3 * 2
+PEAK_BF16 = 989e12  # an H100 SXM without sparsity, from its data sheet
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", nargs="+", default=["digits", "fashion_mnist"], choices=EPOCHS)
+    parser.add_argument("--data-dir", default="/usr/share/datasets/fashion-mnist")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=512)
+    parser.add_argument("--backbone", default="resnet-9")
+    parser.add_argument("--width", type=float, default=0.25)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--workers", type=int, default=2, help="of the other loops' DataLoaders")
+    parser.add_argument("--peer", help="a Python that has stable-pretraining")
+    parser.add_argument("--accuracy", action="store_true")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--train-epochs", type=int, default=10, help="of --accuracy")
+    parser.add_argument("--child", choices=CONTENDERS, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = options()
+    if asked.child:
+        CONTENDERS[asked.child](asked, asked.dataset[0])
+        return
+    for dataset in asked.dataset:
+        compare_accuracy(asked, dataset) if asked.accuracy else compare_speed(asked, dataset)
+
+
+def compare_speed(asked: argparse.Namespace, dataset: str) -> None:
+    names = [name for name in CONTENDERS if name != "stable-pretraining" or asked.peer]
+    turns = {name: Turns(name, asked, dataset) for name in names}
+    facts = turns["ours, 32"].turn()  # once each to warm up
+    for name in names[1:]:
+        turns[name].turn()
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _ in range(asked.rounds):
+        for name in names:
+            results[name].append(turns[name].turn())
+    for turn in turns.values():
+        turn.close()
+    print(
+        f"\n{dataset}, {facts['shape']}, {asked.backbone} x {asked.width:g}, batch {asked.batch_size},"
+        f" {asked.threads} threads, load {os.getloadavg()[0]:.1f}"
+    )
+    print(f"{'':<20}{'images/s':>10}{'min':>8}{'max':>8}{'/ lightly':>11}{'min':>7}{'max':>7}", end="")
+    print(f"{'cpu ms/image':>14}{'/ lightly':>11}{'peak MiB':>10}")
+    for name in names:
+        speeds = [result["images"] / result["seconds"] for result in results[name]]
+        others = [result["images"] / result["seconds"] for result in results["lightly"]]
+        ratios = [own / other for own, other in zip(speeds, others, strict=True)]
+        cpu = median(result["cpu"] / result["images"] for result in results[name])
+        cpu_other = median(result["cpu"] / result["images"] for result in results["lightly"])
+        peak = max(result["peak"] for result in results[name]) / 2**20
+        print(f"{name:<20}{median(speeds):>10.0f}{min(speeds):>8.0f}{max(speeds):>8.0f}", end="")
+        print(f"{median(ratios):>11.2f}{min(ratios):>7.2f}{max(ratios):>7.2f}", end="")
+        print(f"{1e3 * cpu:>14.3f}{cpu_other / cpu:>11.2f}{peak:>10.0f}")
+    rate = facts["multiply_adds"] * FLOPS_PER_MULTIPLY_ADD
+    best = max(median(r["images"] / r["seconds"] for r in results[name]) for name in names)
+    share = 100 * best * rate / PEAK_BF16
+    peak = f", {share:.1f} % of an H100's bf16 peak" if asked.device == "cuda" else ""
+    print(f"{rate / 1e9:.2f} GFLOP an image: the fastest computes {best * rate / 1e9:.0f} GFLOP/s{peak}")
+
+
+class Turns:
+    """A contender in a process of its own, which trains when it is told to."""
+
+    def __init__(self, name: str, asked: argparse.Namespace, dataset: str) -> None:
+        python = asked.peer if name == "stable-pretraining" else sys.executable
+        command = [python, __file__, *sys.argv[1:], "--dataset", dataset, "--child", name]
+        root = str(Path(__file__).parents[1])
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"PYTHONPATH": root, "PYTHONWARNINGS": "ignore"}
+            | {"OMP_NUM_THREADS": str(asked.threads)},
+        )  # fmt: skip
+        self.peak = 0
+
+    def turn(self) -> dict[str, Any]:
+        """Some epochs: images, seconds, processor seconds and peak memory with all workers."""
+        done = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(done,))
+        watcher.start()
+        before = sum(map(cpu_seconds, tree(self.process.pid)))
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        line = "not yet"
+        while line and not line.startswith("{"):  # packages print, too
+            line = self.process.stdout.readline()
+        result = json.loads(line)
+        cpu = sum(map(cpu_seconds, tree(self.process.pid))) - before
+        done.set()
+        watcher.join()
+        return result | {"cpu": cpu, "peak": self.peak}
+
+    def _watch(self, done: threading.Event) -> None:
+        while not done.wait(0.5):
+            self.peak = max(self.peak, sum(map(proportional_bytes, tree(self.process.pid))))
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def serve(train: Callable[[], int], **facts: Any) -> None:
+    """In a contender: train when a line comes, and say how it went."""
+    out, sys.stdout = sys.stdout, sys.stderr
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        images = train()
+        result = {"images": images, "seconds": time.perf_counter() - start} | facts
+        print(json.dumps(result), file=out, flush=True)
+
+
+def recipe(asked: argparse.Namespace, dataset: str, **changes: Any) -> Any:
+    from selector.config import paper_recipe
+
+    own = {"data_dir": asked.data_dir, "train_images": FASHION_IMAGES} if dataset == "fashion_mnist" else {}
+    own |= {"data_dir": asked.data_dir} if dataset.startswith("cifar") else {}
+    grey = {"grayscale_probability": 0.0, "flip_probability": 0.0 if dataset == "digits" else 0.5}
+    heads = {"projector_hidden": 256, "projector_dim": 64} if asked.width < 1 else {}
+    return dataclasses.replace(
+        paper_recipe("simclr"), dataset=dataset, backbone=asked.backbone, backbone_width=asked.width,
+        batch_size=asked.batch_size, threads=asked.threads, device=asked.device, learning_rate=0.1,
+        **own | heads | (grey if not dataset.startswith("cifar") else {}) | changes,
+    )  # fmt: skip
+
+
+def ours(precision: str) -> Callable[[argparse.Namespace, str], None]:
+    def contend(asked: argparse.Namespace, dataset: str) -> None:
+        import tempfile
+
+        import pytorch_lightning as pl
+        import torch
+
+        from selector.training.data import load_images
+        from selector.training.pretrain import build_method, pretrain
+
+        torch.set_num_threads(asked.threads)
+        config = recipe(asked, dataset, precision=precision, epochs=10**6, milestone_every=10**6)
+        images = load_images(config)
+        method = build_method(config, images)
+        epochs, out = EPOCHS[dataset], sys.stdout
+        sys.stdout = sys.stderr
+        facts = {
+            "shape": str(tuple(images.train.pixels.shape)),
+            "multiply_adds": multiply_adds(method, images),
+        }
+
+        class ByTurns(pl.Callback):
+            start = 0.0
+
+            def on_train_epoch_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+                if trainer.current_epoch % epochs == 0:
+                    if not sys.stdin.readline():
+                        os._exit(0)
+                    self.start = time.perf_counter()
+
+            def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+                if (trainer.current_epoch + 1) % epochs == 0:
+                    seconds = time.perf_counter() - self.start
+                    steps = len(images.train) // config.batch_size
+                    result = {"images": epochs * steps * config.batch_size, "seconds": seconds} | facts
+                    print(json.dumps(result), file=out, flush=True)
+
+        with tempfile.TemporaryDirectory() as folder:
+            pretrain(method, config, Path(folder), [ByTurns()])
+
+    return contend
+
+
+def multiply_adds(method: Any, images: Any) -> int:
+    """Of one forward pass of one image, convolutions and linear layers."""
+    import torch
+    from torch import nn
+
+    total = 0
+
+    def count(module: nn.Module, _: Any, output: torch.Tensor) -> None:
+        nonlocal total
+        total += module.weight[0].numel() * output[0].numel()  # type: ignore[operator, index]
+
+    parts = [*method.backbone.modules(), *method.projection_head.modules()]
+    hooks = [m.register_forward_hook(count) for m in parts if isinstance(m, nn.Conv2d | nn.Linear)]
+    method.eval()
+    with torch.no_grad():
+        method.projection_head(method.backbone(torch.zeros(1, *images.train.pixels.shape[1:])))
+    method.train()
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def lightly_loop(asked: argparse.Namespace, dataset: str) -> None:
+    import torch
+
+    config = recipe(asked, dataset)
+    torch.set_num_threads(asked.threads)
+    epoch = lightly_training(config, asked.workers, epochs=10**6)
+    serve(lambda: sum(next(epoch) for _ in range(EPOCHS[dataset])))
+
+
+def lightly_training(config: Any, workers: int, epochs: int, keep: list[Any] | None = None) -> Iterator[int]:
+    """Trains an epoch each time it is asked; yields its images. `keep` is given the backbone."""
+    import torch
+    from lightly.loss import NTXentLoss
+    from lightly.models.modules import SimCLRProjectionHead
+    from lightly.transforms import SimCLRTransform
+
+    from selector.training.data import load_images
+
+    images = load_images(config)
+    pixels = images.train.pixels
+    scaled = pixels.float() / 255
+    transform = SimCLRTransform(
+        input_size=pixels.shape[-1], cj_prob=config.jitter_probability, cj_strength=config.jitter_strength,
+        min_scale=config.crop_scale_min, random_gray_scale=config.grayscale_probability, gaussian_blur=0.0,
+        hf_prob=config.flip_probability,
+        normalize={"mean": scaled.mean((0, 2, 3)).tolist(), "std": scaled.std((0, 2, 3)).tolist()},
+    )  # fmt: skip
+    torch.manual_seed(config.seed)
+    backbone, dimension = network(config)
+    head = SimCLRProjectionHead(dimension, config.projector_hidden, config.projector_dim)
+    model = torch.nn.Sequential(backbone, head).to(config.device)
+    if keep is not None:
+        keep.append(backbone)
+    criterion = NTXentLoss(config.temperature)
+    batches = loader(config, pil_images(images, transform), workers)
+    return plain_loop(model, lambda a, b: criterion(model(a), model(b)), batches, config, epochs)
+
+
+def network(config: Any) -> tuple[Any, int]:
+    """The encoder of `selector`, in the memory layout that a user's own has."""
+    from selector.training.backbone import build_backbone
+
+    return build_backbone(config)
+
+
+def loader(config: Any, dataset: Any, workers: int) -> Any:
+    from torch.utils.data import DataLoader
+
+    return DataLoader(
+        dataset, config.batch_size, shuffle=True, drop_last=True, num_workers=workers,
+        persistent_workers=workers > 0, pin_memory=config.device == "cuda",
+    )  # fmt: skip
+
+
+def pil_images(images: Any, transform: Callable[[Any], Any]) -> Any:
+    """As torchvision.datasets.CIFAR10 does: an array in memory, a PIL image when one is asked for."""
+    from PIL import Image
+    from torch.utils.data import Dataset
+
+    arrays = images.train.pixels.permute(0, 2, 3, 1).contiguous().numpy()
+
+    class Pictures(Dataset):
+        def __len__(self) -> int:
+            return len(arrays)
+
+        def __getitem__(self, index: int) -> Any:
+            return transform(Image.fromarray(arrays[index]))
+
+    return Pictures()
+
+
+def plain_loop(
+    model: Any, loss_of: Callable[..., Any], batches: Any, config: Any, epochs: int
+) -> Iterator[int]:
+    import torch
+
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        config.learning_rate,
+        momentum=config.momentum_max,
+        weight_decay=config.weight_decay,
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=epochs * len(batches), pct_start=config.warmup_fraction,
+        base_momentum=config.momentum_min, max_momentum=config.momentum_max,
+    )  # fmt: skip
+    model.train()
+    for _ in range(epochs):
+        trained = 0
+        for view_a, view_b in batches:
+            loss = loss_of(*(v.to(config.device, non_blocking=True) for v in (view_a, view_b)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            trained += len(view_a)
+        yield trained
+
+
+def stable_pretraining(asked: argparse.Namespace, dataset: str) -> None:
+    import torch
+    from stable_pretraining.data import transforms as T
+    from stable_pretraining.data.datasets import FromTorchDataset
+    from stable_pretraining.methods import SimCLR
+
+    from selector.training.data import load_images
+
+    torch.set_num_threads(asked.threads)
+    config = recipe(asked, dataset)
+    images = load_images(config)
+    size, s = images.train.pixels.shape[-1], config.jitter_strength
+    view = T.Compose(
+        T.RandomResizedCrop((size, size), scale=(config.crop_scale_min, 1.0)),
+        T.RandomHorizontalFlip(p=config.flip_probability),
+        T.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, p=config.jitter_probability),
+        T.RandomGrayscale(p=config.grayscale_probability),
+        T.ToImage(mean=[0.5] * 3, std=[0.3] * 3),
+    )
+    pictures = [(picture, 0) for picture in pil_list(images)]
+    two_views = T.MultiViewTransform([view, view])
+    data = FromTorchDataset(pictures, names=["image", "label"], transform=two_views)
+    batches = loader(config, data, asked.workers)
+    model = SimCLR(network(config)[0], (config.projector_hidden, config.projector_dim), config.temperature)
+
+    class Pairs:
+        def __len__(self) -> int:
+            return len(batches)
+
+        def __iter__(self) -> Iterator[tuple[Any, Any]]:
+            return ((views[0]["image"], views[1]["image"]) for views in (batch["views"] for batch in batches))
+
+    epoch = plain_loop(model, lambda a, b: model(a, b).loss, Pairs(), config, 10**6)
+    serve(lambda: sum(next(epoch) for _ in range(EPOCHS[dataset])))
+
+
+def pil_list(images: Any) -> list[Any]:
+    from PIL import Image
+
+    return [Image.fromarray(array) for array in images.train.pixels.permute(0, 2, 3, 1).contiguous().numpy()]
+
+
+def compare_accuracy(asked: argparse.Namespace, dataset: str) -> None:
+    """Linear probe on each seed's encoder, after the same number of epochs of the same recipe."""
+    import torch
+
+    torch.set_num_threads(asked.threads)
+    found: dict[str, list[float]] = {"lightly": [], "ours, 32": [], "ours, bf16": []}
+    for seed in range(asked.seeds):
+        for name in found:
+            precision = "bf16" if name.endswith("bf16") else "32"
+            config = recipe(
+                asked, dataset, precision=precision, epochs=asked.train_epochs, seed=seed, batch_size=256
+            )
+            found[name].append(accuracy(config, by_lightly=name == "lightly", workers=asked.workers))
+            print(f"{dataset}, seed {seed}, {name}: {found[name][-1]:.4f}", file=sys.stderr, flush=True)
+    print(f"\n{dataset}, {asked.train_epochs} epochs of batch 256: probe accuracy over {asked.seeds} seeds")
+    base = found["lightly"]
+    for name, values in found.items():
+        error = ((stdev(values) ** 2 + stdev(base) ** 2) / len(values)) ** 0.5
+        shift = (
+            ""
+            if name == "lightly"
+            else f", {100 * (mean(values) - mean(base)):+.2f} ± {100 * error:.2f} points"
+        )
+        print(f"{name:<16}{mean(values):.4f}, standard deviation {stdev(values):.4f}{shift}")
+
+
+def accuracy(config: Any, by_lightly: bool, workers: int) -> float:
+    import tempfile
+
+    import torch
+
+    from selector.evaluation.linear_probe import fast_probe
+    from selector.training.data import load_images
+    from selector.training.embed import embed
+    from selector.training.milestones import Batches
+    from selector.training.pretrain import build_method, pretrain
+
+    images = load_images(config)
+    method = build_method(config, images)
+    if by_lightly:
+        keep: list[Any] = []
+        for _ in lightly_training(config, workers, config.epochs, keep):
+            pass
+        method.backbone = keep[0]
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            pretrain(method, dataclasses.replace(config, milestone_every=10**6), Path(folder), [])
+    method.cpu()
+
+    def encode(pixels: torch.Tensor) -> dict[Any, torch.Tensor]:
+        return {"backbone": method.backbone(method.views.normalize(pixels))}
+
+    train, test = (
+        embed(method, encode, Batches(split), split.split, {"backbone": None})["backbone"]
+        for split in (images.train, images.evaluation)
+    )
+    return fast_probe(train, test)
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all of its children and theirs."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = task.read_text().split()
+        except OSError:  # it has ended
+            continue
+        for child in children:
+            found += tree(int(child))
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def proportional_bytes(pid: int) -> int:
+    """Memory of a process, pages that it shares divided among those that share them."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+CONTENDERS: dict[str, Callable[[argparse.Namespace, str], None]] = {
+    "ours, 32": ours("32"),
+    "ours, bf16": ours("bf16"),
+    "lightly": lightly_loop,
+    "stable-pretraining": stable_pretraining,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""torch.compile on the path that a GPU takes; a minute of a C++ compiler: run by `pytest -m slow`."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from selector.config import paper_recipe
+from selector.training.data import load_images
+from selector.training.milestones import milestones_of
+from selector.training.pretrain import SilentLog, build_method, pretrain
+
+
+class Rows(SilentLog):
+    def milestone(self, row) -> None:
+        self.rows.append(dict(row))
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_trains_the_same_and_is_evaluated_uncompiled(tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        paper_recipe("simclr"), backbone="resnet-9", backbone_width=0.0625, projector_hidden=16, umap_seeds=1,
+        projector_dim=8, train_images=96, evaluation_images=60, batch_size=32, epochs=1, probe="none",
+        lidar_images=0, learning_rate=0.02, device="cpu", threads=1,
+    )  # fmt: skip
+    rows = {}
+    for compiled in (False, True):
+        asked = dataclasses.replace(config, compile=compiled)
+        images, log = load_images(asked), Rows()
+        method = build_method(asked, images)
+        pretrain(method, asked, tmp_path / str(compiled), [milestones_of(asked, images, log)], log)
+        rows[compiled] = log.rows
+        assert [row["epoch"] for row in log.rows] == [0, 1]
+        names = torch.load(tmp_path / str(compiled) / "milestone-0001.ckpt", weights_only=True)["state_dict"]
+        assert not [name for name in names if "_orig_mod" in name]
+    assert rows[True][0]["label_free/rankme"] == rows[False][0]["label_free/rankme"]
+    assert rows[True][1]["train/loss"] == pytest.approx(rows[False][1]["train/loss"], rel=1e-3)
+    assert rows[True][1]["label_free/rankme"] == pytest.approx(rows[False][1]["label_free/rankme"], rel=1e-2)
