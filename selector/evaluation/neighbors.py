@@ -64,8 +64,8 @@ def nearest_neighbors(
             targets = points if own else targets / unit - mean
         case "cosine":
             unit = 1.0
-            points = _directions(points)
-            targets = points if own else _directions(targets)
+            points, *others = _directions(points) if own else _directions(points, targets)
+            targets = points if own else others[0]
         case _:
             raise ValueError(f"metric must be euclidean or cosine, got {metric!r}")
     indices, distances = _search(points, targets, k, own)
@@ -74,11 +74,16 @@ def nearest_neighbors(
     return indices.cpu().numpy(), distances.float().cpu().numpy()
 
 
-def _directions(points: torch.Tensor) -> torch.Tensor:
-    """Unit vectors; zero vectors become a direction of their own, at right angles to all others."""
-    units = torch.cat([unit_vectors(block) for block in float64_blocks(points)])
-    zero = ~units.any(dim=1, keepdim=True)
-    return torch.cat([units, zero.double()], dim=1) if zero.any() else units
+def _directions(*sets: torch.Tensor) -> list[torch.Tensor]:
+    """Unit vectors; zero vectors become one direction of their own, at right angles to all others.
+
+    All sets get that dimension where one of them holds a zero vector.
+    """
+    units = [torch.cat([unit_vectors(block) for block in float64_blocks(points)]) for points in sets]
+    zeros = [~of_set.any(dim=1, keepdim=True) for of_set in units]
+    if not any(zero.any() for zero in zeros):
+        return units
+    return [torch.cat([of_set, zero.double()], dim=1) for of_set, zero in zip(units, zeros, strict=True)]
 
 
 def _search(

@@ -160,3 +160,19 @@ def test_refuses(arguments, message):
 def test_refuses_queries_of_another_dimension():
     with pytest.raises(ValueError, match="got 3-d queries for 2-d vectors"):
         nearest_neighbors(np.ones((4, 2)), 4, queries=np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("among", ["the vectors", "the queries", "both"])
+def test_a_zero_vector_on_one_side_of_the_search(among):
+    vectors, queries = np.eye(4)[:3] + 0.1, np.eye(4)[1:] * 5.0
+    zero = np.zeros((1, 4))
+    if among != "the queries":
+        vectors = np.concatenate([vectors, zero])
+    if among != "the vectors":
+        queries = np.concatenate([queries, zero])
+    indices, distances = nearest_neighbors(vectors, 1, "cosine", queries=queries)
+    assert indices[:2, 0].tolist() == [1, 2]
+    if among == "the queries":
+        assert distances[-1, 0] == pytest.approx(1)  # from every other vector
+    if among == "both":
+        assert (indices[-1, 0], distances[-1, 0]) == (3, 0)
