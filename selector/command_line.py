@@ -180,7 +180,7 @@ def _arguments_doc(function: Callable[..., Any]) -> str:
 def _run_tyro(parse: Callable[[], T], tokens: Sequence[str], prog: str) -> T:
     box = io.StringIO()
     try:
-        with contextlib.redirect_stderr(box), _unwrapped(tokens):
+        with contextlib.redirect_stderr(box), _terminal_for(tokens):
             return parse()
     except SystemExit as stop:
         if stop.code in (0, None):
@@ -189,20 +189,21 @@ def _run_tyro(parse: Callable[[], T], tokens: Sequence[str], prog: str) -> T:
 
 
 @contextlib.contextmanager
-def _unwrapped(tokens: Sequence[str]) -> Iterator[None]:
-    """Lets tyro write each message on one line; help keeps the terminal's width."""
-    if any(token in HELP for token in tokens):
-        yield
-        return
-    width = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "100000"
+def _terminal_for(tokens: Sequence[str]) -> Iterator[None]:
+    """Lets tyro write a message on one line, help as wide as the terminal, and either as NO_COLOR says."""
+    wanted = {} if any(token in HELP for token in tokens) else {"COLUMNS": "100000"}
+    if os.environ.get("NO_COLOR"):
+        wanted["TERM"] = "dumb"  # the one thing that tyro looks at
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        if width is None:
-            del os.environ["COLUMNS"]
-        else:
-            os.environ["COLUMNS"] = width
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _one_line(box: str) -> str:
