@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import fmean, median
 
 import numpy as np
+from economy import cost, images
+from repetition import repetition
 from rules import RULES, Rule, leave_one_study_out
 
 from selector.evaluation.metrics import METRICS, NOISE_PREFIX, LabelFreeMetric, labelled_metric
@@ -74,6 +76,11 @@ def rebuilt(text: str, records: Path) -> str:
     }
     made |= {f"regret {study.name}": (lambda study=study: regrets(study)) for study in studies}
     made |= {f"table one {data}": (lambda data=data: table_one(records, data)) for data in DATA}
+    groups = {study.name: study.group for study in studies}
+    titles = METHODS | {study.name: study.title for study in studies}
+    made["images"] = lambda: images(groups, records)
+    made["cost"] = lambda: cost(records, titles)
+    made["repetition"] = lambda: repetition(groups, records, ORACLE, titles)
     return _BLOCK.sub(lambda block: block[1] + "\n".join(made[block[2]]()) + "\n" + block[3], text)
 
 
