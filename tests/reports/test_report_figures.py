@@ -13,7 +13,7 @@ from selector.evaluation.embeddings import Embeddings
 from selector.reports import figures
 from selector.reports.html import charts, shades
 from selector.reports.report import report_of
-from selector.reports.report_rows import ChoiceRow, Curves, ScatterPoint
+from selector.reports.report_rows import ChoiceRow, Curves, Heatmap, ScatterPoint
 from selector.training.umap_file import write_umap
 
 RUNS = [
@@ -129,3 +129,9 @@ def test_packed_curves_come_back_to_within_their_bits():
     back = data["low"] + codes / 65_534 * (data["high"] - data["low"])
     assert back[[0, 1, 1], [0, 0, 1]] == pytest.approx([1.0, 3.0, 2.25], abs=2 / 65_534)
     assert codes[1, 0] == 65_534  # the highest value is not taken for a missing one
+
+
+def test_a_correlation_of_nearly_nothing_has_no_sign():
+    cells = ((1.0, -0.001), (-0.001, 1.0))
+    figure = figures.heatmap_figure(Heatmap(("a", "b"), cells, ((3, 3), (3, 3))))
+    assert figure["data"][0]["text"] == [["1.00", "0.00"], ["0.00", "1.00"]]
