@@ -145,12 +145,18 @@ def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
     A run that is stopped ends with the exit code of its signal; left by another exception, with 1.
 
     Raises:
-        UserError: W&B refuses the run or cannot be reached, its service on this machine has ended, or the
-            sweep asks for other values than `config`.
+        UserError: W&B refuses the run or cannot be reached, its service on this machine has ended or could
+            not write its file, or the sweep asks for other values than `config`.
     """
     try:
         with _open_log(config, folder, signals) as log:
+            offline = None
+            if log.run.offline and not log.run.disabled:
+                offline = Path(log.run.dir).parent / f"run-{log.run.id}.wandb"
             yield log
+        if offline is not None:
+            wandb.teardown()  # under load its file is on disk only once its process has ended
+            _refuse_lost_rows(offline)
     except _SERVICE_GONE as error:
         with suppress(Exception):
             wandb.teardown()  # or wandb would try to say goodbye to it, and print how that failed
@@ -226,6 +232,20 @@ def _finish(run: "wandb.Run", exit_code: int) -> None:
     except TimeoutError as error:
         command = f"wandb sync --no-skip-online {Path(run.dir).parent}"
         raise UserError(f"W&B could not be reached to the end; nothing is lost: {command}") from error
+
+
+def _refuse_lost_rows(file: Path) -> None:
+    """W&B does not say when it cannot write, as on a full disk: the file of an ended run must be whole."""
+    try:
+        segment = read_segment(file)
+        problem = segment.cut or ("lacks the end of the run" if segment.exit_code is None else "")
+    except (OSError, NothingWritten, DamagedLog) as error:
+        problem = _first_line(error)
+    if problem:
+        raise UserError(
+            f"W&B's file {str(file)!r} is not whole ({problem}), as when the disk is full: make room, and"
+            " the same command with --resume logs what is missing"
+        )
 
 
 def _first_line(error: BaseException) -> str:

@@ -15,9 +15,9 @@ from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.runs.wandb_file import read_segment
 from selector.runs.wandb_offline import read_offline
+from selector.training import wandb_log
 from selector.training.run_folder import RunFolder
 from selector.training.stopping import StopSignals
-from selector.training.wandb_log import wandb_log
 
 RUN = "simclr-1.a"
 ROWS = [{"epoch": epoch, "label_free/rankme": 1.0 + epoch} for epoch in range(5)]
@@ -46,12 +46,11 @@ def earlier(here: Path, number: int, epochs: list[int], exit_code: int | None = 
 
 def go_on(here: Path, rows: list[dict]) -> None:
     folder = RunFolder(RUN, here / "runs" / RUN, None)
-    with wandb_log(TrainConfig(), folder, StopSignals()) as log:
+    with wandb_log.wandb_log(TrainConfig(), folder, StopSignals()) as log:
         log.restore(rows)
         log.milestone(ROWS[4])
         assert [row["epoch"] for row in log.rows] == [0, 1, 2, 3, 4]
         log.end("completed", 4)
-    wandb.teardown()  # under load its file is on disk only once its process has ended
 
 
 def test_all_that_a_kill_took_is_logged_again_and_nothing_else(here: Path):
@@ -74,7 +73,7 @@ def test_the_end_of_wandbs_own_process_is_one_line(here: Path, capfd: pytest.Cap
     expected = r"wandb-core\) has ended.*--resume continues the run"
 
     def until_it_is_noticed() -> None:
-        with wandb_log(TrainConfig(), folder, StopSignals()) as log:
+        with wandb_log.wandb_log(TrainConfig(), folder, StopSignals()) as log:
             log.milestone(ROWS[0])
             os.kill(service(), signal.SIGKILL)
             for _ in range(100):
@@ -85,6 +84,27 @@ def test_the_end_of_wandbs_own_process_is_one_line(here: Path, capfd: pytest.Cap
         until_it_is_noticed()
     wandb.teardown()
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_file_that_wandb_could_not_finish_is_said(here: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on a full disk, of which its process tells nobody."""
+    folder = RunFolder("full", here / "runs" / "full", None)
+
+    def cut(run: wandb.Run, exit_code: int) -> None:
+        file = Path(run.dir).parent / "run-full.wandb"
+        finish(run, exit_code)
+        wandb.teardown()
+        file.write_bytes(file.read_bytes()[:-20])
+
+    finish = wandb_log._finish
+    monkeypatch.setattr(wandb_log, "_finish", cut)
+
+    def log_to_a_full_disk() -> None:
+        with wandb_log.wandb_log(TrainConfig(), folder, StopSignals()) as log:
+            log.milestone(ROWS[0])
+
+    with pytest.raises(UserError, match=r"is not whole \(ends inside a record.*with --resume logs what"):
+        log_to_a_full_disk()
 
 
 def service() -> int:
