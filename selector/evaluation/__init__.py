@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         stable_rank,
     )
     from selector.evaluation.spectrum import Spectrum, spectrum_of
+    from selector.evaluation.stream import rankme_of_stream, singular_values_of_stream
     from selector.evaluation.umap_space import umap_points
 
 __all__ = [
@@ -61,9 +62,11 @@ __all__ = [
     "paper_probe",
     "participation_ratio",
     "rankme",
+    "rankme_of_stream",
     "robust_histogram_entropy",
     "self_clustering",
     "silhouette",
+    "singular_values_of_stream",
     "spectrum_of",
     "stable_rank",
     "twonn",
@@ -94,8 +97,10 @@ _MODULE_OF = {
     "outlier_share": "outliers",
     "paper_probe": "linear_probe",
     "participation_ratio": "spectral_metrics",
+    "rankme_of_stream": "stream",
     "robust_histogram_entropy": "entropy",
     "silhouette": "clustering",
+    "singular_values_of_stream": "stream",
     "spectrum_of": "spectrum",
     "stable_rank": "spectral_metrics",
     "twonn": "clid",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from selector.evaluation.callable_module import make_callable
 from selector.evaluation.spectrum import Spectrum, spectrum_of
@@ -32,7 +32,11 @@ def rankme(embeddings: ArrayLike | torch.Tensor | Spectrum, eps: float = EPS) ->
     Raises:
         ValueError: Embeddings that are not a finite, non-empty (N, D) matrix.
     """
-    sigma = spectrum_of(embeddings).uncentred
+    return rankme_of_singular_values(spectrum_of(embeddings).uncentred, eps)
+
+
+def rankme_of_singular_values(sigma: NDArray[np.float64], eps: float = EPS) -> float:
+    """RankMe from (K,) singular values, descending, of embeddings that are not centred."""
     if sigma[0] == 0:
         return 1.0
     p = sigma / sigma.sum() + eps
