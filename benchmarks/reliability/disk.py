@@ -2,8 +2,8 @@
 
     python benchmarks/reliability/disk.py
 
-Needs the right to mount a small tmpfs (root). On it a tiny training runs out of room: for its checkpoints, for
-W&B's files, for both; and a sweep for its ledger. Each must end with one clear line, or go on; what was saved
+Needs the right to mount a small tmpfs (root). On it a tiny training runs out of room for its checkpoints, for
+W&B's files, for both; and a cache for histories. Each must end with one clear line, or go on; what was saved
 before must be whole; and when there is room again, the same command must bring the run to the milestones
 and weights of one that had room all the time.
 """
@@ -22,6 +22,7 @@ from trials import TINY, TRAIN, Row, flags, kill_family, offline, print_table
 
 from selector.runs.history_cache import HistoryCache, Milestones
 from selector.runs.run import Milestone
+from selector.runs.wandb_offline import read_offline
 from selector.sweeping.warm_start import PRELOAD, RunProcess, WarmStarter
 
 
@@ -50,31 +51,41 @@ def trial(campaign: Campaign, small: Path, kilobytes: int, where: str, row: Row)
     """One run for which so much room is left, and its continuation."""
     what = f"{kilobytes} kB left for {where}"
     row.trials += 1
-    folder = campaign.root / f"{where}-{kilobytes}"
+    folder, outside = small / "trial", campaign.root / f"{where}-{kilobytes}"
+    if where == "runs":
+        folder, outside = outside, folder
     folder.mkdir()
-    for part in ("runs", "wandb"):
-        if where in (part, "both"):
-            (small / part).mkdir()
-            (folder / part).symlink_to(small / part)
+    if where != "both":
+        outside.mkdir()
+        (folder / "runs").symlink_to(outside)
     filler = fill(small, kilobytes)
     status = end_of(start(campaign, folder), row, what)
-    text = (folder / "output.log").read_text(errors="replace")
+    text = log_of(campaign, folder).read_text(errors="replace")
     if "Traceback" in text:
-        row.blame("wrong", f"{what}: a traceback: {text[text.index('Traceback') :][-1500:]}")
+        row.blame("wrong", f"{what}: a traceback: {text[text.index('Traceback') :][:3000]}")
     said = [line for line in text.splitlines() if line.startswith("train.py: ")]
+    if status != 0 and not said:
+        row.blame("wrong", f"{what}: ended with {status} and said nothing: {text[-500:]}")
     print(f"  {what}: exit {status}: {said}", file=sys.stderr, flush=True)
     judge_interrupted(campaign, folder, row, what)
+    if status == 0 and [run.state for run in read_offline(folder).runs] != ["finished"]:
+        row.blame("wrong", f"{what}: ended with 0 and cannot be read as finished")
     filler.unlink()
     status = end_of(start(campaign, folder), row, what)
+    log_of(campaign, folder).rename(folder / "output.log")
     judge_finished(campaign, folder, row, what, status)
-    for part in small.iterdir():
-        shutil.rmtree(part)
+    shutil.rmtree(small / "trial")
 
 
 def start(campaign: Campaign, folder: Path) -> RunProcess:
     """The run, or its continuation; milestones' checkpoints all stay."""
     arguments = [*flags(TINY | {"keep": "all"}), "--resume=True"]
-    return campaign.starter.start(arguments, offline(folder), folder / "output.log")
+    return campaign.starter.start(arguments, offline(folder), log_of(campaign, folder))
+
+
+def log_of(campaign: Campaign, folder: Path) -> Path:
+    """Its output, which has room."""
+    return campaign.root / f"{folder.name}.log"
 
 
 def end_of(process: RunProcess, row: Row, what: str) -> int | None:

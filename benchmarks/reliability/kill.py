@@ -212,7 +212,7 @@ def judge_finished(campaign: Campaign, folder: Path, row: Row, what: str, status
     try:
         (run,) = read_offline(folder).runs
     except (UserError, ValueError) as error:
-        row.blame("lost", f"{what}: {error} {read_offline(folder).unreadable}")
+        row.blame("lost", f"{what}: the run is not to be read: {error}")
         return
     assert campaign.truth is not None
     found = figures(run)

@@ -1,0 +1,138 @@
+"""Peak memory (resident set) of a milestone evaluation, of reading 1,000 runs, and of RankMe over a stream.
+
+    python benchmarks/reliability/memory.py [--images 50000] [--dimensions 512] [--runs 1000]
+
+Each is measured in a process of its own: the highest resident set, less that after the imports and, for the
+milestone, after its embeddings are there and one small milestone has been evaluated.
+"""
+
+import argparse
+import gc
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).parents[1]))
+MIB = 2**20
+
+
+def main() -> None:
+    """Measure, print a row each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=50_000)
+    parser.add_argument("--dimensions", type=int, default=512)
+    parser.add_argument("--runs", type=int, default=1000)
+    options = parser.parse_args()
+    print("| what | above | before | seconds |\n|---|---:|---:|---:|")
+    apart(runs, options.runs)
+    for rows in (options.images, 4 * options.images):
+        apart(stream, rows, options.dimensions)
+    apart(milestone, options.images, options.dimensions)
+
+
+def apart(measure: Callable[..., Any], *arguments: int) -> None:
+    """Run a measurement in a new process and print its row."""
+    context = multiprocessing.get_context("spawn")
+    answers: Queue[str] = context.Queue()
+    process = context.Process(target=measure, args=(answers, *arguments))
+    process.start()
+    print(answers.get(), flush=True)
+    process.join()
+
+
+def milestone(answers: "Queue[str]", images: int, dimensions: int) -> None:
+    """All metrics of one milestone, without labels, one UMAP seed."""
+    from selector.evaluation import Embeddings, MetricSettings, evaluate
+
+    def embeddings(count: int, space: Any) -> Embeddings:
+        rng = np.random.default_rng(0)
+        vectors = rng.standard_normal((count, dimensions), dtype=np.float32)
+        vectors += 4 * rng.standard_normal((10, dimensions), dtype=np.float32)[np.arange(count) % 10]
+        return Embeddings(vectors, None, space, "test" if space == "backbone" else "train")
+
+    def evaluated(backbone: Embeddings, projector: Embeddings, at: Callable[[str], None]) -> None:
+        settings = MetricSettings(clusters=10, umap_seeds=1, probe="none")
+        evaluate(1, backbone=backbone, projector=projector, settings=settings, at=at)
+
+    evaluated(embeddings(1000, "backbone"), embeddings(1000, "projector"), lambda _: None)
+    large = embeddings(images, "backbone"), embeddings(images, "projector")
+    peak = Peak()
+    evaluated(*large, at=peak.at)
+    size = sum(one.vectors.nbytes for one in large)
+    what = f"a milestone, 2 x {images} x {dimensions} embeddings ({size / MIB:.0f} MiB, not counted)"
+    answers.put(peak.row(what))
+
+
+def runs(answers: "Queue[str]", count: int) -> None:
+    """Reading offline runs of 50 milestones each."""
+    from read_offline import copy_runs, write_original
+
+    os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy_runs(write_original(folder), folder / "wandb", count)
+        from selector.runs.wandb_offline import read_offline
+
+        peak = Peak()
+        found = read_offline(folder)
+        answers.put(peak.row(f"reading {len(found.runs)} offline runs of 50 milestones"))
+
+
+def stream(answers: "Queue[str]", images: int, dimensions: int) -> None:
+    """RankMe of embeddings that are never in memory together."""
+    from selector.evaluation import rankme_of_stream
+
+    def batches() -> Any:
+        rng = np.random.default_rng(0)
+        for _ in range(0, images, 1000):
+            yield rng.standard_normal((1000, dimensions), dtype=np.float32)
+
+    rankme_of_stream(list(batches())[:2])
+    peak = Peak()
+    rankme_of_stream(batches())
+    answers.put(peak.row(f"RankMe over a stream of {images} x {dimensions}"))
+
+
+class Peak:
+    """The highest resident set from now on."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        Path("/proc/self/clear_refs").write_text("5")  # the kernel's high-water mark starts anew
+        self.before, self.start = status("VmRSS"), time.perf_counter()
+        self.steps: list[str] = []
+
+    def at(self, step: str) -> None:
+        """A step begins: what the one before took is told on stderr."""
+        print(
+            f"  before {step!r}: {(status('VmHWM') - self.before) / MIB:.0f} MiB", file=sys.stderr, flush=True
+        )
+
+    def row(self, what: str) -> str:
+        """The table's row."""
+        above, seconds = status("VmHWM") - self.before, time.perf_counter() - self.start
+        return f"| {what} | {above / MIB:.0f} MiB | {self.before / MIB:.0f} MiB | {seconds:.0f} |"
+
+
+def status(field: str) -> int:
+    """Bytes of a field of /proc/self/status; elsewhere the peak since the start."""
+    try:
+        text = Path("/proc/self/status").read_text()
+        return 1024 * int(text.split(f"{field}:")[1].split()[0])
+    except OSError:
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    main()
