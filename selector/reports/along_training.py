@@ -13,7 +13,7 @@ from selector.selection.regret import RegretGroup
 
 SIDE_BY_SIDE = 3  # runs beside one another, which fill 80 columns with a metric's name
 _WIDTH = 16
-_NAMED = 2  # of the metrics that chose a run
+_ROOM = 26  # columns for the names of the metrics that chose a run
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,13 @@ def _beside(texts: Iterable[str]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    return ", ".join([*names[:_NAMED], *more])
+    """As many names as there is room for, at least one."""
+    for named in range(len(names), 0, -1):
+        more = [f"{len(names) - named} more"] if named < len(names) else []
+        text = ", ".join([*names[:named], *more])
+        if len(text) <= _ROOM:
+            break
+    return text
 
 
 def _trained(run: Run, key: str) -> list[float]:

@@ -3,7 +3,14 @@ from math import nan
 
 from handmade import ACCURACY, ENTROPY, RANKME, run, sweep
 
-from selector.reports.along_training import CourseRow, RunRow, course_rows, course_title, run_rows
+from selector.reports.along_training import (
+    CourseRow,
+    RunRow,
+    _listed,
+    course_rows,
+    course_title,
+    run_rows,
+)
 from selector.reports.correlation_tables import print_correlations
 from selector.reports.regret_tables import print_regret
 from selector.reports.tables import open_console
@@ -43,7 +50,15 @@ def test_one_run_that_several_metrics_choose():
     (group,) = regret(sweep(*RUNS), [RANKME, ENTROPY], ACCURACY, direction="max").groups
     assert {row.run: row.chosen_by for row in run_rows(group, ACCURACY)}["a"] == "rankme, entropy"
     (group,) = regret(sweep(*RUNS[:2]), [RANKME, ENTROPY], ACCURACY, direction="max").groups
-    assert {row.run: row.chosen_by for row in run_rows(group, ACCURACY)}["a"] == "(worst), rankme, 1 more"
+    assert {row.run: row.chosen_by for row in run_rows(group, ACCURACY)}["a"] == "(worst), rankme, entropy"
+
+
+def test_names_that_do_not_fit_are_counted():
+    assert _listed(["rankme", "entropy", "clustering_agreement"]) == "rankme, entropy, 1 more"
+    assert (
+        _listed(["clustering_agreement", "silhouette_umap"]) == "clustering_agreement, 1 more"
+    )  # one always
+    assert _listed(["rankme"]) == "rankme"
 
 
 def test_a_run_without_the_metric():
