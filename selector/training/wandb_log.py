@@ -1,6 +1,8 @@
 """What a run tells W&B: one history row a milestone, how the metrics are defined, and how the run ended."""
 
+import errno
 import glob
+import logging
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -28,6 +30,8 @@ from selector.training.wandb_stop import stop_was_requested
 
 # Seconds that the end of a run waits for W&B to take what is left; then `wandb sync` is for the rest.
 _FINISH_SECONDS = 600.0
+# A disk that is full, over quota, read-only or broken.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 # How wandb fails when the process that it writes through is not there any more.
 _SERVICE_GONE = (ConnectionError, MailboxClosedError, HandleAbandonedError)
 
@@ -164,10 +168,19 @@ def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
             "W&B's service on this machine (wandb-core) has ended, as when it is killed or memory is short:"
             " the same command with --resume continues the run"
         ) from error
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        raise UserError(
+            f"cannot write {str(error.filename2 or error.filename or config.output_dir or 'the run')!r}"
+            f" ({error.strerror}): what was saved before is whole; make room, and the same command with"
+            " --resume continues the run"
+        ) from error
 
 
 @contextmanager
 def _open_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Iterator[WandbLog]:
+    logging.raiseExceptions = False  # wandb's own log, on a full disk, would bury what is to be said
     mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
     signals.holding = True
     run = _init(config, folder.run_id, mode)

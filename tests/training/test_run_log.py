@@ -1,5 +1,6 @@
 """What a run tells W&B when an earlier process of it was killed, or when W&B's own process is."""
 
+import errno
 import os
 import signal
 import time
@@ -105,6 +106,41 @@ def test_a_file_that_wandb_could_not_finish_is_said(here: Path, monkeypatch: pyt
 
     with pytest.raises(UserError, match=r"is not whole \(ends inside a record.*with --resume logs what"):
         log_to_a_full_disk()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/x/y.npz"),
+            r"'/x/y.npz' .No space left on device",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device", "/tmp/a", None, "/x/b"), "'/x/b' .No space left"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
+    ],
+)
+def test_a_full_disk_is_one_line_wherever_it_is_met(here: Path, error: OSError, said: str):
+    folder = RunFolder("room", here / "runs" / "room", None)
+
+    def meet_it() -> None:
+        with wandb_log.wandb_log(TrainConfig(), folder, StopSignals()):
+            raise error
+
+    with pytest.raises(
+        UserError, match=f"cannot write .*{said}.*make room, and the same command with --resume"
+    ):
+        meet_it()
+
+
+def test_other_errors_of_the_system_stay_what_they_are(here: Path):
+    folder = RunFolder("other", here / "runs" / "other", None)
+
+    def meet_it() -> None:
+        with wandb_log.wandb_log(TrainConfig(), folder, StopSignals()):
+            raise FileNotFoundError(errno.ENOENT, "No such file", "images")
+
+    with pytest.raises(FileNotFoundError):
+        meet_it()
 
 
 def service() -> int:
