@@ -72,7 +72,7 @@ def trial(campaign: Campaign, small: Path, kilobytes: int, where: str, row: Row)
         row.blame("wrong", f"{what}: ended with 0 and cannot be read as finished")
     filler.unlink()
     status = end_of(start(campaign, folder), row, what)
-    log_of(campaign, folder).rename(folder / "output.log")
+    shutil.move(log_of(campaign, folder), folder / "output.log")
     judge_finished(campaign, folder, row, what, status)
     shutil.rmtree(small / "trial")
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import islice
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def stream(answers: "Queue[str]", images: int, dimensions: int) -> None:
         for _ in range(0, images, 1000):
             yield rng.standard_normal((1000, dimensions), dtype=np.float32)
 
-    rankme_of_stream(list(batches())[:2])
+    rankme_of_stream(islice(batches(), 2))
     peak = Peak()
     rankme_of_stream(batches())
     answers.put(peak.row(f"RankMe over a stream of {images} x {dimensions}"))

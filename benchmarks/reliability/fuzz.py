@@ -1,0 +1,232 @@
+"""A coverage-guided fuzz run of everything that reads files: only the stated errors, no hang.
+
+    uv run --with atheris python benchmarks/reliability/fuzz.py [READER] [--seconds 60]
+
+READER is wandb, sweep, arguments, ledger, records or checkpoint; without it each is fuzzed, one after
+another, in a process of its own and for so many seconds. It begins with sound files and changes them as their
+code is reached; checksums are mended, so that what lies behind them is reached too. An input that ends in any
+other way is kept in the folder that is named.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+with atheris.instrument_imports(include=["selector"]):
+    from selector.command_line import parse_config
+    from selector.errors import UserError
+    from selector.reports.objects import as_json, ranking_object
+    from selector.runs.records import read_records, write_records
+    from selector.runs.wandb_offline import read_offline
+    from selector.selection.ranking import rank
+    from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
+    from selector.sweeping.search import random_config
+    from selector.sweeping.sweep_file import read_sweep_file
+    from selector.training.stored import read_stored
+
+from trials import TINY, Row, flags, print_table
+
+sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "runs")]
+from handmade import RANKME, curve, run, sweep
+from offline_files import as_log, items, record
+
+_HANG = 20  # seconds for one input
+
+
+def fuzz_wandb(place: Path, data: bytes) -> None:
+    """Half of the inputs are the bytes of a file, half are records whose checksums are right."""
+    content = data[1:]
+    if data[:1] >= b"\x80":
+        content = as_log(content.split(b"\xff\x00\xfe"))
+    file = place / "run-a.wandb"
+    file.write_bytes(content)
+    for one in read_offline(place).runs:
+        assert one.id.isprintable() or one.id
+        assert sorted(row.epoch for row in one.milestones) == [row.epoch for row in one.milestones]
+
+
+def seeds_wandb() -> list[bytes]:
+    """A small run, as a file and as its records."""
+    row = items({"epoch": 1, "label_free/rankme": 2.5, "spectrum/projector": [1.0, 0.5], "x": {"y": 1}})
+    kinds: list[dict[str, Any]] = [
+        {"run": {"run_id": "a", "config": {"update": items({"seed": 0, "definition": {"version": 3}})}}},
+        {"history": {"item": row, "step": {"num": 0}}},
+        {"config": {"update": [{"nested_key": ["a", "b"], "value_json": "1"}], "remove": items({"seed": 0})}},
+        {"summary": {"update": items({"completion/status": "completed", "completion/epoch": 1})}},
+        {"exit": {"exit_code": 0}},
+    ]
+    payloads = [record(number, **kind) for number, kind in enumerate(kinds, start=1)]
+    return [b"\0" + as_log(payloads), b"\x80" + b"\xff\x00\xfe".join(payloads)]
+
+
+def fuzz_sweep(place: Path, data: bytes) -> None:
+    """A sweep file, and a configuration drawn from what it holds."""
+    file = place / "sweep.yaml"
+    file.write_bytes(data)
+    found = read_sweep_file(file)
+    for index in range(2 if found.method == "random" else 0):
+        random_config(found.parameters, 0, index)
+
+
+def seeds_sweep() -> list[bytes]:
+    """The shipped files."""
+    folder = Path(__file__).parents[2] / "sweeps"
+    more = b"method: random\nprogram: a.py\nparameters: &p\n  a: {distribution: q_log_uniform_values, min: 1,"
+    more += (
+        b" max: 9, q: 2}\n  b: {values: [1, 2.5, x, null, true], probabilities: [0.2, 0.2, 0.2, 0.2, 0.2]}\n"
+    )
+    return [*(path.read_bytes() for path in sorted(folder.glob("*.yaml"))), more]
+
+
+def fuzz_arguments(_: Path, data: bytes) -> None:
+    """The configuration of a run, as an agent passes it on: the command line of train.py."""
+    try:
+        parse_config(data.decode(errors="replace").split("\n"))
+    except SystemExit as stop:
+        if stop.code not in (0, 2):
+            raise RuntimeError("another status") from stop
+
+
+def seeds_arguments() -> list[bytes]:
+    """Flags in all forms, and configurations as JSON."""
+    return [
+        "\n".join(flags(TINY)).encode(),
+        b"--epochs\n5\n--seed=1e3\n--labels",
+        b'{"epochs": 5, "probe": "fast"}',
+    ]
+
+
+def fuzz_ledger(place: Path, data: bytes) -> None:
+    """The ledger of a sweep folder."""
+    (place / "ledger.json").write_bytes(data)
+    ledger = read_ledger(place)
+    if ledger is not None:
+        write_ledger(place, ledger)
+        assert read_ledger(place) == ledger
+
+
+def seeds_ledger() -> list[bytes]:
+    """A ledger of two runs."""
+    one = LedgerRun(0, "aaaaaaaa", {"x": 0.1, "g": {"y": [1, None]}}, "running", 1.5, coordinates={"x": 0.3})
+    with tempfile.TemporaryDirectory() as name:
+        write_ledger(Path(name), Ledger("swp01234", 3, 5, {"method": "random"}, (one,)))
+        return [(Path(name) / "ledger.json").read_bytes()]
+
+
+def fuzz_records(place: Path, data: bytes) -> None:
+    """Exported runs, their ranking, and what is printed of it: what tables, exports and report begin with."""
+    file = place / "runs.json"
+    file.write_bytes(data)
+    ranking = rank(read_records(file), RANKME, "last", True, "max")
+    json.loads(as_json(ranking_object(ranking)))
+    for group in ranking.groups:
+        scores = [one.score for one in group.ranking]
+        assert scores == sorted(scores, reverse=True)
+
+
+def seeds_records() -> list[bytes]:
+    """A sweep of three runs."""
+    runs = sweep(
+        run("a", milestones=curve((0, 1.0), (5, 2.5), accuracy=0.5), temperature=0.1, note=[1, {"x": None}]),
+        run("b", milestones=curve((0, 1.5), (5, 3.5), accuracy=0.7), temperature=0.2),
+        run("c", milestones=curve((5, 3.0)), state="crashed", detail="was killed"),
+    )
+    return [write_records(runs).encode()]
+
+
+def fuzz_checkpoint(place: Path, data: bytes) -> None:
+    """A checkpoint."""
+    file = place / "milestone-0001.ckpt"
+    file.write_bytes(data)
+    read_stored(file)
+
+
+def seeds_checkpoint() -> list[bytes]:
+    """Zip file and plain pickle."""
+    import torch
+
+    content = {"epoch": 0, "train_config": {"epochs": 7}, "state_dict": {"backbone.0.weight": torch.ones(2)}}
+    with tempfile.TemporaryDirectory() as name:
+        path, seeds = Path(name) / "a", []
+        for zipped in (True, False):
+            torch.save(content, path, _use_new_zipfile_serialization=zipped)
+            seeds.append(path.read_bytes())
+        return seeds
+
+
+TARGETS: dict[str, tuple[Callable[[Path, bytes], None], Callable[[], list[bytes]]]] = {
+    "wandb": (fuzz_wandb, seeds_wandb),
+    "sweep": (fuzz_sweep, seeds_sweep),
+    "arguments": (fuzz_arguments, seeds_arguments),
+    "ledger": (fuzz_ledger, seeds_ledger),
+    "records": (fuzz_records, seeds_records),
+    "checkpoint": (fuzz_checkpoint, seeds_checkpoint),
+}
+
+
+def main() -> int:
+    """Fuzz one reader in this process, or all of them in one each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("target", nargs="?", choices=TARGETS)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--inside", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside:
+        fuzz(options.target, options.seconds, Path(options.inside))
+    rows = [campaign(target, options.seconds) for target in ([options.target] if options.target else TARGETS)]
+    return print_table(rows)
+
+
+def campaign(target: str, seconds: int) -> Row:
+    """Fuzz one reader in a new process, and say what came of it."""
+    row = Row(f"fuzz: {target}")
+    kept = Path(tempfile.mkdtemp(prefix=f"fuzz-{target}-"))
+    command = [sys.executable, __file__, target, "--seconds", str(seconds), "--inside", str(kept)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", timeout=20 * seconds + 300
+    )
+    counts = [
+        line.split()[1] for line in done.stderr.splitlines() if line.startswith("stat::number_of_executed")
+    ]
+    row.trials = int(counts[0]) if counts else 0
+    if done.returncode:
+        kind = "hung" if "timeout after" in done.stderr else "wrong"
+        row.blame(kind, f"exit {done.returncode}, see {kept}: {done.stderr[-3000:]}")
+    return row
+
+
+def fuzz(target: str, seconds: int, kept: Path) -> None:
+    """Fuzz until the time is over; ends the process."""
+    one_input, seeds = TARGETS[target]
+    (kept / "corpus").mkdir()
+    for number, seed in enumerate(seeds()):
+        (kept / "corpus" / str(number)).write_bytes(seed)
+    place = kept / "place"
+    place.mkdir()
+    devnull = os.open(os.devnull, os.O_WRONLY)
+
+    def test(data: bytes) -> None:
+        try:
+            one_input(place, data)
+        except UserError:
+            return
+
+    os.dup2(devnull, 1)
+    options = [f"-max_total_time={seconds}", f"-timeout={_HANG}", "-print_final_stats=1", "-max_len=20000"]
+    options += ["-rss_limit_mb=4096", f"-artifact_prefix={kept}/", "-seed=1", str(kept / "corpus")]
+    atheris.Setup([sys.argv[0], *options], test)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
