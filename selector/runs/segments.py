@@ -111,7 +111,7 @@ def _marked_or_ended(
 
 def _open_ended(segment: Segment, now: float, ended: bool) -> tuple[State, str]:
     """State and detail of a run whose file has no end."""
-    minutes = round((now - segment.written) / 60)
+    minutes = max(0, round((now - segment.written) / 60))  # a file server's clock may be ahead of this one's
     cut = f"; its file {segment.cut}" if segment.cut else ""
     if now - segment.written < CRASHED_AFTER_SECONDS and not ended:
         return "running", f"has not ended; its file was last written {minutes} min ago{cut}"
