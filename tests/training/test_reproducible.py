@@ -1,0 +1,94 @@
+"""The same seed gives the same milestones: how far that goes with other numbers of threads and workers."""
+
+import math
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from test_milestones import Rows, SomebodysModule
+from test_resume import small_config
+from torch.utils.data import DataLoader, TensorDataset
+
+from selector.evaluation.milestone import MetricSettings
+from selector.training import Encoder
+from selector.training.data import load_images
+from selector.training.milestones import Milestones, milestones_of
+from selector.training.pretrain import SilentLog, build_method, pretrain
+
+# Of UMAP's points: whether the last bit of an input moves one of forty points to another cluster is chance.
+OF_POINTS = (
+    "entropy", "outlier", "silhouette", "clustering_agreement", "ami_labels", "accuracy", "learnability",
+    "idest", "clid",
+)  # fmt: skip
+
+
+class Log(SilentLog):
+    def milestone(self, row):
+        self.rows.append({key: value for key, value in row.items() if not key.startswith("cost/")})
+
+
+def rows_of(threads: int, folder: Path) -> list[dict]:
+    """The milestones of a MoCo-v2 run of two epochs on so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        config = small_config(
+            "moco_v2", epochs=2, probe="fast", lidar_images=20, lidar_views=2, umap_seeds=1, milestone_every=2
+        )
+        images, log = load_images(config), Log()
+        method = build_method(config, images)
+        pretrain(method, config, folder, [milestones_of(config, images, log, folder)], log)
+    finally:
+        torch.set_num_threads(before)
+    return log.rows
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict]]:
+    return {name: rows_of(int(name[0]), tmp_path_factory.mktemp("run")) for name in ("1", "2", "2 again")}
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(repr(a[key]) == repr(b[key]) for key in a)  # NaN is NaN
+
+
+def test_the_same_number_of_threads_gives_the_same_bits(runs):
+    assert [row["epoch"] for row in runs["2"]] == [0, 2]
+    assert all(same(*pair) for pair in zip(runs["2"], runs["2 again"], strict=True))
+
+
+def test_the_same_weights_give_the_same_bits_on_any_number_of_threads(runs):
+    assert same(runs["1"][0], runs["2"][0])  # milestone 0: UMAP, clusters, probe and all
+
+
+def test_training_on_another_number_of_threads_differs_in_the_last_digits(runs):
+    """Sums are added in another order; how fast that grows is a matter of the learning rate."""
+    one, two = runs["1"][1], runs["2"][1]
+    compared = [
+        key for key, value in one.items()
+        if isinstance(value, float) and math.isfinite(value) and not any(name in key for name in OF_POINTS)
+    ]  # fmt: skip
+    assert len(compared) > 10
+    for key in compared:
+        assert two[key] == pytest.approx(one[key], rel=1e-3, abs=1e-6), key
+
+
+def test_workers_of_a_data_loader_change_nothing():
+    images = torch.rand(120, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = []
+    for workers in (0, 1, 2):
+        train, test = (DataLoader(TensorDataset(part), 25, num_workers=workers) for part in images.split(60))
+        log = Rows()
+        settings = MetricSettings(clusters=4, umap_seeds=1, probe="none")
+        callback = Milestones(train, test, settings, log, every=1, encoder=Encoder("net", "head"))
+        torch.manual_seed(1)
+        trainer = pl.Trainer(
+            max_epochs=1, callbacks=[callback], logger=False, enable_checkpointing=False, accelerator="cpu",
+            enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        trainer.fit(SomebodysModule(), train)
+        found.append([{k: v for k, v in row.items() if not k.startswith("cost/")} for row in log.rows])
+    assert [row["epoch"] for row in found[0]] == [0, 1]
+    for other in found[1:]:
+        assert all(same(*pair) for pair in zip(found[0], other, strict=True))
