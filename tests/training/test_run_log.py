@@ -108,6 +108,19 @@ def test_a_file_that_wandb_could_not_finish_is_said(here: Path, monkeypatch: pyt
         log_to_a_full_disk()
 
 
+def test_the_key_is_in_no_file_and_no_line_of_a_run(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    key = "0123456789abcdef" * 2 + "deadbeef"
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    go_on(here, ROWS[:4])
+    wandb.teardown()
+    files = [path for path in here.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".wandb" for path in files)
+    assert not [path for path in files if key.encode() in path.read_bytes()]
+    assert key not in "".join(capfd.readouterr())
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
