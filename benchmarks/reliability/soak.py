@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -213,9 +214,14 @@ def judge(root: Path, soak: Soak, runs: int, row: Row) -> None:
         row.blame("wrong", f"{run_id} was started again after it was finished")
     if ranking(root / "peaceful") != ranking(root / "disturbed"):
         row.blame("wrong", "the rankings differ")
-    text = (root / "disturbed.log").read_text(errors="replace")
-    if "Traceback" in text:
-        row.blame("wrong", f"a traceback was shown: {text[text.index('Traceback') :][:2000]}")
+    for trace in tracebacks((root / "disturbed.log").read_text(errors="replace")):
+        row.blame("wrong", f"a traceback was shown: {trace[:2000]}")
+
+
+def tracebacks(text: str) -> list[str]:
+    """What was shown of exceptions, but for Python's own answer to a Ctrl-C while it imports this program."""
+    found = re.findall(r"^Traceback \(most recent call last\):\n(?:[ \n].*\n|\n)*.*$", text, re.MULTILINE)
+    return [trace for trace in found if trace.splitlines()[-1] != "KeyboardInterrupt"]
 
 
 def cell(config: Any) -> str:
