@@ -25,14 +25,14 @@ import torch
 from selector.config import TrainConfig, paper_recipe
 from selector.evaluation.embeddings import Embeddings
 from selector.evaluation.linear_probe import fast_probe, paper_probe
+from selector.training.batches import Batches, autoaugmented
 from selector.training.data import load_images
 from selector.training.embed import embed
-from selector.training.milestones import Batches, autoaugmented
 from selector.training.pretrain import build_method, pretrain
 
 OWN: dict[str, dict[str, Any]] = {
     "digits": {"flip_probability": 0.0},
-    "fashion_mnist": {"train_images": 10_000, "grayscale_probability": 0.0},
+    "fashion_mnist": {"train_images": 4000, "grayscale_probability": 0.0},
 }
 
 

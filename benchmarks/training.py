@@ -155,15 +155,17 @@ def serve(train: Callable[[], int], **facts: Any) -> None:
 def recipe(asked: argparse.Namespace, dataset: str, **changes: Any) -> Any:
     from selector.config import paper_recipe
 
-    own = {"data_dir": asked.data_dir, "train_images": FASHION_IMAGES} if dataset == "fashion_mnist" else {}
-    own |= {"data_dir": asked.data_dir} if dataset.startswith("cifar") else {}
-    grey = {"grayscale_probability": 0.0, "flip_probability": 0.0 if dataset == "digits" else 0.5}
-    heads = {"projector_hidden": 256, "projector_dim": 64} if asked.width < 1 else {}
-    return dataclasses.replace(
-        paper_recipe("simclr"), dataset=dataset, backbone=asked.backbone, backbone_width=asked.width,
-        batch_size=asked.batch_size, threads=asked.threads, device=asked.device, learning_rate=0.1,
-        **own | heads | (grey if not dataset.startswith("cifar") else {}) | changes,
-    )  # fmt: skip
+    own: dict[str, Any] = {"batch_size": asked.batch_size, "threads": asked.threads, "device": asked.device}
+    if dataset != "digits":
+        own["data_dir"] = asked.data_dir
+    if dataset == "fashion_mnist":
+        own["train_images"] = FASHION_IMAGES
+    if not dataset.startswith("cifar"):  # grey pictures, and a mirrored digit is another sign
+        own |= {"grayscale_probability": 0.0, "flip_probability": 0.0 if dataset == "digits" else 0.5}
+    if asked.width < 1:
+        own |= {"projector_hidden": 256, "projector_dim": 64}
+    own |= {"backbone": asked.backbone, "backbone_width": asked.width, "learning_rate": 0.1}
+    return dataclasses.replace(paper_recipe("simclr"), dataset=dataset, **(own | changes))
 
 
 def ours(precision: str) -> Callable[[argparse.Namespace, str], None]:
@@ -404,9 +406,9 @@ def accuracy(config: Any, by_lightly: bool, workers: int) -> float:
     import torch
 
     from selector.evaluation.linear_probe import fast_probe
+    from selector.training.batches import Batches
     from selector.training.data import load_images
     from selector.training.embed import embed
-    from selector.training.milestones import Batches
     from selector.training.pretrain import build_method, pretrain
 
     images = load_images(config)

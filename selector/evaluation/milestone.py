@@ -48,6 +48,7 @@ def evaluate(
     settings: MetricSettings,
     train_backbone: Embeddings | None = None,
     augmented: Callable[[int], Embeddings] | None = None,
+    accuracy: float | None = None,
     views: ViewEmbeddings | None = None,
     predictor: Embeddings | None = None,
     streamed: Mapping[Space, Spectrum] = MappingProxyType({}),
@@ -64,6 +65,7 @@ def evaluate(
             from; without them neither is measured.
         augmented: Epoch from 0 on → representations of the training split, freshly augmented, which the
             paper's probe learns from.
+        accuracy: Of the paper's probe where it has been trained already, in place of `augmented`.
         views: Projections of augmented views of training images, for LiDAR and alignment; without them
             neither is measured.
         predictor: What SimSiam's predictor makes of the projections, for its spectrum.
@@ -104,7 +106,9 @@ def evaluate(
     if backbone.labels is not None:
         at("linear probe")
         labelled = LabelledMetrics(
-            linear_probe_accuracy=_linear_probe(backbone, settings.probe, train_backbone, augmented),
+            linear_probe_accuracy=accuracy
+            if settings.probe == "paper" and accuracy is not None
+            else _linear_probe(backbone, settings.probe, train_backbone, augmented),
             knn_accuracy=None if train_backbone is None else knn.knn_accuracy(train_backbone, backbone),
             ami_labels=means.pop("ami_labels"),
             silhouette_labels=means.pop("silhouette_labels"),

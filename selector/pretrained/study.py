@@ -178,7 +178,7 @@ def _is_figure(name: str, value: Any) -> bool:
 
 def _paper_probe(embedder: Embedder, images: StudyImages, test: Embeddings, settings: StudySettings) -> float:
     """The paper's probe; each epoch's images are augmented at their own size, then scaled to the model's."""
-    from selector.training.milestones import autoaugmented  # brings Lightning, which takes seconds
+    from selector.training.batches import autoaugmented
 
     def augmented(epoch: int) -> Embeddings:
         what = f"augmented training images, epoch {epoch + 1} of {settings.probe_epochs}"

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selector.evaluation.definition import MetricSettings
-    from selector.training.milestones import Encoder, Milestones
+    from selector.training.encoder import Encoder
+    from selector.training.milestones import Milestones
     from selector.training.wandb_log import WandbLog
 
 __all__ = ["Encoder", "MetricSettings", "Milestones", "WandbLog"]
 
 _MODULE_OF = {
-    "Encoder": "selector.training.milestones",
+    "Encoder": "selector.training.encoder",
     "MetricSettings": "selector.evaluation.definition",
     "Milestones": "selector.training.milestones",
     "WandbLog": "selector.training.wandb_log",

@@ -17,6 +17,7 @@ from selector.config import TrainConfig
 from selector.training.backbone import build_backbone
 from selector.training.batch_norm import share_statistics
 from selector.training.data import ImageSplits
+from selector.training.host_images import HostImages, as_list, fit_on_gpu, loader_workers
 from selector.training.processes import mean_over_processes, world_size
 from selector.training.views import Views
 
@@ -42,8 +43,10 @@ class Method(pl.LightningModule):
             # Quicker convolutions: by a fifth on CPUs, and with bf16 on GPUs. Images follow the weights.
             self.backbone.to(memory_format=torch.channels_last)
         self.views = Views(config, images.train.pixels)
-        # The images live where the model lives; only indices travel each step.
-        self.register_buffer("pixels", images.train.pixels, persistent=False)
+        # The images live where the model lives, if they can: then only indices travel each step.
+        self.images = HostImages(images.train.pixels)
+        if config.device == "cpu" or fit_on_gpu(images.train.pixels):
+            self.register_buffer("pixels", images.train.pixels, persistent=False)
         # Kept in checkpoints: the mean of an epoch that was interrupted is that of all of its steps.
         self.epoch_loss = MeanMetric(nan_strategy="disable")
         self.epoch_loss.persistent(True)
@@ -71,26 +74,35 @@ class Method(pl.LightningModule):
         self.epoch_loss.reset()
 
     def training_step(self, batch: list[Tensor]) -> Tensor:
-        """One step of gradient descent on the images at the indices of `batch`."""
+        """One step of gradient descent on a batch of images, or on those at its indices."""
         # A step's augmentations are drawn from (seed, step): a resumed run draws the same ones, and so does
         # each of several processes, which then takes those of its own images.
         entropy = np.random.SeedSequence([self.train_config.seed, self.global_step, 0])
         torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
-        view_a, view_b = self.views(self.pixels[batch[0]])
+        view_a, view_b = self.views(self.pixels[batch[0]] if self._resident else batch[0])
         loss = self.loss(view_a, view_b)
         self.epoch_loss.update(mean_over_processes(loss.detach()))
         self.log("train/loss", self.epoch_loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Indices of the images in an order drawn from (seed, epoch); the last, smaller batch is dropped."""
-        indices = TensorDataset(torch.arange(len(self.pixels)))
+        """Images in an order drawn from (seed, epoch), or their indices; the last, smaller batch is dropped.
+
+        Images that do not live on the GPU are gathered and pinned ahead of their step.
+        """
+        batch_size, order = self.train_config.batch_size // world_size(), _Order(self, len(self.images))
+        if self._resident:
+            indices = TensorDataset(torch.arange(len(self.images)))
+            return DataLoader(indices, batch_size, sampler=order, drop_last=True)
         return DataLoader(
-            indices,
-            self.train_config.batch_size // world_size(),
-            sampler=_Order(self, len(indices)),
-            drop_last=True,
-        )
+            self.images, batch_size, sampler=order, drop_last=True, collate_fn=as_list,
+            num_workers=loader_workers(), persistent_workers=True, prefetch_factor=4,
+            pin_memory=torch.cuda.is_available(),
+        )  # fmt: skip
+
+    @property
+    def _resident(self) -> bool:
+        return hasattr(self, "pixels")
 
     def configure_optimizers(self) -> dict[str, Any]:
         """SGD with a one-cycle learning rate and cyclic momentum (Xu, Lowe & Trappenberg, III-B)."""

@@ -1,7 +1,11 @@
 """Milestones: a Lightning callback that evaluates an encoder without labels while it trains."""
 
+# ruff: noqa: ARG002 - Lightning gives its hooks more than this has use for.
+
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -9,23 +13,26 @@ from typing import Any, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
+from selector.evaluation.linear_probe import paper_probe
 from selector.evaluation.metrics import LABEL_FREE_PREFIX
-from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, Row, evaluate, to_row
+from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, MilestoneMetrics, Row, to_row
 from selector.evaluation.spectrum import Spectrum
-from selector.training.autoaugment import autoaugment, draw
+from selector.training.background import Worker, WorkerDied
+from selector.training.batches import Batches, autoaugmented
 from selector.training.checkpoints import is_milestone
-from selector.training.data import Images, ImageSplits, clusters_of
-from selector.training.embed import Batch, embed, embed_views
+from selector.training.data import ImageSplits, clusters_of
+from selector.training.embed import embed, embed_views
+from selector.training.embedded import Clock, Embedded, evaluated
+from selector.training.encoder import Encoder
 from selector.training.milestone_views import TrainingViews
 from selector.training.progress import TrainingProgress
 from selector.training.streamed import KEPT_ROWS, streamed_spectra
 from selector.training.umap_file import write_umap
-
-_BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
 
 
 class MilestoneLog(Protocol):
@@ -39,37 +46,6 @@ class MilestoneLog(Protocol):
 
     def completed(self, epoch: int) -> None:
         """Store that training came to its end: a run without this may have been cut off."""
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """How to get vectors out of a LightningModule.
-
-    Attributes:
-        backbone: Attribute with the encoder, or a function (module, images) → (B, D).
-        projector: Attribute with the projection head that reads the encoder's vectors, or a function
-            (module, vectors) → (B, D').
-        predictor: Attribute with the prediction head that reads the projector's vectors, or a function
-            (module, vectors) → (B, D''); None where the method has none.
-    """
-
-    backbone: str | Callable[[Any, Tensor], Tensor] = "backbone"
-    projector: str | Callable[[Any, Tensor], Tensor] = "projection_head"
-    predictor: str | Callable[[Any, Tensor], Tensor] | None = None
-
-    def __call__(self, module: pl.LightningModule, images: Tensor) -> dict[Space, Tensor]:
-        """All spaces of a batch, flattened to (B, D)."""
-        vectors = self._apply(self.backbone, module, images).flatten(1)
-        projected = self._apply(self.projector, module, vectors).flatten(1)
-        spaces: dict[Space, Tensor] = {"backbone": vectors, "projector": projected}
-        if self.predictor is not None:
-            spaces["predictor"] = self._apply(self.predictor, module, projected).flatten(1)
-        return spaces
-
-    @staticmethod
-    def _apply(part: str | Callable[[Any, Tensor], Tensor], module: Any, x: Tensor) -> Tensor:
-        result: Tensor = getattr(module, part)(x) if isinstance(part, str) else part(module, x)
-        return result
 
 
 class Milestones(pl.Callback):
@@ -91,13 +67,14 @@ class Milestones(pl.Callback):
         log: MilestoneLog,
         *,
         every: int = 20,
-        encoder: Encoder = Encoder(),
+        encoder: Encoder | None = None,
         augmented: Callable[[int], Iterable[Any]] | None = None,
         views: Callable[[pl.LightningModule], Iterable[Tensor]] | None = None,
         view_source: str = "views given to Milestones",
         loss: str = "train/loss",
         folder: Path | None = None,
         progress: TrainingProgress | None = None,
+        in_background: bool = False,
     ) -> None:
         """Set up the callback.
 
@@ -108,7 +85,7 @@ class Milestones(pl.Callback):
             settings: How the metrics are computed; `settings.clusters` is k1.
             log: Where the rows go.
             every: Epochs between milestones.
-            encoder: Where the encoder and the projection head are.
+            encoder: Where the encoder and the projection head are; None: `Encoder()`.
             augmented: Epoch of the probe → augmented training batches, for the paper's linear probe.
             views: The module → batches (B, q, C, H, W), for LiDAR and alignment: q ≥ 2 views of each of B
                 training images from the training augmentations, as the encoder wants them. Called while
@@ -117,79 +94,178 @@ class Milestones(pl.Callback):
             loss: Name under which the module logs its loss, for the row's `train/loss`.
             folder: Where to leave each milestone's UMAP points, for pictures; None leaves none.
             progress: What shows people how far the milestone is; None shows nothing.
+            in_background: Whether training goes on while another process computes the metrics of what was
+                embedded: for where training has a GPU to itself. Rows come in the same order, later.
         """
         self.train, self.evaluation, self.settings = train, evaluation, settings
         self.milestone_log = log  # Lightning gives every callback a `log` of its own
-        self.every, self.encoder, self.augmented, self.loss = every, encoder, augmented, loss
+        self.every, self.encoder, self.augmented, self.loss = every, encoder or Encoder(), augmented, loss
         self.views, self.view_source = views, view_source
-        self.folder, self.progress = folder, progress
+        self.folder, self.progress, self.in_background = folder, progress, in_background
+        self._worker: Worker | None = None
+        self._pending: _Pending | None = None
+        self._unfinished: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Milestone 0: the untrained network (not again when a run is resumed)."""
-        if trainer.global_step == 0:
-            self._at(trainer, pl_module, 0)
+        """Milestone 0: the untrained network; or, when a run is resumed, the one that was not finished."""
+        if self.in_background and trainer.is_global_zero:
+            self._worker = Worker()
+        if self._unfinished is not None:
+            self._at(trainer, pl_module, self._unfinished["epoch"], self._unfinished)
+        elif trainer.global_step == 0:
+            self._at(trainer, pl_module, 0, {})
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Log the milestone that has been evaluated meanwhile."""
+        if self._pending is not None and self._worker is not None and self._worker.is_ready():
+            self._finish()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The milestone of this epoch, if it is one."""
         epoch = trainer.current_epoch + 1
         if is_milestone(epoch, self.every, trainer.max_epochs or epoch):
-            self._at(trainer, pl_module, epoch)
+            loss = trainer.callback_metrics.get(self.loss)
+            self._at(trainer, pl_module, epoch, {} if loss is None else {"train/loss": float(loss)})
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The run is complete, whether its epochs are done or another callback was content earlier."""
+        self._finish()
         if trainer.is_global_zero:
             self.milestone_log.completed(trainer.current_epoch)
 
-    def _at(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> None:
+    def on_save_checkpoint(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        checkpoint: dict[str, Any],
+    ) -> None:
+        """A checkpoint holds all milestones up to its step, or says which one is still to be evaluated."""
+        if self._pending is not None and trainer.global_step > self._pending.step:
+            self._finish()
+        if self._pending is not None:
+            epoch = self._pending.embedded.epoch
+            checkpoint["unfinished_milestone"] = {"epoch": epoch} | self._pending.trained
+
+    def on_load_checkpoint(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        checkpoint: dict[str, Any],
+    ) -> None:
+        """Its weights are those of a milestone that another process had not finished."""
+        self._unfinished = checkpoint.get("unfinished_milestone")
+
+    def on_exception(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        exception: BaseException,
+    ) -> None:
+        """What was measured before a training failed is logged; who stops a run does not want to wait."""
+        if isinstance(exception, Exception):
+            self._finish()
+        self._close()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Let go of the process that evaluates."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+        self._worker = None
+
+    def _at(
+        self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int, trained: Mapping[str, Any]
+    ) -> None:
+        """`trained`: what training itself says of the epoch, for the row."""
         if trainer.is_global_zero:
-            row = self.row(module, epoch)
-            loss = trainer.callback_metrics.get(self.loss)
-            row |= {} if loss is None or epoch == 0 else {"train/loss": float(loss)}
-            self.milestone_log.milestone(row)
-            if self.progress is not None:
-                self.progress.milestone(row)
+            self._finish()
+            if self._worker is None or epoch == trainer.max_epochs:  # there is no training left to go on with
+                self._log(self.row(module, epoch) | dict(trained))
+            else:
+                self._begin(module, epoch, trainer.global_step, trained)
         else:
             self._streamed(module)
         trainer.strategy.barrier("milestone")  # the other processes wait for the one that evaluates
 
+    def _log(self, row: Row) -> None:
+        self.milestone_log.milestone(row)
+        if self.progress is not None:
+            self.progress.milestone(row)
+
     def row(self, module: pl.LightningModule, epoch: int) -> Row:
         """Embed, evaluate, and give the history row of one milestone."""
-        clock = _Clock(epoch, self.progress)
+        clock = self._clock(epoch)
+        embedded = self._embedded(module, epoch, clock)
+        if not embedded.is_finite:
+            return _nothing_finite(epoch)
+        augmented = None if self.augmented is None else partial(self._augmented, module)
+        metrics, seconds = evaluated(embedded, self.settings, augmented, clock)
+        return self._row_of(metrics, embedded, seconds)
+
+    def _begin(self, module: pl.LightningModule, epoch: int, step: int, trained: Mapping[str, Any]) -> None:
+        """Do what needs the network, and have the rest done in the background."""
+        clock = self._clock(epoch)
+        embedded = self._embedded(module, epoch, clock)
+        if not embedded.is_finite:
+            self._log(_nothing_finite(epoch) | dict(trained))
+            return
+        if self.augmented is not None and embedded.test.labels is not None and self.settings.probe == "paper":
+            clock.at("linear probe")
+            accuracy = paper_probe(partial(self._augmented, module), embedded.test)
+            embedded = replace(embedded, accuracy=accuracy)
+        self._pending = _Pending(embedded, step, dict(trained), clock.seconds())
+        assert self._worker is not None
+        with suppress(WorkerDied):  # `_finish` will find out
+            self._worker.start(evaluated, embedded, self.settings)
+
+    def _finish(self) -> None:
+        """Log the milestone that is evaluated in the background, if there is one; waits for it."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        start = time.perf_counter()
+        try:
+            assert self._worker is not None
+            metrics, seconds = self._worker.result()
+        except WorkerDied:
+            print(
+                "the process that evaluates milestones was killed: from here on without it", file=sys.stderr
+            )
+            self._close()
+            metrics, seconds = evaluated(pending.embedded, self.settings)
+        waited = sum(pending.seconds.values()) + time.perf_counter() - start
+        for name, before in pending.seconds.items():
+            seconds[name] = seconds.get(name, 0.0) + before
+        row = self._row_of(metrics, pending.embedded, seconds)
+        self._log(row | {"cost/waited_seconds": waited} | pending.trained)
+
+    def _clock(self, epoch: int) -> Clock:
+        progress = self.progress
+        return Clock() if progress is None else Clock(partial(progress.milestone_step, epoch))
+
+    def _embedded(self, module: pl.LightningModule, epoch: int, clock: Clock) -> Embedded:
         clock.at("embeddings")
         test = self._embed(module, self.evaluation, "test", {"backbone": None})["backbone"]
         limit = min(self.settings.rankme_images, KEPT_ROWS)
         streamed = self._streamed(module)
-        probed = test.labels is not None and self.settings.probe != "none"
         wanted: dict[Space, int | None] = {"projector": limit}
         if self.encoder.predictor is not None:
             wanted["predictor"] = limit
-        if probed:
+        if test.labels is not None and self.settings.probe != "none":
             wanted["backbone"] = None
         train = self._embed(module, self.train, "train", wanted)
-        views = self._views(module)
-        found = [
-            embeddings.vectors for embeddings in (test, *train.values(), views) if embeddings is not None
-        ]
-        if streamed is None or not all(np.isfinite(vectors).all() for vectors in found):
-            return _nothing_finite(epoch)
-        result = evaluate(
-            epoch,
-            backbone=test,
-            projector=train["projector"],
-            train_backbone=train.get("backbone"),
-            augmented=None
-            if self.augmented is None
-            else lambda probe_epoch: self._augmented(module, probe_epoch),
-            views=views,
-            predictor=train.get("predictor"),
-            streamed=streamed,
-            settings=self.settings,
-            at=clock.at,
-        )
-        self.milestone_log.define(asdict(result.definition))
-        if self.folder is not None and result.points is not None:
-            write_umap(self.folder, epoch, result.points, test)
-        return to_row(result) | clock.costs(probed)
+        return Embedded(epoch, test, train, self._views(module), streamed)
+
+    def _row_of(self, metrics: MilestoneMetrics, embedded: Embedded, seconds: Mapping[str, float]) -> Row:
+        self.milestone_log.define(asdict(metrics.definition))
+        if self.folder is not None and metrics.points is not None:
+            write_umap(self.folder, metrics.epoch, metrics.points, embedded.test)
+        costs = {"cost/milestone_seconds": sum(seconds.values())}
+        if "backbone" in embedded.train:  # what labels cost
+            costs["cost/probe_seconds"] = seconds["linear probe"]
+        return to_row(metrics) | costs
 
     def _streamed(self, module: pl.LightningModule) -> Mapping[Space, Spectrum] | None:
         """Where RankMe is to read more images than are kept: its spectra, with the help of all processes."""
@@ -221,25 +297,14 @@ class Milestones(pl.Callback):
         return embed(module, lambda x: self.encoder(module, x), batches, split, limits)
 
 
-class _Clock:
-    """How long the steps of a milestone take, and where it is now."""
+@dataclass(frozen=True)
+class _Pending:
+    """A milestone that is being evaluated in the background."""
 
-    def __init__(self, epoch: int, progress: TrainingProgress | None) -> None:
-        self.epoch, self.progress = epoch, progress
-        self.steps: list[tuple[str, float]] = []
-
-    def at(self, step: str) -> None:
-        """The next step begins."""
-        self.steps.append((step, time.perf_counter()))
-        if self.progress is not None:
-            self.progress.milestone_step(self.epoch, step)
-
-    def costs(self, probed: bool) -> dict[str, float]:
-        """Seconds of the whole milestone, and of its probe: what labels cost."""
-        times = [*(start for _, start in self.steps), time.perf_counter()]
-        seconds = {name: times[i + 1] - times[i] for i, (name, _) in enumerate(self.steps)}
-        probe = {"cost/probe_seconds": seconds["linear probe"]} if probed else {}
-        return {"cost/milestone_seconds": times[-1] - times[0]} | probe
+    embedded: Embedded
+    step: int
+    trained: dict[str, Any]
+    seconds: dict[str, float]
 
 
 def milestones_of(
@@ -274,26 +339,8 @@ def milestones_of(
         view_source=TrainingViews.source,
         folder=folder,
         progress=progress,
+        in_background=config.device != "cpu" and torch.cuda.is_available(),
     )
-
-
-@dataclass(frozen=True)
-class Batches:
-    """Batches of images in their order, as often as they are asked for."""
-
-    images: Images
-
-    def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self.images), _BATCH):
-            part = slice(start, start + _BATCH)
-            labels = self.images.labels
-            yield self.images.pixels[part], None if labels is None else labels[part]
-
-
-def autoaugmented(images: Images, seed: int, epoch: int) -> Images:
-    """Each image under AutoAugment's CIFAR-10 policy (Cubuk et al. 2018), as the paper's probe trains on."""
-    drawn = draw(len(images), int(np.random.SeedSequence([seed, epoch, 1]).generate_state(1, np.uint64)[0]))
-    return replace(images, pixels=autoaugment(images.pixels, drawn))
 
 
 def _nothing_finite(epoch: int) -> Row:

@@ -15,7 +15,7 @@ from selector.evaluation.umap_space import umap_points
 from selector.pretrained.cache import EmbeddingCache
 from selector.pretrained.models import PretrainedModel
 from selector.pretrained.study import StudyImages, StudySettings, load_study_images, study_models
-from selector.training.milestones import autoaugmented
+from selector.training.batches import autoaugmented
 
 FAST = StudySettings(probe="fast", umap_seeds=1)
 ACCURACY = "labelled/linear_probe_accuracy"

@@ -18,8 +18,10 @@ from selector.evaluation.metrics import METRICS, LabelFreeMetric
 from selector.evaluation.milestone import MetricSettings
 from selector.evaluation.milestone_metrics import spectra_of
 from selector.evaluation.rankme import rankme
+from selector.training.batches import Batches, autoaugmented
 from selector.training.data import Images
-from selector.training.milestones import Batches, Encoder, Milestones, autoaugmented
+from selector.training.encoder import Encoder
+from selector.training.milestones import Milestones
 from selector.training.streamed import KEPT_ROWS
 
 

@@ -1,0 +1,82 @@
+"""What a milestone is computed from, apart from the network, so that any process can compute it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
+from selector.evaluation.milestone import MetricSettings, MilestoneMetrics, evaluate
+from selector.evaluation.spectrum import Spectrum
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Embeddings of one milestone.
+
+    Attributes:
+        epoch: Epochs trained.
+        test: Representations of the evaluation images.
+        train: Projections of training images, what a predictor makes of them, and representations with labels
+            where a probe learns from these.
+        views: Projections of augmented views.
+        streamed: Spectra of more embeddings than there are here; None where some of these were not finite.
+        accuracy: Of the paper's probe, where it has been trained already: it needs the network.
+    """
+
+    epoch: int
+    test: Embeddings
+    train: Mapping[Space, Embeddings]
+    views: ViewEmbeddings | None
+    streamed: Mapping[Space, Spectrum] | None = field(default_factory=dict)
+    accuracy: float | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether there is anything to evaluate: an encoder whose weights diverged gives NaN."""
+        found = [e.vectors for e in (self.test, *self.train.values(), self.views) if e is not None]
+        return self.streamed is not None and all(np.isfinite(vectors).all() for vectors in found)
+
+
+class Clock:
+    """How long the steps of a milestone take."""
+
+    def __init__(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """`tell` is called with the name of each step before it."""
+        self._tell = tell
+        self._steps: list[tuple[str, float]] = []
+
+    def at(self, step: str) -> None:
+        """The next step begins."""
+        self._steps.append((step, time.perf_counter()))
+        self._tell(step)
+
+    def seconds(self) -> dict[str, float]:
+        """Of each step so far."""
+        ends = [*(start for _, start in self._steps[1:]), time.perf_counter()]
+        return {name: end - start for (name, start), end in zip(self._steps, ends, strict=True)}
+
+
+def evaluated(
+    embedded: Embedded,
+    settings: MetricSettings,
+    augmented: Callable[[int], Embeddings] | None = None,
+    clock: Clock | None = None,
+) -> tuple[MilestoneMetrics, dict[str, float]]:
+    """The metrics, and the seconds that each step took; see `evaluate`."""
+    clock = clock or Clock()
+    metrics = evaluate(
+        embedded.epoch,
+        backbone=embedded.test,
+        projector=embedded.train["projector"],
+        train_backbone=embedded.train.get("backbone"),
+        augmented=augmented,
+        accuracy=embedded.accuracy,
+        views=embedded.views,
+        predictor=embedded.train.get("predictor"),
+        streamed=embedded.streamed or {},
+        settings=settings,
+        at=clock.at,
+    )
+    return metrics, clock.seconds()
