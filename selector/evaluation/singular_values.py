@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk
 
 from selector.evaluation.arrays import float64_blocks
 from selector.evaluation.threads import one_thread
@@ -36,13 +37,13 @@ def roots_of_gram(
     found: list[float] = []
     basis = None
     while True:
-        eigenvalues, eigenvectors = _eigh(gram)
-        ascending = np.sqrt(eigenvalues.clip(0))
+        eigenvalues = _eigvalsh(gram)  # a quarter of the time that eigenvectors take
         untrusted = int((eigenvalues < _TRUSTED * eigenvalues[-1]).sum())
         floor = max(floor, _ROUNDING * max(found, default=0.0))
-        if untrusted == 0 or ascending[-1] <= floor:
-            return np.array(sorted([*found, *ascending.tolist()], reverse=True))
-        found += ascending[untrusted:].tolist()
+        if untrusted == 0 or np.sqrt(eigenvalues[-1].clip(0)) <= floor:
+            return np.array(sorted([*found, *np.sqrt(eigenvalues.clip(0)).tolist()], reverse=True))
+        eigenvalues, eigenvectors = _eigh(gram)
+        found += np.sqrt(eigenvalues[untrusted:]).tolist()
         rest = eigenvectors[:, :untrusted]
         basis = rest if basis is None else basis @ rest
         gram = gram_along(basis)
@@ -51,17 +52,37 @@ def roots_of_gram(
 def gram_of(
     rows: torch.Tensor, scale: float, offset: torch.Tensor | None = None, basis: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """AᵀA in float64 of A = (rows / scale - offset) · basis; `rows` are never all in float64 at once."""
+    """AᵀA in float64 of A = (rows / scale - offset) · basis; `rows` are never all in float64 at once.
+
+    On the CPU by BLAS's dsyrk, which computes one triangle of the symmetric product: half the work.
+    """
     size = rows.shape[1] if basis is None else basis.shape[1]
     gram = torch.zeros(size, size, dtype=torch.float64, device=rows.device)
+    lower = np.zeros((size, size), order="F")
     for block in float64_blocks(rows):
-        part = block / scale
+        part = block if scale == 1 else block / scale
         if offset is not None:
-            part -= offset
+            part = part - offset
         if basis is not None:
             part = part @ basis
-        gram.addmm_(part.T, part)
-    return gram
+        if gram.is_cuda:
+            gram.addmm_(part.T, part)
+        else:
+            lower = dsyrk(1.0, part.contiguous().numpy().T, 1.0, lower, lower=1, overwrite_c=1)
+    if gram.is_cuda:
+        return gram
+    triangle = torch.from_numpy(np.ascontiguousarray(lower))
+    return triangle + triangle.tril(-1).T
+
+
+def _eigvalsh(gram: torch.Tensor) -> NDArray[np.float64]:
+    """Eigenvalues, ascending."""
+    try:
+        with one_thread():
+            eigenvalues: NDArray[np.float64] = torch.linalg.eigvalsh(gram).cpu().numpy()
+    except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+        return _eigh(gram)[0]
+    return eigenvalues
 
 
 def _eigh(gram: torch.Tensor) -> tuple[NDArray[np.float64], torch.Tensor]:

@@ -11,6 +11,7 @@ from selector.evaluation.arrays import as_vectors, float64_blocks
 from selector.evaluation.singular_values import gram_of, roots_of_gram
 
 _EPS = float(np.finfo(np.float64).eps)
+_LEAST = 1e-60  # the square of a millionth of a millionth of it is far from float64's smallest number
 
 
 class Spectrum:
@@ -34,8 +35,10 @@ class Spectrum:
         """
         self._vectors = as_vectors(embeddings)
         self.count, self.dimension = self._vectors.shape
-        # The largest entry is divided out, which keeps squares from overflowing and vanishing.
-        self._scale = float(self._vectors.abs().max()) or 1.0
+        low, high = (float(bound) for bound in torch.aminmax(self._vectors))
+        largest = max(-low, high)
+        # Divided out where squares would overflow or vanish; other embeddings are not copied for it.
+        self._scale = 1.0 if largest == 0 or _LEAST < largest < 1 / _LEAST else largest
 
     @cached_property
     def uncentred(self) -> NDArray[np.float64]:
@@ -71,7 +74,7 @@ class Spectrum:
     def _mean(self) -> torch.Tensor:
         total = torch.zeros(self.dimension, dtype=torch.float64, device=self._vectors.device)
         for block in float64_blocks(self._vectors):
-            total += (block / self._scale).sum(dim=0)
+            total += block.sum(dim=0) / self._scale
         return total / self.count
 
     @cached_property
