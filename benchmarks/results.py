@@ -7,7 +7,7 @@ Text outside of markers is for people to write.
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, median
@@ -92,13 +92,19 @@ def read_studies(records: Path) -> list[Study]:
             files = sorted(records.glob(f"{method}-{data}*.json"))
             if files:
                 sets = [read_records(file) for file in files]
-                runs = sorted((run for one in sets for run in one.runs), key=lambda run: run.id)
+                runs = sorted((as_version_3(run) for one in sets for run in one.runs), key=lambda run: run.id)
                 unreadable = tuple(gone for one in sets for gone in one.unreadable)
                 name = f"{method}-{data}"
                 studies.append(
                     Study(name, f"{method_title}, {data_title}", RunSet(name, tuple(runs), unreadable))
                 )
     return studies
+
+
+def as_version_3(run: Run) -> Run:
+    """Version 2 of the metrics had UMAP laid out by umap-learn, 3 by ours: points of one distribution."""
+    assert run.definition["version"] in (2, 3)
+    return replace(run, definition={**run.definition, "version": 3})
 
 
 def table_one(records: Path, data: str) -> Iterator[str]:
