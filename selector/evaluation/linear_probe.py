@@ -1,11 +1,12 @@
 """Linear probe: how well classes can be read off frozen embeddings by a linear classifier."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
 from torch.nn.functional import cross_entropy, linear
 
 from selector.evaluation.embeddings import Embeddings
@@ -19,8 +20,8 @@ def fast_probe(train: Embeddings, test: Embeddings) -> float:
 
     Trained to convergence on the features of the images as they are, each feature scaled to mean 0 and
     standard deviation 1 over the training images (a constant feature to 0). It minimises the summed
-    cross-entropy plus half the squared weights (C = 1 of scikit-learn, whose L-BFGS does it), so there is
-    neither a seed nor an epoch to choose.
+    cross-entropy plus half the squared weights of all classes (C = 1 of scikit-learn's multinomial logistic
+    regression), so there is neither a seed nor an epoch to choose.
 
     Args:
         train: Labelled embeddings that the classifier is trained on.
@@ -34,10 +35,13 @@ def fast_probe(train: Embeddings, test: Embeddings) -> float:
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     # A deviation of rounding errors is a constant feature: amplified, it would be noise.
     scale = np.where(deviation > 1e-12 * np.abs(mean), deviation, np.inf)
-    model = LogisticRegression(tol=1e-6, max_iter=10_000)
+    classes, targets = np.unique(train_labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"a linear probe needs at least 2 classes, got only class {classes[0]}")
     with one_thread():
-        model.fit((features - mean) / scale, train_labels)
-    return float(model.score((test.vectors - mean) / scale, test_labels))
+        weights, bias = _logistic_regression((features - mean) / scale, targets)
+    predicted = classes[((test.vectors - mean) / scale @ weights + bias).argmax(axis=1)]
+    return float((predicted == test_labels).mean())
 
 
 @torch.inference_mode(mode=False)  # gradients are on, though callbacks may be called without
@@ -100,6 +104,45 @@ def paper_probe(
     with torch.no_grad():
         predicted = linear(torch.from_numpy(test.vectors), weight, bias).argmax(dim=1).numpy()
     return float((predicted == test_labels).mean())
+
+
+def _logistic_regression(
+    features: NDArray[np.float64], targets: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(D, K) weights and (K,) bias at the minimum of Σ cross-entropy + ½ Σ weights².
+
+    L-BFGS in coordinates in which the Hessian of the start is about the identity: features of an encoder are
+    so correlated that without it takes five times as many steps. The bound on the gradient there leaves the
+    summed cross-entropy of all images within about 0.01 nats of its minimum.
+    """
+    count, dimension = features.shape
+    classes = int(targets.max()) + 1
+    truth = np.zeros((count, classes))
+    truth[np.arange(count), targets] = 1
+    # The Hessian of Σ cross-entropy at equal probabilities 1/K is XᵀX / K in the directions that matter.
+    hessian = features.T @ features / classes + np.eye(dimension)
+    to_weights = np.linalg.inv(np.linalg.cholesky(hessian)).T
+    to_bias = math.sqrt(classes / count)
+
+    def unpacked(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        table = x.reshape(dimension + 1, classes)
+        return to_weights @ table[:-1], to_bias * table[-1]
+
+    def loss_and_gradient(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights, bias = unpacked(x)
+        scores = features @ weights + bias
+        scores -= scores.max(axis=1, keepdims=True)
+        exponentials = np.exp(scores)
+        sums = exponentials.sum(axis=1, keepdims=True)
+        loss = np.log(sums).sum() - (scores * truth).sum() + 0.5 * (weights**2).sum()
+        error = exponentials / sums - truth
+        slopes = to_weights.T @ (features.T @ error + weights)
+        return float(loss), np.concatenate([slopes.ravel(), to_bias * error.sum(axis=0)])
+
+    options = {"maxiter": 10_000, "maxfun": 20_000, "maxcor": 20, "ftol": 0.0, "gtol": 1e-3}
+    start = np.zeros((dimension + 1) * classes)
+    found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options=options)
+    return unpacked(found.x)
 
 
 def _labels(embeddings: Embeddings) -> NDArray[np.int64]:

@@ -4,6 +4,6 @@ import kornia.augmentation  # noqa: F401
 import lightly.loss
 import lightly.models.modules  # noqa: F401
 import pytorch_lightning  # noqa: F401
-import sklearn.datasets
-import sklearn.linear_model  # noqa: F401
+import sklearn.cluster
+import sklearn.datasets  # noqa: F401
 import umap  # noqa: F401
