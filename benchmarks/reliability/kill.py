@@ -1,12 +1,13 @@
 """Runs of train.py killed at random moments and continued, against the run that nobody disturbed.
 
-    python benchmarks/reliability/kill.py [--trials 100] [--seed 0]
+    python benchmarks/reliability/kill.py [--trials 100] [--seed 0] [--background]
 
 Each trial starts a tiny training (milestones before and after each of three epochs), kills it once or twice
 and continues it: at moments spread over its whole life, within its first seconds, while a checkpoint is being
 written, while W&B's file grows; by SIGKILL of everything (a machine that dies), of the training alone, of
 W&B's service alone, and by SIGTERM. After each kill every checkpoint must load, and what can be read must be
-true; at the end all milestones must be there with the very bits of the undisturbed run.
+true; at the end all milestones must be there with the very bits of the undisturbed run. With --background the
+milestones are evaluated by another process, as on a machine with a GPU, which is killed in its turn.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ from selector.sweeping.warm_start import PRELOAD, RunProcess, WarmStarter
 
 _PATIENCE = 300.0  # seconds for what takes ten
 _WHERE = ("any moment", "the first second", "writing a checkpoint", "writing W&B's file")
+_IN_BACKGROUND = Path(__file__).with_name("train_in_background.py")
+_WORKER = "SIGKILL of the evaluating process"
 _HOW = ("SIGKILL of everything", "SIGKILL of the training", "SIGTERM", "SIGKILL of W&B's service")
 
 
@@ -91,26 +94,30 @@ def main() -> int:
     )
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--background", action="store_true", help="milestones by another process")
     options = parser.parse_args()
-    rows = {how: Row(f"training: {how}") for how in _HOW}
+    program, ways, name = (TRAIN, _HOW, "training")
+    if options.background:
+        program, ways, name = (_IN_BACKGROUND, (*_HOW, _WORKER), "milestones in the background")
+    rows = {how: Row(f"{name}: {how}") for how in ways}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        starter = WarmStarter(str(TRAIN), PRELOAD, offline(root), root / "imports.log")
+        starter = WarmStarter(str(program), PRELOAD, offline(root), root / "imports.log")
         try:
             assert starter.wait_until_ready(lambda: False), (root / "imports.log").read_text()
             campaign = Campaign(root, starter)
             campaign.learn()
             for index in range(options.trials):
-                trial(campaign, index, options.seed, rows[_HOW[index % len(_HOW)]])
+                trial(campaign, index, options.seed, ways, rows[ways[index % len(ways)]])
         finally:
             starter.close()
     return print_table(list(rows.values()))
 
 
-def trial(campaign: Campaign, index: int, seed: int, row: Row) -> None:
+def trial(campaign: Campaign, index: int, seed: int, ways: Sequence[str], row: Row) -> None:
     """Kill and continue one run, and judge it."""
     folder = campaign.root / f"trial-{index}"
-    how, where = index % len(_HOW), index // len(_HOW) % len(_WHERE)
+    how, where = ways[index % len(ways)], index // len(ways) % len(_WHERE)
     kills = 2 if uniform(seed, 2 * index + 1, 0, 1) < 0.3 else 1
     row.trials += 1
     before = len(row.notes)
@@ -120,7 +127,7 @@ def trial(campaign: Campaign, index: int, seed: int, row: Row) -> None:
         strike(process, folder, how, where if number == 0 else 0, moment)
         if not waited(lambda p=process: p.poll() is not None):
             kill_family(process.pid)
-            row.blame("hung", f"trial {index} did not end after {_HOW[how]} ({_WHERE[where]})")
+            row.blame("hung", f"trial {index} did not end after {how} ({_WHERE[where]})")
             return
         judge_interrupted(campaign, folder, row, f"trial {index}, {_WHERE[where]} at {moment:.2f} s")
     process = campaign.start(folder)
@@ -136,7 +143,7 @@ def trial(campaign: Campaign, index: int, seed: int, row: Row) -> None:
         shutil.copytree(folder, keep / folder.name, dirs_exist_ok=True)
 
 
-def strike(process: RunProcess, folder: Path, how: int, where: int, moment: float) -> None:
+def strike(process: RunProcess, folder: Path, how: str, where: int, moment: float) -> None:
     """Wait for the moment, then kill."""
     end = time.monotonic() + _PATIENCE
 
@@ -159,18 +166,19 @@ def strike(process: RunProcess, folder: Path, how: int, where: int, moment: floa
                 time.sleep(0.001)
     members = family(process.pid)
     match how:
-        case 0:
+        case "SIGKILL of everything":
             kill_family(process.pid)
-        case 1:
+        case "SIGKILL of the training":
             process.send_signal(signal.SIGKILL)
-        case 2:
+        case "SIGTERM":
             process.send_signal(signal.SIGTERM)
         case _:
+            named = "training.background" if how == _WORKER else "wandb-core"
             for pid in members[1:]:
                 with suppress(OSError):
-                    if "wandb-core" in Path(f"/proc/{pid}/cmdline").read_text():
+                    if named in Path(f"/proc/{pid}/cmdline").read_text():
                         os.kill(pid, signal.SIGKILL)
-    waited(lambda: not any(alive(pid) for pid in members), 60 if how == 3 else 20)
+    waited(lambda: not any(alive(pid) for pid in members), 20 if how in _HOW[:3] else 120)
 
 
 def bytes_written(folder: Path) -> int:
