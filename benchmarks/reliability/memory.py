@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from itertools import islice
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
@@ -92,16 +91,19 @@ def runs(answers: "Queue[str]", count: int) -> None:
 
 def stream(answers: "Queue[str]", images: int, dimensions: int) -> None:
     """RankMe of embeddings that are never in memory together."""
-    from selector.evaluation import rankme_of_stream
+    from selector.evaluation import SpectrumSums
+    from selector.evaluation.rankme import rankme
 
-    def batches() -> Any:
+    def streamed(rows: int) -> float:
         rng = np.random.default_rng(0)
-        for _ in range(0, images, 1000):
-            yield rng.standard_normal((1000, dimensions), dtype=np.float32)
+        sums = SpectrumSums()
+        for _ in range(0, rows, 1000):
+            sums.add(rng.standard_normal((1000, dimensions), dtype=np.float32))
+        return rankme(sums.spectrum())
 
-    rankme_of_stream(islice(batches(), 2))
+    streamed(2000)
     peak = Peak()
-    rankme_of_stream(batches())
+    streamed(images)
     answers.put(peak.row(f"RankMe over a stream of {images} x {dimensions}"))
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         stable_rank,
     )
     from selector.evaluation.spectrum import Spectrum, spectrum_of
-    from selector.evaluation.stream import rankme_of_stream, singular_values_of_stream
+    from selector.evaluation.streamed_spectrum import SpectrumSums
     from selector.evaluation.umap_space import umap_points
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "MetricSettings",
     "MilestoneMetrics",
     "Spectrum",
+    "SpectrumSums",
     "ViewEmbeddings",
     "alignment",
     "alpha_req",
@@ -62,11 +63,9 @@ __all__ = [
     "paper_probe",
     "participation_ratio",
     "rankme",
-    "rankme_of_stream",
     "robust_histogram_entropy",
     "self_clustering",
     "silhouette",
-    "singular_values_of_stream",
     "spectrum_of",
     "stable_rank",
     "twonn",
@@ -97,10 +96,8 @@ _MODULE_OF = {
     "outlier_share": "outliers",
     "paper_probe": "linear_probe",
     "participation_ratio": "spectral_metrics",
-    "rankme_of_stream": "stream",
     "robust_histogram_entropy": "entropy",
     "silhouette": "clustering",
-    "singular_values_of_stream": "stream",
     "spectrum_of": "spectrum",
     "stable_rank": "spectral_metrics",
     "twonn": "clid",
