@@ -78,6 +78,7 @@ _MODULE_OF = {
     "MetricSettings": "milestone",
     "MilestoneMetrics": "milestone",
     "Spectrum": "spectrum",
+    "SpectrumSums": "streamed_spectrum",
     "ViewEmbeddings": "embeddings",
     "alignment": "hypersphere",
     "alpha_req": "spectral_metrics",
