@@ -52,6 +52,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", action="store_true", help="runs of train.py, not of tiny_training.py")
     options = parser.parse_args()
+    # Ignored in what a shell starts in the background, and then in its children: Ctrl-C would go nowhere.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_sweep(root / "sweep.yaml", options.runs, options.train)
