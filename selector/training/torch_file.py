@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+_FOLDER = 0x10  # among the attributes of a part of a zip file
+
 
 def load_plain(path: Path) -> Any:
     """The content of a file as tensors and plain values, on the CPU.
@@ -18,8 +20,12 @@ def load_plain(path: Path) -> Any:
     """
     if zipfile.is_zipfile(path):  # files of torch before 1.6 are pickles without checksums
         with zipfile.ZipFile(path) as archive:
-            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            parts = archive.infolist()
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
                 raise ValueError("its parts are packed, as torch does not do")  # and can unpack to anything
+            # For what calls itself a folder torch hands out memory as it happens to be.
+            if any(part.external_attr & _FOLDER or part.is_dir() for part in parts):
+                raise ValueError("one of its parts is marked as a folder, as torch does not do")
             if (damaged := archive.testzip()) is not None:
                 raise ValueError(f"{Path(damaged).name} in it has a wrong checksum")
     return torch.load(path, map_location="cpu", weights_only=True)

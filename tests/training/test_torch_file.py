@@ -95,6 +95,18 @@ def test_a_file_that_unpacks_to_more_is_refused(tmp_path: Path):
         load_plain(bomb)
 
 
+def test_a_part_that_calls_itself_a_folder_is_refused(tmp_path: Path):
+    """torch would hand out 128 bytes of whatever lies in memory in place of the weights."""
+    path = saved(tmp_path / "a.ckpt")
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"data/0")  # in the directory at the end; its name begins with that of the archive
+    entry = content.rindex(b"PK\x01\x02", 0, entry)
+    content[entry + 38] ^= 0x10  # external attributes
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="marked as a folder"):
+        load_plain(path)
+
+
 @pytest.mark.parametrize(
     "content",
     [

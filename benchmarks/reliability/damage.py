@@ -1,0 +1,166 @@
+"""Small files of every kind cut at every byte, and with every byte changed: read as written, or refused.
+
+    python benchmarks/reliability/damage.py
+
+A trial is one damaged file. It may be refused by one of the stated errors, or say of its run that it has not
+finished; a figure that was not in the sound file, or any other exception, is wrong. Of images, a pixel that
+was not in the sound one counts where the file was cut; few of their formats have checksums for changed bytes.
+"""
+
+import itertools
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from trials import Row, figures, print_table
+
+from selector.errors import UserError
+from selector.runs.records import read_records, write_records
+from selector.runs.umap_files import read_umap_files
+from selector.runs.wandb_offline import read_offline
+from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
+from selector.training.image_folder import read_folder
+from selector.training.stored import read_stored
+
+sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "runs")]
+from handmade import curve, run, sweep
+from offline_files import write_run
+
+
+def main() -> int:
+    """Damage each kind of file, print a row each."""
+    with tempfile.TemporaryDirectory() as name:
+        rows = [row for kind in (wandb, checkpoint, umap) for row in damage(kind, Path(name) / kind.__name__)]
+        # JSON has no checksums: of these only the cuts are judged by their figures.
+        rows += [next(iter(damage(kind, Path(name) / kind.__name__))) for kind in (ledger, records)]
+        rows += images(Path(name) / "images")
+    return print_table(rows)
+
+
+def damage(kind: Callable[[Path], tuple[Path, Callable[[], bool]]], folder: Path) -> Iterator[Row]:
+    """Cut a file everywhere, then change each of its bytes; `kind` gives it and judges what is read."""
+    folder.mkdir()
+    file, is_true = kind(folder)
+    sound = file.read_bytes()
+    assert is_true()
+    generator = random.Random(0)
+
+    def changed(position: int) -> bytes:
+        content = bytearray(sound)
+        content[position] ^= generator.randrange(1, 256)
+        return bytes(content)
+
+    for how, make in (("cut at every byte", lambda end: sound[:end]), ("each byte changed", changed)):
+        row = Row(f"{kind.__name__} file: {how}")
+        for position in range(len(sound)):
+            file.write_bytes(make(position))
+            row.trials += 1
+            try:
+                if not is_true():
+                    row.blame("wrong", f"at byte {position} figures were read that were not written")
+            except UserError:
+                pass
+            except Exception as error:
+                row.blame("wrong", f"at byte {position}: {error!r}")
+        yield row
+
+
+def wandb(folder: Path) -> tuple[Path, Callable[[], bool]]:
+    """An offline run of W&B."""
+    file = folder / "run-a.wandb"
+    logged = [{"epoch": epoch, "label_free/rankme": 10 / 3 + epoch, "train/loss": 0.5} for epoch in range(4)]
+    summary = {"completion/status": "completed", "completion/epoch": 3}
+    write_run(file, "a", {"seed": 0, "definition": {"version": 3}}, logged, summary)
+    (whole,) = read_offline(folder).runs
+    truth = figures(whole)
+
+    def is_true() -> bool:
+        found = read_offline(folder)
+        for one in found.runs:
+            if not figures(one).items() <= truth.items() or (
+                one.state == "finished" and figures(one) != truth
+            ):
+                return False
+        return len(found.runs) + len(found.unreadable) > 0
+
+    return file, is_true
+
+
+def checkpoint(folder: Path) -> tuple[Path, Callable[[], bool]]:
+    """A checkpoint of a milestone."""
+    file, weights = folder / "milestone-0001.ckpt", torch.arange(32.0)
+    torch.save({"epoch": 0, "train_config": {"epochs": 7}, "state_dict": {"weight": weights}}, file)
+
+    def is_true() -> bool:
+        stored = read_stored(file)
+        known: Any = stored.state.get("weight")
+        return (
+            known is not None
+            and torch.equal(known, weights)
+            and (stored.epoch, stored.config.epochs) == (1, 7)
+        )
+
+    return file, is_true
+
+
+def umap(folder: Path) -> tuple[Path, Callable[[], bool]]:
+    """UMAP points of a milestone; a damaged file is passed over."""
+    file, points = folder / "umap-0001.npz", np.arange(30, dtype=np.float32).reshape(10, 3)
+    np.savez_compressed(file, points=points)
+    return file, lambda: all(np.array_equal(found.points, points) for found in read_umap_files(folder))
+
+
+def ledger(folder: Path) -> tuple[Path, Callable[[], bool]]:
+    """The ledger of a sweep."""
+    one = LedgerRun(0, "aaaaaaaa", {"x": 0.1, "g": {"y": [1, None]}}, "running", 1.5, coordinates={"x": 0.3})
+    truth = Ledger("swp01234", 3, 5, {"method": "random"}, (one,))
+    write_ledger(folder, truth)
+    return folder / "ledger.json", lambda: read_ledger(folder) == truth
+
+
+def records(folder: Path) -> tuple[Path, Callable[[], bool]]:
+    """Exported runs; the line end behind them may be missing."""
+    file = folder / "runs.json"
+    file.write_text(write_records(sweep(run("a", milestones=curve((0, 1.0), (5, 2.5))), run("b", 3.0))))
+    truth = read_records(file).runs
+    return file, lambda: read_records(file).runs == truth
+
+
+def images(folder: Path) -> list[Row]:
+    """Images of every format that is read; what cannot be read is named, and nothing else happens."""
+    folder.mkdir()
+    file, formats = folder / "a.png", ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    rows = [Row("images: cut at every byte"), Row("images: each byte changed")]
+    generator = random.Random(0)
+    for kind in formats:
+        noise.save(file, format=kind)
+        sound, truth = file.read_bytes(), read_folder(folder, 8, skip_bad=False).pixels
+        for position, row in itertools.product(range(len(sound)), rows):
+            content = bytearray(sound)
+            if row is rows[0]:
+                del content[position:]
+            else:
+                content[position] ^= generator.randrange(1, 256)
+            file.write_bytes(content)
+            row.trials += 1
+            try:
+                pixels = read_folder(folder, 8, skip_bad=False).pixels
+            except UserError:
+                continue
+            except Exception as error:
+                row.blame("wrong", f"{kind}, byte {position}: {error!r}")
+                continue
+            if pixels.shape != truth.shape or (row is rows[0] and not torch.equal(pixels, truth)):
+                row.blame("wrong", f"{kind}, byte {position} of {len(sound)}: other pixels")
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
