@@ -3,7 +3,9 @@
     python benchmarks/reliability/memory.py [--images 50000] [--dimensions 512] [--runs 1000]
 
 Each is measured in a process of its own: the highest resident set, less that after the imports and, for the
-milestone, after its embeddings are there and one small milestone has been evaluated.
+milestone, after its embeddings are there and one small milestone has been evaluated. The exit status is 1
+where one of them is above its bound: half a MiB a run, 64 MiB for a stream however long, and for a milestone
+1 GiB less its embeddings.
 """
 
 import argparse
@@ -25,7 +27,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 MIB = 2**20
 
 
-def main() -> None:
+def main() -> int:
     """Measure, print a row each."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -34,24 +36,26 @@ def main() -> None:
     parser.add_argument("--dimensions", type=int, default=512)
     parser.add_argument("--runs", type=int, default=1000)
     options = parser.parse_args()
-    print("| what | above | before | seconds |\n|---|---:|---:|---:|")
-    apart(runs, options.runs)
-    for rows in (options.images, 4 * options.images):
-        apart(stream, rows, options.dimensions)
-    apart(milestone, options.images, options.dimensions)
+    print("| what | above | bound | before | seconds |\n|---|---:|---:|---:|---:|")
+    within = [apart(runs, options.runs)]
+    within += [apart(stream, rows, options.dimensions) for rows in (options.images, 4 * options.images)]
+    within += [apart(milestone, options.images, options.dimensions)]
+    return int(not all(within))
 
 
-def apart(measure: Callable[..., Any], *arguments: int) -> None:
-    """Run a measurement in a new process and print its row."""
+def apart(measure: Callable[..., Any], *arguments: int) -> bool:
+    """Run a measurement in a new process and print its row; whether it stayed within its bound."""
     context = multiprocessing.get_context("spawn")
-    answers: Queue[str] = context.Queue()
+    answers: Queue[tuple[str, bool]] = context.Queue()
     process = context.Process(target=measure, args=(answers, *arguments))
     process.start()
-    print(answers.get(), flush=True)
+    row, is_within = answers.get()
+    print(row, flush=True)
     process.join()
+    return is_within
 
 
-def milestone(answers: "Queue[str]", images: int, dimensions: int) -> None:
+def milestone(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) -> None:
     """All metrics of one milestone, without labels, one UMAP seed."""
     from selector.evaluation import Embeddings, MetricSettings, evaluate
 
@@ -71,10 +75,10 @@ def milestone(answers: "Queue[str]", images: int, dimensions: int) -> None:
     evaluated(*large, at=peak.at)
     size = sum(one.vectors.nbytes for one in large)
     what = f"a milestone, 2 x {images} x {dimensions} embeddings ({size / MIB:.0f} MiB, not counted)"
-    answers.put(peak.row(what))
+    answers.put(peak.row(what, 2**30 - size))
 
 
-def runs(answers: "Queue[str]", count: int) -> None:
+def runs(answers: "Queue[tuple[str, bool]]", count: int) -> None:
     """Reading offline runs of 50 milestones each."""
     from read_offline import copy_runs, write_original
 
@@ -86,10 +90,10 @@ def runs(answers: "Queue[str]", count: int) -> None:
 
         peak = Peak()
         found = read_offline(folder)
-        answers.put(peak.row(f"reading {len(found.runs)} offline runs of 50 milestones"))
+        answers.put(peak.row(f"reading {len(found.runs)} offline runs of 50 milestones", count * MIB // 2))
 
 
-def stream(answers: "Queue[str]", images: int, dimensions: int) -> None:
+def stream(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) -> None:
     """RankMe of embeddings that are never in memory together."""
     from selector.evaluation import SpectrumSums
     from selector.evaluation.rankme import rankme
@@ -104,7 +108,7 @@ def stream(answers: "Queue[str]", images: int, dimensions: int) -> None:
     streamed(2000)
     peak = Peak()
     streamed(images)
-    answers.put(peak.row(f"RankMe over a stream of {images} x {dimensions}"))
+    answers.put(peak.row(f"RankMe over a stream of {images} x {dimensions}", 64 * MIB))
 
 
 class Peak:
@@ -122,10 +126,11 @@ class Peak:
             f"  before {step!r}: {(status('VmHWM') - self.before) / MIB:.0f} MiB", file=sys.stderr, flush=True
         )
 
-    def row(self, what: str) -> str:
-        """The table's row."""
+    def row(self, what: str, bound: int) -> tuple[str, bool]:
+        """The table's row, and whether the peak stayed within so many bytes."""
         above, seconds = status("VmHWM") - self.before, time.perf_counter() - self.start
-        return f"| {what} | {above / MIB:.0f} MiB | {self.before / MIB:.0f} MiB | {seconds:.0f} |"
+        sizes = " | ".join(f"{size / MIB:.0f} MiB" for size in (above, bound, self.before))
+        return f"| {what} | {sizes} | {seconds:.0f} |", above <= bound
 
 
 def status(field: str) -> int:
@@ -138,4 +143,4 @@ def status(field: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
