@@ -77,7 +77,7 @@ def silhouettes(
     Memory above the input is O(N (D + total number of clusters)), never N². Distances come from matrix
     products of centred float64 vectors: those below about 1e-8 of the vectors' spread are rounding.
     """
-    array = as_vectors(vectors).double().cpu().numpy()
+    array = as_vectors(vectors).to("cpu", torch.float64, copy=True).numpy()
     members = [_members(clusters, len(array)) for clusters in clusterings]
     totals = _distances_to_clusters(array, np.hstack(members))
     ends = np.cumsum([member.shape[1] for member in members])
@@ -126,11 +126,11 @@ def _members(clusters: ArrayLike | torch.Tensor, size: int) -> NDArray[np.float6
 
 
 def _distances_to_clusters(vectors: NDArray[np.float64], members: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, K) sums of the distances from each vector to the members of each cluster."""
-    vectors = vectors - vectors.mean(axis=0)  # distances stay, rounding errors shrink with the norms
-    squares = (vectors**2).sum(axis=1)
+    """(N, K) sums of the distances from each vector to the members of each cluster; centres the vectors."""
+    vectors -= vectors.mean(axis=0)  # distances stay, rounding errors shrink with the norms
     totals = np.zeros(members.shape)
     starts = range(0, len(vectors), _BLOCK_ROWS)
+    squares = np.concatenate([(vectors[row : row + _BLOCK_ROWS] ** 2).sum(axis=1) for row in starts])
     for row in starts:
         rows = slice(row, row + _BLOCK_ROWS)
         for column in starts[row // _BLOCK_ROWS :]:  # the distances on the other side are the same

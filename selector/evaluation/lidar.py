@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike
 
 from selector.evaluation.arrays import as_views
 from selector.evaluation.callable_module import make_callable
+from selector.evaluation.singular_values import singular_values_of
 
 DELTA = 1e-4
 EPS = 1e-7
@@ -48,7 +49,7 @@ def lidar(views: ArrayLike | torch.Tensor, delta: float = DELTA, eps: float = EP
         raise ValueError(f"delta {delta:g} is nothing beside the covariance of the views: take a larger one")
     # With Sw = L Lᵀ, L^-1 Sb L^-T has the eigenvalues of Sw^-1/2 Sb Sw^-1/2: squares of singular values.
     whitened = torch.linalg.solve_triangular(factor, between.T, upper=False)
-    found = torch.linalg.svdvals(whitened).square()
+    found = singular_values_of(whitened).square()
     if found.sum() == 0:
         return 1.0
     p = torch.zeros_like(ridge[0]) + eps

@@ -37,12 +37,12 @@ def roots_of_gram(
     found: list[float] = []
     basis = None
     while True:
-        eigenvalues = _eigvalsh(gram)  # a quarter of the time that eigenvectors take
+        eigenvalues = eigenvalues_of(gram)  # a quarter of the time that eigenvectors take
         untrusted = int((eigenvalues < _TRUSTED * eigenvalues[-1]).sum())
         floor = max(floor, _ROUNDING * max(found, default=0.0))
         if untrusted == 0 or np.sqrt(eigenvalues[-1].clip(0)) <= floor:
             return np.array(sorted([*found, *np.sqrt(eigenvalues.clip(0)).tolist()], reverse=True))
-        eigenvalues, eigenvectors = _eigh(gram)
+        eigenvalues, eigenvectors = eigenvectors_of(gram)
         found += np.sqrt(eigenvalues[untrusted:]).tolist()
         rest = eigenvectors[:, :untrusted]
         basis = rest if basis is None else basis @ rest
@@ -75,18 +75,21 @@ def gram_of(
     return triangle + triangle.tril(-1).T
 
 
-def _eigvalsh(gram: torch.Tensor) -> NDArray[np.float64]:
-    """Eigenvalues, ascending."""
+def eigenvalues_of(gram: torch.Tensor) -> NDArray[np.float64]:
+    """Eigenvalues of a symmetric matrix, ascending; where they do not converge, as `eigenvectors_of`."""
     try:
         with one_thread():
             eigenvalues: NDArray[np.float64] = torch.linalg.eigvalsh(gram).cpu().numpy()
     except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
-        return _eigh(gram)[0]
+        return eigenvectors_of(gram)[0]
     return eigenvalues
 
 
-def _eigh(gram: torch.Tensor) -> tuple[NDArray[np.float64], torch.Tensor]:
-    """Eigenvalues, ascending, and eigenvectors where the matrix is."""
+def eigenvectors_of(gram: torch.Tensor) -> tuple[NDArray[np.float64], torch.Tensor]:
+    """Eigenvalues of a symmetric matrix, ascending, and eigenvectors where the matrix is.
+
+    Where LAPACK does not converge another algorithm computes them anew, and a RuntimeWarning says so.
+    """
     try:
         if gram.is_cuda:
             eigenvalues, eigenvectors = torch.linalg.eigh(gram)
@@ -94,15 +97,33 @@ def _eigh(gram: torch.Tensor) -> tuple[NDArray[np.float64], torch.Tensor]:
         with one_thread():
             values, vectors = np.linalg.eigh(gram.numpy())
     except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
-        # Divide and conquer gives up on some matrices (LAPACK's info > 0); the older QR iteration does not.
-        warnings.warn(
-            f"the eigenvalues of a {len(gram)} x {len(gram)} matrix did not converge ({error}):"
-            " computed anew by QR iteration",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        _say_that_it_is_computed_anew("eigenvalues", gram, error)
         from scipy.linalg import eigh
 
         with one_thread():
             values, vectors = eigh(gram.cpu().numpy(), driver="ev")
     return values, torch.from_numpy(vectors).to(gram.device)
+
+
+def singular_values_of(matrix: torch.Tensor) -> torch.Tensor:
+    """Singular values by an SVD, largest first, where the matrix is; a fallback as of `eigenvectors_of`."""
+    try:
+        values: torch.Tensor = torch.linalg.svdvals(matrix)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        _say_that_it_is_computed_anew("singular values", matrix, error)
+        from scipy.linalg import svd
+
+        with one_thread():
+            found = svd(matrix.cpu().numpy(), compute_uv=False, lapack_driver="gesvd")
+        values = torch.from_numpy(found).to(matrix.device)
+    return values
+
+
+def _say_that_it_is_computed_anew(what: str, matrix: torch.Tensor, error: Exception) -> None:
+    """Divide and conquer gives up on some matrices (LAPACK's info > 0); the older QR iteration does not."""
+    size = " x ".join(map(str, matrix.shape))
+    warnings.warn(
+        f"the {what} of a {size} matrix did not converge ({error}): computed anew by QR iteration",
+        RuntimeWarning,
+        stacklevel=3,
+    )

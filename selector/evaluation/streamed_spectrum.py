@@ -8,8 +8,8 @@ import torch.distributed as dist
 from numpy.typing import ArrayLike, NDArray
 
 from selector.evaluation.arrays import as_vectors, float64_blocks
+from selector.evaluation.singular_values import eigenvalues_of
 from selector.evaluation.spectrum import Spectrum, least_singular_value
-from selector.evaluation.threads import one_thread
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -129,7 +129,5 @@ class _GramSpectrum(Spectrum):
         return self._centred + self.count * torch.outer(self._mean_vector, self._mean_vector)
 
     def _roots(self, gram: torch.Tensor) -> NDArray[np.float64]:
-        with one_thread():
-            eigenvalues: NDArray[np.float64] = np.linalg.eigvalsh(gram.cpu().numpy())[::-1]
-        roots: NDArray[np.float64] = np.sqrt(eigenvalues.clip(0))
+        roots: NDArray[np.float64] = np.sqrt(eigenvalues_of(gram.cpu())[::-1].clip(0))
         return roots[: min(self.count, self.dimension)]

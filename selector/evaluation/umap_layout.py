@@ -32,6 +32,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
 from scipy.spatial.distance import cdist
 
+from selector.evaluation.singular_values import eigenvectors_of
 from selector.evaluation.threads import one_thread
 from selector.evaluation.umap_space import COMPONENTS
 
@@ -162,8 +163,7 @@ def _centres(means: NDArray[np.float64], random: np.random.RandomState) -> NDArr
     scale = np.sqrt(np.where(degrees > 0, degrees, 1))
     noise = 1e-9 * random.normal(size=(count, count))
     laplacian = np.eye(count) - affinity / np.outer(scale, scale) + noise + noise.T
-    with one_thread():
-        eigenvectors = np.linalg.eigh(laplacian)[1][:, 1 : COMPONENTS + 1]
+    eigenvectors = eigenvectors_of(torch.from_numpy(laplacian))[1].numpy()[:, 1 : COMPONENTS + 1]
     centres: NDArray[np.float64] = eigenvectors / scale[:, None]
     centres *= np.sign(np.take_along_axis(centres, np.abs(centres).argmax(0)[None], 0))
     centres /= centres.max()

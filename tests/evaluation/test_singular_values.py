@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from selector.evaluation import arrays
+from selector.evaluation import SpectrumSums, arrays, lidar, rankme
 from selector.evaluation.singular_values import gram_of, roots_of_gram
+from selector.evaluation.umap_layout import _centres
 
 
 def roots(matrix, floor=0.0):
@@ -63,3 +64,26 @@ def test_eigenvalues_that_do_not_converge_are_computed_anew_and_said(monkeypatch
         found = roots(matrix)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     np.testing.assert_allclose(found, np.linalg.svd(matrix, compute_uv=False), rtol=1e-10)
+
+
+def test_every_metric_of_a_spectrum_goes_on_where_lapack_gives_up(monkeypatch):
+    """LiDAR by an SVD, a stream by the eigenvalues of its Gram matrix, UMAP's start by eigenvectors."""
+
+    def gives_up(*_, **__):
+        raise torch.linalg.LinAlgError("did not converge")
+
+    rng = np.random.default_rng(0)
+    views, means = rng.standard_normal((20, 3, 8)), rng.standard_normal((12, 5))
+    sums = SpectrumSums()
+    sums.add(views.reshape(-1, 8))
+    expected = lidar(views), rankme(sums.spectrum()), np.abs(_centres(means, np.random.RandomState(0)))
+    for module, name in ((torch.linalg, "svdvals"), (torch.linalg, "eigvalsh"), (np.linalg, "eigh")):
+        monkeypatch.setattr(module, name, gives_up)
+    with pytest.warns(RuntimeWarning, match="singular values of a 8 x 20 matrix did not converge.*anew"):
+        assert lidar(views) == pytest.approx(expected[0], rel=1e-12)
+    with pytest.warns(RuntimeWarning, match="eigenvalues of a 8 x 8 matrix did not converge.*anew"):
+        assert rankme(sums.spectrum()) == pytest.approx(expected[1], rel=1e-12)
+    with pytest.warns(RuntimeWarning, match="eigenvalues of a 12 x 12 matrix did not converge.*anew"):
+        np.testing.assert_allclose(
+            np.abs(_centres(means, np.random.RandomState(0))), expected[2], rtol=1e-6, atol=1e-9
+        )

@@ -1,6 +1,7 @@
 """Sums of batches, in one process and in two, against what the rows in memory give."""
 
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,21 @@ def test_what_is_added_later_leaves_a_spectrum_alone():
     first = sums.spectrum()
     sums.add(healthy()[500:])
     assert first.uncentred == pytest.approx(Spectrum(healthy()[:500]).uncentred, rel=1e-10)
+
+
+def test_a_stream_takes_the_memory_of_a_batch_however_long_it_is():
+    def peak(batches: int) -> int:
+        rng, sums = np.random.default_rng(0), SpectrumSums()
+        tracemalloc.start()
+        for _ in range(batches):
+            sums.add(rng.standard_normal((500, 64)))  # 250 KiB, and numpy's memory is traced
+        rankme(sums.spectrum())
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(1)
+    assert peak(100) < peak(3) + 50_000
 
 
 def test_says_what_it_refuses():
