@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,13 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path, capsys):
 
 def test_the_page_is_the_same_every_time():
     assert page(*SWEEP) == page(*reversed(SWEEP))
+
+
+def test_the_page_names_the_software_that_made_the_runs():
+    alpha, *others = SWEEP
+    text = page(replace(alpha, versions="torch 9.8.7 <b>"), *(replace(one, versions="") for one in others))
+    assert "<dt>made by</dt><dd>torch 9.8.7 &lt;b&gt;</dd>" in text
+    assert text.count("<dt>made by</dt>") == 1
 
 
 def test_the_page_names_no_address():

@@ -110,6 +110,7 @@ def best_object(best: Best, ranking: Ranking) -> dict[str, Any]:
         "command": best.command or None,
         "checkpoint": str(best.checkpoint) if best.checkpoint else None,
         "checkpoint_exists": best.checkpoint_exists,
+        "versions": best.run.versions,
     }
 
 
@@ -122,6 +123,7 @@ def best_yaml(best: Best, ranking: Ranking) -> str:
         f" of {len(best.group.ranking)} runs" + (f"; {ties} more are tied with it" if ties else ""),
         f"repeat it: {best.command}" if best.command else "not a run of train.py: no command repeats it",
         f"checkpoint: {checkpoint_line(best)}",
+        *([f"made by: {best.run.versions}"] if best.run.versions else []),
     ]
     return "".join(f"# {printable(line)}\n" for line in lines) + _yaml(best.hyperparameters)
 

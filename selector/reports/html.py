@@ -115,10 +115,17 @@ def page_of(report: Report) -> str:
             "groups": [section(group, report, place) for place, group in enumerate(report.groups)],
             "excluded": report.ranking.excluded,
             "metrics": [_metric(metric) for metric in held.values()],
-            "settings": [(name, printable(str(value))) for name, value in definition.items()],
+            "settings": [(name, printable(str(value))) for name, value in definition.items()]
+            + [("made by", printable(text)) for text in _versions(report)],
             "footer": f"Made by selector {version('ssl-sweep-selector')}; {TIE_RULE}.",
         },
     )
+
+
+def _versions(report: Report) -> list[str]:
+    """The software that made the ranked runs, each once."""
+    ranked = (one.run.versions for group in report.ranking.groups for one in group.ranking)
+    return [text for text in dict.fromkeys(ranked) if text]
 
 
 def section(group: GroupReport, report: Report, place: int) -> GroupSection:

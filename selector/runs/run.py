@@ -57,6 +57,7 @@ class Run:
             one Lightning's "trainer/global_step" or W&B's own "_step".
         tags: W&B tags.
         started: When it was first started (seconds since 1970), or None where that is not known.
+        versions: Of the packages and the Python that made it, as train.py names them; "" of other runs.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Run:
     counted_by: Axis = "epoch"
     tags: tuple[str, ...] = ()
     started: float | None = None
+    versions: str = ""
 
     @property
     def trained_milestones(self) -> tuple[Milestone, ...]:

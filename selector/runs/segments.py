@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from selector.runs.completion import CHECKPOINT, EPOCH, STATUS, marked_state, split_definition, unmarked_state
+from selector.runs.completion import (
+    CHECKPOINT,
+    EPOCH,
+    STATUS,
+    VERSIONS,
+    joined_versions,
+    marked_state,
+    split_definition,
+    unmarked_state,
+)
 from selector.runs.history import History
 from selector.runs.run import MACHINE_SETTINGS, Run, State
 from selector.runs.wandb_file import Segment
@@ -67,6 +76,7 @@ def join_segments(
         counted_by=history.axis,
         tags=next((segment.tags for segment in reversed(segments) if segment.tags), ()),
         started=segments[0].started or None,
+        versions=joined_versions(segment.summary.get(VERSIONS) for segment in segments),
     )
 
 

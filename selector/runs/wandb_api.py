@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from selector.errors import UserError
-from selector.runs.completion import CHECKPOINT, marked_state, split_definition, unmarked_state
+from selector.runs.completion import (
+    CHECKPOINT,
+    VERSIONS,
+    joined_versions,
+    marked_state,
+    split_definition,
+    unmarked_state,
+)
 from selector.runs.history_cache import HistoryCache, Milestones, user_cache
 from selector.runs.run import SELECTION_JOB, Run, RunSet, State, Unreadable
 from selector.runs.wandb_client import Patience, Unanswered, Unreachable, WandbClient
@@ -257,6 +264,7 @@ def _run(listed: ListedRun, history: Milestones) -> Run:
         counted_by=history.counted_by,
         tags=listed.tags,
         started=listed.started,
+        versions=joined_versions([listed.summary.get(VERSIONS)]),
     )
 
 

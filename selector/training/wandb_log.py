@@ -19,12 +19,14 @@ from selector.errors import UserError
 from selector.evaluation.embeddings import Space
 from selector.evaluation.metrics import SPECTRUM_PREFIX
 from selector.evaluation.milestone import Row
+from selector.runs.completion import VERSIONS, joined_versions
 from selector.runs.wandb_file import NothingWritten, read_segment
 from selector.runs.wandb_log import DamagedLog
 from selector.text import printable
 from selector.training.run_folder import RunFolder, last_checkpoint
 from selector.training.spectrum_chart import with_chart
 from selector.training.stopping import Stopped, StopSignals
+from selector.training.versions import versions
 from selector.training.wandb_checkpoints import WandbCheckpoints
 from selector.training.wandb_stop import stop_was_requested
 
@@ -56,6 +58,8 @@ class WandbLog:
         self._checkpoints = checkpoints
         summary: Any = run.summary
         self._known_epoch = summary.get("epoch", -1) if run.resumed else -1
+        earlier = str(summary.get(VERSIONS, "")) if run.resumed else ""
+        summary[VERSIONS] = joined_versions([earlier, versions()])
         run.define_metric("epoch", hidden=True)
         for prefix in ("label_free", "labelled", "noise", "train", "cost"):
             run.define_metric(f"{prefix}/*", step_metric="epoch")

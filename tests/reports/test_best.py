@@ -56,6 +56,13 @@ def test_somebody_elses_run_keeps_its_configuration_and_has_no_command():
     assert command_line(stranger) == ""
 
 
+def test_the_software_that_made_the_run_is_named():
+    ranking = rank(sweep(trained(paper_recipe("simclr"), versions="torch 9.8.7")), RANKME)
+    best = best_of(ranking.groups[0])
+    assert "# made by: torch 9.8.7\n" in best_yaml(best, ranking)
+    assert best_object(best, ranking)["versions"] == "torch 9.8.7"
+
+
 def test_the_yaml_is_safe_and_says_where_it_is_from():
     evil = trained(paper_recipe("simclr"), name="a\nmethod: evil\x1b[31m", checkpoint="/c\nmethod: evil")
     ranking = rank(sweep(evil, run("b", 9.0)), RANKME)

@@ -68,7 +68,7 @@ def test_a_run_as_it_was_logged(backend: Backend, read: Callable[..., RunSet]):
         {"epoch": 5, "labelled/knn_accuracy": 0.5},
     ]
     config = {"lr": 0.1, "nested": {"value": [1, None]}, "definition": DEFINITION}
-    summary = {**COMPLETED, "checkpoint": "runs/x/last.ckpt"}
+    summary = {**COMPLETED, "checkpoint": "runs/x/last.ckpt", "versions": "torch 9.8.7"}
     backend.run(
         "p", "x", rows, config, summary, sweep=sweep, group="g", job_type="train", display_name="é [b]",
         tags=["t", "ü"], created=1767312000.75,
@@ -91,6 +91,7 @@ def test_a_run_as_it_was_logged(backend: Backend, read: Callable[..., RunSet]):
     assert run.config == {"lr": 0.1, "nested": {"value": [1, None]}}
     assert run.definition == DEFINITION
     assert run.counted_by == "epoch"
+    assert run.versions == "torch 9.8.7"
     assert (run.tags, run.started) == (("t", "ü"), 1767312000.0)  # W&B gives whole seconds
     assert run.milestones == (
         Milestone(0, {"label_free/rankme": 7.5}),

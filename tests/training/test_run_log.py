@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 import wandb
 from offline_files import write_run
 
@@ -67,6 +68,17 @@ def test_all_that_a_kill_took_is_logged_again_and_nothing_else(here: Path):
         (epoch, 1.0 + epoch) for epoch in range(5)
     ]
     assert run.state == "finished"
+
+
+def test_a_run_names_the_software_of_all_its_processes(here: Path):
+    file = here / "wandb" / f"offline-run-20260101_000001-{RUN}" / f"run-{RUN}.wandb"
+    write_run(file, RUN, rows=ROWS[:1], summary={"versions": "torch 1.13.1"}, started=1000.0)
+    go_on(here, ROWS[:4])
+    (run,) = read_offline(here).runs
+    first, then = run.versions.split("; then ")
+    assert first == "torch 1.13.1"
+    assert f", torch {torch.__version__.partition('+')[0]}" in then
+    assert f", wandb {wandb.__version__}, Python 3." in then
 
 
 def test_the_end_of_wandbs_own_process_is_one_line(here: Path, capfd: pytest.CaptureFixture[str]):
