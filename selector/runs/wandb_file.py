@@ -14,7 +14,7 @@ from selector.runs.run import SPECTRUM_PREFIX
 from selector.runs.wandb_log import DamagedLog, TruncatedLog, read_payloads
 from selector.runs.wandb_records import Record, SummaryRecord
 
-_SUMMARY_KEYS = (completion.STATUS, completion.EPOCH, completion.CHECKPOINT)
+_SUMMARY_KEYS = (completion.STATUS, completion.EPOCH, completion.CHECKPOINT, completion.VERSIONS)
 
 
 class NothingWritten(Exception):
@@ -37,7 +37,7 @@ class Segment:
         started: When the process called wandb.init (seconds since 1970), 0 where the file does not say.
         last_logged: Time of the last row (seconds since 1970), 0 without one.
         config: As logged, later updates applied.
-        summary: Completion marker and checkpoint, as far as logged.
+        summary: Completion marker, checkpoint and versions, as far as logged.
         history: The rows.
         exit_code: Of the process, or None where it has not ended or was killed.
         records: How many the file holds.
@@ -141,7 +141,7 @@ def _apply(record: Any, segment: Segment, spectra: bool) -> None:
 
 def _update_summary(payload: bytes, summary: dict[str, Any]) -> None:
     # Nearly every summary record repeats a history row: look inside only where a wanted key may be.
-    if b"completion/" not in payload and b"checkpoint" not in payload:
+    if not any(key in payload for key in (b"completion/", b"checkpoint", b"versions")):
         return
     try:
         record = SummaryRecord.FromString(payload)
