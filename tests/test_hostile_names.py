@@ -40,7 +40,7 @@ HOSTILE = {
 
 
 def hostile_runs() -> list:
-    """A run for each: as its id, name, group, tag, hyperparameter and checkpoint."""
+    """A run for each: as its id, name, group, tag, sweep, hyperparameter, checkpoint and software."""
     runs = []
     for number, (what, text) in enumerate(HOSTILE.items()):
         values = {"label_free/rankme": 10.0 + number, "labelled/linear_probe_accuracy": 0.5 + number / 50}
@@ -53,7 +53,8 @@ def hostile_runs() -> list:
             note=text,
             **{text: text},
         )
-        runs.append(replace(one, group=text, tags=(text,), checkpoint=text, detail=f"{what} {text}"))
+        one = replace(one, group=text, tags=(text,), checkpoint=text, detail=f"{what} {text}")
+        runs.append(replace(one, sweep_id=text, job_type=f"train {text}", versions=text))
     crashed = replace(runs[4], id=f"crashed {HOSTILE['escapes']}", state="crashed")
     return [*runs, replace(crashed, config={**crashed.config, "learning_rate": 99.0})]
 

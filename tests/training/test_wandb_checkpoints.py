@@ -25,8 +25,17 @@ def test_files_with_other_names_are_left_where_they_are(
         run.log_artifact(artifact, aliases=["last"]).wait()
         entity = run.entity
     assert set(wandb.Api().artifact(f"{entity}/p/model-r1:last").manifest.entries) == set(names)
+    places = []
+
+    def noted(artifact: wandb.Artifact, place: str, **keywords: bool) -> str:
+        places.append(Path(place).stat().st_mode & 0o777)
+        return download(artifact, place, **keywords)
+
+    download = wandb.Artifact.download
+    monkeypatch.setattr(wandb.Artifact, "download", noted)
     checkpoints = WandbCheckpoints(SimpleNamespace(entity=entity, project="p", id="r1"), "last")
     checkpoints.fetch(folder)
     assert [path.name for path in folder.iterdir()] == ["milestone-0003.ckpt"]
+    assert places == [0o700]  # nobody else sees or changes what has not been looked at yet
     found = {path.name for path in tmp_path.rglob("*") if "wandb" not in path.parts[len(tmp_path.parts)]}
     assert found == {"content", "a", "b", "runs", "milestone-0003.ckpt"}
