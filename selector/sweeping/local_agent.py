@@ -1,9 +1,10 @@
 """A W&B sweep on this machine, without a server: what `wandb agent` and W&B's search do, in one process."""
 
+import errno
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import count as count_up
 from pathlib import Path
@@ -69,7 +70,12 @@ def run_sweep(
                 agent = _Agent(sweep, directory, ledger, launcher, interruption, reporter or SilentReporter())
                 return agent.run(jobs, warm)
     except OSError as error:
-        raise UserError(f"cannot use {directory}: {error.strerror or error}") from error
+        advice = (
+            ": what was written before is whole; make room, and the same command continues the sweep"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT)
+            else ""
+        )
+        raise UserError(f"cannot use {directory}: {error.strerror or error}{advice}") from error
 
 
 def _check_runs(sweep: SweepFile, directory: Path, count: int | None, seed: int | None) -> None:
@@ -241,4 +247,5 @@ class _Agent:
             while (ended := active.ended(signal.SIGTERM)) is None and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
             if ended:  # else it stays "running": the next call ends it
-                self._record(ended)
+                with suppress(OSError):  # on a full disk too: the next call then runs it again
+                    self._record(ended)

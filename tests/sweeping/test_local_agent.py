@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from selector.errors import UserError
-from selector.sweeping import launcher
+from selector.sweeping import active_run, launcher
 from selector.sweeping.ledger import read_ledger
 from selector.sweeping.local_agent import run_sweep
 from selector.sweeping.reporter import SilentReporter, SweepProgress
@@ -351,6 +351,33 @@ time.sleep(0.15)
     done = [run for run in read_ledger(folder / "out").runs if run.status == "finished"]
     assert len(done) == 8
     assert {run for run, _ in calls("end")} == {run.id for run in done}
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_full_disk_ends_the_sweep_and_leaves_no_run_behind(sweep_file, program, folder, jobs, monkeypatch):
+    monkeypatch.setattr(active_run, "KILL_DELAY", 1.0)
+    path = sweep_file(GRID)
+    program("""
+if values["a"] == "1" and values["b"] == "x" and not Path("room").exists():
+    Path("out/ledger.json.new").symlink_to("/dev/full")  # takes every byte and has room for none
+elif not Path("room").exists():
+    if values["a"] == "2":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(60)
+""")
+    with pytest.raises(
+        UserError, match=r"out: No space left on device: .*the same command continues"
+    ) as full:
+        run_sweep(path, folder / "out", jobs=jobs)
+    assert "\n" not in str(full.value)
+    before = read_ledger(folder / "out")
+    assert [run.status for run in before.runs] == ["running"] * jobs  # as it was when there was room
+    assert not any(Path(f"/proc/{run.pid}").exists() for run in before.runs)
+    (folder / "room").touch()
+    (folder / "out" / "ledger.json.new").unlink()
+    progress = run_sweep(path, folder / "out", jobs=jobs)
+    assert statuses(progress) == ["finished"] * 4
+    assert [run.id for run in progress.runs[:jobs]] == [run.id for run in before.runs]
 
 
 def test_signal_handlers_are_those_of_before(sweep_file, program, folder):
