@@ -1,13 +1,14 @@
-"""A disk that is full while a run saves, logs, and while a sweep writes its ledger.
+"""A disk that is full while a run saves or logs, a sweep writes its ledger, or histories are cached.
 
     python benchmarks/reliability/disk.py
 
 Needs the right to mount a small tmpfs (root). On it a tiny training runs out of room for its checkpoints, for
-W&B's files, for both; and a cache for histories. Each must end with one clear line, or go on; what was saved
-before must be whole; and when there is room again, the same command must bring the run to the milestones
-and weights of one that had room all the time.
+W&B's files, for both; so do a sweep's ledger and a cache for histories. Each must end with one clear line, or
+go on; what was saved before must be whole; and when there is room again, the same command must bring the run
+to the milestones and weights of one that had room all the time.
 """
 
+import errno
 import os
 import shutil
 import subprocess
@@ -23,16 +24,18 @@ from trials import TINY, TRAIN, Row, flags, kill_family, offline, print_table
 from selector.runs.history_cache import HistoryCache, Milestones
 from selector.runs.run import Milestone
 from selector.runs.wandb_offline import read_offline
+from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
 from selector.sweeping.warm_start import PRELOAD, RunProcess, WarmStarter
 
 
 def main() -> int:
     """Fill the disk in all places, print the rows."""
     rows = [Row("disk full: checkpoints"), Row("disk full: W&B's files"), Row("disk full: both")]
-    cache = Row("disk full: cached histories")
+    cache, ledger = Row("disk full: cached histories"), Row("disk full: a sweep's ledger")
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "small") as small:
         root = Path(name)
         fill_cache(small, cache)
+        fill_ledger(small, ledger)
         starter = WarmStarter(str(TRAIN), PRELOAD, offline(root), root / "imports.log")
         try:
             assert starter.wait_until_ready(lambda: False), (root / "imports.log").read_text()
@@ -44,7 +47,7 @@ def main() -> int:
                     trial(campaign, small, kilobytes, where, row)
         finally:
             starter.close()
-    return print_table([*rows, cache])
+    return print_table([*rows, ledger, cache])
 
 
 def trial(campaign: Campaign, small: Path, kilobytes: int, where: str, row: Row) -> None:
@@ -113,6 +116,28 @@ def fill_cache(small: Path, row: Row) -> None:
         again.close()
     filler.unlink()
     shutil.rmtree(small / "cache", ignore_errors=True)
+
+
+def fill_ledger(small: Path, row: Row) -> None:
+    """A ledger that has no room for more runs is an error of the system, and that of before is whole."""
+    folder = small / "sweep"
+    folder.mkdir()
+    runs = tuple(LedgerRun(n, f"run{n:05}", {"lr": n / 100}, "finished", 1.0, 2.0) for n in range(200))
+    for index in range(20):
+        row.trials += 1
+        before = Ledger("swp01234", 1, 200, {"method": "grid"}, runs[: 40 + index])
+        write_ledger(folder, before)
+        filler = fill(small, 4 * (index % 5))
+        try:
+            write_ledger(folder, Ledger("swp01234", 1, 200, {"method": "grid"}, runs))
+            row.blame("wrong", f"trial {index}: more was written than there is room for")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                row.blame("wrong", f"trial {index}: {error}")
+        if read_ledger(folder) != before:
+            row.blame("lost", f"trial {index}: the ledger is another")
+        filler.unlink()
+    shutil.rmtree(folder)
 
 
 def fill(small: Path, kilobytes: int) -> Path:

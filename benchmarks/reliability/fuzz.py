@@ -2,7 +2,7 @@
 
     uv run --with atheris python benchmarks/reliability/fuzz.py [READER] [--seconds 60]
 
-READER is wandb, sweep, arguments, ledger, records or checkpoint; without it each is fuzzed, one after
+READER is wandb, sweep, arguments, ledger, records, report or checkpoint; without it each is fuzzed, one after
 another, in a process of its own and for so many seconds. It begins with sound files and changes them as their
 code is reached; checksums are mended, so that what lies behind them is reached too. An input that ends in any
 other way is kept in the folder that is named.
@@ -11,6 +11,7 @@ other way is kept in the folder that is named.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,9 @@ import atheris
 with atheris.instrument_imports(include=["selector"]):
     from selector.command_line import parse_config
     from selector.errors import UserError
+    from selector.reports.html import page_of
     from selector.reports.objects import as_json, ranking_object
+    from selector.reports.report import report_of
     from selector.runs.records import read_records, write_records
     from selector.runs.wandb_offline import read_offline
     from selector.selection.ranking import rank
@@ -35,7 +38,7 @@ with atheris.instrument_imports(include=["selector"]):
 from trials import TINY, Row, flags, print_table
 
 sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "runs")]
-from handmade import RANKME, curve, run, sweep
+from handmade import ACCURACY, RANKME, curve, run, sweep
 from offline_files import as_log, items, record
 
 _HANG = 20  # seconds for one input
@@ -142,6 +145,21 @@ def seeds_records() -> list[bytes]:
     return [write_records(runs).encode()]
 
 
+def fuzz_report(place: Path, data: bytes) -> None:
+    """The HTML report of exported runs, in which nothing of them may become markup."""
+    file = place / "runs.json"
+    file.write_bytes(data)
+    page = page_of(report_of(read_records(file), RANKME, ACCURACY))
+    ours = page[: page.index("* plotly.js v")]
+    assert len(re.findall(r'<script(?! type="application/json" id="g\d)', ours)) == 1  # plotly's
+    assert "<img" not in ours
+
+
+def seeds_report() -> list[bytes]:
+    """The same runs, with names that are markup."""
+    return [content.replace(b'"b"', b'"<img src=x><script>b</script>"') for content in seeds_records()]
+
+
 def fuzz_checkpoint(place: Path, data: bytes) -> None:
     """A checkpoint."""
     file = place / "milestone-0001.ckpt"
@@ -168,6 +186,7 @@ TARGETS: dict[str, tuple[Callable[[Path, bytes], None], Callable[[], list[bytes]
     "arguments": (fuzz_arguments, seeds_arguments),
     "ledger": (fuzz_ledger, seeds_ledger),
     "records": (fuzz_records, seeds_records),
+    "report": (fuzz_report, seeds_report),
     "checkpoint": (fuzz_checkpoint, seeds_checkpoint),
 }
 
