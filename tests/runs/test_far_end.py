@@ -12,6 +12,7 @@ from handmade import RANKME
 from loopback import API_KEY, Backend, Fault
 from offline_files import write_run
 
+from selector.cli import main
 from selector.runs.run import RunSet
 from selector.runs.wandb_api import read_wandb
 from selector.runs.wandb_client import Patience
@@ -134,9 +135,15 @@ def test_machines_whose_clocks_differ(tmp_path: Path, skew: float):
     assert [gone.reason.isprintable() for gone in found.unreadable] == [True] * len(found.unreadable)
 
 
-def test_the_key_is_in_no_file_of_a_reader(backend: Backend, read: Callable[..., RunSet], tmp_path: Path):
-    read(sweep_of(backend, 3))
+def test_the_key_is_in_no_file_of_a_reader(
+    backend: Backend, read: Callable[..., RunSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    path = sweep_of(backend, 3)
+    read(path)
+    assert main(["report", path, "--output", str(tmp_path / "report.html")]) == 0
+    assert main(["export", path, "--output", str(tmp_path / "runs.json")]) == 0
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert files
+    assert {"report.html", "runs.json"} < {file.name for file in files}
     assert not any(API_KEY.encode() in path.read_bytes() for path in files)
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "cache").rglob("*"))

@@ -671,6 +671,31 @@ def test_real_wandb_runs_carry_the_sweep_and_its_configuration(sweep_file, progr
             assert segment.exit_code == 0
 
 
+@pytest.mark.parametrize("warm", [True, False])
+def test_the_key_is_in_no_file_of_a_sweep_and_no_argument(
+    sweep_file, program, folder, quick_preload, monkeypatch, capfd, warm
+):
+    key = "0123456789abcdef" * 2 + "deadbeef"
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    commands = """
+import os
+from pathlib import Path
+pid, found = os.getpid(), Path(f"commands-{os.getpid()}.txt").open("w")
+while pid > 1:  # of this run, of what started it, and so on
+    found.write(Path(f"/proc/{pid}/cmdline").read_text())
+    pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+assert len(os.environ["WANDB_API_KEY"]) == 40  # a run may sync, and inherits it
+found.close()
+"""
+    (folder / "program.py").write_text(commands + REAL_WANDB)
+    path = sweep_file("{program: program.py, method: grid, parameters: {a: {values: [0.25, 0.5]}}}")
+    assert statuses(run_sweep(path, folder / "out", warm=warm)) == ["finished"] * 2
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".wandb", ".log", ".yaml", ".json", ".txt"}
+    assert not [path for path in files if key.encode() in path.read_bytes()]
+    assert key not in "".join(capfd.readouterr())
+
+
 def test_preloading_that_fails_is_said_and_runs_start_cold(sweep_file, program, folder, monkeypatch):
     monkeypatch.setattr(launcher, "PRELOAD", ("no_such_module",))
     path = program()
