@@ -25,7 +25,8 @@ def read_images(records: Path, study: str) -> Measured:
         for run, rows in content["runs"].items():
             named = [dict(zip(content["columns"], row, strict=True)) for row in rows]
             measured[run] = {
-                (row.pop("n"), row.pop("draw")): {k: float(v) for k, v in row.items()} for row in named
+                (int(row.pop("n")), int(row.pop("draw"))): {k: float(v) for k, v in row.items()}
+                for row in named
             }
     return measured
 

@@ -1,6 +1,7 @@
 """The linear probes `fast` and `paper` on real embeddings: how far apart, and how much quicker.
 
     python benchmarks/linear_probe.py [--dataset digits fashion_mnist] [--epochs 0 10 30] [--rounds 3]
+    python benchmarks/linear_probe.py --dataset fashion_mnist --train-images 20000 --epochs 2 --rounds 2
 
 An encoder of the sweeps (ResNet-9, width 0.25, SimCLR) is trained for so many epochs; then both probes judge
 it in turns. `paper`: Adam with a one-cycle rate, 20 epochs, each on images newly augmented by AutoAugment,
@@ -42,6 +43,7 @@ def main() -> None:
     )
     parser.add_argument("--dataset", nargs="+", default=list(OWN), choices=OWN)
     parser.add_argument("--data-dir", default="/usr/share/datasets/fashion-mnist")
+    parser.add_argument("--train-images", type=int, help="all of digits, 4,000 of Fashion-MNIST by default")
     parser.add_argument("--epochs", type=int, nargs="+", default=[0, 10, 30])
     parser.add_argument("--rounds", type=int, default=3, help="each with another seed of `paper`")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -55,14 +57,15 @@ def main() -> None:
     print(f"{'ratio':>7}{'min':>7}{'max':>7}{'fit alone':>11}{'cpu ratio':>11}")
     for dataset in options.dataset:
         for epochs in options.epochs:
-            compare(dataset, options.data_dir, epochs, options.rounds)
+            own = OWN[dataset] | ({"train_images": options.train_images} if options.train_images else {})
+            compare(dataset, options.data_dir, epochs, options.rounds, own)
 
 
-def compare(dataset: str, data_dir: str, epochs: int, rounds: int) -> None:
+def compare(dataset: str, data_dir: str, epochs: int, rounds: int, own: dict[str, Any]) -> None:
     config = dataclasses.replace(
         paper_recipe("simclr"), dataset=dataset, backbone="resnet-9", backbone_width=0.25, batch_size=256,
         projector_hidden=256, projector_dim=64, learning_rate=0.1, epochs=max(1, epochs), device="cpu",
-        milestone_every=10**6, data_dir=None if dataset == "digits" else data_dir, **OWN[dataset],
+        milestone_every=10**6, data_dir=None if dataset == "digits" else data_dir, **own,
     )  # fmt: skip
     encoder = Encoder(config, trained=epochs > 0)
     test = encoder.embedded(encoder.images.evaluation)

@@ -14,6 +14,8 @@ from selector.selection.hyperparameters import configuration
 from selector.selection.oracle import Judged
 from selector.selection.regret import RegretGroup, regret
 
+_ROUNDING = 1e-9  # regrets are differences of shares of 360 images
+
 
 def repetition(
     groups: Mapping[str, RegretGroup], records: Path, oracle: LabelledMetric, titles: Mapping[str, str]
@@ -41,7 +43,7 @@ def repetition(
             cell = f"{100 * first.regret:.1f} → {100 * second.regret:.1f}"
             if first.interval is not None:
                 low, high = first.interval
-                held = low <= second.regret <= high
+                held = low - _ROUNDING <= second.regret <= high + _ROUNDING
                 inside, total = inside + held, total + 1
                 cell = f"{100 * first.regret:.1f} ({100 * low:.1f}–{100 * high:.1f}) → " + (
                     f"{100 * second.regret:.1f}" if held else f"**{100 * second.regret:.1f}**"

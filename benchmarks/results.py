@@ -14,6 +14,7 @@ from statistics import fmean, median
 
 import numpy as np
 from economy import cost, images
+from regret_figure import figure_rows, svg
 from repetition import repetition
 from rules import RULES, Rule, leave_one_study_out
 
@@ -59,17 +60,24 @@ class Study:
 
 
 def rebuild(records: Path, page: Path) -> None:
-    """Writes every table of the page anew."""
-    page.write_text(rebuilt(page.read_text("utf-8"), records), encoding="utf-8")
+    """Writes every table of the page anew, and its picture."""
+    studies = read_studies(records)
+    page.write_text(rebuilt(page.read_text("utf-8"), records, studies), encoding="utf-8")
+    page.with_name("regret-by-metric.svg").write_text(picture(studies), encoding="utf-8")
 
 
-def rebuilt(text: str, records: Path) -> str:
+def picture(studies: Sequence[Study]) -> str:
+    """What choosing by each metric cost in each study."""
+    rows = figure_rows({study.name: study.group for study in studies})
+    return svg(rows, {study.name: study.title for study in studies})
+
+
+def rebuilt(text: str, records: Path, studies: Sequence[Study]) -> str:
     """The page's text with its tables made from the records.
 
     Raises:
         KeyError: A marker names no table.
     """
-    studies = read_studies(records)
     tables = {"overview": overview, "summary": summary, "stopping": stopping, "noise": noise, "rules": rules}
     made: dict[str, Callable[[], Iterator[str]]] = {
         name: (lambda make=make: make(studies)) for name, make in tables.items()

@@ -21,12 +21,25 @@ Ranks = dict[str, NDArray[np.float64]]  # metric → share of the study's runs t
 
 
 @dataclass(frozen=True)
+class Study:
+    """Runs of one method on one data set.
+
+    Attributes:
+        ranks: How each metric ranks the runs.
+        quality: Their accuracy, as the oracle has it.
+    """
+
+    ranks: Ranks
+    quality: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Rule:
-    """A way to choose. `choose` takes the ranks of a study and of the others with their regrets."""
+    """A way to choose. `score` takes the ranks of a study, and the other studies with their labels."""
 
     name: str
     fitted: bool
-    score: Callable[[Ranks, Sequence[RegretGroup]], NDArray[np.float64]]
+    score: Callable[[Ranks, Sequence[Study]], NDArray[np.float64]]
 
 
 def ranks_of(group: RegretGroup) -> Ranks:
@@ -45,9 +58,8 @@ def ranks_of(group: RegretGroup) -> Ranks:
     return found
 
 
-def cost_of(scores: NDArray[np.float64], group: RegretGroup) -> tuple[float, float]:
+def cost_of(scores: NDArray[np.float64], quality: NDArray[np.float64]) -> tuple[float, float]:
     """Expected regret of the highest score (ties drawn by lot), and the same over the spread of accuracy."""
-    quality = np.array([judged.quality for judged in group.judged])
     picks = quality[scores == scores.max()]
     regret = float(quality.max() - picks.mean())
     return regret, regret / float(np.ptp(quality))
@@ -55,42 +67,68 @@ def cost_of(scores: NDArray[np.float64], group: RegretGroup) -> tuple[float, flo
 
 def leave_one_study_out(rule: Rule, groups: Sequence[RegretGroup]) -> list[tuple[float, float]]:
     """Regret and normalised regret in each study, the rule fitted on the others."""
+    studies = [Study(ranks_of(group), np.array([run.quality for run in group.judged])) for group in groups]
     return [
-        cost_of(rule.score(ranks_of(group), [other for other in groups if other is not group]), group)
-        for group in groups
+        cost_of(rule.score(study.ranks, [other for other in studies if other is not study]), study.quality)
+        for study in studies
     ]
 
 
-def mean_rank(*names: str) -> Callable[[Ranks, Sequence[RegretGroup]], NDArray[np.float64]]:
+def mean_rank(*names: str) -> Callable[[Ranks, Sequence[Study]], NDArray[np.float64]]:
     """Mean over some metrics, or all."""
 
-    def score(ranks: Ranks, _: Sequence[RegretGroup]) -> NDArray[np.float64]:
+    def score(ranks: Ranks, _: Sequence[Study]) -> NDArray[np.float64]:
         some = [ranks[name] for name in names or ranks if name in ranks]
-        return np.mean(some, axis=0)
+        return _mean(some)
 
     return score
 
 
-def best_single(ranks: Ranks, others: Sequence[RegretGroup]) -> NDArray[np.float64]:
+def vetoed(name: str, veto: str) -> Callable[[Ranks, Sequence[Study]], NDArray[np.float64]]:
+    """One metric's ranking, behind it the half of the runs that another puts last."""
+
+    def score(ranks: Ranks, _: Sequence[Study]) -> NDArray[np.float64]:
+        return ranks[name] - (ranks[veto] < 0.5)
+
+    return score
+
+
+def best_single(ranks: Ranks, others: Sequence[Study]) -> NDArray[np.float64]:
     """The metric with the least mean normalised regret in the other studies."""
     return ranks[min(_common(ranks, others), key=lambda name: _loss((name,), others))]
 
 
-def best_pair(ranks: Ranks, others: Sequence[RegretGroup]) -> NDArray[np.float64]:
-    """The mean rank of the two metrics that do best together in the other studies."""
-    pair = min(combinations(_common(ranks, others), 2), key=lambda names: _loss(names, others))
-    return np.mean([ranks[name] for name in pair], axis=0)
+def best_group(size: int) -> Callable[[Ranks, Sequence[Study]], NDArray[np.float64]]:
+    """The mean rank of the so many metrics that do best together in the other studies."""
+
+    def score(ranks: Ranks, others: Sequence[Study]) -> NDArray[np.float64]:
+        names = min(combinations(_common(ranks, others), size), key=lambda names: _loss(names, others))
+        return _mean([ranks[name] for name in names])
+
+    return score
 
 
-def _common(ranks: Ranks, others: Sequence[RegretGroup]) -> list[str]:
-    held = [ranks_of(group) for group in others]
-    return [name for name in ranks if all(name in one for one in held)]
+def reliable(ranks: Ranks, others: Sequence[Study]) -> NDArray[np.float64]:
+    """The mean rank of the metrics that beat a random choice in every other study; of all, if none does."""
+    better = [
+        name
+        for name in _common(ranks, others)
+        if all(cost_of(o.ranks[name], o.quality)[0] < o.quality.max() - o.quality.mean() for o in others)
+    ]
+    return _mean([ranks[name] for name in better or ranks])
 
 
-def _loss(names: Sequence[str], groups: Sequence[RegretGroup]) -> float:
-    return fmean(
-        cost_of(np.mean([ranks_of(group)[name] for name in names], axis=0), group)[1] for group in groups
-    )
+def _common(ranks: Ranks, others: Sequence[Study]) -> list[str]:
+    return [name for name in ranks if all(name in other.ranks for other in others)]
+
+
+def _loss(names: Sequence[str], studies: Sequence[Study]) -> float:
+    return fmean(cost_of(_mean([one.ranks[name] for name in names]), one.quality)[1] for one in studies)
+
+
+def _mean(ranks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.mean(ranks, axis=0)
+    return mean
 
 
 RULES = (
@@ -98,6 +136,10 @@ RULES = (
     Rule("mean rank of all metrics", False, mean_rank()),
     Rule("mean rank of rankme, rankme_backbone, clustering_agreement", False,
          mean_rank("rankme", "rankme_backbone", "clustering_agreement")),
+    Rule("rankme, the half with the lower channel_std behind", False, vetoed("rankme", "channel_std")),
+    Rule("rankme, the half with the lower stable_rank behind", False, vetoed("rankme", "stable_rank")),
     Rule("best single metric elsewhere", True, best_single),
-    Rule("best pair elsewhere", True, best_pair),
+    Rule("best pair elsewhere", True, best_group(2)),
+    Rule("best triple elsewhere", True, best_group(3)),
+    Rule("mean rank of metrics better than random in each other sweep", True, reliable),
 )  # fmt: skip
