@@ -119,7 +119,7 @@ SWEEP = {
 }
 
 
-@QUICK
+@settings(QUICK, max_examples=250)
 @given(content=changed(SWEEP), index=st.integers(0, 3))
 def test_a_sweep_file_and_what_is_drawn_from_it(tmp_path: Path, content: Any, index: int):
     file = tmp_path / "sweep.yaml"
