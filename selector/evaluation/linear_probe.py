@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch.nn.functional import cross_entropy, linear
 
+from selector.evaluation.arrays import as_vectors
 from selector.evaluation.embeddings import Embeddings
 from selector.evaluation.threads import one_thread
 
@@ -28,7 +29,7 @@ def fast_probe(train: Embeddings, test: Embeddings) -> float:
         test: Labelled embeddings that it is judged on.
 
     Raises:
-        ValueError: Embeddings without labels, or training images of one class only.
+        ValueError: Embeddings without labels or not finite, or training images of one class only.
     """
     train_labels, test_labels = _labels(train), _labels(test)
     features = train.vectors.astype(np.float64)
@@ -76,7 +77,7 @@ def paper_probe(
         seed: Of the initial weights and the order of the images.
 
     Raises:
-        ValueError: Embeddings without labels, or epochs of unequal size.
+        ValueError: Embeddings without labels or not finite, or epochs of unequal size.
     """
     test_labels = _labels(test)
     generator = torch.Generator().manual_seed(seed)
@@ -146,6 +147,8 @@ def _logistic_regression(
 
 
 def _labels(embeddings: Embeddings) -> NDArray[np.int64]:
+    """The labels of embeddings that a probe can read."""
+    as_vectors(embeddings.vectors)  # of NaN the accuracy would be that of a constant answer
     if embeddings.labels is None:
         raise ValueError(f"a linear probe needs labels, and the {embeddings.split} embeddings have none")
     return embeddings.labels

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,16 @@ class TestBoth:
         train = Embeddings(np.ones((100, 3), np.float32), np.repeat([0, 1], [30, 70]), "backbone", "train")
         test = Embeddings(np.ones((50, 3), np.float32), np.repeat([0, 1], [10, 40]), "backbone", "test")
         assert probe(train, test) == 0.8
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+    def test_what_is_not_finite_is_refused(self, probe, bad):
+        for spoilt in (0, 1):
+            sets = [TRAIN, TEST]
+            vectors = sets[spoilt].vectors.copy()
+            vectors[3, 1] = bad
+            sets[spoilt] = replace(sets[spoilt], vectors=vectors)
+            with pytest.raises(ValueError, match="expected finite embeddings"):
+                probe(*sets)
 
     def test_repeats_itself(self, probe):
         assert probe(TRAIN, TEST) == probe(TRAIN, TEST)
