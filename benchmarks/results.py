@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 
 import numpy as np
 from economy import cost, images
@@ -256,22 +256,30 @@ def noise(studies: Sequence[Study]) -> Iterator[str]:
 
 def rules(studies: Sequence[Study]) -> Iterator[str]:
     """Rules that need no label, each fitted on all studies but the one that it is judged on."""
-    yield "| rule | " + " | ".join(study.title for study in studies) + " | mean | worst | mean normalised |"
-    yield "|---|" + "---|" * (len(studies) + 3)
+    judged = [(rule, leave_one_study_out(rule, [study.group for study in studies])) for rule in RULES]
+    costs = {rule.name: [cost for cost, _ in found] for rule, found in judged if found}
+    single = min((rule.name for rule, found in judged if found and rule.needs), key=lambda n: fmean(costs[n]))
+    titles = " | ".join(study.title for study in studies)
+    less = f"less than `rankme`'s | less than `{single}`'s"
+    yield f"| rule | {titles} | mean | worst | mean normalised | {less} |"
+    yield "|---|" + "---|" * (len(studies) + 5)
     lines = []
-    for rule in RULES:
-        found = leave_one_study_out(rule, [study.group for study in studies])
-        costs = [cost for cost, _ in found]
-        shares = [share for _, share in found]
-        cells = [
-            rule_title(rule),
-            *map(points, costs),
-            points(fmean(costs)),
-            points(max(costs)),
-            number(fmean(shares)),
-        ]
-        lines.append((fmean(shares), rule.name, row(cells)))
+    for rule, found in judged:
+        if found:
+            own = costs[rule.name]
+            normalised = fmean(share for _, share in found)
+            cells = [
+                rule_title(rule), *map(points, own), points(fmean(own)), points(max(own)), number(normalised),
+                *(difference(own, costs[other]) for other in ("rankme", single)),
+            ]  # fmt: skip
+            lines.append((fmean(own), rule.name, row(cells)))
     yield from (line for _, _, line in sorted(lines))
+
+
+def difference(own: Sequence[float], other: Sequence[float]) -> str:
+    """Mean of the paired differences, with its standard error over the studies."""
+    less = [theirs - ours for ours, theirs in zip(own, other, strict=True)]
+    return f"{points(fmean(less))} ± {points(stdev(less) / len(less) ** 0.5)}" if any(less) else ""
 
 
 def rule_title(rule: Rule) -> str:

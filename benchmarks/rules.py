@@ -40,14 +40,16 @@ class Rule:
     name: str
     fitted: bool
     score: Callable[[Ranks, Sequence[Study]], NDArray[np.float64]]
+    needs: frozenset[str] = frozenset()
 
 
 def ranks_of(group: RegretGroup) -> Ranks:
-    """Each metric's ranking of the judged runs, turned so that higher is better; not finite is worst."""
+    """Each metric's ranking of the judged runs, turned so that higher is better; not finite is worst.
+
+    Metrics that may not compare these runs (LiDAR and alignment where augmentations differ) take no part.
+    """
     found: Ranks = {}
-    for metric in METRICS:
-        if not isinstance(metric, LabelFreeMetric):
-            continue
+    for metric in (one.metric for one in group.metrics if one.regret is not None):
         rows = [last_milestone(judged.run, metric.key) for judged in group.judged]
         values = np.array([np.nan if row is None else row.values.get(metric.key, np.nan) for row in rows])
         if not np.isfinite(values).any():
@@ -66,8 +68,10 @@ def cost_of(scores: NDArray[np.float64], quality: NDArray[np.float64]) -> tuple[
 
 
 def leave_one_study_out(rule: Rule, groups: Sequence[RegretGroup]) -> list[tuple[float, float]]:
-    """Regret and normalised regret in each study, the rule fitted on the others."""
+    """Regret and normalised regret in each study, the rule fitted on the others; none without its metric."""
     studies = [Study(ranks_of(group), np.array([run.quality for run in group.judged])) for group in groups]
+    if not all(rule.needs <= study.ranks.keys() for study in studies):
+        return []
     return [
         cost_of(rule.score(study.ranks, [other for other in studies if other is not study]), study.quality)
         for study in studies
@@ -132,7 +136,11 @@ def _mean(ranks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 RULES = (
-    *(Rule(m.name, False, mean_rank(m.name)) for m in METRICS if isinstance(m, LabelFreeMetric)),
+    *(
+        Rule(m.name, False, mean_rank(m.name), frozenset([m.name]))
+        for m in METRICS
+        if isinstance(m, LabelFreeMetric)
+    ),
     Rule("mean rank of all metrics", False, mean_rank()),
     Rule("mean rank of rankme, rankme_backbone, clustering_agreement", False,
          mean_rank("rankme", "rankme_backbone", "clustering_agreement")),
