@@ -7,20 +7,21 @@ from pathlib import Path
 import yaml
 
 from selector.commands.arguments import held_metrics
-from selector.evaluation.metrics import label_free_metric, labelled_metric
+from selector.evaluation.metrics import labelled_metric
 from selector.reports.html import page_of
 from selector.reports.regret_tables import print_regret
 from selector.reports.report import report_of
 from selector.reports.sweep_progress import SweepBar
 from selector.reports.tables import open_console, print_ranking
 from selector.runs.source import read_source
+from selector.selection.consensus import CONSENSUS, prepared
 from selector.selection.ranking import rank
 from selector.selection.regret import regret
 from selector.sweeping.local_agent import run_sweep
 
 
 def demo(directory: Path, quiet: bool = False) -> int:
-    """Sweep SimCLR over scikit-learn's digits, rank the runs by RankMe, then judge every metric's choice.
+    """Sweep SimCLR over scikit-learn's digits, rank the runs without labels, then judge each choice.
 
     Args:
         directory: Sweep folder; a second call finishes or repeats the report.
@@ -32,15 +33,16 @@ def demo(directory: Path, quiet: bool = False) -> int:
         run_sweep(file, directory, jobs=jobs, reporter=bar)
     runs = read_source(str(directory), spectra=True)
     console = open_console()
-    rankme, oracle = label_free_metric("rankme"), labelled_metric("linear_probe_accuracy")
-    ranking = rank(runs, rankme)
+    runs, metric = prepared(runs, CONSENSUS)
+    oracle = labelled_metric("linear_probe_accuracy")
+    ranking = rank(runs, metric)
     print_ranking(ranking, console)
     report = regret(runs, held_metrics(runs), oracle)
     print_regret(report, console)
     for warning in dict.fromkeys((*ranking.warnings, *report.warnings)):
         print(f"selector: warning: {warning}", file=sys.stderr)
     page = directory / "report.html"
-    page.write_text(page_of(report_of(runs, rankme, oracle)), encoding="utf-8")
+    page.write_text(page_of(report_of(runs, metric, oracle)), encoding="utf-8")
     print(f"\nOpen {page} in a browser. The runs are in {directory}: try  selector best {directory}")
     return 0
 

@@ -23,6 +23,7 @@ from selector.evaluation.metrics import (
 )
 from selector.runs.run import RunSet
 from selector.selection.candidates import MilestoneChoice
+from selector.selection.consensus import CONSENSUS, PARTS
 from selector.text import printable
 
 Source = Annotated[str, tyro.conf.arg(metavar="SOURCE")]
@@ -53,7 +54,9 @@ def read_runs(
 
 
 def named_label_free(name: str, direction: Direction | None, prog: str) -> LabelFreeMetric:
-    """A metric of the table, or a key of other people's runs with the direction that they gave."""
+    """A metric of the table, the consensus, or a key of other people's runs with the direction they gave."""
+    if name.removeprefix(LABEL_FREE_PREFIX) == CONSENSUS.name:
+        return CONSENSUS
     try:
         return label_free_metric(name)
     except UserError as error:
@@ -65,6 +68,13 @@ def named_label_free(name: str, direction: Direction | None, prog: str) -> Label
         if name.startswith(LABEL_FREE_PREFIX) or direction is None:
             fail(prog, f"{error}; a key of your own runs needs --direction max or min")
         return declared_label_free(name, direction)
+
+
+def keys_of(metric: LabelFreeMetric) -> list[str]:
+    """The history keys that a choice by the metric reads."""
+    if metric is not CONSENSUS:
+        return [metric.key]
+    return [*(part.key for part in PARTS), label_free_metric("rankme").key]
 
 
 def named_labelled(name: str, direction: Direction, prog: str) -> LabelledMetric:
@@ -84,9 +94,10 @@ def named_metric(name: str) -> LabelFreeMetric | LabelledMetric:
 
 
 def held_metrics(runs: RunSet) -> list[LabelFreeMetric]:
-    """Metrics of the table that some run logged."""
+    """Metrics of the table that some run logged, the consensus first where the runs were prepared for it."""
     keys = {key for run in runs.runs for row in run.milestones for key in row.values}
-    held = [metric for metric in METRICS if isinstance(metric, LabelFreeMetric) and metric.key in keys]
+    known = [CONSENSUS, *(metric for metric in METRICS if isinstance(metric, LabelFreeMetric))]
+    held = [metric for metric in known if metric.key in keys]
     if not held:
         raise UserError(
             f"the {len(runs.runs)} runs in {runs.source} logged none of our label-free metrics:"

@@ -10,6 +10,7 @@ from selector.commands.arguments import (
     Name,
     Source,
     Tag,
+    keys_of,
     milestone_choice,
     named_label_free,
     read_runs,
@@ -26,7 +27,7 @@ def best(
     source: Source,
     /,
     *,
-    metric: Name = "rankme",
+    metric: Name = "consensus",
     milestone: Epoch = "last",
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
@@ -41,7 +42,8 @@ def best(
     Args:
         source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
             or project.
-        metric: A label-free metric, or any key that the runs logged; such a key needs a direction.
+        metric: A label-free metric, or any key that the runs logged; such a key needs a direction. The
+            consensus is the mean rank by three metrics, or rankme where the runs did not log them.
         milestone: The epoch to choose at, or last.
         direction: Which way is better; None takes the metric's own, for the method of the runs.
         allow_mixed: Choose among runs that may not be compared, at your own risk.
@@ -52,11 +54,13 @@ def best(
         json: Print one JSON object.
     """
     from selector.reports.best import best_object, best_of, best_yaml, checkpoint_line
+    from selector.selection.consensus import prepared
     from selector.selection.ranking import rank as rank_runs
 
     prog = "selector best"
     chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
-    runs = read_runs(source, tag=tag, group=group, keys=[chosen.key], quiet=quiet)
+    runs = read_runs(source, tag=tag, group=group, keys=keys_of(chosen), quiet=quiet)
+    runs, chosen = prepared(runs, chosen, allow_mixed)
     ranking = rank_runs(runs, chosen, epoch, allow_mixed, direction)
     warn(ranking.warnings)
     winners = [best_of(group) for group in ranking.groups]

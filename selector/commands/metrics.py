@@ -1,6 +1,7 @@
 """`selector metrics`."""
 
 from selector.evaluation.metrics import METRICS, LabelledMetric
+from selector.selection.consensus import CONSENSUS
 
 
 def metrics(*, json: bool = False) -> int:
@@ -14,11 +15,14 @@ def metrics(*, json: bool = False) -> int:
 
         from selector.reports.objects import as_json
 
-        rows = [{"key": m.key, "labels": isinstance(m, LabelledMetric), **asdict(m)} for m in METRICS]
+        rows = [
+            {"key": m.key, "labels": isinstance(m, LabelledMetric), **asdict(m)}
+            for m in (CONSENSUS, *METRICS)
+        ]
         print(as_json({"metrics": rows}))
     else:
         from selector.reports.metric_tables import print_metrics
         from selector.reports.tables import open_console
 
-        print_metrics(METRICS, open_console())
+        print_metrics((CONSENSUS, *METRICS), open_console())
     return 0

@@ -9,6 +9,7 @@ from selector.commands.arguments import (
     Name,
     Source,
     Tag,
+    keys_of,
     milestone_choice,
     named_label_free,
     read_runs,
@@ -27,7 +28,7 @@ def rank(
     source: Source,
     /,
     *,
-    metric: Name = "rankme",
+    metric: Name = "consensus",
     milestone: Epoch = "last",
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
@@ -38,13 +39,14 @@ def rank(
     quiet: bool = False,
     json: bool = False,
 ) -> int:
-    """Rank the runs of a sweep by a label-free metric; no label is read.
+    """Rank the runs of a sweep by label-free metrics; no label is read.
 
     Args:
         source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
             or project.
         metric: A label-free metric (`selector metrics` lists them), or any key that the runs logged; such a
-            key needs a direction, and only you know whether labels went into it.
+            key needs a direction, and only you know whether labels went into it. The consensus is the mean
+            rank by three metrics; runs that did not log all three are ranked by rankme instead.
         milestone: The epoch to compare at, or last: each run's last one.
         direction: Which way is better; None takes the metric's own, for the method of the runs.
         allow_mixed: Rank runs in one list that the metric may not compare, at your own risk.
@@ -58,6 +60,7 @@ def rank(
         quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
+    from selector.selection.consensus import prepared
     from selector.selection.ranking import rank as rank_runs
 
     prog = "selector rank"
@@ -66,8 +69,9 @@ def rank(
         fail(prog, "--dry-run belongs to --write-back: ranking alone changes nothing")
 
     def read_and_rank() -> "tuple[RunSet, Ranking]":
-        runs = read_runs(source, tag=tag, group=group, keys=[chosen.key], spectra=write_back, quiet=quiet)
-        return runs, rank_runs(runs, chosen, epoch, allow_mixed, direction)
+        runs = read_runs(source, tag=tag, group=group, keys=keys_of(chosen), spectra=write_back, quiet=quiet)
+        runs, metric_of_these = prepared(runs, chosen, allow_mixed)
+        return runs, rank_runs(runs, metric_of_these, epoch, allow_mixed, direction)
 
     notes: list[str] = []
     more: dict[str, Any] = {}
@@ -79,11 +83,11 @@ def rank(
 
         oracle = labelled_metric("linear_probe_accuracy")
 
-        def judge(runs: "RunSet") -> "RegretReport":
-            return regret(runs, [chosen], oracle, epoch, allow_mixed, direction)
+        def judge(runs: "RunSet", ranking: "Ranking") -> "RegretReport":
+            return regret(runs, [ranking.metric], oracle, epoch, allow_mixed, direction)
 
-        def draw(runs: "RunSet") -> "Report":
-            return report_of(runs, chosen, oracle, epoch, allow_mixed, direction)
+        def draw(runs: "RunSet", ranking: "Ranking") -> "Report":
+            return report_of(runs, ranking.metric, oracle, epoch, allow_mixed, direction)
 
         ranking, notes, more = rank_and_write(source, read_and_rank, judge, draw, tag, group, dry_run)
     else:

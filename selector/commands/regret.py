@@ -10,6 +10,7 @@ from selector.commands.arguments import (
     Source,
     Tag,
     held_metrics,
+    keys_of,
     milestone_choice,
     named_label_free,
     named_labelled,
@@ -19,6 +20,7 @@ from selector.commands.arguments import (
 from selector.errors import UserError
 from selector.evaluation.metrics import METRICS
 from selector.runs.run import RunSet
+from selector.selection.consensus import CONSENSUS, prepared
 from selector.text import nearest
 
 
@@ -43,8 +45,8 @@ def regret(
     Args:
         source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
             or project.
-        metric: Label-free metrics, or keys that the runs logged; without this option all of ours that the
-            runs hold.
+        metric: Label-free metrics, or keys that the runs logged; without this option the consensus and all
+            of ours that the runs hold.
         oracle: The labelled metric that judges, or a key that the runs logged; read at the last milestone.
         oracle_direction: Which way is better for an oracle that is a key of your own.
         milestone: The epoch that the metrics choose at, or last.
@@ -64,8 +66,13 @@ def regret(
     named = [named_label_free(name, direction, prog) for name in dict.fromkeys(metric)]
     judge = named_labelled(oracle, oracle_direction, prog)
     epoch = milestone_choice(milestone, prog)
-    keys = {judge.key, *(metric.key for metric in named or METRICS)}
+    keys = {judge.key, *(key for metric in named for key in keys_of(metric))}
+    if not named:
+        keys |= {metric.key for metric in METRICS}
     runs = read_runs(source, tag=tag, group=group, keys=keys, quiet=quiet)
+    if not named or CONSENSUS in named:
+        runs, default_metric = prepared(runs, CONSENSUS, allow_mixed)
+        named = [default_metric if metric is CONSENSUS else metric for metric in named]
     metrics, default = named or held_metrics(runs), _config_of(default_run, runs)
     with StepLine(quiet) as line:
         line(f"{len(runs.runs)} runs: weighing what the choice of {len(metrics)} metrics cost")

@@ -29,7 +29,7 @@ def report(
     source: Source,
     /,
     *,
-    metric: Name = "rankme",
+    metric: Name = "consensus",
     oracle: Name = "linear_probe_accuracy",
     milestone: Epoch = "last",
     direction: Literal["max", "min"] | None = None,
@@ -45,7 +45,8 @@ def report(
     Args:
         source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
         metric: The label-free metric that chooses, or any key that the runs logged; such a key needs a
-            direction.
+            direction. The consensus is the mean rank by three metrics, or rankme where the runs did not log
+            them.
         oracle: The labelled metric that judges, or a key that the runs logged; without labels its parts of
             the page are absent.
         milestone: The epoch to choose at, or last.
@@ -60,6 +61,7 @@ def report(
     """
     from selector.reports.report import report_of
     from selector.reports.step_line import StepLine
+    from selector.selection.consensus import prepared
 
     prog = "selector report"
     if wandb:
@@ -68,6 +70,7 @@ def report(
     epoch = milestone_choice(milestone, prog)
     runs = read_runs(source, spectra=not wandb, tag=tag, group=group, quiet=quiet)
     with StepLine(quiet) as line:
+        runs, chosen = prepared(runs, chosen, allow_mixed)
         line(f"[2/3] {len(runs.runs)} runs: ranking, and weighing what each metric's choice cost")
         found = report_of(runs, chosen, judge, epoch, allow_mixed, direction)
         line("[3/3] writing")

@@ -29,7 +29,7 @@ def watch(
     source: Source,
     /,
     *,
-    metric: Name = "rankme",
+    metric: Name = "consensus",
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
     tag: Tag = None,
@@ -45,7 +45,8 @@ def watch(
     Args:
         source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
             or project.
-        metric: A label-free metric, or any key that the runs logged; such a key needs a direction.
+        metric: A label-free metric, or any key that the runs logged; such a key needs a direction. The
+            consensus is the mean rank by three metrics, or rankme where the runs did not log them.
         direction: Which way is better; None takes the metric's own, for the method of the runs.
         allow_mixed: Rank runs in one list that the metric may not compare, at your own risk.
         tag: Only runs that carry this W&B tag.
@@ -53,6 +54,7 @@ def watch(
         interval: Seconds between two looks.
         once: Look once, print the table, and end.
     """
+    from selector.selection.consensus import prepared
     from selector.selection.standing import standing
 
     prog = "selector watch"
@@ -65,11 +67,11 @@ def watch(
         runs = _read(source, tag, group)
         warn([text for text in runs.warnings if text not in seen])
         seen.update(runs.warnings)
-        return standing(runs, chosen, allow_mixed, direction)
+        return standing(*prepared(runs, chosen, allow_mixed, running=True), allow_mixed, direction)
 
     if once:
-        return _print_once(look(), chosen)
-    last = _follow(look, chosen, interval)
+        return _print_once(look())
+    last = _follow(look, interval)
     return _say_choice(last, chosen, allow_mixed, direction)
 
 
@@ -85,7 +87,7 @@ def _read(source: str, tag: str | None, group: str | None) -> "RunSet":
         return RunSet(source, (), ended=False)
 
 
-def _follow(look: "Callable[[], Standing]", metric: "LabelFreeMetric", interval: float) -> "Standing":
+def _follow(look: "Callable[[], Standing]", interval: float) -> "Standing":
     """Look again and again until the sweep has ended; how it stood then."""
     from rich.live import Live
 
@@ -100,7 +102,7 @@ def _follow(look: "Callable[[], Standing]", metric: "LabelFreeMetric", interval:
         while True:
             if live:
                 note = f"; looked at {time.strftime('%H:%M:%S')}"
-                live.update(watch_table(now, metric, note), refresh=True)
+                live.update(watch_table(now, now.metric, note), refresh=True)
             else:
                 for line in change_lines(before, now):
                     print(f"{time.strftime('%H:%M:%S')} {printable(line)}", flush=True)
@@ -114,13 +116,13 @@ def _follow(look: "Callable[[], Standing]", metric: "LabelFreeMetric", interval:
                 warn([f"{error}; looking again in {interval:g} s"])
 
 
-def _print_once(now: "Standing", metric: "LabelFreeMetric") -> int:
+def _print_once(now: "Standing") -> int:
     from selector.reports.tables import open_console
     from selector.reports.watching import watch_table
 
     if now.ranking is None:
-        raise UserError(f"no run in {now.runs.source} has a milestone with a finite {metric.key} yet")
-    open_console().print(watch_table(now, metric, ""))
+        raise UserError(f"no run in {now.runs.source} has a milestone with a finite {now.metric.key} yet")
+    open_console().print(watch_table(now, now.metric, ""))
     return 0
 
 
@@ -128,9 +130,10 @@ def _say_choice(
     last: "Standing", metric: "LabelFreeMetric", allow_mixed: bool, direction: Literal["max", "min"] | None
 ) -> int:
     from selector.reports.tables import coverage_line, label
+    from selector.selection.consensus import prepared
     from selector.selection.ranking import rank
 
-    ranking = rank(last.runs, metric, "last", allow_mixed, direction)
+    ranking = rank(*prepared(last.runs, metric, allow_mixed), "last", allow_mixed, direction)
     for group in ranking.groups:
         print(f"ended; chosen: {printable(label(group.chosen))}")
     print(printable(coverage_line(ranking.coverage)))

@@ -18,8 +18,8 @@ _ATTEMPTS = 3  # while another selector writes too
 def rank_and_write(
     source: str,
     read_and_rank: Callable[[], tuple[RunSet, Ranking]],
-    judge: Callable[[RunSet], RegretReport],
-    draw: Callable[[RunSet], Report],
+    judge: Callable[[RunSet, Ranking], RegretReport],
+    draw: Callable[[RunSet, Ranking], Report],
     tag: str | None,
     group: str | None,
     dry_run: bool,
@@ -49,10 +49,10 @@ def rank_and_write(
     for _ in range(_ATTEMPTS):
         runs, ranking = read_and_rank()
         try:
-            regret = judge(runs)
+            regret = judge(runs, ranking)
         except UserError:  # no run knows its accuracy
             regret = None
-        notes = notes_of(ranking, regret, draw(runs))
+        notes = notes_of(ranking, regret, draw(runs, ranking))
         try:
             changes = write_back(source, notes, tag=tag, group=group, dry_run=dry_run)
         except Overtaken:

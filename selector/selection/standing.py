@@ -15,10 +15,12 @@ class Standing:
 
     Attributes:
         runs: As they are.
+        metric: What they are ranked by.
         ranking: Of all that finished or still run, each by its last milestone; None before the first one.
     """
 
     runs: RunSet
+    metric: LabelFreeMetric
     ranking: Ranking | None
 
     @property
@@ -52,8 +54,8 @@ def standing(
     trained = [run for run in ended if run.trained_milestones]
     logged = any(metric.key in row.values for run in trained for row in run.trained_milestones)
     if not trained or (logged and not read_scores(trained, metric, "last")[0]):
-        return Standing(runs, None)
-    return Standing(runs, rank(stopped, metric, "last", allow_mixed, direction))
+        return Standing(runs, metric, None)
+    return Standing(runs, metric, rank(stopped, metric, "last", allow_mixed, direction))
 
 
 def _as_if_ended(run: Run) -> Run:

@@ -1,0 +1,89 @@
+"""The consensus, worked out by hand, and when something else takes its place."""
+
+from dataclasses import replace
+
+import pytest
+from handmade import run, sweep
+
+from selector.runs.run import Milestone
+from selector.selection.consensus import CONSENSUS, prepared, with_consensus
+from selector.selection.ranking import rank
+
+KEYS = ("label_free/nesum", "label_free/channel_std", "label_free/clustering_agreement")
+RANKME = "label_free/rankme"
+
+
+def logged(id, *rows, **config):
+    """A run with (nesum, channel_std, clustering agreement) at epochs 5, 10, …"""
+    milestones = [
+        Milestone(epoch=5 * number, values=dict(zip(KEYS, row, strict=True)) | {RANKME: 1.0})
+        for number, row in enumerate(rows, start=1)
+    ]
+    return run(id, milestones=tuple(milestones), **config)
+
+
+def score(runs, id, epoch=None):
+    (found,) = [one for one in runs.runs if one.id == id]
+    rows = [row for row in found.milestones if epoch in (None, row.epoch)]
+    return rows[-1].values.get(CONSENSUS.key)
+
+
+def test_mean_share_of_the_others_that_a_run_beats():
+    # beaten of 2 others: a 2, 0, 1; b 1, 1 (a tie counts half: 1.5 of b and c above a), …
+    runs = with_consensus(
+        sweep(logged("a", (9.0, 0.1, 0.5)), logged("b", (8.0, 0.3, 0.9)), logged("c", (7.0, 0.3, 0.1)))
+    )
+    assert score(runs, "a") == pytest.approx((2 + 0 + 1) / 3 / 2)
+    assert score(runs, "b") == pytest.approx((1 + 1.5 + 2) / 3 / 2)
+    assert score(runs, "c") == pytest.approx((0 + 1.5 + 0) / 3 / 2)
+    assert rank(runs, CONSENSUS).groups[0].chosen.id == "b"
+
+
+def test_no_other_scale_of_a_part_changes_it():
+    rows = {"a": (9.0, 0.1, 0.5), "b": (8.0, 0.3, 0.9), "c": (7.0, 0.2, 0.1)}
+    plain = with_consensus(sweep(*(logged(id, row) for id, row in rows.items())))
+    scaled = with_consensus(sweep(*(logged(id, (n**3, 100 * s - 5, a)) for id, (n, s, a) in rows.items())))
+    assert [score(plain, id) for id in rows] == [score(scaled, id) for id in rows]
+
+
+def test_each_epoch_has_its_own_ranks_and_the_last_ones_are_compared():
+    runs = with_consensus(
+        sweep(logged("a", (1.0, 1.0, 1.0), (9.0, 9.0, 9.0)), logged("b", (2.0, 2.0, 2.0), (3.0, 3.0, 3.0)),
+              logged("c", (5.0, 5.0, 5.0)))
+    )  # fmt: skip
+    assert [score(runs, id, 5) for id in "ab"] == [0.0, 0.5]
+    assert [score(runs, id) for id in "abc"] == [1.0, 0.0, 0.5]
+
+
+def test_runs_that_may_not_be_compared_do_not_count():
+    a, b = logged("a", (1.0, 1.0, 1.0)), logged("b", (2.0, 2.0, 2.0))
+    other = logged("c", (9.0, 9.0, 9.0), method="simsiam")
+    assert score(with_consensus(sweep(a, b, other)), "b") == 1.0
+    assert score(with_consensus(sweep(a, b, other), allow_mixed=True), "b") == 0.5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_run_without_a_part_is_left_out_and_named(value):
+    runs = with_consensus(sweep(logged("a", (1.0, 1.0, 1.0)), logged("b", (2.0, value, 2.0))))
+    assert score(runs, "a") == 0.0
+    ranking = rank(runs, CONSENSUS)
+    assert [(gone.run, gone.category) for gone in ranking.excluded] == [("b", "missing")]
+
+
+def test_crashed_runs_take_no_place_and_running_ones_only_where_asked():
+    a, b = logged("a", (1.0, 1.0, 1.0)), logged("b", (2.0, 2.0, 2.0))
+    crashed = replace(logged("c", (9.0, 9.0, 9.0)), state="crashed")
+    running = replace(logged("d", (8.0, 8.0, 8.0)), state="running")
+    runs = sweep(a, b, crashed, running)
+    assert score(with_consensus(runs), "b") == 1.0
+    assert score(with_consensus(runs, running=True), "b") == 0.5
+    assert score(with_consensus(runs, running=True), "c") is None
+
+
+def test_rankme_takes_its_place_where_no_run_logged_all_parts():
+    bare = logged("a", (1.0, 1.0, 1.0))
+    bare = replace(bare, milestones=(replace(bare.milestones[0], values={RANKME: 3.0, KEYS[0]: 1.0}),))
+    runs, metric = prepared(sweep(bare), CONSENSUS)
+    assert metric.name == "rankme"
+    assert runs == sweep(bare)
+    assert prepared(sweep(logged("b", (1.0, 1.0, 1.0))), CONSENSUS)[1] is CONSENSUS
