@@ -9,6 +9,7 @@ import numpy as np
 from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
 from selector.runs.records import read_records
 from selector.selection.candidates import last_milestone
+from selector.selection.consensus import with_consensus
 from selector.selection.correlation import spearman
 from selector.selection.hyperparameters import configuration
 from selector.selection.oracle import Judged
@@ -26,7 +27,8 @@ def repetition(
         file = records / f"repeat-{study}.json"
         if file.exists():
             metrics = [one.metric for one in group.metrics]
-            again = max(regret(read_records(file), metrics, oracle).groups, key=lambda g: len(g.metrics))
+            runs = with_consensus(read_records(file))
+            again = max(regret(runs, metrics, oracle).groups, key=lambda g: len(g.metrics))
             pairs.append((titles[study], group, again))
     yield "| chosen by | " + " | ".join(title for title, _, _ in pairs) + " |"
     yield "|---|" + "---|" * len(pairs)

@@ -14,6 +14,7 @@ from statistics import fmean, median, stdev
 
 import numpy as np
 from economy import cost, images
+from pretrained_table import correlations, models
 from regret_figure import figure_rows, svg
 from repetition import repetition
 from rules import RULES, Rule, leave_one_study_out
@@ -25,6 +26,7 @@ from selector.runs.records import read_records
 from selector.runs.run import Run, RunSet
 from selector.selection.bootstrap import nested_resamples
 from selector.selection.candidates import finished_runs, last_milestone
+from selector.selection.consensus import CONSENSUS, with_consensus
 from selector.selection.correlation import kendall_tau_b, spearman
 from selector.selection.hyperparameters import configuration
 from selector.selection.milestone_correlation import correlate_milestones
@@ -51,7 +53,7 @@ class Study:
     @cached_property
     def group(self) -> RegretGroup:
         """Every label-free metric judged on the same runs."""
-        report = regret(self.runs, [metric for metric in LABEL_FREE if self.holds(metric)], ORACLE)
+        report = regret(self.runs, [CONSENSUS, *filter(self.holds, LABEL_FREE)], ORACLE)
         return max(report.groups, key=lambda group: len(group.metrics))
 
     def holds(self, metric: LabelFreeMetric) -> bool:
@@ -88,6 +90,8 @@ def rebuilt(text: str, records: Path, studies: Sequence[Study]) -> str:
     titles = METHODS | {study.name: study.title for study in studies}
     made["images"] = lambda: images(groups, records)
     made["cost"] = lambda: cost(records, titles)
+    made["models"] = lambda: models(records)
+    made["model correlations"] = lambda: correlations(records)
     made["repetition"] = lambda: repetition(groups, records, ORACLE, titles)
     return _BLOCK.sub(lambda block: block[1] + "\n".join(made[block[2]]()) + "\n" + block[3], text)
 
@@ -103,9 +107,8 @@ def read_studies(records: Path) -> list[Study]:
                 runs = sorted((as_version_3(run) for one in sets for run in one.runs), key=lambda run: run.id)
                 unreadable = tuple(gone for one in sets for gone in one.unreadable)
                 name = f"{method}-{data}"
-                studies.append(
-                    Study(name, f"{method_title}, {data_title}", RunSet(name, tuple(runs), unreadable))
-                )
+                found = with_consensus(RunSet(name, tuple(runs), unreadable))
+                studies.append(Study(name, f"{method_title}, {data_title}", found))
     return studies
 
 
@@ -181,7 +184,7 @@ def summary(studies: Sequence[Study]) -> Iterator[str]:
     yield "| chosen by | mean regret | worst | mean normalised | better than random | mean ρ | undefined |"
     yield "|---|---|---|---|---|---|---|"
     lines = []
-    for metric in LABEL_FREE:
+    for metric in (CONSENSUS, *LABEL_FREE):
         found = [one for group in groups for one in group.metrics if one.metric.name == metric.name]
         known = [one for one in found if one.regret is not None]
         if not known:
@@ -218,7 +221,7 @@ def stopping(studies: Sequence[Study]) -> Iterator[str]:
     for study in studies:
         for one in study.group.metrics:
             along = one.training
-            if one.metric.name not in ("rankme", "rankme_backbone", "clustering_agreement", "lidar"):
+            if one.metric.name not in ("consensus", "rankme", "stable_rank", "clustering_agreement"):
                 continue
             settled = next((p for p in along.points if p.epoch == along.settled_epoch), None)
             if settled is not None:

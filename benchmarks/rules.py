@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from selector.evaluation.metrics import METRICS, LabelFreeMetric
 from selector.selection.candidates import last_milestone
+from selector.selection.consensus import CONSENSUS, PARTS
 from selector.selection.correlation import average_ranks
 from selector.selection.regret import RegretGroup
 
-Ranks = dict[str, NDArray[np.float64]]  # metric → share of the study's runs that each run beats, 0 to 1
+Ranks = dict[str, NDArray[np.float64]]  # metric → how many of the study's runs each run beats
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,15 @@ def ranks_of(group: RegretGroup) -> Ranks:
     """
     found: Ranks = {}
     for metric in (one.metric for one in group.metrics if one.regret is not None):
+        if metric is CONSENSUS:
+            continue
         rows = [last_milestone(judged.run, metric.key) for judged in group.judged]
         values = np.array([np.nan if row is None else row.values.get(metric.key, np.nan) for row in rows])
         if not np.isfinite(values).any():
             continue
         sign = 1 if metric.direction_in(group.judged[0].run.config.get("method")) == "max" else -1
         oriented = np.where(np.isfinite(values), sign * values, -np.inf)
-        found[metric.name] = (average_ranks(oriented) - 1) / max(1, len(values) - 1)
+        found[metric.name] = average_ranks(oriented) - 1  # whole or half: sums are exact, and ties stay ties
     return found
 
 
@@ -92,7 +95,7 @@ def vetoed(name: str, veto: str) -> Callable[[Ranks, Sequence[Study]], NDArray[n
     """One metric's ranking, behind it the half of the runs that another puts last."""
 
     def score(ranks: Ranks, _: Sequence[Study]) -> NDArray[np.float64]:
-        return ranks[name] - (ranks[veto] < 0.5)
+        return ranks[name] - len(ranks[name]) * (ranks[veto] < (len(ranks[veto]) - 1) / 2)
 
     return score
 
@@ -141,6 +144,7 @@ RULES = (
         for m in METRICS
         if isinstance(m, LabelFreeMetric)
     ),
+    Rule("consensus", False, mean_rank(*(part.name for part in PARTS))),
     Rule("mean rank of all metrics", False, mean_rank()),
     Rule("mean rank of rankme, rankme_backbone, clustering_agreement", False,
          mean_rank("rankme", "rankme_backbone", "clustering_agreement")),

@@ -1,7 +1,8 @@
 """Consensus: the mean of a run's ranks by three metrics of different kinds, the default of `selector rank`.
 
-Which three was found on labelled sweeps: fitted on five of six, the best triple chose runs 1.2 points below
-the best of the sixth, where the best single metric lost 2.2 and RankMe 5.4 (docs/results.md, "Rules").
+Which three was found on six small labelled sweeps. Fitted on five of them, the best triple chose a run 2.1
+points below the best of the sixth on average; the best single metric of the five lost 2.7, RankMe 5.4, and a
+random choice 7.1 (docs/results.md, "Rules made of several metrics").
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from selector.selection.candidates import finished_runs
 from selector.selection.comparability import pools
 from selector.selection.correlation import average_ranks
 
-# How evenly the spectrum falls, how far projections spread, whether there is structure to be found.
-PARTS = tuple(label_free_metric(name) for name in ("nesum", "channel_std", "clustering_agreement"))
+# How many directions are used, how far projections spread, and how low-dimensional a surface it all lies on.
+PARTS = tuple(label_free_metric(name) for name in ("nesum", "channel_std", "idest"))
 CONSENSUS = LabelFreeMetric(
     name="consensus",
     symbol="mean rank",
@@ -91,9 +92,13 @@ def _scored(pool: Sequence[Run]) -> list[Run]:
 def _shares(rows: Sequence[Milestone]) -> dict[int, float]:
     """Identity of each row with all parts → mean share of the others that it beats."""
     whole = [row for row in rows if _whole(row)]
-    ranks = np.mean([average_ranks([row.values[part.key] for row in whole]) for part in PARTS], axis=0)
+    ranks = np.mean([average_ranks([_upward(row, part) for row in whole]) for part in PARTS], axis=0)
     beaten = (ranks - 1) / max(1, len(whole) - 1)
     return {id(row): float(share) for row, share in zip(whole, beaten, strict=True)}
+
+
+def _upward(row: Milestone, part: LabelFreeMetric) -> float:
+    return row.values[part.key] if part.direction == "max" else -row.values[part.key]
 
 
 def _with(row: Milestone, share: float | None) -> Milestone:

@@ -9,14 +9,14 @@ from selector.runs.run import Milestone
 from selector.selection.consensus import CONSENSUS, prepared, with_consensus
 from selector.selection.ranking import rank
 
-KEYS = ("label_free/nesum", "label_free/channel_std", "label_free/clustering_agreement")
+KEYS = ("label_free/nesum", "label_free/channel_std", "label_free/idest")
 RANKME = "label_free/rankme"
 
 
 def logged(id, *rows, **config):
-    """A run with (nesum, channel_std, clustering agreement) at epochs 5, 10, …"""
+    """A run with (nesum, channel_std, idest turned so that higher is better) at epochs 5, 10, …"""
     milestones = [
-        Milestone(epoch=5 * number, values=dict(zip(KEYS, row, strict=True)) | {RANKME: 1.0})
+        Milestone(epoch=5 * number, values=dict(zip(KEYS, (*row[:2], -row[2]), strict=True)) | {RANKME: 1.0})
         for number, row in enumerate(rows, start=1)
     ]
     return run(id, milestones=tuple(milestones), **config)
