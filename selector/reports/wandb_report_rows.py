@@ -8,6 +8,7 @@ from selector.reports.report_rows import cost
 from selector.reports.report_words import lead, next_steps, notes, tiles, why
 from selector.reports.tables import label, number
 from selector.selection.comparability import describe
+from selector.selection.consensus import CONSENSUS, PARTS
 from selector.text import printable
 
 MOST_ROWS = 20  # of the ranking
@@ -154,15 +155,24 @@ def _ranking(group: GroupReport) -> str:
 
 def _panels(group: GroupReport, report: Report) -> list[Panel]:
     metric, oracle = report.ranking.metric, report.oracle
-    better = "higher" if group.ranked.direction == "max" else "lower"
-    panels: list[Panel] = [LinePanel(f"{metric.name} along training ({better} is better)", metric.key)]
-    keys = [metric.key]
+    # W&B draws what the runs logged: of the consensus, its parts.
+    logged = (
+        [(part, part.direction) for part in PARTS]
+        if metric is CONSENSUS
+        else [(metric, group.ranked.direction)]
+    )
+    panels: list[Panel] = [
+        LinePanel(f"{one.name} along training ({'higher' if way == 'max' else 'lower'} is better)", one.key)
+        for one, way in logged
+    ]
+    keys = [one.key for one, _ in logged]
     if group.judged:
-        keys.append(oracle.key)
+        panels.append(LinePanel(f"{oracle.name} along training", oracle.key))
         panels += [
-            LinePanel(f"{oracle.name} along training", oracle.key),
-            ScatterPanel("What the metric saw, and what labels say", metric.key, oracle.key),
+            ScatterPanel(f"What {one.name} saw, and what labels say", one.key, oracle.key)
+            for one, _ in logged
         ]
+        keys.append(oracle.key)
     if group.ranked.swept:
         panels.append(ParallelPanel("Hyperparameters", tuple(group.ranked.swept), tuple(keys)))
     return panels
