@@ -72,7 +72,8 @@ def svg(rows: Sequence[FigureRow], titles: Mapping[str, str]) -> str:
     for number, row in enumerate(rows):
         y = _TOP + _STEP * number
         slant = ' font-style="italic"' if row.name in ("random", "lowest loss") else ""
-        parts.append(f'<text x="{_LEFT - 14}" y="{y + 4}" text-anchor="end"{slant}>{escape(row.name)}</text>')
+        title = escape(row.name) + (" (fitted here)" if row.name == "consensus" else "")
+        parts.append(f'<text x="{_LEFT - 14}" y="{y + 4}" text-anchor="end"{slant}>{title}</text>')
         parts.append(f'<line class="grid" x1="{_x(0)}" x2="{_x(1)}" y1="{y}" y2="{y}"/>')
         parts += [_mark(study, _x(regret), y) for study, regret in row.regrets.items()]
         mean = _x(row.mean)
