@@ -62,9 +62,10 @@ class Study:
 
 
 def rebuild(records: Path, page: Path) -> None:
-    """Writes every table of the page anew, and its picture."""
+    """Writes every table of the page and of README anew, and the page's picture."""
     studies = read_studies(records)
-    page.write_text(rebuilt(page.read_text("utf-8"), records, studies), encoding="utf-8")
+    for text in (page, page.parents[1] / "README.md"):
+        text.write_text(rebuilt(text.read_text("utf-8"), records, studies), encoding="utf-8")
     page.with_name("regret-by-metric.svg").write_text(picture(studies), encoding="utf-8")
 
 
@@ -80,7 +81,10 @@ def rebuilt(text: str, records: Path, studies: Sequence[Study]) -> str:
     Raises:
         KeyError: A marker names no table.
     """
-    tables = {"overview": overview, "summary": summary, "stopping": stopping, "noise": noise, "rules": rules}
+    tables = {
+        "short": short, "overview": overview, "summary": summary, "stopping": stopping, "noise": noise,
+        "rules": rules,
+    }  # fmt: skip
     made: dict[str, Callable[[], Iterator[str]]] = {
         name: (lambda make=make: make(studies)) for name, make in tables.items()
     }
@@ -277,6 +281,30 @@ def rules(studies: Sequence[Study]) -> Iterator[str]:
             ]  # fmt: skip
             lines.append((fmean(own), rule.name, row(cells)))
     yield from (line for _, _, line in sorted(lines))
+
+
+def short(studies: Sequence[Study]) -> Iterator[str]:
+    """README's table: expected regret, ties drawn by lot, of a few ways to choose."""
+    groups = [study.group for study in studies]
+    titles = {
+        "best triple elsewhere": "consensus of three metrics, found on the five other sweeps",
+        "stable_rank": "`stable_rank`, the best single metric in hindsight",
+        "rankme": "`rankme`",
+        "clustering_agreement": "`clustering_agreement`",
+        "silhouette": "`silhouette`",
+    }
+    costs = {
+        titles[rule.name]: [cost for cost, _ in leave_one_study_out(rule, groups)]
+        for rule in RULES
+        if rule.name in titles
+    }
+    costs["*a random choice*"] = [group.expected_random for group in groups]
+    lowest = [pick for group in groups for pick in group.baselines if pick.name == "lowest_loss"]
+    costs["*the lowest training loss*"] = [pick.regret or 0.0 for pick in lowest]
+    yield "| chosen by | " + " | ".join(study.title for study in studies) + " | mean |"
+    yield "|---|" + "---|" * (len(studies) + 1)
+    for title in [*titles.values(), "*the lowest training loss*", "*a random choice*"]:
+        yield row([title, *map(points, costs[title]), points(fmean(costs[title]))])
 
 
 def difference(own: Sequence[float], other: Sequence[float]) -> str:

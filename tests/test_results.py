@@ -34,6 +34,12 @@ def test_a_table_is_what_the_records_say(results, studies, name):
     assert results.rebuilt(block, RECORDS, studies) == block
 
 
+def test_readme_says_the_same(results, studies):
+    text = (ROOT / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"<!-- evidence: short -->\n.*?<!-- end -->", text, re.DOTALL)
+    assert results.rebuilt(block, RECORDS, studies) == block
+
+
 def test_the_picture_is_what_the_records_say(results, studies):
     assert results.picture(studies) == PAGE.with_name("regret-by-metric.svg").read_text("utf-8")
 
