@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 sys.path.append(str(Path(__file__).parent / "runs"))
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: threads of torch would fight for them
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
