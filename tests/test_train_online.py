@@ -118,6 +118,7 @@ def test_a_command_that_forgets_the_values_is_refused(tmp_path: Path, backend: B
     assert sweep.run_list[0].state != "finished"
 
 
+@pytest.mark.slow  # W&B's client waits for minutes
 def test_the_network_goes_for_good_and_nothing_is_lost(tmp_path: Path) -> None:
     flags = [f"--{name}={value}" for name, value in FIXED.items()]
     with Backend() as backend:
