@@ -357,8 +357,12 @@ time.sleep(0.15)
 def test_a_full_disk_ends_the_sweep_and_leaves_no_run_behind(sweep_file, program, folder, jobs, monkeypatch):
     monkeypatch.setattr(active_run, "KILL_DELAY", 1.0)
     path = sweep_file(GRID)
-    program("""
+    program(f"""
 if values["a"] == "1" and values["b"] == "x" and not Path("room").exists():
+    def started():
+        return [run for run in json.loads(Path("out/ledger.json").read_text())["runs"] if run["pid"]]
+    while len(started()) < {jobs}:  # the ledger is full only once all runs stand in it
+        time.sleep(0.01)
     Path("out/ledger.json.new").symlink_to("/dev/full")  # takes every byte and has room for none
 elif not Path("room").exists():
     if values["a"] == "2":
