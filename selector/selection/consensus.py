@@ -5,16 +5,14 @@ points below the best of the sixth on average; the best single metric of the fiv
 random choice 7.1 (docs/results.md, "Rules made of several metrics").
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from selector.evaluation.metrics import LabelFreeMetric, label_free_metric
 from selector.runs.run import Milestone, Run, RunSet
 from selector.selection.candidates import finished_runs
 from selector.selection.comparability import pools
-from selector.selection.correlation import average_ranks
 
 # How many directions are used, how far projections spread, and how low-dimensional a surface it all lies on.
 PARTS = tuple(label_free_metric(name) for name in ("nesum", "channel_std", "idest"))
@@ -91,6 +89,10 @@ def _scored(pool: Sequence[Run]) -> list[Run]:
 
 def _shares(rows: Sequence[Milestone]) -> dict[int, float]:
     """Identity of each row with all parts → mean share of the others that it beats."""
+    import numpy as np  # here, because `--help` names the consensus and needs no arithmetic
+
+    from selector.selection.correlation import average_ranks
+
     whole = [row for row in rows if _whole(row)]
     ranks = np.mean([average_ranks([_upward(row, part) for row in whole]) for part in PARTS], axis=0)
     beaten = (ranks - 1) / max(1, len(whole) - 1)
@@ -106,4 +108,4 @@ def _with(row: Milestone, share: float | None) -> Milestone:
 
 
 def _whole(row: Milestone) -> bool:
-    return all(np.isfinite(row.values.get(part.key, np.nan)) for part in PARTS)
+    return all(math.isfinite(row.values.get(part.key, math.nan)) for part in PARTS)
