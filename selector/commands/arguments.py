@@ -23,7 +23,7 @@ from selector.evaluation.metrics import (
 )
 from selector.runs.run import RunSet
 from selector.selection.candidates import MilestoneChoice
-from selector.selection.consensus import CONSENSUS, PARTS
+from selector.selection.consensus import CONSENSUS
 from selector.text import printable
 
 Source = Annotated[str, tyro.conf.arg(metavar="SOURCE")]
@@ -70,11 +70,25 @@ def named_label_free(name: str, direction: Direction | None, prog: str) -> Label
         return declared_label_free(name, direction)
 
 
+def named_score(name: str, direction: Direction | None, prog: str) -> LabelFreeMetric:
+    """As `named_label_free`, but a score that a run keeps whatever other runs there are."""
+    _refuse_consensus(name, prog)
+    return named_label_free(name, direction, prog)
+
+
+def _refuse_consensus(name: str, prog: str) -> None:
+    if name.removeprefix(LABEL_FREE_PREFIX) == CONSENSUS.name:
+        parts = ", ".join(key.removeprefix(LABEL_FREE_PREFIX) for key in CONSENSUS.parts)
+        fail(
+            prog,
+            "the consensus is a place among the runs at hand, and no score that a run keeps: name rankme,"
+            f" or one of its parts, {parts}",
+        )
+
+
 def keys_of(metric: LabelFreeMetric) -> list[str]:
     """The history keys that a choice by the metric reads."""
-    if metric is not CONSENSUS:
-        return [metric.key]
-    return [*(part.key for part in PARTS), label_free_metric("rankme").key]
+    return [*metric.parts, label_free_metric("rankme").key] if metric.parts else [metric.key]
 
 
 def named_labelled(name: str, direction: Direction, prog: str) -> LabelledMetric:
@@ -87,8 +101,9 @@ def named_labelled(name: str, direction: Direction, prog: str) -> LabelledMetric
         return declared_labelled(name, direction)
 
 
-def named_metric(name: str) -> LabelFreeMetric | LabelledMetric:
+def named_metric(name: str, prog: str) -> LabelFreeMetric | LabelledMetric:
     """A metric of the table, or a key of other people's runs; which way is better does not matter."""
+    _refuse_consensus(name, prog)
     known = {known.name: known for known in METRICS} | {known.key: known for known in METRICS}
     return known.get(name) or declared_label_free(name, "max")
 

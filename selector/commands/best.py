@@ -43,7 +43,7 @@ def best(
         source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
             or project.
         metric: A label-free metric, or any key that the runs logged; such a key needs a direction. The
-            consensus is the mean rank by three metrics, or rankme where the runs did not log them.
+            consensus is the mean rank by three metrics, or rankme where no run logged them all.
         milestone: The epoch to choose at, or last.
         direction: Which way is better; None takes the metric's own, for the method of the runs.
         allow_mixed: Choose among runs that may not be compared, at your own risk.

@@ -49,7 +49,7 @@ def correlate(
     prog = "selector correlate"
     if json + csv + latex > 1:
         fail(prog, "give one of --json, --csv and --latex")
-    named = [named_metric(name) for name in dict.fromkeys(metric)]
+    named = [named_metric(name, prog) for name in dict.fromkeys(metric)]
     judge = named_labelled(oracle, "max", prog)
     runs = read_runs(source, tag=tag, group=group, keys=[judge.key], quiet=quiet)
     report = correlate_milestones(runs, judge, named)

@@ -56,7 +56,7 @@ def figures(
     from selector.reports.training_figure import draw_course
 
     prog = "selector figures"
-    drawn = [named_metric(name) for name in dict.fromkeys(metric)]
+    drawn = [named_metric(name, prog) for name in dict.fromkeys(metric)]
     if not drawn:
         fail(prog, "--metric needs a name")
     judge = named_labelled(oracle, "max", prog)

@@ -68,7 +68,7 @@ def pretrained(
             fail(prog, "--figure draws one data set: give one --dataset")
         if probe == "none":
             fail(prog, "--figure draws a metric against the linear probe, and --probe none trains none")
-    drawn = named_metric(metric)
+    drawn = named_metric(metric, prog)
 
     from selector.pretrained.cache import EmbeddingCache, user_cache
     from selector.pretrained.models import PAPER_MODELS, find_model

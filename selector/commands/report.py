@@ -45,8 +45,8 @@ def report(
     Args:
         source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
         metric: The label-free metric that chooses, or any key that the runs logged; such a key needs a
-            direction. The consensus is the mean rank by three metrics, or rankme where the runs did not log
-            them.
+            direction. The consensus is the mean rank by three metrics, or rankme where no run logged them
+            all.
         oracle: The labelled metric that judges, or a key that the runs logged; without labels its parts of
             the page are absent.
         milestone: The epoch to choose at, or last.

@@ -7,7 +7,7 @@ from selector.commands.arguments import (
     Name,
     Source,
     Tag,
-    named_label_free,
+    named_score,
     read_runs,
     warn,
 )
@@ -39,7 +39,8 @@ def stop_losers(
     Args:
         source: entity/project/sweep_id, entity/project, or the URL of a W&B sweep or project; a folder of
             offline runs can only be looked at.
-        metric: A label-free metric, or any key that the runs logged; such a key needs a direction.
+        metric: A label-free metric, or any key that the runs logged; such a key needs a direction. Not the
+            consensus, which is a place among the runs at hand: the rule asks how far a run's score may rise.
         direction: Which way is better; None takes the metric's own, for the method of the runs.
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
@@ -50,7 +51,7 @@ def stop_losers(
     from selector.runs.source import is_online
     from selector.selection.losers import find_losers
 
-    chosen = named_label_free(metric, direction, "selector stop-losers")
+    chosen = named_score(metric, direction, "selector stop-losers")
     if yes and not is_online(source):
         raise UserError(
             f"stop-losers asks W&B to stop runs, and {source} is a folder: give its sweep file"

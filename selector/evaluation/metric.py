@@ -54,7 +54,13 @@ class Metric:
 
 @dataclass(frozen=True)
 class LabelFreeMetric(Metric):
-    """A metric that sees no label: the only kind that `rank` accepts."""
+    """A metric that sees no label: the only kind that `rank` accepts.
+
+    Attributes:
+        parts: W&B keys of the metrics that it is made of when runs are ranked, or none for what runs log.
+    """
+
+    parts: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -119,12 +119,13 @@ def _read_score(run: Run, metric: LabelFreeMetric, milestone: MilestoneChoice) -
             return Excluded(run.id, run.name, "missing", f"logged no {metric.key}")
         reason = "has no trained milestone" if not epochs else f"has no milestone {milestone}, only {epochs}"
         return Excluded(run.id, run.name, "missing", reason)
-    score = row.values.get(metric.key)
-    if score is None:
-        return Excluded(run.id, run.name, "missing", f"{metric.key} is missing at epoch {row.epoch}")
-    if not isfinite(score):
-        return Excluded(run.id, run.name, "not_finite", f"{metric.key} is {score} at epoch {row.epoch}")
-    return Candidate(run, row.epoch, score, _standard_error(run, row, metric))
+    for key in (*metric.parts, metric.key):
+        score = row.values.get(key)
+        if score is None:
+            return Excluded(run.id, run.name, "missing", f"{key} is missing at epoch {row.epoch}")
+        if not isfinite(score):
+            return Excluded(run.id, run.name, "not_finite", f"{key} is {score} at epoch {row.epoch}")
+    return Candidate(run, row.epoch, row.values[metric.key], _standard_error(run, row, metric))
 
 
 def _standard_error(run: Run, row: Milestone, metric: LabelFreeMetric) -> float:

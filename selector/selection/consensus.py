@@ -27,6 +27,7 @@ CONSENSUS = LabelFreeMetric(
     source="docs/results.md, Rules",
     comparable=tuple(dict.fromkeys(field for part in PARTS for field in part.comparable)),
     settings=tuple(dict.fromkeys(field for part in PARTS for field in part.settings)),
+    parts=tuple(part.key for part in PARTS),
 )
 
 
@@ -35,13 +36,16 @@ def prepared(
 ) -> tuple[RunSet, LabelFreeMetric]:
     """The runs with what a choice by `metric` needs, and the metric to choose by.
 
-    That is the metric itself, but RankMe for the consensus where no run logged all of its parts.
+    That is the metric itself, but RankMe, with a warning, for the consensus where no run logged all of its
+    parts.
     """
     if metric is not CONSENSUS:
         return runs, metric
-    if not any(_whole(row) for run in runs.runs for row in run.trained_milestones):
-        return runs, label_free_metric("rankme")
-    return with_consensus(runs, allow_mixed, running), CONSENSUS
+    if any(_whole(row) for run in runs.runs for row in run.trained_milestones):
+        return with_consensus(runs, allow_mixed, running), CONSENSUS
+    names = ", ".join(part.name for part in PARTS)
+    note = f"no run logged all of {names}, which the consensus is made of: runs are chosen by rankme instead"
+    return replace(runs, warnings=(*runs.warnings, note)), label_free_metric("rankme")
 
 
 def with_consensus(runs: RunSet, allow_mixed: bool = False, running: bool = False) -> RunSet:

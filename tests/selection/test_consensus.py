@@ -66,8 +66,19 @@ def test_runs_that_may_not_be_compared_do_not_count():
 def test_a_run_without_a_part_is_left_out_and_named(value):
     runs = with_consensus(sweep(logged("a", (1.0, 1.0, 1.0)), logged("b", (2.0, value, 2.0))))
     assert score(runs, "a") == 0.0
-    ranking = rank(runs, CONSENSUS)
-    assert [(gone.run, gone.category) for gone in ranking.excluded] == [("b", "missing")]
+    (gone,) = rank(runs, CONSENSUS).excluded
+    assert (gone.run, gone.category) == ("b", "not_finite")
+    assert gone.reason == f"label_free/channel_std is {value} at epoch 5"
+
+
+def test_a_run_that_never_logged_a_part_is_left_out_by_its_name():
+    bare = logged("b", (2.0, 2.0, 2.0))
+    bare = replace(bare, milestones=(replace(bare.milestones[0], values={RANKME: 3.0, KEYS[0]: 1.0}),))
+    runs, metric = prepared(sweep(logged("a", (1.0, 1.0, 1.0)), bare), CONSENSUS)
+    assert metric is CONSENSUS
+    (gone,) = rank(runs, metric).excluded
+    assert (gone.run, gone.category) == ("b", "missing")
+    assert gone.reason == "label_free/channel_std is missing at epoch 5"
 
 
 def test_crashed_runs_take_no_place_and_running_ones_only_where_asked():
@@ -85,5 +96,9 @@ def test_rankme_takes_its_place_where_no_run_logged_all_parts():
     bare = replace(bare, milestones=(replace(bare.milestones[0], values={RANKME: 3.0, KEYS[0]: 1.0}),))
     runs, metric = prepared(sweep(bare), CONSENSUS)
     assert metric.name == "rankme"
-    assert runs == sweep(bare)
+    assert runs.runs == sweep(bare).runs
+    assert runs.warnings == (
+        "no run logged all of nesum, channel_std, idest, which the consensus is made of:"
+        " runs are chosen by rankme instead",
+    )
     assert prepared(sweep(logged("b", (1.0, 1.0, 1.0))), CONSENSUS)[1] is CONSENSUS
