@@ -194,7 +194,7 @@ def summary(studies: Sequence[Study]) -> Iterator[str]:
         if not known:
             continue
         costs = [one.regret or 0.0 for one in known]
-        beats = sum((one.against_random or 0.0) < 1 for one in known)
+        beats = sum(one.against_random is not None and one.against_random < 1 for one in known)
         rhos = [one.spearman.value for one in known if one.spearman.value is not None]
         shares = [one.normalised for one in known if one.normalised is not None]
         cells = [
@@ -252,7 +252,7 @@ def noise(studies: Sequence[Study]) -> Iterator[str]:
             errors = [
                 value / np.sqrt(run.definition["umap_seeds"])
                 for (run, _), value in zip(known, noises, strict=True)
-                if value
+                if value is not None and np.isfinite(value)
             ]
             if between:
                 training += [] if spread is None else [spread / between]
@@ -300,6 +300,7 @@ def short(studies: Sequence[Study]) -> Iterator[str]:
     }
     costs["*a random choice*"] = [group.expected_random for group in groups]
     lowest = [pick for group in groups for pick in group.baselines if pick.name == "lowest_loss"]
+    assert all(pick.regret is not None for pick in lowest)  # every run of the records logged a loss
     costs["*the lowest training loss*"] = [pick.regret or 0.0 for pick in lowest]
     yield "| chosen by | " + " | ".join(study.title for study in studies) + " | mean |"
     yield "|---|" + "---|" * (len(studies) + 1)

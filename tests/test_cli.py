@@ -78,7 +78,11 @@ def test_warnings_go_to_stderr(capsys, tmp_path):
     folder = write_sweep(tmp_path, trained("a", 1.0, 0.5))
     status, out, err = call(capsys, "rank", folder, "--json")
     assert (status, json.loads(out)["groups"][0]["chosen"]) == (0, "a")
-    assert err == "selector: warning: only run a can be ranked: it is chosen for want of another\n"
+    assert err == (
+        "selector: warning: 0 of 1 runs have nesum, channel_std, idest, which make the consensus: runs are"
+        " chosen by rankme instead\n"
+        "selector: warning: only run a can be ranked: it is chosen for want of another\n"
+    )
 
 
 def test_direction_can_be_overridden(capsys, folder):
@@ -151,7 +155,7 @@ def test_regret_without_any_known_metric(capsys, tmp_path):
 
 
 def test_best_prints_yaml(capsys, folder):
-    status, out, err = call(capsys, "best", folder)
+    status, out, err = call(capsys, "best", folder, "--metric", "rankme")
     assert (status, err) == (0, "")
     assert yaml.safe_load(out)["method"] == "simclr"
     assert out.startswith(
@@ -169,7 +173,9 @@ def test_best_writes_yaml(capsys, folder, tmp_path):
     assert out.splitlines()[2] == "checkpoint: none was logged"
     found = parsed(capsys, "best", folder, "--output", output, "--json")
     assert (found["best"][0]["run"], found["output"]) == ("c", str(output))
-    status, _, err = call(capsys, "best", folder, "--output", tmp_path / "no" / "best.yaml")
+    status, _, err = call(
+        capsys, "best", folder, "--metric=rankme", "--output", tmp_path / "no" / "best.yaml"
+    )
     assert (status, err) == (
         1,
         f"selector: cannot write {tmp_path}/no/best.yaml: No such file or directory\n",
@@ -215,6 +221,10 @@ def test_the_table_of_metrics(capsys):
             "unknown metric 'label_free/rankm'",
         ),
         (["rank", "x", "--milestone", "soon"], "--milestone wants last or an epoch, got 'soon'"),
+        (["rank", "x", "--milestone=--5"], "--milestone wants last or an epoch, got '--5'"),
+        (["stop-losers", "x", "--metric", "consensus"], "the consensus is a place among the runs at hand"),
+        (["figures", "x", "--metric", "consensus"], "name rankme, or one of its parts, nesum, channel_std"),
+        (["correlate", "x", "--metric", "label_free/consensus"], "no score that a run keeps"),
         (["rank", "x", "--direction", "up"], "--direction cannot be 'up'"),
         (["regret", "x", "--oracle", "labelled/knn"], "unknown labelled metric 'labelled/knn'"),
         (["regret", "x", "--metric", "nonsense"], "unknown metric 'nonsense'"),
@@ -288,7 +298,7 @@ def test_a_whole_call_in_a_terminal_without_unicode(folder):
 
 
 def test_a_closed_pipe_is_no_error(folder):
-    command = f"{sys.executable} -m selector.cli rank {folder} --json | head -c 10"
+    command = f"{sys.executable} -m selector.cli rank {folder} --metric rankme --json | head -c 10"
     process = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60
     )

@@ -124,3 +124,13 @@ def test_the_demos_sweep_is_sound_and_large_enough(tmp_path: Path) -> None:
     sweep = read_sweep_file(_sweep_file(tmp_path))
     assert planned_runs(sweep, None) >= 12
     assert Path(sweep.program).resolve() == Path(train.__file__).resolve()
+
+
+def test_a_demo_in_no_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["demo", "--directory", str(tmp_path / "file")]) == 1
+    said = capsys.readouterr().err
+    assert (
+        said
+        == f"selector: cannot write {tmp_path}/file/digits.yaml: File exists; --directory names another\n"
+    )

@@ -187,7 +187,7 @@ def test_a_sweep_deleted_while_it_is_watched(backend: Backend, sweep: Sweep, wat
     assert "it was deleted" in err
 
 
-@pytest.mark.parametrize("interval", ["0", "-1", "nan"])
+@pytest.mark.parametrize("interval", ["0", "-1", "nan", "inf"])
 def test_an_interval_that_is_none(interval: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stop:
         main(["watch", "loopback/p/x", f"--interval={interval}"])

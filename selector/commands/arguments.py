@@ -1,5 +1,6 @@
 """What several subcommands take: a source of runs, names of metrics, an epoch."""
 
+import re
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -125,7 +126,7 @@ def milestone_choice(text: str, prog: str) -> MilestoneChoice:
     """What --milestone names."""
     if text == "last":
         return "last"
-    if not text.lstrip("-").isdecimal():
+    if not re.fullmatch(r"-?\d{1,9}", text, re.ASCII):
         fail(prog, f"--milestone wants last or an epoch, got '{text}'")
     return int(text)
 

@@ -60,7 +60,7 @@ def best(
     prog = "selector best"
     chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
     runs = read_runs(source, tag=tag, group=group, keys=keys_of(chosen), quiet=quiet)
-    runs, chosen = prepared(runs, chosen, allow_mixed)
+    runs, chosen = prepared(runs, chosen, epoch, allow_mixed)
     ranking = rank_runs(runs, chosen, epoch, allow_mixed, direction)
     warn(ranking.warnings)
     winners = [best_of(group) for group in ranking.groups]

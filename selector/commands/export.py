@@ -21,7 +21,7 @@ def export(
     group: Group = None,
     quiet: bool = False,
 ) -> int:
-    """Keep a sweep's milestones in one small file, which every other command takes as SOURCE.
+    """Keep a sweep's milestones in one small file, which is a SOURCE for whatever only reads.
 
     Args:
         source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.

@@ -70,7 +70,7 @@ def rank(
 
     def read_and_rank() -> "tuple[RunSet, Ranking]":
         runs = read_runs(source, tag=tag, group=group, keys=keys_of(chosen), spectra=write_back, quiet=quiet)
-        runs, metric_of_these = prepared(runs, chosen, allow_mixed)
+        runs, metric_of_these = prepared(runs, chosen, epoch, allow_mixed)
         return runs, rank_runs(runs, metric_of_these, epoch, allow_mixed, direction)
 
     notes: list[str] = []

@@ -71,7 +71,7 @@ def regret(
         keys |= {metric.key for metric in METRICS}
     runs = read_runs(source, tag=tag, group=group, keys=keys, quiet=quiet)
     if not named or CONSENSUS in named:
-        runs, default_metric = prepared(runs, CONSENSUS, allow_mixed)
+        runs, default_metric = prepared(runs, CONSENSUS, epoch, allow_mixed)
         named = [default_metric if metric is CONSENSUS else metric for metric in named]
     metrics, default = named or held_metrics(runs), _config_of(default_run, runs)
     with StepLine(quiet) as line:

@@ -70,7 +70,7 @@ def report(
     epoch = milestone_choice(milestone, prog)
     runs = read_runs(source, spectra=not wandb, tag=tag, group=group, quiet=quiet)
     with StepLine(quiet) as line:
-        runs, chosen = prepared(runs, chosen, allow_mixed)
+        runs, chosen = prepared(runs, chosen, epoch, allow_mixed)
         line(f"[2/3] {len(runs.runs)} runs: ranking, and weighing what each metric's choice cost")
         found = report_of(runs, chosen, judge, epoch, allow_mixed, direction)
         line("[3/3] writing")

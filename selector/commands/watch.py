@@ -17,6 +17,8 @@ from selector.commands.arguments import (
 from selector.errors import UserError
 from selector.text import printable
 
+_DAY = 86_400
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -58,8 +60,8 @@ def watch(
     from selector.selection.standing import standing
 
     prog = "selector watch"
-    if not interval > 0:
-        fail(prog, f"--interval wants a number of seconds above 0, got {interval:g}")
+    if not 0 < interval <= _DAY:
+        fail(prog, f"--interval wants a number of seconds above 0, a day at most, got {interval:g}")
     chosen = named_label_free(metric, direction, prog)
     seen: set[str] = set()
 
@@ -67,7 +69,7 @@ def watch(
         runs = _read(source, tag, group)
         warn([text for text in runs.warnings if text not in seen])
         seen.update(runs.warnings)
-        return standing(*prepared(runs, chosen, allow_mixed, running=True), allow_mixed, direction)
+        return standing(*prepared(runs, chosen, "last", allow_mixed, running=True), allow_mixed, direction)
 
     if once:
         return _print_once(look())
@@ -133,7 +135,7 @@ def _say_choice(
     from selector.selection.consensus import prepared
     from selector.selection.ranking import rank
 
-    ranking = rank(*prepared(last.runs, metric, allow_mixed), "last", allow_mixed, direction)
+    ranking = rank(*prepared(last.runs, metric, "last", allow_mixed), "last", allow_mixed, direction)
     for group in ranking.groups:
         print(f"ended; chosen: {printable(label(group.chosen))}")
     print(printable(coverage_line(ranking.coverage)))

@@ -1,6 +1,7 @@
 """Cosine k-means, and how good and how stable its clusters are."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -47,6 +48,21 @@ def cosine_kmeans(points: ArrayLike | torch.Tensor, clusters: int, seed: int) ->
         model = KMeans(clusters, n_init=KMEANS_RESTARTS, random_state=seed).fit(directions)
     labels: NDArray[np.int32] = model.labels_
     return labels
+
+
+def cosine_clusterings(
+    layouts: Sequence[NDArray[np.float32]], clusters: Sequence[int]
+) -> list[list[NDArray[np.int32]]]:
+    """`cosine_kmeans` of all layouts, each with its place as the seed, for each number of clusters.
+
+    They are shared among torch's threads; the result does not depend on how many there are.
+    """
+    tasks = [(points, count, seed) for count in clusters for seed, points in enumerate(layouts)]
+    threads = torch.get_num_threads()
+    # Held here as well: BLAS has one limit for all, which the first to end would lift for the others.
+    with one_thread(), ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(lambda task: cosine_kmeans(*task), tasks))
+    return [found[start : start + len(layouts)] for start in range(0, len(found), len(layouts))]
 
 
 def silhouette(vectors: ArrayLike | torch.Tensor, clusters: ArrayLike | torch.Tensor) -> float:

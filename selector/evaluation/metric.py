@@ -11,6 +11,8 @@ LABEL_FREE_PREFIX = "label_free/"
 LABELLED_PREFIX = "labelled/"
 NOISE_PREFIX = "noise/"
 SPECTRUM_PREFIX = "spectrum/"
+# No run logs this one: selection puts a run's place among the others into the rows at hand.
+CONSENSUS_KEY = LABEL_FREE_PREFIX + "consensus"
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class Metric:
     settings: tuple[str, ...] = ()
     logged_as: str = ""
 
-    def direction_in(self, method: str | None) -> Direction:
-        """The better direction for runs trained with `method`."""
-        return self.direction_for.get(method or "", self.direction)
+    def direction_in(self, method: object) -> Direction:
+        """The better direction for runs of `method`; in other people's configs it may be anything."""
+        return self.direction_for.get(method, self.direction) if isinstance(method, str) else self.direction
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from selector.errors import UserError
 from selector.evaluation.metric import (
+    CONSENSUS_KEY,
     LABEL_FREE_PREFIX,
     LABELLED_PREFIX,
     NOISE_PREFIX,
@@ -15,6 +16,7 @@ from selector.evaluation.metric_table import METRICS, SAME_TRAINING
 from selector.text import nearest
 
 __all__ = [
+    "CONSENSUS_KEY",
     "LABELLED_PREFIX",
     "LABEL_FREE_PREFIX",
     "METRICS",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.evaluation import knn, label_free
-from selector.evaluation.clustering import clustering_agreement, cosine_kmeans, silhouette, silhouettes
+from selector.evaluation.clustering import clustering_agreement, cosine_clusterings, silhouette, silhouettes
 from selector.evaluation.compact_spectrum import CompactSpectrum, compact_spectrum
 from selector.evaluation.definition import MetricDefinition, MetricSettings, Probe, define
 from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
@@ -145,8 +145,7 @@ def _values_by_seed(
         )  # fmt: skip
         constant = {} if labels is None else {"ami_labels": [0.0], "silhouette_labels": [0.0]}
         return {name: [np.nan] for name in undefined} | constant
-    c1 = [cosine_kmeans(z3, settings.clusters, seed) for seed, z3 in enumerate(points)]
-    c2 = [cosine_kmeans(z3, 2 * settings.clusters, seed) for seed, z3 in enumerate(points)]
+    c1, c2 = cosine_clusterings(points, [settings.clusters, 2 * settings.clusters])
     truth = [] if labels is None or len(np.unique(labels)) < 2 else [labels]
     s = silhouettes(vectors, [*c1, *truth])  # one pass over the distances for all of them
     values = {
@@ -172,7 +171,9 @@ def _linear_probe(
     match probe:
         case "paper":
             if augmented is None:
-                raise ValueError("the probe 'paper' learns from `augmented`, which is missing")
+                raise ValueError(
+                    "the probe 'paper' learns from `augmented`, which is missing; 'fast' and 'none' do not"
+                )
             return paper_probe(augmented, test)
         case "fast":
             if train is None:

@@ -85,9 +85,9 @@ def scatter_figure(points: Sequence[ScatterPoint], metric: str, oracle: str, ran
                     },
                 }
             )  # fmt: skip
-    pick = next(point for point in points if point.role == "pick")
+    pick = next((point for point in points if point.role == "pick"), None)  # None: labels did not judge it
     best = max(point.accuracy for point in points)
-    if best > pick.accuracy:
+    if pick and best > pick.accuracy:
         data.insert(
             0,
             {

@@ -28,6 +28,7 @@ from selector.reports.report_words import Step, Tile, lead, next_steps, notes, t
 from selector.reports.tables import label, number
 from selector.runs.run import Run
 from selector.selection.comparability import describe
+from selector.selection.hyperparameters import is_finite_number
 from selector.selection.ranking import TIE_BREAK, TIE_RULE, Ranked
 from selector.text import escaped, printable
 
@@ -305,8 +306,7 @@ def _row(group: GroupReport, ranked: Ranked, low: float, high: float) -> Row:
         cells.append(Cell(number(accuracy), accuracy, True))
     for name in group.ranked.swept:
         value = run.config.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-        cells.append(Cell(_short(value), float(value) if is_number else None))  # type: ignore[arg-type]
+        cells.append(Cell(_short(value), float(value) if is_finite_number(value) else None))
     role = "pick" if run.id == group.ranked.chosen.id else "tied" if ranked.tied else ""
     return Row(role, tuple(cells))
 

@@ -15,7 +15,7 @@ from selector.runs.run import SPECTRUM_PREFIX, Run
 from selector.runs.umap_files import UmapPoints, read_umap_files
 from selector.selection.candidates import last_milestone
 from selector.selection.correlation import spearman
-from selector.selection.hyperparameters import canonical
+from selector.selection.hyperparameters import canonical, is_finite_number
 from selector.selection.regret_figures import Regret
 
 AnyMetric = LabelFreeMetric | LabelledMetric
@@ -289,7 +289,7 @@ def _thinned(items: Sequence[T], most: int) -> list[T]:
 
 def _axis(name: str, values: Sequence[Any]) -> Axis:
     known = [value for value in values if value is not None]
-    if known and all(isinstance(v, int | float) and not isinstance(v, bool) and isfinite(v) for v in known):
+    if known and all(map(is_finite_number, known)):
         numbers = sorted(set(known))
         scale = log10 if numbers[0] > 0 and numbers[-1] / numbers[0] >= 20 else float
         low, high = scale(numbers[0]), scale(numbers[-1])

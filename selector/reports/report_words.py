@@ -55,7 +55,9 @@ def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
     """The figures beside the pick."""
     regret = group.regret
     found: list[Tile] = []
-    if group.judged and regret and regret.regret is not None:
+    if group.judged and regret and regret.chosen and regret.regret is not None:
+        is_pick = regret.chosen.id == group.ranked.chosen.id
+        whose = "the pick" if is_pick else "the best-ranked run that labels judged"
         interval = (
             f"95 % interval {_points(regret.interval[0])} to {_points(regret.interval[1])} over"
             f" {group.judged.configurations} configurations"
@@ -63,7 +65,11 @@ def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
             else f"no interval: fewer than {LEAST_CONFIGURATIONS} configurations"
         )
         found += [
-            Tile(f"{_points(regret.regret)} points", "selection regret", interval),
+            Tile(
+                f"{_points(regret.regret)} points",
+                "selection regret" if is_pick else f"selection regret of {whose}",
+                interval,
+            ),
             Tile(
                 f"{_points(group.judged.expected_random)} points",
                 "regret of a random choice, expected",
@@ -71,7 +77,7 @@ def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
             ),
             Tile(
                 number(regret.chosen_accuracy),
-                f"{group.held[-1].name} of the pick",
+                f"{group.held[-1].name} of {whose}",
                 f"best run: {number(group.judged.best.accuracy)}",
             ),
             Tile(
@@ -131,7 +137,10 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
             )
         )
     if group.judged is None:
-        check = "Label a few hundred images and log a linear probe for the first runs of the ranking."
+        check = (
+            "Label a few hundred images (a sub-folder a class), and train the first runs of the ranking on"
+            " these: their linear probe says which of them is good."
+        )
         steps.append(Step(check))
     elif group.judged.configurations < LEAST_CONFIGURATIONS:
         few = f"Add configurations: below {LEAST_CONFIGURATIONS} nobody can say how sure the regret is."

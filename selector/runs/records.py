@@ -182,4 +182,5 @@ def _plain(value: Any) -> Any:
 
 
 def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # Escaped: names from elsewhere may hold halves of characters, which UTF-8 cannot write.
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)

@@ -23,13 +23,15 @@ class RunFiles:
     Attributes:
         files: Each .wandb file once, however many links lead to it.
         sweep_folders: Folders with a ledger of `selector sweep`.
-        unreadable: What should have been a run and is not even a file.
+        unreadable: What has the name of a run's file and is none.
+        blank: Run folders without a file.
         warnings: Folders that could not be looked into, one line each.
     """
 
     files: list[Path] = field(default_factory=list)
     sweep_folders: list[Path] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
+    blank: list[Unreadable] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -47,7 +49,7 @@ def find_run_files(folder: Path) -> RunFiles:
         in_run_folder = RUN_FOLDER.fullmatch(parent.name)
         if in_run_folder and not candidates:
             reason = f"its folder {printable(str(parent))} holds no .wandb file"
-            found.unreadable.append(Unreadable(in_run_folder["id"], reason))
+            found.blank.append(Unreadable(in_run_folder["id"], reason))
         for file in candidates:
             if problem := _problem(file):
                 found.unreadable.append(Unreadable(run_id_of(file), f"{printable(str(file))} {problem}"))

@@ -29,9 +29,13 @@ class UmapPoints:
 def read_umap_files(folder: Path) -> list[UmapPoints]:
     """All milestones of a run's folder by epoch. Damaged files are passed over; none can execute anything."""
     found = []
-    for path in sorted(folder.glob("umap-*.npz")):
+    try:
+        paths = [path for path in sorted(folder.glob("umap-*.npz")) if path.is_file()]
+    except (OSError, ValueError):  # the folder's name comes from the run: too long, or with a NUL
+        return []
+    for path in paths:
         name = _NAME.fullmatch(path.name)
-        if name and path.is_file() and path.stat().st_size <= MOST_BYTES:
+        if name and path.stat().st_size <= MOST_BYTES:
             points = _read(path, int(name[1]))
             found += [points] if points else []
     return sorted(found, key=lambda points: points.epoch)

@@ -57,12 +57,11 @@ def read_offline(
     """
     folder = Path(directory)
     files = _find(folder)
-    reading = _read_files(files.files, spectra, progress or (lambda _done, _total: None))
-    found = {*reading.segments, *reading.damaged, *reading.blank, *(gone.run for gone in files.unreadable)}
+    reading = _read_files(files, spectra, progress or (lambda _done, _total: None))
+    found = {*reading.segments, *reading.damaged, *reading.blank}
     ledgers, ledger_warnings = read_ledgers(folder, files.sweep_folders, found)
     entries = {entry.id: entry for ledger in ledgers.values() for entry in ledger.runs}
     runs, unreadable = _join(reading, entries)
-    unreadable += files.unreadable
     unreadable += [never_written(entry) for entry in entries.values() if entry.id not in found]
     trainings = [run for run in runs if run.job_type != SELECTION_JOB]
     return RunSet(
@@ -86,7 +85,7 @@ def _find(folder: Path) -> RunFiles:
     if not folder.is_dir():
         raise UserError(f"{shown} is a file; name the folder that holds the runs")
     files = find_run_files(folder)
-    if not (files.files or files.unreadable or files.sweep_folders):
+    if not (files.files or files.unreadable or files.blank or files.sweep_folders):
         raise UserError(
             "; ".join(files.warnings)
             or f"folder {shown} holds no W&B run (no .wandb file);"
@@ -95,10 +94,14 @@ def _find(folder: Path) -> RunFiles:
     return files
 
 
-def _read_files(files: Sequence[Path], spectra: bool, progress: Callable[[int, int], None]) -> _Reading:
+def _read_files(files: RunFiles, spectra: bool, progress: Callable[[int, int], None]) -> _Reading:
     reading = _Reading()
-    for number, file in enumerate(files):
-        progress(number, len(files))
+    for gone in files.unreadable:
+        reading.damaged[gone.run].append(gone.reason)
+    for gone in files.blank:
+        reading.blank[gone.run].append(gone.reason)
+    for number, file in enumerate(files.files):
+        progress(number, len(files.files))
         shown = printable(str(file))
         try:
             segment = read_segment(file, spectra)
@@ -116,10 +119,10 @@ def _read_files(files: Sequence[Path], spectra: bool, progress: Callable[[int, i
 def _join(reading: _Reading, entries: Mapping[str, LedgerRun]) -> tuple[list[Run], list[Unreadable]]:
     now = time.time()
     runs = []
-    unreadable = [Unreadable(run, reason) for run, reasons in reading.damaged.items() for reason in reasons]
-    for run, reasons in reading.blank.items():
-        if run not in reading.segments:
-            unreadable += [Unreadable(run, reason) for reason in reasons]
+    blank = {run: reasons for run, reasons in reading.blank.items() if run not in reading.segments}
+    unreadable = [
+        Unreadable(run, "; ".join(reasons)) for run, reasons in {**blank, **reading.damaged}.items()
+    ]
     for run, segments in reading.segments.items():
         if run in reading.damaged:
             continue  # what the damaged file would have changed in the sound ones is not known
@@ -151,7 +154,7 @@ def _warnings(reading: _Reading, runs: Sequence[Run]) -> list[str]:
     warnings = {
         "merged by epoch what several processes logged, each after a resume": resumed,
         "read the longest of several copies": copied,
-        "left out a second file that holds nothing": blank,
+        "left out a second file or folder that holds nothing": blank,
         "complete, but the file ends too early": cut,
     }
     for axis in ("trainer/global_step", "_step"):

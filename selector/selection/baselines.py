@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from selector.config import Method, paper_recipe
 from selector.runs.run import Run
 from selector.selection.candidates import last_milestone
-from selector.selection.hyperparameters import canonical, smallest_first, swept
+from selector.selection.hyperparameters import canonical, is_finite_number, smallest_first, swept
 from selector.selection.oracle import Judged
 
 LOSS = "train/loss"
@@ -122,7 +122,7 @@ def _recipe(run: Run) -> dict[str, Any]:
 
 def _differences(pairs: Mapping[str, tuple[Any, Any]]) -> dict[str, float]:
     numbers = [value for pair in pairs.values() for value in pair]
-    if not all(type(value) in (int, float) and isfinite(value) for value in numbers):
+    if not all(map(is_finite_number, numbers)):
         return {run: float(canonical(value) != canonical(default)) for run, (value, default) in pairs.items()}
     scale = log if min(numbers) > 0 else float
     scaled = [scale(number) for number in numbers]

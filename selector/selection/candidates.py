@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Literal
 
-from selector.evaluation.metrics import NOISE_PREFIX, LabelFreeMetric
+from selector.evaluation.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
 from selector.runs.run import Milestone, Run, RunSet
 from selector.selection.hyperparameters import canonical, hyperparameters
 
@@ -143,4 +143,7 @@ def _identity(run: Run) -> str:
         return settings
     if not run.milestones:
         return settings + run.id
-    return settings + canonical([[m.epoch, dict(m.values)] for m in run.milestones])
+    logged = [
+        [m.epoch, {key: m.values[key] for key in m.values if key != CONSENSUS_KEY}] for m in run.milestones
+    ]
+    return settings + canonical(logged)

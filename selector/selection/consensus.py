@@ -9,15 +9,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from selector.evaluation.metrics import LabelFreeMetric, label_free_metric
+from selector.evaluation.metrics import CONSENSUS_KEY, LABEL_FREE_PREFIX, LabelFreeMetric, label_free_metric
 from selector.runs.run import Milestone, Run, RunSet
-from selector.selection.candidates import finished_runs
+from selector.selection.candidates import MilestoneChoice, finished_runs
 from selector.selection.comparability import pools
 
 # How many directions are used, how far projections spread, and how low-dimensional a surface it all lies on.
 PARTS = tuple(label_free_metric(name) for name in ("nesum", "channel_std", "idest"))
 CONSENSUS = LabelFreeMetric(
-    name="consensus",
+    name=CONSENSUS_KEY.removeprefix(LABEL_FREE_PREFIX),
     symbol="mean rank",
     meaning=f"Mean share of the other runs that a run beats by {', '.join(part.name for part in PARTS)}.",
     formula="mean of (rank - 1) / (runs - 1), equal values sharing their mean rank",
@@ -32,72 +32,96 @@ CONSENSUS = LabelFreeMetric(
 
 
 def prepared(
-    runs: RunSet, metric: LabelFreeMetric, allow_mixed: bool = False, running: bool = False
+    runs: RunSet,
+    metric: LabelFreeMetric,
+    milestone: MilestoneChoice = "last",
+    allow_mixed: bool = False,
+    running: bool = False,
 ) -> tuple[RunSet, LabelFreeMetric]:
     """The runs with what a choice by `metric` needs, and the metric to choose by.
 
-    That is the metric itself, but RankMe, with a warning, for the consensus where no run logged all of its
-    parts.
+    That is the metric itself, but RankMe, with a warning, for the consensus where more runs never logged one
+    of its parts than logged all of them.
     """
     if metric is not CONSENSUS:
         return runs, metric
-    if any(_whole(row) for run in runs.runs for row in run.trained_milestones):
-        return with_consensus(runs, allow_mixed, running), CONSENSUS
-    names = ", ".join(part.name for part in PARTS)
-    note = f"no run logged all of {names}, which the consensus is made of: runs are chosen by rankme instead"
-    return replace(runs, warnings=(*runs.warnings, note)), label_free_metric("rankme")
+    rows = [row for run in _known(runs, running) if (row := _compared(run, milestone))]
+    whole = sum(map(_whole, rows))
+    lacking = sum(not row.values.keys() >= set(CONSENSUS.parts) for row in rows)
+    if whole and 2 * lacking <= len(rows):
+        return with_consensus(runs, milestone, allow_mixed, running), CONSENSUS
+    if rows:
+        note = (
+            f"{whole} of {len(rows)} runs have {', '.join(part.name for part in PARTS)}, which make the"
+            " consensus: runs are chosen by rankme instead"
+        )
+        runs = replace(runs, warnings=(*runs.warnings, note))
+    return runs, label_free_metric("rankme")
 
 
-def with_consensus(runs: RunSet, allow_mixed: bool = False, running: bool = False) -> RunSet:
+def with_consensus(
+    runs: RunSet, milestone: MilestoneChoice = "last", allow_mixed: bool = False, running: bool = False
+) -> RunSet:
     """The runs with the consensus in their rows, from 0, behind all others, to 1; higher is better.
 
-    Runs are ranked among those that may be compared, each last milestone among the last ones, the others
-    among those of their epoch. The untrained network, and rows without all three parts, have none.
+    Runs are ranked among those that may be compared, at each epoch among those that have a milestone there.
+    The untrained network, and rows without all three parts, have none.
 
     Args:
         runs: What a source holds.
+        milestone: "last" compares the last milestones of all runs with each other, whatever their epochs.
         allow_mixed: Rank all runs together.
         running: Rank runs that still run, too.
 
     Raises:
         UserError: A part was computed in different ways in runs to be compared.
     """
-    known = finished_runs(runs)[0]
-    if running:
-        known += [run for run in runs.runs if run.state == "running"]
-    known = [run for run in known if run.trained_milestones and _whole(run.trained_milestones[-1])]
     scored = {
         run.id: run
-        for pool in pools(known, [CONSENSUS], allow_mixed)
-        for run in _scored(pool.runs)
+        for pool in pools(_known(runs, running), [CONSENSUS], allow_mixed)
+        for run in _scored(pool.runs, milestone)
     }  # fmt: skip
     return replace(runs, runs=tuple(scored.get(run.id, run) for run in runs.runs))
 
 
-def _scored(pool: Sequence[Run]) -> list[Run]:
-    last = _shares([run.trained_milestones[-1] for run in pool])
-    by_epoch = {
-        epoch: _shares([row for run in pool for row in run.trained_milestones if row.epoch == epoch])
-        for epoch in {row.epoch for run in pool for row in run.trained_milestones[:-1]}
-    }
-    scored = []
-    for run in pool:
-        final = run.trained_milestones[-1]
-        rows = [
-            _with(row, last[id(row)] if row is final else by_epoch.get(row.epoch, {}).get(id(row)))
-            for row in run.milestones
-        ]
-        scored.append(replace(run, milestones=tuple(rows)))
-    return scored
+def _known(runs: RunSet, running: bool) -> list[Run]:
+    """The runs that may take a place."""
+    return finished_runs(runs)[0] + [run for run in runs.runs if running and run.state == "running"]
+
+
+def _compared(run: Run, milestone: MilestoneChoice) -> Milestone | None:
+    """The row that is compared; of other people's runs, whose rows are of many kinds, the last whole one."""
+    rows = run.trained_milestones
+    if milestone != "last":
+        rows = tuple(row for row in rows if row.epoch == milestone)
+    elif not run.definition:
+        rows = tuple(filter(_whole, rows)) or rows
+    return rows[-1] if rows else None
+
+
+def _scored(pool: Sequence[Run], milestone: MilestoneChoice) -> list[Run]:
+    by_epoch: dict[int, list[Milestone]] = {}
+    for trained in (run.trained_milestones for run in pool):
+        for row in trained:
+            by_epoch.setdefault(row.epoch, []).append(row)
+    shares = {key: share for rows in by_epoch.values() for key, share in _shares(rows).items()}
+    if milestone == "last":
+        shares |= _shares([last for run in pool if (last := _compared(run, "last"))])
+    return [
+        replace(run, milestones=tuple(_with(row, shares.get(id(row))) for row in run.milestones))
+        for run in pool
+    ]
 
 
 def _shares(rows: Sequence[Milestone]) -> dict[int, float]:
     """Identity of each row with all parts → mean share of the others that it beats."""
+    whole = [row for row in rows if _whole(row)]
+    if not whole:
+        return {}
     import numpy as np  # here, because `--help` names the consensus and needs no arithmetic
 
     from selector.selection.correlation import average_ranks
 
-    whole = [row for row in rows if _whole(row)]
     ranks = np.mean([average_ranks([_upward(row, part) for row in whole]) for part in PARTS], axis=0)
     beaten = (ranks - 1) / max(1, len(whole) - 1)
     return {id(row): float(share) for row, share in zip(whole, beaten, strict=True)}

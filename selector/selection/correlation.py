@@ -1,6 +1,6 @@
 """How well one series of numbers follows another: correlations, and how sure one can be of their sign."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
 from math import erfc, sqrt
@@ -12,6 +12,7 @@ from scipy.special import betainc
 
 Floats = NDArray[np.float64]
 
+_PAIRS_AT_ONCE = 1 << 20  # 8 MiB of signs: runs that log every step have billions of pairs
 EXACT_BELOW = 8  # 7! = 5,040 orders are all tried; from 8 on the large-sample formulas are used
 
 
@@ -54,7 +55,12 @@ def kendall_tau_b(x: ArrayLike, y: ArrayLike) -> float | None:
     Source: Kendall 1945, The treatment of ties in ranking problems.
     """
     a, b = _pairs(x, y)
-    return _cosine(_signs(a).ravel(), _signs(b).ravel()) if _varies(a, b) else None
+    if not _varies(a, b):
+        return None
+    both, only_a, only_b = np.sum(
+        [[(x * y).sum(), (x * x).sum(), (y * y).sum()] for x, y in _signs(a, b)], axis=0
+    )
+    return float(both / np.sqrt(only_a * only_b))
 
 
 def weighted_tau(x: ArrayLike, y: ArrayLike) -> float | None:
@@ -91,16 +97,15 @@ def kendall_test(x: ArrayLike, y: ArrayLike) -> Correlation:
         p = None if value is None else _kendall_normal_p(a, b)
         return Correlation(value, p, len(a), "asymptotic" if len(a) >= EXACT_BELOW else "exact")
     orders = _orders(len(a))
-    signs = _signs(b)
-    totals = np.einsum("ij,pij->p", _signs(a), signs[orders[:, :, None], orders[:, None, :]])
+    ((of_a, signs),) = _signs(a, b)
+    totals = np.einsum("ij,pij->p", of_a, signs[orders[:, :, None], orders[:, None, :]])
     return Correlation(value, _share_as_large(totals), len(a), "exact")
 
 
 def average_ranks(values: ArrayLike) -> Floats:
     """Ranks from 1 for the smallest; equal values share the mean of their ranks."""
-    v = np.asarray(values, dtype=np.float64)
-    smaller, equal = v[:, None] > v[None, :], v[:, None] == v[None, :]
-    ranks: Floats = smaller.sum(axis=1) + (equal.sum(axis=1) + 1) / 2
+    _, place, equal = np.unique(np.asarray(values, np.float64), return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(equal) - (equal - 1) / 2)[place]
     return ranks
 
 
@@ -123,17 +128,24 @@ def _cosine(a: Floats, b: Floats) -> float:
     return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
 
 
-def _signs(values: Floats) -> Floats:
-    return np.sign(values[:, None] - values[None, :])
+def _signs(a: Floats, b: Floats) -> Iterator[tuple[Floats, Floats]]:
+    """Signs of the differences of each value to all others in a, and in b, for some values at a time."""
+    rows = max(1, _PAIRS_AT_ONCE // max(1, len(a)))
+    for start in range(0, len(a), rows):
+        some = slice(start, start + rows)
+        yield np.sign(a[some, None] - a), np.sign(b[some, None] - b)
 
 
 def _weighted_by_rank_of(first: Floats, second: Floats) -> float:
     rank = np.empty(len(first))
     rank[np.lexsort((second, first))[::-1]] = np.arange(len(first))
     hyperbolic = 1 / (rank + 1)
-    weights = hyperbolic[:, None] + hyperbolic[None, :]
-    x, y = _signs(first), _signs(second)
-    return float((weights * x * y).sum() / sqrt((weights * x * x).sum() * (weights * y * y).sum()))
+    sums, start = np.zeros(3), 0
+    for x, y in _signs(first, second):
+        weights = hyperbolic[start : start + len(x), None] + hyperbolic
+        sums += (weights * x * y).sum(), (weights * x * x).sum(), (weights * y * y).sum()
+        start += len(x)
+    return float(sums[0] / sqrt(sums[1] * sums[2]))
 
 
 def _test(
@@ -167,7 +179,7 @@ def _p_of_t(r: float, n: int) -> float:
 def _kendall_normal_p(a: Floats, b: Floats) -> float:
     """Normal approximation of the concordant less the discordant pairs, with Kendall's terms for ties."""
     n = len(a)
-    excess = (_signs(a) * _signs(b)).sum() / 2
+    excess = sum(float((x * y).sum()) for x, y in _signs(a, b)) / 2
     pairs = n * (n - 1)
     (pairs_a, triples_a, slope_a), (pairs_b, triples_b, slope_b) = _tie_terms(a), _tie_terms(b)
     variance = (pairs * (2 * n + 5) - slope_a - slope_b) / 18

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from sys import float_info
+from typing import Any, TypeGuard
 
 from selector.runs.run import MACHINE_SETTINGS, Run
 
@@ -41,6 +42,11 @@ def canonical(value: Any) -> str:
     return _encode(_plain(value))
 
 
+def is_finite_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a number that a float can hold; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= float_info.max
+
+
 def _plain(value: Any) -> Any:
     match value:
         case Mapping():
@@ -57,5 +63,5 @@ def _sort_key(value: Any) -> tuple[int, float, str]:
         case None:
             return (0, 0.0, "")
         case bool() | int() | float() if value == value:
-            return (1, float(value), "")
+            return (1, value, "")  # not as a float: an integer may be larger than any
     return (2, 0.0, canonical(value))

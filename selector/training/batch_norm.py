@@ -28,21 +28,56 @@ class SyncedBatchNorm(nn.BatchNorm2d):
             return F.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        others = [axis for axis in range(input.ndim) if axis != 1]
-        shape = [1, -1] + [1] * (input.ndim - 2)
-        world = world_size()
-        mean: Tensor = _Total.apply(input.mean(others)) / world
-        centred = input - mean.view(shape)
-        variance: Tensor = _Total.apply(centred.square().mean(others)) / world
-        count = world * input.numel() // input.shape[1]
+        weight = self.weight if self.affine else torch.ones_like(self.running_mean)
+        bias = self.bias if self.affine else torch.zeros_like(self.running_mean)
+        normalised: Tensor
+        normalised, mean, variance = _Normalise.apply(input, weight, bias, self.eps)
+        count = world_size() * input.numel() // input.shape[1]
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
             self.num_batches_tracked.add_(1)
-        normalised = centred * (variance + self.eps).rsqrt().view(shape)
-        if self.affine:
-            normalised = normalised * self.weight.view(shape) + self.bias.view(shape)
         return normalised
+
+
+class _Normalise(torch.autograd.Function):
+    """Rows of all processes, normalised for each channel.
+
+    Both passes are torch's own for given statistics, one sweep over memory each; what the statistics add to
+    the gradient is a linear function of the input: with x̂ = (x - mean) / σ and N rows and pixels in all,
+    dx = w/σ (dy - Σdy / N - x̂ Σ(dy x̂) / N), the sums over all processes.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+        """(B, C, …) → the same shape, normalised, and the mean and variance of each channel."""
+        own = torch.stack(torch.var_mean(input, [0, *range(2, input.ndim)], correction=0))
+        parts = [torch.empty_like(own) for _ in range(world_size())]
+        distributed.all_gather(parts, own)
+        variances, means = torch.stack(parts, dim=1)
+        mean = means.mean(0)
+        variance = (variances + (means - mean).square()).mean(0)
+        ctx.save_for_backward(input, weight, mean, variance)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        return F.batch_norm(input, mean, variance, weight, bias, eps=eps), mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        """Of the input, of the weight and of the bias, the last two of this process's rows alone."""
+        input, weight, mean, variance = ctx.saved_tensors
+        of_input, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, input, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        totals = torch.stack([of_weight, of_bias])
+        distributed.all_reduce(totals)
+        totals /= world_size() * input.numel() // input.shape[1]
+        inverse = (variance + ctx.eps).rsqrt()
+        slope = -weight * inverse.square() * totals[0]
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        of_input.add_((-weight * inverse * totals[1] - slope * mean).view(shape))
+        of_input.addcmul_(input, slope.view(shape))
+        return of_input, of_weight, of_bias, None
 
 
 class SharedSplitBatchNorm(SplitBatchNorm):
@@ -89,20 +124,6 @@ def share_statistics(module: nn.Module, device: torch.device) -> None:
                 setattr(module, name, _like(child, SyncedBatchNorm(child.num_features)))
             case _:
                 share_statistics(child, device)
-
-
-class _Total(torch.autograd.Function):
-    """The sum of a tensor over all processes; its gradient is the sum of theirs."""
-
-    @staticmethod
-    def forward(_: Any, value: Tensor) -> Tensor:
-        total = value.clone()
-        distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(_: Any, gradient: Tensor) -> Tensor:
-        return _Total.forward(_, gradient)
 
 
 def _like(old: nn.BatchNorm1d | nn.BatchNorm2d, new: nn.BatchNorm2d) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from handmade import ACCURACY, RANKME, run, sweep
 
+from selector.reports.html import page_of
 from selector.reports.report import report_of
 from selector.reports.report_rows import cost
 from selector.reports.report_words import lead, next_steps, notes, tiles, why
@@ -26,6 +27,15 @@ def test_regret_and_chance_are_in_points():
     assert "10.0 points regret of a random choice, expected over 3 runs" in text  # (10 + 0 + 20) / 3
     assert "Highest rankme of 3 runs: 3.000 at epoch 10." in text
     assert "Add configurations" in text
+
+
+def test_a_pick_that_labels_did_not_judge_has_no_accuracy_of_its_own():
+    report = report_on(run("a", 3.0), run("b", 2.0, 0.70), run("c", 1.0, 0.90))
+    text = words(report)
+    assert "0.7000 linear_probe_accuracy of the best-ranked run that labels judged" in text
+    assert "selection regret of the best-ranked run that labels judged" in text
+    assert "of the pick" not in text
+    assert page_of(report)
 
 
 def test_eight_configurations_have_an_interval():

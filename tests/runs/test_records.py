@@ -78,6 +78,15 @@ def test_a_file_of_records_is_a_source(tmp_path, capsys):
     assert [r.score for r in of_file.groups[0].ranking] == [r.score for r in of_folder.groups[0].ranking]
 
 
+def test_halves_of_characters_are_written_and_read_again(tmp_path, capsys):
+    # Python's form of a folder's name that is not UTF-8, which W&B keeps as a JSON escape.
+    write_sweep(tmp_path / "sweep", run("a", 3.0, dataset="folder", data_dir="/d/Bilder\udcfc"))
+    path = tmp_path / "kept.json"
+    assert main(["export", str(tmp_path / "sweep"), "--output", str(path)]) == 0
+    (kept,) = read_source(str(path)).runs
+    assert kept.config["data_dir"] == "/d/Bilder\udcfc"
+
+
 HEAD = '{"format":1,"planned":null,"keys":["x"],"unreadable":[],"config":{},"definition":{},"runs":['
 RUN = '{"id":"a","state":"finished","config":{},"definition":{},"milestones":[%s]}]}'
 

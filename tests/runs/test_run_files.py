@@ -56,9 +56,12 @@ def test_what_cannot_be_read_is_reported(tmp_path: Path):
     os.mkfifo(tmp_path / "run-pipe.wandb")
     (tmp_path / "run-broken.wandb").symlink_to(tmp_path / "gone")
     (tmp_path / "folder.wandb").mkdir()
-    reasons = {gone.run: gone.reason for gone in find_run_files(tmp_path).unreadable}
-    assert reasons.keys() == {"bare", "pipe", "broken"}
-    assert "holds no .wandb file" in reasons["bare"]
+    found = find_run_files(tmp_path)
+    (bare,) = found.blank
+    assert bare.run == "bare"
+    assert "holds no .wandb file" in bare.reason
+    reasons = {gone.run: gone.reason for gone in found.unreadable}
+    assert reasons.keys() == {"pipe", "broken"}
     assert "is no regular file" in reasons["pipe"]
     assert "cannot be read: No such file or directory" in reasons["broken"]
 

@@ -90,3 +90,8 @@ def test_whatever_its_readers_meet_in_damaged_bytes(tmp_path):
         (tmp_path / "umap-0001.npz").write_bytes(content)
         for found in read_umap_files(tmp_path):
             np.testing.assert_array_equal(found.points, points)
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])
+def test_a_folder_whose_name_no_file_system_takes_holds_nothing(tmp_path, name):
+    assert read_umap_files(tmp_path / name) == []

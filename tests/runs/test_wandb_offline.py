@@ -131,8 +131,26 @@ def test_an_empty_first_file_of_a_resumed_run(tmp_path: Path):
     (tmp_path / "run-z.wandb").write_bytes(b"")
     found = read_offline(tmp_path)
     assert states(found) == {"x": "finished"}
-    assert found.warnings == ("left out a second file that holds nothing: x",)
+    assert found.warnings == ("left out a second file or folder that holds nothing: x",)
     assert [(gone.run, "is empty" in gone.reason) for gone in found.unreadable] == [("z", True)]
+
+
+def test_a_folder_without_a_file_beside_a_sound_run_is_not_a_second_run(tmp_path: Path):
+    """The first process was killed before W&B made a file."""
+    write_run(tmp_path / "offline-run-20260101_000001-x" / "run-x.wandb", "x", rows=[{"epoch": 1, "a": 1}])
+    (tmp_path / "offline-run-20260101_000000-x").mkdir()
+    found = read_offline(tmp_path)
+    assert (states(found), found.unreadable) == ({"x": "finished"}, ())
+    assert found.warnings == ("left out a second file or folder that holds nothing: x",)
+
+
+def test_a_run_is_unreadable_once_however_many_files_are_damaged(tmp_path: Path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run-x.wandb").write_text("not a log")
+    (gone,) = read_offline(tmp_path).unreadable
+    assert gone.run == "x"
+    assert gone.reason.count("run-x.wandb") == 2
 
 
 def test_a_file_under_another_name(tmp_path: Path):

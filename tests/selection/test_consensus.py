@@ -72,9 +72,7 @@ def test_a_run_without_a_part_is_left_out_and_named(value):
 
 
 def test_a_run_that_never_logged_a_part_is_left_out_by_its_name():
-    bare = logged("b", (2.0, 2.0, 2.0))
-    bare = replace(bare, milestones=(replace(bare.milestones[0], values={RANKME: 3.0, KEYS[0]: 1.0}),))
-    runs, metric = prepared(sweep(logged("a", (1.0, 1.0, 1.0)), bare), CONSENSUS)
+    runs, metric = prepared(sweep(logged("a", (1.0, 1.0, 1.0)), bare("b")), CONSENSUS)
     assert metric is CONSENSUS
     (gone,) = rank(runs, metric).excluded
     assert (gone.run, gone.category) == ("b", "missing")
@@ -91,14 +89,53 @@ def test_crashed_runs_take_no_place_and_running_ones_only_where_asked():
     assert score(with_consensus(runs, running=True), "c") is None
 
 
-def test_rankme_takes_its_place_where_no_run_logged_all_parts():
-    bare = logged("a", (1.0, 1.0, 1.0))
-    bare = replace(bare, milestones=(replace(bare.milestones[0], values={RANKME: 3.0, KEYS[0]: 1.0}),))
-    runs, metric = prepared(sweep(bare), CONSENSUS)
-    assert metric.name == "rankme"
-    assert runs.runs == sweep(bare).runs
-    assert runs.warnings == (
-        "no run logged all of nesum, channel_std, idest, which the consensus is made of:"
-        " runs are chosen by rankme instead",
+def test_at_an_epoch_runs_are_ranked_as_they_were_there_however_long_they_are():
+    # a, the best of all at epoch 5, ends there; behind b and c at epoch 10, whose numbers have doubled.
+    runs = sweep(
+        logged("a", (3.0, 3.0, 3.0)), logged("b", (2.0, 2.0, 2.0), (4.0, 4.0, 4.0)),
+        logged("c", (1.0, 1.0, 1.0), (5.0, 5.0, 5.0)),
+    )  # fmt: skip
+    at_five, metric = prepared(runs, CONSENSUS, 5)
+    assert [score(at_five, id, 5) for id in "abc"] == [1.0, 0.5, 0.0]
+    assert rank(at_five, metric, 5).groups[0].chosen.id == "a"
+    assert rank(*prepared(runs, CONSENSUS)).groups[0].chosen.id == "c"
+
+
+def test_a_run_that_collapsed_later_has_its_place_of_before():
+    runs = sweep(logged("a", (2.0, 2.0, 2.0), (2.0, 2.0, float("nan"))), logged("b", (1.0, 1.0, 1.0)))
+    assert [score(prepared(runs, CONSENSUS, 5)[0], id, 5) for id in "ab"] == [1.0, 0.0]
+
+
+def test_a_run_counted_twice_stays_a_duplicate():
+    one, two = (
+        replace(logged(id, (2.0, 2.0, 2.0), learning_rate=0.1), config={"method": "simclr"}) for id in "ab"
     )
+    other = replace(logged("c", (1.0, 1.0, 1.0)), config={"method": "simclr", "learning_rate": 1.0})
+    ranking = rank(*prepared(sweep(one, two, other), CONSENSUS))
+    assert [(gone.run, gone.category) for gone in ranking.excluded] == [("b", "duplicate")]
+
+
+def test_of_other_peoples_runs_the_last_row_with_all_parts_counts():
+    first, second = logged("a", (1.0, 1.0, 1.0), definition={}), logged("b", (2.0, 2.0, 2.0), definition={})
+    first = replace(first, milestones=(*first.milestones, Milestone(6, {"loss": 0.5})))
+    assert [score(with_consensus(sweep(first, second)), id, 5) for id in "ab"] == [0.0, 1.0]
+    assert rank(with_consensus(sweep(first, second)), CONSENSUS).groups[0].chosen.id == "b"
+
+
+def bare(id):
+    whole = logged(id, (1.0, 1.0, 1.0))
+    return replace(whole, milestones=(replace(whole.milestones[0], values={RANKME: 3.0, KEYS[0]: 1.0}),))
+
+
+def test_rankme_takes_its_place_where_most_runs_never_logged_a_part():
+    new, crashed = logged("n", (1.0, 1.0, 1.0)), replace(logged("x", (1.0, 1.0, 1.0)), state="crashed")
+    for given, whole in (((bare("a"), crashed), "0 of 1"), ((bare("a"), bare("b"), new), "1 of 3")):
+        runs, metric = prepared(sweep(*given), CONSENSUS)
+        assert metric.name == "rankme"
+        assert runs.runs == sweep(*given).runs
+        assert runs.warnings == (
+            f"{whole} runs have nesum, channel_std, idest, which make the consensus:"
+            " runs are chosen by rankme instead",
+        )
+    assert prepared(sweep(bare("a"), new), CONSENSUS)[1] is CONSENSUS
     assert prepared(sweep(logged("b", (1.0, 1.0, 1.0))), CONSENSUS)[1] is CONSENSUS

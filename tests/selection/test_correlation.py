@@ -167,3 +167,12 @@ def test_refuses_what_is_no_pair_of_series(statistic):
         statistic([1, 2], [1, 2, 3])
     with pytest.raises(ValueError, match="NaN or infinity"):
         statistic([1, float("nan")], [1, 2])
+
+
+def test_long_series_are_gone_through_in_parts():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 400, 2500).astype(float)
+    y = x + rng.normal(0, 100, 2500).round(-1)
+    assert kendall_tau_b(x, y) == pytest.approx(scipy.stats.kendalltau(x, y).statistic, abs=1e-12)
+    assert weighted_tau(x, y) == pytest.approx(scipy.stats.weightedtau(x, y).statistic, abs=1e-12)
+    assert kendall_test(x, y).p_value == pytest.approx(scipy.stats.kendalltau(x, y).pvalue, rel=1e-6)

@@ -6,6 +6,7 @@ from selector.selection.hyperparameters import (
     canonical,
     configuration,
     hyperparameters,
+    is_finite_number,
     smallest_first,
     swept,
 )
@@ -41,3 +42,12 @@ def test_canonical_text_does_not_depend_on_how_a_value_was_written():
     assert canonical({"b": 1.0, "a": (1, 2)}) == canonical({"a": [1.0, 2], "b": 1})
     assert canonical(1) != canonical("1")
     assert canonical(True) != canonical(1)
+
+
+def test_an_integer_beyond_every_float_is_a_value_like_any_other():
+    runs = [run("a", n=10**400), run("b", n=2), run("c", n=2.5)]
+    assert sorted(runs, key=lambda one: smallest_first(one, ["n"])) == [runs[1], runs[2], runs[0]]
+    assert not is_finite_number(10**400)
+    assert not is_finite_number(float("nan"))
+    assert not is_finite_number(True)
+    assert is_finite_number(-1)
