@@ -164,7 +164,7 @@ def test_a_run_deleted_and_one_renamed_between_two_pages(backend: Backend, call:
         runs["r024"].display_name = "renamed \x1b[31m[bold]"
 
     backend.fail(Fault("call", "SelectorRuns", after=2, action=meanwhile))
-    status, out, err = call("rank", f"loopback/p/{sweep.name}")
+    status, out, err = call("rank", f"loopback/p/{sweep.name}", "--metric", "rankme")
     assert (status, err) == (0, "")
     assert "Chosen: r024 renamed  [31m[bold]" in out
     assert "24 of 24 runs ranked" in out
