@@ -22,6 +22,7 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
     import torch
 
     from selector.training.data import load_images
+    from selector.training.device import take_device
     from selector.training.milestones import milestones_of
     from selector.training.pretrain import SilentLog, build_method, pretrain
     from selector.training.processes import meet, processes_of
@@ -29,9 +30,12 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
     from selector.training.run_folder import last_checkpoint, open_run_folder
     from selector.training.wandb_log import WandbLog, wandb_log
 
+    take_device(config.device, config.devices)
     processes = processes_of(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+        if config.devices > 1:  # Lightning's launcher divides the cores unless it finds this
+            os.environ["OMP_NUM_THREADS"] = str(config.threads)
 
     # A. Data sets: train on the training split, evaluate on the test split.
     images = load_images(config)

@@ -1,6 +1,7 @@
 """TrainConfig: what one training run was asked for. YAML key = CLI flag = wandb.config key = field."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 Method = Literal["simsiam", "simclr", "moco_v2"]
@@ -136,6 +137,14 @@ class TrainConfig:
         for name in _NOT_NEGATIVE:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in (*_POSITIVE, *_NOT_NEGATIVE):
+            if getattr(self, name) == inf:
+                raise ValueError(f"{name} must be finite, got inf")
+        for name, least in _LEAST.items():
+            if (value := getattr(self, name)) is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed must be below 2**63, got {self.seed}")
         for name in _SHARES:
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, got {value}")
@@ -143,10 +152,6 @@ class TrainConfig:
             raise ValueError(f"holdout must be between 0 and 1, got {self.holdout}")
         if self.encoder_momentum is not None and not 0 <= self.encoder_momentum < 1:
             raise ValueError(f"encoder_momentum must be from 0 to below 1, got {self.encoder_momentum}")
-        if self.lidar_views < 2:
-            raise ValueError(f"lidar_views must be at least 2, got {self.lidar_views}")
-        if self.clusters is not None and self.clusters < 2:
-            raise ValueError(f"clusters must be at least 2, got {self.clusters}")
         if not self.momentum_min <= self.momentum_max < 1:
             raise ValueError(
                 f"momentum_min {self.momentum_min} and momentum_max {self.momentum_max}"
@@ -165,6 +170,11 @@ class TrainConfig:
                 f"batch_size {self.batch_size} must be a multiple of"
                 f" batch_norm_splits {self.batch_norm_splits}"
             )
+        if self.batch_norm_splits == self.batch_size:
+            raise ValueError(
+                f"batch_norm_splits {self.batch_norm_splits} leave one image a part of the batch"
+                f" ({self.batch_size}), which has no variance"
+            )
         if self.dataset not in ("digits",) and self.data_dir is None:
             raise ValueError(f"data set {self.dataset} needs --data-dir")
 
@@ -177,6 +187,7 @@ _POSITIVE = (
     "devices", "checkpoint_minutes",
 )  # fmt: skip
 _NOT_NEGATIVE = ("weight_decay", "momentum_min", "jitter_strength", "lidar_images", "seed")
+_LEAST = {"batch_size": 2, "lidar_views": 2, "clusters": 2, "backbone_width": 1 / 64}  # of 64 channels one
 _SHARES = (
     "crop_scale_min", "flip_probability", "jitter_probability", "grayscale_probability", "blur_probability",
     "warmup_fraction",

@@ -90,6 +90,11 @@ def test_none_and_bare_flags():
         (["--epochs=0"], "train.py: epochs must be greater than 0, got 0 (see train.py --help)"),
         (["--epochs=-3"], "epochs must be greater than 0, got -3"),
         (["--temperature=-1"], "temperature must be greater than 0, got -1.0"),
+        (["--learning-rate=inf"], "learning_rate must be finite, got inf"),
+        (["--batch-size=1"], "batch_size must be at least 2, got 1"),
+        (["--backbone-width=0.01"], "backbone_width must be at least 0.015625, got 0.01"),
+        (["--seed=18446744073709551616"], "seed must be below 2**63"),
+        (["--method=moco_v2", "--batch-size=8"], "batch_norm_splits 8 leave one image a part of the batch"),
         (
             ["--method=simsiam", "--temperature=0.5"],
             "temperature has no effect on simsiam; it belongs to simclr",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import wandb
 from PIL import Image
 
@@ -159,6 +160,34 @@ def test_wrong_usage_is_one_line_and_status_2(
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("WANDB_MODE", "foo", "WANDB_MODE is 'foo': W&B knows online, offline"),
+        ("WANDB_API_KEY", "short", "W&B does not take the API key"),
+    ],
+)
+def test_wrong_settings_of_wandb_are_one_line(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv(name, value)
+    assert train.main(_DIGITS) == 1
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_gpu_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    assert train.main([*_DIGITS, "--device", "cuda"]) == 1
+    assert capsys.readouterr().err == "train.py: --device cuda: this machine has no GPU that torch can use\n"
+
+
+def test_a_warm_up_of_one_step(tmp_path: Path) -> None:
+    assert train.main([*_DIGITS, "--warmup-fraction", "0.25"]) == 0  # of 4 steps
+    assert only_run(tmp_path).state == "finished"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])

@@ -66,6 +66,10 @@ def _or_one(divisor: torch.Tensor) -> torch.Tensor:
     return torch.where(divisor == 0, torch.ones_like(divisor), divisor)
 
 
+# What torch computes with; unsigned integers of more than a byte and long doubles become float64.
+_TORCHS = {np.dtype(kind) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1")}
+
+
 def _as_tensor(array: ArrayLike | torch.Tensor) -> torch.Tensor:
     if isinstance(array, torch.Tensor):
         # Apple's GPUs have no float64.
@@ -74,7 +78,8 @@ def _as_tensor(array: ArrayLike | torch.Tensor) -> torch.Tensor:
     if array.dtype.kind not in "fiu":
         raise ValueError(f"expected real numbers, got an array of {array.dtype}")
     # torch wants arrays that it may write to, in the machine's byte order.
-    native = array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)
+    known = array.dtype.newbyteorder("=") if array.dtype in _TORCHS else np.dtype(np.float64)
+    native = array.astype(known, copy=not array.flags.writeable)
     return torch.from_numpy(np.ascontiguousarray(native))
 
 

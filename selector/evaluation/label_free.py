@@ -61,7 +61,8 @@ def of_views(views: NDArray[np.float32]) -> Values:
     one_direction = has_one_direction(views.reshape(-1, views.shape[2]))
     return {
         "alignment": _NAN if one_direction else alignment(views),
-        "lidar": _lidar(views),
+        # Worst, as of equal views: of rounding alone LiDAR counts all directions, delta being above all.
+        "lidar": 1.0 if one_direction and len(views) > 1 else _lidar(views),
     }
 
 

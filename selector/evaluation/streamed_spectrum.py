@@ -1,6 +1,7 @@
 """Singular values of embeddings that are too many to hold: batch by batch, and over several processes."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,6 +109,10 @@ class _GramSpectrum(Spectrum):
         self.count, self.dimension = count, len(mean)
         self._mean_vector, self._centred = mean, gram
         self._entries_eps = entries_eps
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which may see no GPU."""
+        return {name: of.cpu() if isinstance(of, torch.Tensor) else of for name, of in vars(self).items()}
 
     @cached_property
     def uncentred(self) -> NDArray[np.float64]:

@@ -15,5 +15,13 @@ def one_thread() -> Iterator[None]:
     where it is used: steps of a few microseconds cost more to share among threads than to do, many times
     more when another run occupies the cores.
     """
+    import torch
+
+    threads = torch.get_num_threads()
     with ThreadpoolController().limit(limits=1):
-        yield
+        # torch's own MKL is linked into it, where threadpoolctl does not find it.
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)

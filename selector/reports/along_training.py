@@ -49,7 +49,7 @@ def run_rows(group: RegretGroup, oracle: LabelledMetric) -> list[RunRow]:
     bounds = {
         key: _bounds(_trained(judged.run, key) for judged in group.judged) for key in (oracle.key, metric.key)
     }
-    percent = all(0 <= judged.accuracy <= 1 for judged in group.judged)
+    percent = group.in_percent
     rows = []
     for judged in group.judged:
         if judged.run.id in by:

@@ -14,6 +14,7 @@ from selector.reports.correlation_tables import (
     label_free_names,
     table_columns,
 )
+from selector.reports.tables import correlation
 from selector.selection.block_bootstrap import BLOCK_RULE, LEAST_MILESTONES
 from selector.selection.bootstrap import LEVEL, RESAMPLES, SEED
 from selector.selection.milestone_correlation import (
@@ -250,7 +251,7 @@ def _paper_rows(method: str, name: str) -> Iterator[CsvRow]:
 
 
 def _latex_cell(cell: Cell) -> str:
-    text = "--" if cell.value is None else f"${cell.value:.2f}$"
+    text = "--" if cell.value is None else f"${correlation(cell.value)}$"
     if cell.value is None or not cell.marked:
         return rf"\textcolor{{gray}}{{{text}}}"
     return rf"\textcolor{{red}}{{{text}}}" if cell.value < 0 else text

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from selector.evaluation.metrics import LabelFreeMetric
 from selector.reports.along_training import SIDE_BY_SIDE, course_rows, course_title
-from selector.reports.tables import draw, paragraph
+from selector.reports.tables import correlation, draw, paragraph
 from selector.selection.block_bootstrap import LEAST_MILESTONES
 from selector.selection.bootstrap import RESAMPLES, SEED
 from selector.selection.milestone_correlation import CorrelationGroup, CorrelationReport
@@ -83,8 +83,8 @@ def association_rows(group: CorrelationGroup) -> list[AssociationRow]:
                 shown(Cell(cell.pearson, cell.marked)),
                 shown(Cell(cell.spearman, False)),
                 shown(Cell(cell.kendall, False)),
-                _UNKNOWN if cell.interval is None else "…".join(f"{end:.2f}" for end in cell.interval),
-                f"{min(each):.2f}…{max(each):.2f}" if len(each) > 1 else _UNKNOWN,
+                _UNKNOWN if cell.interval is None else "…".join(map(correlation, cell.interval)),
+                f"{correlation(min(each))}…{correlation(max(each))}" if len(each) > 1 else _UNKNOWN,
             )
             rows.append(row)
     return rows
@@ -158,7 +158,7 @@ def reason_lines(group: CorrelationGroup) -> list[str]:
 
 def shown(cell: Cell) -> str:
     """A correlation in two decimals, with a star where it is marked; a dash where there is none."""
-    return _UNKNOWN if cell.value is None else f"{cell.value:.2f}{'*' if cell.marked else ''}"
+    return _UNKNOWN if cell.value is None else correlation(cell.value) + "*" * cell.marked
 
 
 def _draw_table_one(console: Console, columns: Sequence[Column], label_free: set[str]) -> None:

@@ -51,6 +51,7 @@ class Course:
         with_init: Pearson's r with the oracle over all points; None where it is undefined.
         without_init: The same without the untrained network.
         evaluation_images: That the metric was computed from, or None where that is not known.
+        in_percent: Whether the oracle is a share, which is drawn in percent; else it is drawn as logged.
         axis: What the milestones are counted by.
     """
 
@@ -61,6 +62,7 @@ class Course:
     with_init: float | None
     without_init: float | None
     evaluation_images: int | None
+    in_percent: bool
     axis: str
 
     @property
@@ -82,8 +84,10 @@ def course_of(run: Run, metric: Metric, oracle: Metric) -> Course:
     """
     images = run.definition.get("evaluation_images")
     images = images if isinstance(images, int) and images > 0 else None
+    accuracies = [row.values[oracle.key] for row in run.milestones if oracle.key in row.values]
+    percent = oracle.name.endswith("accuracy") and all(0 <= a <= 1 for a in accuracies if isfinite(a))
     points = [
-        _point(row.epoch, row.values, metric, oracle, images)
+        _point(row.epoch, row.values, metric, oracle, images, percent)
         for row in run.milestones
         if isfinite(row.values.get(metric.key, float("nan")))
     ]
@@ -101,6 +105,7 @@ def course_of(run: Run, metric: Metric, oracle: Metric) -> Course:
         with_init=_correlation(points) if len(trained) < len(points) else None,
         without_init=_correlation(trained),
         evaluation_images=images,
+        in_percent=percent,
         axis=run.counted_by,
     )
 
@@ -151,21 +156,18 @@ def caption_of(course: Course, oracle: Metric, threshold: float) -> str:
     return text + " One run, whose milestones are no independent observations: no evidence for another."
 
 
-def percent(metric: Metric) -> bool:
-    """Whether a metric is a share that is shown in percent."""
-    return metric.name.endswith("accuracy")
-
-
-def _point(epoch: int, row: Mapping[str, float], metric: Metric, oracle: Metric, images: int | None) -> Point:
+def _point(
+    epoch: int, row: Mapping[str, float], metric: Metric, oracle: Metric, images: int | None, percent: bool
+) -> Point:
     accuracy = row.get(oracle.key, float("nan"))
     outliers = row.get(OUTLIERS, float("nan"))
     return Point(
         epoch=epoch,
         value=row[metric.key],
-        accuracy=accuracy * (100 if percent(oracle) else 1) if isfinite(accuracy) else None,
+        accuracy=accuracy * (100 if percent else 1) if isfinite(accuracy) else None,
         deviation=row.get(NOISE_PREFIX + metric.name, 0.0),
         outliers=outliers if isfinite(outliers) else None,
-        accuracy_error=_error(accuracy, images) if images and percent(oracle) else 0.0,
+        accuracy_error=_error(accuracy, images) if images and percent else 0.0,
     )
 
 

@@ -113,11 +113,12 @@ def scatter_figure(points: Sequence[ScatterPoint], metric: str, oracle: str, ran
     return _figure(data, layout, 420)
 
 
-def choices_figure(rows: Sequence[ChoiceRow]) -> Figure:
-    """Regret of every way of choosing in points, with its interval; the shortest is best."""
+def choices_figure(rows: Sequence[ChoiceRow], percent: bool = True) -> Figure:
+    """Regret of every way of choosing, with its interval; the shortest is best. In points, or as logged."""
+    scale, unit = (100, " points") if percent else (1, "")
     rows = [row for row in rows if row.regret is not None][::-1]
     names = [escaped(row.chosen_by) for row in rows]
-    reach = 105 * max([0.01, *(max(row.regret or 0.0, row.high or 0.0) for row in rows)])
+    reach = 1.05 * scale * max([0.01, *(max(row.regret or 0.0, row.high or 0.0) for row in rows)])
     data = []
     kinds = (("metric", "--best", "label-free metrics"), ("baseline", "--run", "without a metric"))
     for kind, colour, name in kinds:
@@ -131,20 +132,20 @@ def choices_figure(rows: Sequence[ChoiceRow]) -> Figure:
                 "mode": "markers",
                 "name": name,
                 "y": [escaped(row.chosen_by) for row in some],
-                "x": [100 * regret for regret in regrets],
+                "x": [scale * regret for regret in regrets],
                 "text": [escaped(row.run) for row in some],
-                "hovertemplate": "%{y}: %{x:.2f} points<br>%{text}<extra></extra>",
+                "hovertemplate": f"%{{y}}: %{{x:.4g}}{unit}<br>%{{text}}<extra></extra>",
                 "marker": {"color": colour, "size": 10, "symbol": "circle" if kind == "metric" else "square"},
                 "error_x": {
                     "type": "data", "symmetric": False, "color": colour, "thickness": 1.5, "width": 3,
-                    "array": [100 * max(0.0, high - r) for high, r in zip(highs, regrets, strict=True)],
-                    "arrayminus": [100 * max(0.0, r - low) for low, r in zip(lows, regrets, strict=True)],
+                    "array": [scale * max(0.0, high - r) for high, r in zip(highs, regrets, strict=True)],
+                    "arrayminus": [scale * max(0.0, r - low) for low, r in zip(lows, regrets, strict=True)],
                 },
             }
         )  # fmt: skip
     layout = {
         "xaxis": {
-            "title": {"text": "regret in points"},
+            "title": {"text": "regret in points" if percent else "regret"},
             "range": [-0.02 * reach, reach],
         },
         "yaxis": {"categoryorder": "array", "categoryarray": names, "automargin": True},
@@ -182,15 +183,17 @@ def heatmap_figure(heatmap: Heatmap) -> Figure:
     return _figure(data, layout, 180 + 26 * len(heatmap.names))
 
 
-def stopping_figure(rows: Sequence[StopRow]) -> Figure:
-    """Regret of the choice made at each epoch, beside the share of training that stopping there saves."""
+def stopping_figure(rows: Sequence[StopRow], percent: bool = True) -> Figure:
+    """Regret of the choice made at each epoch, in points or as logged, and what stopping there saves."""
+    scale, unit = (100, " points") if percent else (1, "")
     epochs = [row.epoch for row in rows]
-    reach = 110 * max([0.01, *(row.regret for row in rows)])
-    data = [
+    reach = 1.1 * scale * max([0.01, *(row.regret for row in rows)])
+    name = "regret (points)" if percent else "regret"
+    data: list[Figure] = [
         {
-            "type": "scatter", "mode": "lines+markers", "name": "regret (points)", "x": epochs,
-            "y": [100 * row.regret for row in rows], "text": [escaped(row.run) for row in rows],
-            "hovertemplate": "epoch %{x}: chooses %{text}, regret %{y:.2f} points<extra></extra>",
+            "type": "scatter", "mode": "lines+markers", "name": name, "x": epochs,
+            "y": [scale * row.regret for row in rows], "text": [escaped(row.run) for row in rows],
+            "hovertemplate": f"epoch %{{x}}: chooses %{{text}}, regret %{{y:.4g}}{unit}<extra></extra>",
             "line": {"color": "--pick", "shape": "hv"}, "marker": {"size": 7},
         },
         {
@@ -203,7 +206,7 @@ def stopping_figure(rows: Sequence[StopRow]) -> Figure:
     layout = {
         "xaxis": {"title": {"text": "epoch at which the choice is made"}},
         "margin": {"l": 60, "r": 60, "t": 60, "b": 50},
-        "yaxis": {"title": {"text": "regret in points"}, "range": [0, reach]},
+        "yaxis": {"title": {"text": "regret in points" if percent else "regret"}, "range": [0, reach]},
         "yaxis2": {
             "title": {"text": "training saved (%)"}, "overlaying": "y", "side": "right",
             "range": [0, 100], "tickmode": "linear", "dtick": 20,

@@ -171,6 +171,7 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
             " best run.",
             figures.scatter_figure(points, metric, oracle, random),
         )
+    percent = group.judged is None or group.judged.in_percent
     several = group.judged is not None and len(group.judged.judged) > 1
     if several:
         add(
@@ -179,7 +180,7 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
             "Regret of each metric's choice among the same runs, with the 95 % bootstrap interval over"
             " configurations where there are at least 8. To choose a metric by this chart and quote its"
             " regret afterwards would be choosing with labels.",
-            figures.choices_figure(choice_rows(group)),
+            figures.choices_figure(choice_rows(group), percent),
         )
     found.append(_curves_chart(group, place, runs))
     stops = stop_rows(group)
@@ -188,7 +189,7 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
             "stopping",
             "Could the sweep have stopped earlier?",
             f"The choice that {metric} makes at each milestone, judged by the run's final accuracy.",
-            figures.stopping_figure(stops),
+            figures.stopping_figure(stops, percent),
         )
     coordinates = axes(group)
     if len(coordinates) > 2 and len(runs) > 1:

@@ -22,7 +22,7 @@ from selector.pretrained.published_models import (
     TABLE_II_SOURCE,
     published_models,
 )
-from selector.reports.tables import draw, number, paragraph
+from selector.reports.tables import correlation, draw, number, paragraph
 from selector.selection.bootstrap import RESAMPLES, SEED
 from selector.selection.correlation import EXACT_BELOW
 from selector.text import printable
@@ -113,7 +113,7 @@ def statistics_rows(correlations: Sequence[ModelCorrelation], group: str) -> lis
             _p(one.pearson.p_value),
             shown(one.spearman.value, False),
             _p(one.spearman.p_value),
-            _UNKNOWN if one.interval is None else "…".join(f"{end:.2f}" for end in one.interval),
+            _UNKNOWN if one.interval is None else "…".join(map(correlation, one.interval)),
         )
         for one in correlations
         if one.group == group and not one.reason
@@ -216,7 +216,7 @@ def notes(study: Study, correlations: Sequence[ModelCorrelation], published: boo
 
 def shown(value: float | None, star: bool) -> str:
     """A correlation in two decimals, with a star where it is marked; a dash where there is none."""
-    return _UNKNOWN if value is None else f"{value:.2f}{'*' if star else ''}"
+    return _UNKNOWN if value is None else correlation(value) + "*" * star
 
 
 def marked(one: ModelCorrelation) -> bool:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from selector.reports.along_training import run_rows
 from selector.reports.sparkline import sparkline
-from selector.reports.tables import BASELINES, draw, label, number, paragraph
+from selector.reports.tables import BASELINES, correlation, draw, label, number, paragraph
 from selector.selection.bootstrap import RESAMPLES, SEED
 from selector.selection.comparability import describe
 from selector.selection.regret import RegretGroup, RegretReport
@@ -38,7 +38,7 @@ class TrainingRow:
 
 def regret_rows(group: RegretGroup) -> list[RegretRow]:
     """Metrics, then baselines; accuracies and regrets in percent where they are fractions."""
-    percent = _is_fraction(group)
+    percent = group.in_percent
     rows = [
         RegretRow(
             f"{regret.metric.name} {_arrow(regret)}",
@@ -46,8 +46,8 @@ def regret_rows(group: RegretGroup) -> list[RegretRow]:
             _share(regret.chosen_accuracy, percent),
             _share(regret.regret, percent),
             "–" if regret.interval is None else "–".join(_share(end, percent) for end in regret.interval),
-            number(regret.spearman.value, 2) + _star(regret.spearman.p_value),
-            number(regret.kendall.value, 2) + _star(regret.kendall.p_value),
+            correlation(regret.spearman.value) + _star(regret.spearman.p_value),
+            correlation(regret.kendall.value) + _star(regret.kendall.p_value),
         )
         for regret in group.metrics
     ]
@@ -120,7 +120,7 @@ def print_regret(report: RegretReport, console: Console) -> None:
 
 def accuracy_line(group: RegretGroup) -> str:
     """What there was to win."""
-    percent = _is_fraction(group)
+    percent = group.in_percent
     best, worst = group.best, group.judged[-1]
     mean = sum(judged.accuracy for judged in group.judged) / len(group.judged)
     error = "" if best.standard_error is None else f" ± {_share(best.standard_error, percent)}"
@@ -136,17 +136,13 @@ def accuracy_line(group: RegretGroup) -> str:
 
 def tie_lines(group: RegretGroup) -> list[str]:
     """What the choice among tied runs could have cost."""
-    percent = _is_fraction(group)
+    percent = group.in_percent
     return [
         f"{regret.metric.name}: {len(regret.tie_set)} runs tied; expected regret"
         f" {_share(regret.tied_expected, percent)}, worst {_share(regret.tied_worst, percent)}"
         for regret in group.metrics
         if len(regret.tie_set) > 1
     ]
-
-
-def _is_fraction(group: RegretGroup) -> bool:
-    return all(0 <= judged.accuracy <= 1 for judged in group.judged)
 
 
 def _share(value: float | None, percent: bool) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from selector.reports.report import GroupReport, Report
 from selector.reports.report_rows import Cost
-from selector.reports.tables import coverage_line, number
+from selector.reports.tables import correlation, coverage_line, number
 from selector.selection.bootstrap import LEAST_CONFIGURATIONS
 from selector.selection.ranking import Ranking
 from selector.text import printable
@@ -58,20 +58,22 @@ def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
     if group.judged and regret and regret.chosen and regret.regret is not None:
         is_pick = regret.chosen.id == group.ranked.chosen.id
         whose = "the pick" if is_pick else "the best-ranked run that labels judged"
+        percent = group.judged.in_percent
+        unit = " points" if percent else ""
+        ends = " to ".join(_regret(end, percent) for end in regret.interval or ())
         interval = (
-            f"95 % interval {_points(regret.interval[0])} to {_points(regret.interval[1])} over"
-            f" {group.judged.configurations} configurations"
+            f"95 % interval {ends} over {group.judged.configurations} configurations"
             if regret.interval
             else f"no interval: fewer than {LEAST_CONFIGURATIONS} configurations"
         )
         found += [
             Tile(
-                f"{_points(regret.regret)} points",
+                f"{_regret(regret.regret, percent)}{unit}",
                 "selection regret" if is_pick else f"selection regret of {whose}",
                 interval,
             ),
             Tile(
-                f"{_points(group.judged.expected_random)} points",
+                f"{_regret(group.judged.expected_random, percent)}{unit}",
                 "regret of a random choice, expected",
                 f"over {len(group.judged.judged)} runs",
             ),
@@ -81,7 +83,7 @@ def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
                 f"best run: {number(group.judged.best.accuracy)}",
             ),
             Tile(
-                number(regret.spearman.value, 2),
+                correlation(regret.spearman.value),
                 "Spearman's ρ with the oracle",
                 f"{_p(regret.spearman.p_value)}, n = {regret.spearman.n}",
             ),
@@ -108,9 +110,10 @@ def notes(group: GroupReport) -> list[str]:
             " the ranking, the agreement between metrics, and how the runs trained.",
         ]
     near = group.judged.near_best
+    unit = ", in points of accuracy" if group.judged.in_percent else ""
     found = [
-        "Regret is best accuracy less the pick's, in points of accuracy. It holds for this sweep; the next"
-        " sweep has another.",
+        f"Regret is best accuracy less the pick's{unit}. It holds for this sweep; the next sweep has"
+        " another.",
     ]
     if near is not None and near > 1:
         found.append(
@@ -153,8 +156,8 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
     return steps
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _regret(value: float, percent: bool) -> str:
+    return f"{100 * value:.1f}" if percent else number(value)
 
 
 def _p(value: float | None) -> str:

@@ -170,10 +170,17 @@ def number(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{value:#.{digits}g}".rstrip(".")
 
 
+def correlation(value: float | None) -> str:
+    """A correlation in two decimals, never -0.00; a dash where there is none."""
+    return "–" if value is None else f"{round(value, 2) + 0.0:.2f}"
+
+
 def _value(value: Any) -> str:
     match value:
         case bool() | None:
             return str(value)
+        case float() if value.is_integer() and abs(value) < 1e6:
+            return f"{value:.0f}"
         case float():
             return f"{value:.4g}"
         case Mapping() | list() | tuple():

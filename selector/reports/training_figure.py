@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from selector.evaluation.outliers import THRESHOLD
-from selector.reports.figure_rows import Course, Metric, caption_of, percent
+from selector.reports.figure_rows import Course, Metric, caption_of
 from selector.reports.plots import COLOURS, caption, picture, plain
 
 
@@ -30,7 +30,7 @@ def draw_course(course: Course, metric: Metric, oracle: Metric, path: Path) -> N
                 [p.epoch for p in judged], [p.accuracy for p in judged], color=COLOURS[1], marker="s",
                 markersize=4, linewidth=1.5,
             )  # fmt: skip
-            unit = " in %" if percent(oracle) else ""
+            unit = " in %" if course.in_percent else ""
             panels[1].set_ylabel(plain(oracle.name.replace("_", " ") + unit))
         panels[-1].xaxis.get_major_locator().set_params(integer=True)
         figure.align_ylabels()

@@ -47,6 +47,11 @@ class RegretGroup:
         """The label oracle's choice."""
         return self.judged[0]
 
+    @property
+    def in_percent(self) -> bool:
+        """Whether accuracies are shares, which people read in percent; else they are shown as logged."""
+        return all(0 <= one.accuracy <= 1 and one.quality == one.accuracy for one in self.judged)
+
 
 @dataclass(frozen=True)
 class RegretReport:

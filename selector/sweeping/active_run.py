@@ -105,8 +105,13 @@ class ActiveRun:
             return "interrupted", f"stopped by {interrupted_by.name}"
         ending = f"exit status {exit_status}"
         if exit_status < 0:
-            ending = f"killed by {signal.Signals(-exit_status).name}"
+            ending = f"killed by {_signal_name(-exit_status)}"
         if exit_status == -signal.SIGKILL:
             ending += " (out of memory?)"
         said = last_line(log_path(self._directory, self.entry.id), self._log_start)
         return "failed", f"{ending}: {said}" if said else ending
+
+
+def _signal_name(number: int) -> str:
+    """Real-time signals but the first and the last have no name."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

@@ -8,7 +8,7 @@ simplified in W&B's search engine (PyPI package sweeps 0.3.0), with which the de
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import accumulate, islice, repeat
+from itertools import accumulate, islice, repeat, takewhile
 from operator import truediv
 
 
@@ -36,7 +36,8 @@ def bands(settings: Hyperband, longest: int) -> list[int]:
     """Iterations from the first band up to `longest` at which runs are compared, rising."""
     if settings.max_iter is not None and settings.s is not None:
         downward = accumulate(repeat(settings.eta, int(settings.s)), truediv, initial=settings.max_iter)
-        return sorted(int(band) for band in islice(downward, 1, None) if 1 <= band < longest + 1)
+        reached = takewhile(lambda band: band >= 1, islice(downward, 1, None))
+        return sorted(int(band) for band in reached if band < longest + 1)
     found: list[int] = []
     band = float(settings.min_iter or 1)
     while band < longest + 1:

@@ -8,12 +8,13 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TextIO, TypeVar, get_args
 
 from selector.errors import UserError
 
@@ -181,11 +182,25 @@ def _sound(entry: _Entry, kinds: Mapping[str, tuple[type, ...]]) -> _Entry:
 def agent_of(directory: Path) -> int | None:
     """Process that runs the sweep of a folder on this machine, or None; its lock is only looked at."""
     try:
-        process = int((directory / "lock").read_text())
-        os.kill(process, 0)
+        with (directory / "lock").open() as file:
+            process = int(file.read(20))
+            os.kill(process, 0)
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return None  # nobody holds it: the agent was killed, and its number belongs to another now
     except (OSError, ValueError, OverflowError):
         return None
     return process
+
+
+def _lock(file: TextIO) -> None:
+    """Take the lock, past somebody who only looks at it for a moment."""
+    for _ in range(10):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.02)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
@@ -197,7 +212,7 @@ def only_agent(directory: Path) -> Iterator[None]:
     """
     with (directory / "lock").open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         except BlockingIOError:
             file.seek(0)
             other = file.read(20).strip()
@@ -208,4 +223,7 @@ def only_agent(directory: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)  # another process may have this number one day

@@ -141,6 +141,8 @@ class _Builder:
             raise self.error(node, f"{shown(node.value)} is no {node.tag.removeprefix(_TAG)}") from None
         if isinstance(value, str) and "\0" in value:
             raise self.error(node, "a text must not hold a NUL character")
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise self.error(node, "a text must not hold half a character (a lone surrogate)")
         return value
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:

@@ -274,6 +274,9 @@ def check_grid(yaml: LocatedYaml, parameters: tuple[Parameter, ...]) -> None:
             case Quantised(Uniform(low, high), q) if (high - low) / q > _LONGEST_GRID_AXIS:
                 reason = f"a grid over q {q} would have more than {_LONGEST_GRID_AXIS} values"
                 raise yaml.error(parameter.key, f"{parameter.name}: {reason}")
+            case IntUniform(low, high) if high - low >= _LONGEST_GRID_AXIS:
+                reason = f"a grid over {low} to {high} would have more than {_LONGEST_GRID_AXIS} values"
+                raise yaml.error(parameter.key, f"{parameter.name}: {reason}")
             case Categorical(_, probabilities) if probabilities is not None:
                 reason = "a grid runs every value once and takes no probabilities"
                 raise yaml.error((*parameter.key, "probabilities"), f"{parameter.name}: {reason}")

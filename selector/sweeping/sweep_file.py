@@ -1,13 +1,14 @@
 """A W&B sweep file: read, checked, and refused with the line and the reason where it cannot be run."""
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Literal, cast
 
 from selector.sweeping.command import DEFAULT_COMMAND, unknown_macro
 from selector.sweeping.distributions import Categorical, Constant
 from selector.sweeping.hyperband import Hyperband, bands
-from selector.sweeping.located_yaml import LocatedYaml, hint, read_yaml, refuse_unknown, shown
+from selector.sweeping.located_yaml import KeyPath, LocatedYaml, hint, read_yaml, refuse_unknown, shown
 from selector.sweeping.parameters import Parameter, check_grid, deprecated, read_parameters
 
 SearchMethod = Literal["grid", "random", "bayes"]
@@ -72,6 +73,7 @@ class SweepFile:
     warnings: tuple[str, ...]
 
 
+_LEAST_ETA = 1.01  # below, bands are closer together than iterations for thousands of them
 _TEXTS = ("program", "name", "description", "project", "entity", "apiVersion", "kind")
 _KNOWN = (
     "method", "parameters", "metric", "early_terminate", "run_cap", "command", "controller", "scheduler",
@@ -97,6 +99,7 @@ def read_sweep_file(path: Path) -> SweepFile:
     parameters = read_parameters(yaml)
     objective = _read_objective(yaml)
     early_terminate = _read_early_terminate(yaml)
+    _refuse_what_is_not_finite(yaml, (), yaml.data)
     match method:
         case "grid":
             check_grid(yaml, parameters)
@@ -183,6 +186,19 @@ def _read_objective(yaml: LocatedYaml) -> Objective | None:
     return Objective(section["name"], section.get("goal", "minimize"), target, section.get("impute", "worst"))
 
 
+def _refuse_what_is_not_finite(yaml: LocatedYaml, at: KeyPath, value: object) -> None:
+    """The ledger keeps the sweep file, and JSON has no infinity."""
+    match value:
+        case dict():
+            for key, inner in value.items():
+                _refuse_what_is_not_finite(yaml, (*at, key), inner)
+        case list():
+            for position, inner in enumerate(value):
+                _refuse_what_is_not_finite(yaml, (*at, position), inner)
+        case float() if not isfinite(value):
+            raise yaml.error(at, f"a number must be finite, got {shown(value)}")
+
+
 def _read_early_terminate(yaml: LocatedYaml) -> Hyperband | None:
     if "early_terminate" not in yaml.data:
         return None
@@ -198,9 +214,10 @@ def _read_early_terminate(yaml: LocatedYaml) -> Hyperband | None:
         whole = isinstance(value, int) or (key in ("s", "eta") and isinstance(value, float))
         if isinstance(value, bool) or not whole or not least <= value < 1e9:
             raise yaml.error((*at, key), f"{key} must be a number of at least {least}, got {shown(value)}")
-    if section.get("eta", 3) == 1:
+    if section.get("eta", 3) < _LEAST_ETA:
         raise yaml.error(
-            (*at, "eta"), "eta must be greater than 1: hyperband keeps the best 1/eta of the runs"
+            (*at, "eta"),
+            f"eta must be greater than 1, {_LEAST_ETA} at least: hyperband keeps the best 1/eta of the runs",
         )
     if not isinstance(section.get("strict", True), bool):
         raise yaml.error((*at, "strict"), f"strict is true or false, got {shown(section['strict'])}")

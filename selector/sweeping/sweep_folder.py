@@ -54,9 +54,9 @@ def open_sweep(directory: Path, sweep: SweepFile, count: int | None, seed: int |
     else:
         _refuse_another_sweep(directory, ledger, sweep, seed)
     ledger = replace(ledger, planned=planned_runs(sweep, ledger.planned if count is None else count))
+    write_ledger(directory, ledger)  # first: a wandb folder without a ledger is taken for somebody else's
     (directory / "logs").mkdir(exist_ok=True)
     config_path(directory, ledger.sweep, "", "").parent.mkdir(parents=True, exist_ok=True)
-    write_ledger(directory, ledger)
     return ledger
 
 

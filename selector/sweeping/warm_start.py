@@ -132,9 +132,19 @@ class _WarmProcess:
 
     def _without_server(self) -> int | None:
         """When somebody killed the server, nobody is told how its children end; they count as killed too."""
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
+        if not _is_running(self.pid):
             return -signal.SIGKILL
         time.sleep(0.05)
         return None
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process that is no child of this one still runs; an ended one that nobody reaps does not."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except ProcessLookupError:
+        return False
+    except OSError:  # there is no /proc
+        return True
+    return state != "Z"

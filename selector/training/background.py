@@ -85,8 +85,9 @@ def serve(descriptor: int) -> None:
     connection = Connection(descriptor)
     with suppress(EOFError, OSError):
         while True:
-            function, arguments = pickle.loads(connection.recv_bytes())
+            call = connection.recv_bytes()
             try:
+                function, arguments = pickle.loads(call)
                 answer = function(*arguments), ""
             except Exception:
                 answer = None, traceback.format_exc()

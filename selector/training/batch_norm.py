@@ -30,14 +30,16 @@ class SyncedBatchNorm(nn.BatchNorm2d):
             )
         weight = self.weight if self.affine else torch.ones_like(self.running_mean)
         bias = self.bias if self.affine else torch.zeros_like(self.running_mean)
+        # Statistics of bf16 in bf16 would be rounded away; torch's own BatchNorm computes them wide, too.
+        wide = input.to(self.running_mean.dtype)
         normalised: Tensor
-        normalised, mean, variance = _Normalise.apply(input, weight, bias, self.eps)
+        normalised, mean, variance = _Normalise.apply(wide, weight, bias, self.eps)
         count = world_size() * input.numel() // input.shape[1]
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
             self.num_batches_tracked.add_(1)
-        return normalised
+        return normalised.to(input.dtype)
 
 
 class _Normalise(torch.autograd.Function):

@@ -1,6 +1,8 @@
 """Data sets as tensors of images: train on one split, evaluate on the other, labels optional everywhere."""
 
+import fcntl
 import gzip
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,9 +150,12 @@ def _cifar(config: TrainConfig, split: str) -> Images:
     name, kind = ("CIFAR-10", CIFAR10) if config.dataset == "cifar10" else ("CIFAR-100", CIFAR100)
     folder = Path(config.data_dir or "")
     try:
-        data = kind(
-            str(folder), train=split == "train", download=not folder.is_dir() or not any(folder.iterdir())
-        )
+        if not (folder / kind.base_folder).is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / f".{config.dataset}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes the first one downloads
+                kind(str(folder), download=True)
+        data = kind(str(folder), train=split == "train")
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"{name} is neither in {str(folder)!r} nor could it be downloaded there ({_first_line(error)}):"
@@ -183,7 +188,7 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> NDArray[np.uint8]:
         content = gzip.decompress(found.read_bytes()) if found.suffix == ".gz" else found.read_bytes()
         header = np.frombuffer(content, dtype=">i4", count=1 + dimensions)
         return np.frombuffer(bytearray(content), np.uint8, offset=4 * len(header)).reshape(header[1:])
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(
             f"{str(found)!r} is not a sound IDX file ({_first_line(error)}): install it again"
         ) from error

@@ -1,5 +1,7 @@
 """Where to compute."""
 
+import os
+
 import torch
 
 from selector.errors import UserError
@@ -14,3 +16,16 @@ def device_named(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: this machine has no GPU that torch can use")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def take_device(name: str, processes: int) -> None:
+    """Make this process's GPU torch's current one, where `processes` of a run have one each.
+
+    Raises:
+        UserError: There are not as many.
+    """
+    if device_named(name).type != "cuda" or processes == 1:
+        return
+    if processes > (found := torch.cuda.device_count()):
+        raise UserError(f"--devices {processes}: this machine has {found} GPUs that torch can use")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))

@@ -29,8 +29,10 @@ def frozen(module: nn.Module) -> Iterator[None]:
     back, so one that its owner had frozen stays frozen.
     """
     modes = [(part, part.training) for part in module.modules()]
+    rounding = torch.backends.cudnn.allow_tf32  # torch's default: convolutions of 10 bits, called float32
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     module.eval()
+    torch.backends.cudnn.allow_tf32 = False
     try:
         with (
             # torch.compile's machinery takes seconds to import, so only where it has been
@@ -41,6 +43,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
         ):
             yield
     finally:
+        torch.backends.cudnn.allow_tf32 = rounding
         for part, training in modes:
             part.training = training
 

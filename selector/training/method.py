@@ -111,11 +111,14 @@ class Method(pl.LightningModule):
         optimizer = torch.optim.SGD(
             trained, config.learning_rate, momentum=config.momentum_max, weight_decay=config.weight_decay
         )
+        steps = int(self.trainer.estimated_stepping_batches)
+        # torch divides by the length of the warm-up less one step.
+        one_step = config.warmup_fraction * steps == 1
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=config.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=config.warmup_fraction,
+            total_steps=steps,
+            pct_start=config.warmup_fraction * (1 + 1e-9) if one_step else config.warmup_fraction,
             base_momentum=config.momentum_min,
             max_momentum=config.momentum_max,
         )

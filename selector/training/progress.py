@@ -35,7 +35,7 @@ class TrainingProgress(pl.Callback):
         self.images, self.stream = images_an_epoch, stream or sys.stderr
         self.bar: Progress | None = None
         self._trained = self._seconds = 0.0
-        self._epoch_start = 0.0
+        self._epoch_start, self._batches = 0.0, 0
 
     @property
     def images_a_second(self) -> float:
@@ -43,7 +43,8 @@ class TrainingProgress(pl.Callback):
         return self._trained / self._seconds if self._seconds else 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the bar, if somebody looks."""
+        """Draw the bar, if somebody looks. A run that goes on within an epoch does not start that epoch."""
+        self._epoch_start = time.perf_counter()
         if self.bar is None and trainer.is_global_zero and self.stream.isatty():
             self.bar = Progress(
                 TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"),
@@ -63,13 +64,15 @@ class TrainingProgress(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Parts of an epoch."""
+        self._batches += 1
         if self.bar is not None:
             batches = max(1, int(trainer.num_training_batches))
             self.bar.update(self.task, completed=trainer.current_epoch + (batch_idx + 1) / batches)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count the images; this callback stands before those that evaluate and save."""
-        self._trained += self.images
+        self._trained += self.images * self._batches / max(1, int(trainer.num_training_batches))
+        self._batches = 0
         self._seconds += time.perf_counter() - self._epoch_start
         self._note()
 

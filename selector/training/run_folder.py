@@ -44,10 +44,11 @@ def open_run_folder(config: TrainConfig) -> RunFolder:
     configuration, and without it a new folder is taken, so that nothing is overwritten.
 
     Raises:
-        UserError: $WANDB_RUN_ID cannot name a folder, or its checkpoint belongs to another configuration.
+        UserError: $WANDB_RUN_ID cannot name a folder, or there is no place for one.
     """
     default = Path(os.environ.get("WANDB_DIR") or ".") / "runs"
     parent = Path(config.output_dir) if config.output_dir else default
+    _refuse_no_place(parent)
     if given := os.environ.get("WANDB_RUN_ID"):
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", given):
             raise UserError(f"WANDB_RUN_ID {given!r} cannot name a folder: use letters, digits, '-', '_'")
@@ -58,6 +59,22 @@ def open_run_folder(config: TrainConfig) -> RunFolder:
     if config.resume and free > 0:
         return RunFolder(names[free - 1], parent / names[free - 1], last_checkpoint(parent / names[free - 1]))
     return RunFolder(names[free], parent / names[free], None)
+
+
+def _refuse_no_place(folder: Path) -> None:
+    """Refuse, before anything is trained, a folder that could not be made or written to."""
+    try:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        problem = "is no folder" if not there.is_dir() else ""
+    except OSError as error:
+        there, problem = folder, f"cannot be looked into ({error.strerror})"
+    if not problem and not os.access(there, os.W_OK | os.X_OK):
+        problem = "must not be written to by you"
+    if problem:
+        raise UserError(
+            f"no place for checkpoints in {str(folder)!r}: {str(there)!r} {problem};"
+            " --output-dir names another folder"
+        )
 
 
 def last_checkpoint(folder: Path) -> Path | None:

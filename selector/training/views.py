@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from selector.config import TrainConfig
 from selector.training.processes import own_rows, world_size
 
+_BLOCK = 4096  # images
 # Parameters of kornia's that are not one row an image: the order of a batch's colour jitters, and its shape.
 _NOT_OF_IMAGES = {"order", "forward_input_shape"}
 
@@ -22,8 +23,12 @@ class Normalize(nn.Module):
     def __init__(self, pixels: Tensor) -> None:
         """Measure the channels of (N, 3, S, S) uint8 `pixels`."""
         super().__init__()
-        # Integer sums: the same to the last bit for any number of threads.
-        counts = torch.stack([torch.bincount(c.reshape(-1).long(), minlength=256) for c in pixels.unbind(1)])
+        # Integer sums: the same to the last bit for any number of threads. Of some images at a time, because
+        # what bincount counts it copies.
+        counts = torch.zeros(3, 256, dtype=torch.int64)
+        for start in range(0, len(pixels), _BLOCK):
+            channels = pixels[start : start + _BLOCK].unbind(1)
+            counts += torch.stack([torch.bincount(c.reshape(-1), minlength=256) for c in channels]).cpu()
         levels = torch.arange(256, dtype=torch.float64) / 255
         shares = counts.double() / counts.sum(1, keepdim=True)
         mean = shares @ levels
@@ -74,8 +79,9 @@ class Views(nn.Module):
         Where several processes train, `images` are this one's rows of the global batch.
         """
         scaled = images.float() / 255
-        view_a, view_b = (augmented(self.augment, scaled, world_size()) for _ in range(2))
-        return self.normalize(view_a), self.normalize(view_b)
+        with torch.autocast(images.device.type, enabled=False):  # or crops would be placed to a pixel or so
+            view_a, view_b = (augmented(self.augment, scaled, world_size()) for _ in range(2))
+            return self.normalize(view_a), self.normalize(view_b)
 
 
 def augmented(augment: nn.Sequential, images: Tensor, processes: int = 1) -> Tensor:

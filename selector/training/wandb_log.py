@@ -32,6 +32,7 @@ from selector.training.wandb_stop import stop_was_requested
 
 # Seconds that the end of a run waits for W&B to take what is left; then `wandb sync` is for the rest.
 _FINISH_SECONDS = 600.0
+_MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
 # A disk that is full, over quota, read-only or broken.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 # How wandb fails when the process that it writes through is not there any more.
@@ -185,7 +186,9 @@ def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
 @contextmanager
 def _open_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Iterator[WandbLog]:
     logging.raiseExceptions = False  # wandb's own log, on a full disk, would bury what is to be said
-    mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
+    mode: Any = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+    if mode not in _MODES:
+        raise UserError(f"WANDB_MODE is {mode!r}: W&B knows {', '.join(_MODES)}")
     signals.holding = True
     run = _init(config, folder.run_id, mode)
     # Not `with run`: that prints the traceback of whatever ends the run, a user's Ctrl-C included.
@@ -202,6 +205,16 @@ def _open_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
         raise
     finally:
         _finish(run, exit_code)
+
+
+def _logged_in() -> bool:
+    try:
+        return wandb.login(prompt=False)
+    except wandb.Error as error:
+        raise UserError(
+            f"W&B does not take the API key ({_first_line(error)}): see `wandb login`, or set"
+            " WANDB_MODE=offline"
+        ) from error
 
 
 def _init(config: TrainConfig, run_id: str, mode: Any) -> "wandb.Run":

@@ -10,6 +10,7 @@ from selector.evaluation.clid import clid, cluster_learnability, twonn
 from selector.evaluation.collapse import channel_std, collapse_level
 from selector.evaluation.hypersphere import uniformity
 from selector.evaluation.idest import idest
+from selector.evaluation.rankme import rankme
 from selector.evaluation.self_clustering import self_clustering
 from selector.evaluation.spectral_metrics import (
     alpha_req,
@@ -173,3 +174,8 @@ def test_views_say_what_they_refuse():
 def test_numpy_arrays_are_not_copied():
     array = np.ones((4, 3))
     assert np.shares_memory(as_vectors(array).numpy(), array)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64, np.longdouble])
+def test_kinds_of_numbers_that_torch_does_not_compute_with(dtype):
+    assert rankme(np.eye(4).astype(dtype)) == rankme(np.eye(4))

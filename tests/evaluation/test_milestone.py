@@ -464,3 +464,8 @@ def test_metrics_are_frozen(metrics):
     assert isinstance(metrics, MilestoneMetrics)
     with pytest.raises(AttributeError):
         metrics.epoch = 8
+
+
+def test_views_that_are_one_direction_but_for_rounding_have_the_worst_lidar():
+    noise = 1e-7 * np.random.default_rng(0).standard_normal((200, 10, 32))
+    assert label_free.of_views(np.float32(1 + noise))["lidar"] == 1.0

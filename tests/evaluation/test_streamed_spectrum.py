@@ -1,5 +1,6 @@
 """Sums of batches, in one process and in two, against what the rows in memory give."""
 
+import pickle
 import sys
 import tracemalloc
 from pathlib import Path
@@ -134,3 +135,10 @@ def test_two_processes_have_the_spectrum_of_one(tmp_path: Path):
             assert found["count"] == 3000
             assert found["uncentred"] == pytest.approx(one.uncentred, rel=1e-10)
             assert found["centred"] == pytest.approx(one.centred, rel=1e-10)
+
+
+def test_a_spectrum_can_go_to_another_process():
+    sums = SpectrumSums()
+    sums.add(np.eye(4))
+    spectrum = sums.spectrum()
+    assert pickle.loads(pickle.dumps(spectrum)).centred.tolist() == spectrum.centred.tolist()

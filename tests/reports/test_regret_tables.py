@@ -37,13 +37,13 @@ def test_what_is_no_fraction_is_shown_as_logged():
 
 def test_a_star_marks_what_chance_would_rarely_do():
     rows = regret_rows(judge(*((f"r{i}", float(i), i / 10) for i in range(9))).groups[0])
-    assert (rows[0].spearman, rows[0].kendall, rows[0].interval) == ("1.0*", "1.0*", "0.0–0.0")
+    assert (rows[0].spearman, rows[0].kendall, rows[0].interval) == ("1.00*", "1.00*", "0.0–0.0")
 
 
 def test_no_star_where_chance_would_do_as_well():
     # Three runs in perfect order: p = 2/6.
     rows = regret_rows(judge(("a", 1.0, 0.1), ("b", 2.0, 0.2), ("c", 3.0, 0.3)).groups[0])
-    assert (rows[0].spearman, rows[0].kendall) == ("1.0", "1.0")
+    assert (rows[0].spearman, rows[0].kendall) == ("1.00", "1.00")
 
 
 def test_what_there_was_to_win():

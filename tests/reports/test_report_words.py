@@ -67,3 +67,12 @@ def next_steps_of(source):
 
     report = report_of(replace(sweep(run("a", 3.0), run("b", 2.0)), source=source), RANKME, ACCURACY)
     return next_steps(report.groups[0], report)
+
+
+def test_an_oracle_that_is_no_share_is_shown_as_it_was_logged():
+    report = report_on(run("a", 3.0, 71.3), run("b", 2.0, 73.6))
+    assert "2.300 selection regret" in words(report)
+    assert "points" not in words(report)
+    page = page_of(report)
+    assert "regret in points" not in page
+    assert '"regret"' in page

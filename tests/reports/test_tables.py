@@ -8,6 +8,8 @@ from handmade import ENTROPY, RANKME, curve, run, sweep
 
 from selector.reports.tables import (
     RankRow,
+    _value,
+    correlation,
     coverage_line,
     excluded_rows,
     number,
@@ -114,3 +116,14 @@ def test_many_runs_left_out_for_one_reason_share_a_row():
         ("s", "failed"),
     ]
     assert [row.run for row in excluded_rows(gone[:5])] == ["r0", "r1", "r2", "r3", "r4"]
+
+
+def test_whole_numbers_are_written_whole_and_no_correlation_is_minus_zero():
+    assert [_value(65536.0), _value(0.25), _value(1e-7), _value(2e9)] == ["65536", "0.25", "1e-07", "2e+09"]
+    assert [correlation(v) for v in (-0.004, -6.5e-17, 0.465, -1, None)] == [
+        "0.00",
+        "0.00",
+        "0.47",
+        "-1.00",
+        "–",
+    ]

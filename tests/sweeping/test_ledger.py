@@ -10,6 +10,7 @@ from selector.errors import UserError
 from selector.sweeping.ledger import (
     Ledger,
     LedgerRun,
+    agent_of,
     ledger_path,
     new_sweep_id,
     only_agent,
@@ -148,3 +149,11 @@ def test_two_agents_cannot_have_the_same_folder(tmp_path):
     process.stdout.close()
     with only_agent(tmp_path):
         pass
+
+
+def test_a_sweep_that_is_over_has_no_agent_whoever_has_its_number_now(tmp_path):
+    with only_agent(tmp_path):
+        assert agent_of(tmp_path) == os.getpid()
+    assert agent_of(tmp_path) is None
+    (tmp_path / "lock").write_text(str(os.getpid()))  # what an agent that was killed leaves behind
+    assert agent_of(tmp_path) is None

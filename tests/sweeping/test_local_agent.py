@@ -196,6 +196,7 @@ if values == {"a": "1", "b": "None"} and not Path("mended").exists():
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL (out of memory?)"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGRTMIN + 6)", "killed by signal 40"),
         ("sys.exit(9)", "exit status 9"),
     ],
 )

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -117,6 +118,27 @@ def test_weights_that_are_not_finite_are_logged_at_once(tmp_path: Path) -> None:
     (row,) = train(config(), tmp_path, True, Breaks()).rows  # the loss is NaN, too
     assert row["epoch"] == 0
     assert math.isnan(row["label_free/rankme"])
+
+
+class Unreadable:
+    """Stands for a tensor on a GPU that the other process does not see."""
+
+    def __reduce__(self) -> Any:
+        return (_refuse, ())
+
+
+def _refuse() -> None:
+    raise ValueError("cannot be read here")
+
+
+def test_arguments_that_the_other_process_cannot_read_are_an_error_here() -> None:
+    worker = Worker()
+    worker.start(len, Unreadable())
+    with pytest.raises(RuntimeError, match=r"cannot be read here|No module named"):
+        worker.result()
+    worker.start(len, [1, 2])
+    assert worker.result() == 2
+    worker.close()
 
 
 def test_an_error_in_the_other_process_is_an_error_here() -> None:

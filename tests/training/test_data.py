@@ -107,6 +107,15 @@ def test_a_truncated_idx_file_is_named(tmp_path: Path) -> None:
         load_images(config(dataset="fashion_mnist", data_dir=str(tmp_path)))
 
 
+def test_damaged_gzip_is_named(tmp_path: Path) -> None:
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        packed = bytearray(gzip.compress(np.random.default_rng(0).bytes(1000)))
+        packed[10] = 0xFF  # a kind of block that deflate does not know
+        (tmp_path / f"{name}.gz").write_bytes(packed)
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte.gz' is not a sound IDX file"):
+        load_images(config(dataset="fashion_mnist", data_dir=str(tmp_path)))
+
+
 def test_cifar_is_read_through_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     folder = tmp_path / "cifar-100-python"

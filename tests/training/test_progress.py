@@ -2,6 +2,8 @@
 
 import io
 import re
+import time
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -57,6 +59,17 @@ def test_a_log_has_one_line_a_milestone():
     assert progress.images_a_second > 0
 
 
+def test_a_run_that_goes_on_within_an_epoch_counts_what_it_trains():
+    progress = TrainingProgress(64, io.StringIO())
+    trainer = SimpleNamespace(is_global_zero=True, current_epoch=3, max_epochs=9, num_training_batches=4)
+    progress.on_train_start(trainer, None)  # Lightning starts no epoch here
+    for batch in (2, 3):
+        progress.on_train_batch_end(trainer, None, None, None, batch)
+    time.sleep(0.1)
+    progress.on_train_epoch_end(trainer, None)
+    assert 0 < progress.images_a_second <= 32 / 0.1
+
+
 def test_a_terminal_has_a_bar_with_the_step_of_the_milestone():
     progress, text = shown(Terminal())
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
@@ -69,7 +82,9 @@ def test_images_a_second_is_all_images_over_all_seconds(monkeypatch):
     progress = TrainingProgress(100, io.StringIO())
     clock = iter([10.0, 12.0, 20.0, 23.0])  # epochs of two and of three seconds
     monkeypatch.setattr("selector.training.progress.time.perf_counter", lambda: next(clock))
+    trainer = SimpleNamespace(num_training_batches=1)
     for _ in range(2):
-        progress.on_train_epoch_start(None, None)
-        progress.on_train_epoch_end(None, None)
+        progress.on_train_epoch_start(trainer, None)
+        progress.on_train_batch_end(trainer, None, None, None, 0)
+        progress.on_train_epoch_end(trainer, None)
     assert progress.images_a_second == pytest.approx(200 / 5)

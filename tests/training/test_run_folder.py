@@ -70,3 +70,11 @@ def test_the_highest_epoch_is_the_last_and_half_written_files_do_not_count(tmp_p
     (tmp_path / "milestone-x.ckpt").write_bytes(b"")
     assert last_checkpoint(tmp_path) == checkpoint_path(tmp_path, 1000)
     assert last_checkpoint(tmp_path / "nowhere") is None
+
+
+def test_a_place_that_cannot_be_one_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        with pytest.raises(UserError, match=r"no place for checkpoints in .*file' is no folder"):
+            open_run_folder(config(tmp_path / place))
+    assert open_run_folder(config(tmp_path / "new" / "one")).path.parent == tmp_path / "new" / "one"

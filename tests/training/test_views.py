@@ -117,3 +117,13 @@ def test_normalisation_matches_numpy(photographs: torch.Tensor) -> None:
     assert torch.isfinite(
         Normalize(torch.full((4, 3, 2, 2), 9, dtype=torch.uint8))(torch.zeros(1, 3, 2, 2))
     ).all()
+
+
+def test_mixed_precision_changes_no_view(photographs: torch.Tensor) -> None:
+    views = Views(config(), photographs)
+    torch.manual_seed(0)
+    plain = views(photographs[:16])
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = views(photographs[:16])
+    assert all(torch.equal(a, b) for a, b in zip(plain, mixed, strict=True))
