@@ -2,14 +2,12 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from selector.commands.arguments import held_metrics
-from selector.errors import UserError
+from selector.errors import writing
 from selector.evaluation.metrics import labelled_metric
 from selector.reports.html import page_of
 from selector.reports.regret_tables import print_regret
@@ -21,7 +19,8 @@ from selector.selection.consensus import CONSENSUS, prepared
 from selector.selection.ranking import rank
 from selector.selection.regret import regret
 from selector.sweeping.local_agent import run_sweep
-from selector.text import printable
+
+_ELSEWHERE = "; --directory names another"
 
 
 def demo(directory: Path, quiet: bool = False) -> int:
@@ -46,7 +45,7 @@ def demo(directory: Path, quiet: bool = False) -> int:
     for warning in dict.fromkeys((*ranking.warnings, *report.warnings)):
         print(f"selector: warning: {warning}", file=sys.stderr)
     page = directory / "report.html"
-    with _written(page):
+    with writing(page, _ELSEWHERE):
         page.write_text(page_of(report_of(runs, metric, oracle)), encoding="utf-8")
     print(f"\nOpen {page} in a browser. The runs are in {directory}: try  selector best {directory}")
     return 0
@@ -58,20 +57,10 @@ def _sweep_file(directory: Path) -> Path:
     sweep = yaml.safe_load((sources / "sweeps" / "digits.yaml").read_text(encoding="utf-8"))
     sweep["program"] = os.path.relpath(sources / "train.py")
     file = directory / "digits.yaml"
-    with _written(file):
+    with writing(file, _ELSEWHERE):
         directory.mkdir(parents=True, exist_ok=True)
         file.write_text(yaml.safe_dump(sweep, sort_keys=False), encoding="utf-8")
     return file
-
-
-@contextmanager
-def _written(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"cannot write {printable(str(file))}: {error.strerror}; --directory names another"
-        ) from error
 
 
 def _sources() -> Path:

@@ -1,8 +1,21 @@
 """The one exception that a user's own mistake raises."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class UserError(Exception):
     """A request that cannot be met; its text is one line: what came, what was wanted, what to do.
 
     The command line prints that line to stderr and exits with status 1; no traceback is shown.
     """
+
+
+@contextmanager
+def writing(file: Path, instead: str = "") -> Iterator[None]:
+    """Turns what the disk refuses into one line, which ends with what to do instead."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}{instead}") from error

@@ -56,7 +56,7 @@ def read_runs(
 
 def named_label_free(name: str, direction: Direction | None, prog: str) -> LabelFreeMetric:
     """A metric of the table, the consensus, or a key of other people's runs with the direction they gave."""
-    if name.removeprefix(LABEL_FREE_PREFIX) == CONSENSUS.name:
+    if _is_consensus(name):
         return CONSENSUS
     try:
         return label_free_metric(name)
@@ -78,13 +78,17 @@ def named_score(name: str, direction: Direction | None, prog: str) -> LabelFreeM
 
 
 def _refuse_consensus(name: str, prog: str) -> None:
-    if name.removeprefix(LABEL_FREE_PREFIX) == CONSENSUS.name:
+    if _is_consensus(name):
         parts = ", ".join(key.removeprefix(LABEL_FREE_PREFIX) for key in CONSENSUS.parts)
         fail(
             prog,
             "the consensus is a place among the runs at hand, and no score that a run keeps: name rankme,"
             f" or one of its parts, {parts}",
         )
+
+
+def _is_consensus(name: str) -> bool:
+    return name in (CONSENSUS.name, CONSENSUS.key)
 
 
 def keys_of(metric: LabelFreeMetric) -> list[str]:

@@ -16,7 +16,7 @@ from selector.commands.arguments import (
     read_runs,
     warn,
 )
-from selector.errors import UserError
+from selector.errors import UserError, writing
 from selector.text import printable
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def best(
         source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
             or project.
         metric: A label-free metric, or any key that the runs logged; such a key needs a direction. The
-            consensus is the mean rank by three metrics, or rankme where no run logged them all.
+            consensus is the mean rank by three metrics, or rankme where most runs lack one.
         milestone: The epoch to choose at, or last.
         direction: Which way is better; None takes the metric's own, for the method of the runs.
         allow_mixed: Choose among runs that may not be compared, at your own risk.
@@ -86,7 +86,5 @@ def _write(output: Path, documents: Sequence[str], ranking: "Ranking") -> None:
             f"{output} is one file, but {len(documents)} groups of runs cannot be compared by"
             f" {ranking.metric.name}: leave out --output to see the best of each"
         )
-    try:
+    with writing(output):
         output.write_text(documents[0], encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {output}: {error.strerror}") from error

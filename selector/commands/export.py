@@ -8,7 +8,7 @@ from selector.commands.arguments import (
     Tag,
     read_runs,
 )
-from selector.errors import UserError
+from selector.errors import UserError, writing
 from selector.text import printable
 
 
@@ -36,9 +36,7 @@ def export(
         raise UserError(f"--output {printable(str(output))} must end in .json: a SOURCE is known by it")
     runs = read_runs(source, tag=tag, group=group, quiet=quiet)
     text = write_records(runs)
-    try:
+    with writing(output):
         output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {output}: {error.strerror}") from error
     print(f"{len(runs.runs)} runs in {printable(str(output))} ({len(text.encode()) / 1e3:.0f} kB)")
     return 0

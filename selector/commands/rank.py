@@ -46,7 +46,7 @@ def rank(
             or project.
         metric: A label-free metric (`selector metrics` lists them), or any key that the runs logged; such a
             key needs a direction, and only you know whether labels went into it. The consensus is the mean
-            rank by three metrics; where no run logged them all it is rankme instead.
+            rank by three metrics; where most runs lack one it is rankme instead.
         milestone: The epoch to compare at, or last: each run's last one.
         direction: Which way is better; None takes the metric's own, for the method of the runs.
         allow_mixed: Rank runs in one list that the metric may not compare, at your own risk.

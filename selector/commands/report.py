@@ -17,7 +17,7 @@ from selector.commands.arguments import (
     read_runs,
     warn,
 )
-from selector.errors import UserError
+from selector.errors import UserError, writing
 from selector.runs.wandb_modes import SILENT_MODES
 from selector.text import printable
 
@@ -45,8 +45,8 @@ def report(
     Args:
         source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
         metric: The label-free metric that chooses, or any key that the runs logged; such a key needs a
-            direction. The consensus is the mean rank by three metrics, or rankme where no run logged them
-            all.
+            direction. The consensus is the mean rank by three metrics, or rankme where most runs lack
+            one.
         oracle: The labelled metric that judges, or a key that the runs logged; without labels its parts of
             the page are absent.
         milestone: The epoch to choose at, or last.
@@ -84,10 +84,8 @@ def _write_page(found: "Report", output: Path) -> str:
     from selector.reports.html import page_of
 
     page = page_of(found)
-    try:
+    with writing(output):
         output.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {output}: {error.strerror}") from error
     return f"{printable(str(output))} ({len(page.encode()) / 1e6:.1f} MB): open it in a browser"
 
 

@@ -48,7 +48,7 @@ def watch(
         source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
             or project.
         metric: A label-free metric, or any key that the runs logged; such a key needs a direction. The
-            consensus is the mean rank by three metrics, or rankme where no run logged them all.
+            consensus is the mean rank by three metrics, or rankme where most runs lack one.
         direction: Which way is better; None takes the metric's own, for the method of the runs.
         allow_mixed: Rank runs in one list that the metric may not compare, at your own risk.
         tag: Only runs that carry this W&B tag.

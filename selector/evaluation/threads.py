@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 
@@ -15,8 +16,6 @@ def one_thread() -> Iterator[None]:
     where it is used: steps of a few microseconds cost more to share among threads than to do, many times
     more when another run occupies the cores.
     """
-    import torch
-
     threads = torch.get_num_threads()
     with ThreadpoolController().limit(limits=1):
         # torch's own MKL is linked into it, where threadpoolctl does not find it.

@@ -10,7 +10,7 @@ import numpy as np
 
 from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
 from selector.reports.report import GroupReport
-from selector.reports.tables import BASELINES, label
+from selector.reports.tables import BASELINES, hyperparameter, label
 from selector.runs.run import SPECTRUM_PREFIX, Run
 from selector.runs.umap_files import UmapPoints, read_umap_files
 from selector.selection.candidates import last_milestone
@@ -298,17 +298,13 @@ def _axis(name: str, values: Sequence[Any]) -> Axis:
             return (scale(value) - low) / (high - low) if high > low else 0.5
 
         shown = numbers if len(numbers) <= 5 else [numbers[0], numbers[-1]]
-        ticks = tuple((place(number), _tick(number)) for number in shown)
+        ticks = tuple((place(number), hyperparameter(number)) for number in shown)
         return Axis(name, ticks, tuple(None if value is None else place(value) for value in values))
     texts = sorted({canonical(value) for value in values})
     step = 1 / (len(texts) - 1) if len(texts) > 1 else 0.0
     heights = {text: i * step if step else 0.5 for i, text in enumerate(texts)}
     ticks = tuple((height, text.strip('"')[:24]) for text, height in heights.items())
     return Axis(name, ticks, tuple(heights[canonical(value)] for value in values))
-
-
-def _tick(number: float) -> str:
-    return f"{number:.0f}" if float(number).is_integer() and abs(number) < 1e6 else f"{number:.4g}"
 
 
 def _last(run: Run, metric: AnyMetric) -> float | None:

@@ -175,14 +175,17 @@ def correlation(value: float | None) -> str:
     return "–" if value is None else f"{round(value, 2) + 0.0:.2f}"
 
 
+def hyperparameter(value: float) -> str:
+    """A number that was swept: whole ones in full, others in four digits."""
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:.4g}"
+
+
 def _value(value: Any) -> str:
     match value:
         case bool() | None:
             return str(value)
-        case float() if value.is_integer() and abs(value) < 1e6:
-            return f"{value:.0f}"
         case float():
-            return f"{value:.4g}"
+            return hyperparameter(value)
         case Mapping() | list() | tuple():
             return str(value)[:40]
     return str(value)

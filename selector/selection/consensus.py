@@ -40,16 +40,17 @@ def prepared(
 ) -> tuple[RunSet, LabelFreeMetric]:
     """The runs with what a choice by `metric` needs, and the metric to choose by.
 
-    That is the metric itself, but RankMe, with a warning, for the consensus where more runs never logged one
-    of its parts than logged all of them.
+    That is the metric itself, but RankMe, with a warning, for the consensus where most runs never logged one
+    of its parts, or none has them all.
     """
     if metric is not CONSENSUS:
         return runs, metric
-    rows = [row for run in _known(runs, running) if (row := _compared(run, milestone))]
+    known = _known(runs, running)
+    rows = [row for run in known if (row := _compared(run, milestone))]
     whole = sum(map(_whole, rows))
     lacking = sum(not row.values.keys() >= set(CONSENSUS.parts) for row in rows)
     if whole and 2 * lacking <= len(rows):
-        return with_consensus(runs, milestone, allow_mixed, running), CONSENSUS
+        return _with_places(runs, known, milestone, allow_mixed), CONSENSUS
     if rows:
         note = (
             f"{whole} of {len(rows)} runs have {', '.join(part.name for part in PARTS)}, which make the"
@@ -76,9 +77,13 @@ def with_consensus(
     Raises:
         UserError: A part was computed in different ways in runs to be compared.
     """
+    return _with_places(runs, _known(runs, running), milestone, allow_mixed)
+
+
+def _with_places(runs: RunSet, known: Sequence[Run], milestone: MilestoneChoice, allow_mixed: bool) -> RunSet:
     scored = {
         run.id: run
-        for pool in pools(_known(runs, running), [CONSENSUS], allow_mixed)
+        for pool in pools(known, [CONSENSUS], allow_mixed)
         for run in _scored(pool.runs, milestone)
     }  # fmt: skip
     return replace(runs, runs=tuple(scored.get(run.id, run) for run in runs.runs))

@@ -1,7 +1,8 @@
 """YAML read safely: plain data, and the line that every value stands on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,19 @@ def shown(value: object) -> str:
     """A value from a file for a one-line message: quoted, escaped and cut to a readable length."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def not_finite(value: object, at: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
+    """Where a value holds NaN or infinity: W&B stores values as JSON, which has neither."""
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield from not_finite(inner, (*at, key))
+        case list():
+            for position, inner in enumerate(value):
+                yield from not_finite(inner, (*at, position))
+        case float() if not isfinite(value):
+            yield at, value
 
 
 def read_yaml(path: Path) -> LocatedYaml:

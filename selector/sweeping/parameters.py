@@ -19,7 +19,7 @@ from selector.sweeping.distributions import (
     Uniform,
     grid_values,
 )
-from selector.sweeping.located_yaml import KeyPath, LocatedYaml, hint, refuse_unknown, shown
+from selector.sweeping.located_yaml import KeyPath, LocatedYaml, hint, not_finite, refuse_unknown, shown
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _inferred(yaml: LocatedYaml, at: KeyPath, name: str, section: Mapping[str, A
 
 def _choice(yaml: LocatedYaml, at: KeyPath, name: str, section: Mapping[str, Any]) -> Constant | Categorical:
     for key in ("value", "values"):
-        if key in section and not _finite(section[key]):
+        if key in section and any(not_finite(section[key])):
             raise yaml.error((*at, key), f"{name}: {key} holds a number that is not finite")
     if "value" in section:
         return Constant(section["value"])
@@ -184,19 +184,6 @@ def _choice(yaml: LocatedYaml, at: KeyPath, name: str, section: Mapping[str, Any
     if not math.isclose(sum(numbers), 1, rel_tol=1e-5, abs_tol=1e-8):  # W&B's tolerance (numpy.isclose)
         raise yaml.error(at, f"{name}: probabilities must sum to 1, got {sum(numbers):.6g}")
     return Categorical(tuple(values), numbers)
-
-
-def _finite(value: Any) -> bool:
-    """Whether no number in a value is NaN or infinite: W&B stores values as JSON, which has neither."""
-    match value:
-        case float():
-            return math.isfinite(value)
-        case list():
-            return all(_finite(item) for item in value)
-        case dict():
-            return all(_finite(item) for item in value.values())
-        case _:
-            return True
 
 
 def _number(yaml: LocatedYaml, at: KeyPath, what: str, value: Any, whole: bool = False) -> float:

@@ -1,14 +1,13 @@
 """A W&B sweep file: read, checked, and refused with the line and the reason where it cannot be run."""
 
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Literal, cast
 
 from selector.sweeping.command import DEFAULT_COMMAND, unknown_macro
 from selector.sweeping.distributions import Categorical, Constant
 from selector.sweeping.hyperband import Hyperband, bands
-from selector.sweeping.located_yaml import KeyPath, LocatedYaml, hint, read_yaml, refuse_unknown, shown
+from selector.sweeping.located_yaml import LocatedYaml, hint, not_finite, read_yaml, refuse_unknown, shown
 from selector.sweeping.parameters import Parameter, check_grid, deprecated, read_parameters
 
 SearchMethod = Literal["grid", "random", "bayes"]
@@ -99,7 +98,8 @@ def read_sweep_file(path: Path) -> SweepFile:
     parameters = read_parameters(yaml)
     objective = _read_objective(yaml)
     early_terminate = _read_early_terminate(yaml)
-    _refuse_what_is_not_finite(yaml, (), yaml.data)
+    for at, number in not_finite(yaml.data):
+        raise yaml.error(at, f"a number must be finite, got {shown(number)}")
     match method:
         case "grid":
             check_grid(yaml, parameters)
@@ -184,19 +184,6 @@ def _read_objective(yaml: LocatedYaml) -> Objective | None:
     if "target" in section and (isinstance(target, bool) or not isinstance(target, int | float)):
         raise yaml.error(("metric", "target"), f"target must be a number, got {shown(target)}")
     return Objective(section["name"], section.get("goal", "minimize"), target, section.get("impute", "worst"))
-
-
-def _refuse_what_is_not_finite(yaml: LocatedYaml, at: KeyPath, value: object) -> None:
-    """The ledger keeps the sweep file, and JSON has no infinity."""
-    match value:
-        case dict():
-            for key, inner in value.items():
-                _refuse_what_is_not_finite(yaml, (*at, key), inner)
-        case list():
-            for position, inner in enumerate(value):
-                _refuse_what_is_not_finite(yaml, (*at, position), inner)
-        case float() if not isfinite(value):
-            raise yaml.error(at, f"a number must be finite, got {shown(value)}")
 
 
 def _read_early_terminate(yaml: LocatedYaml) -> Hyperband | None:

@@ -22,6 +22,7 @@ from selector.evaluation.milestone import Row
 from selector.runs.completion import VERSIONS, joined_versions
 from selector.runs.wandb_file import NothingWritten, read_segment
 from selector.runs.wandb_log import DamagedLog
+from selector.runs.wandb_modes import MODES
 from selector.text import printable
 from selector.training.run_folder import RunFolder, last_checkpoint
 from selector.training.spectrum_chart import with_chart
@@ -32,7 +33,6 @@ from selector.training.wandb_stop import stop_was_requested
 
 # Seconds that the end of a run waits for W&B to take what is left; then `wandb sync` is for the rest.
 _FINISH_SECONDS = 600.0
-_MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
 # A disk that is full, over quota, read-only or broken.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 # How wandb fails when the process that it writes through is not there any more.
@@ -187,8 +187,8 @@ def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
 def _open_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Iterator[WandbLog]:
     logging.raiseExceptions = False  # wandb's own log, on a full disk, would bury what is to be said
     mode: Any = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
-    if mode not in _MODES:
-        raise UserError(f"WANDB_MODE is {mode!r}: W&B knows {', '.join(_MODES)}")
+    if mode not in MODES:
+        raise UserError(f"WANDB_MODE is {mode!r}: W&B knows {', '.join(MODES)}")
     signals.holding = True
     run = _init(config, folder.run_id, mode)
     # Not `with run`: that prints the traceback of whatever ends the run, a user's Ctrl-C included.
