@@ -19,8 +19,25 @@ sys.path.append(str(Path(__file__).parent / "runs"))
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: threads of torch would fight for them
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where bytecode is not kept, as in containers, each program that a test starts would compile torch and wandb
+# anew, for ten seconds: they share it below .pytest_cache.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _service_of_one_file() -> Iterator[None]:
+    """End W&B's service with the file whose tests started it.
+
+    Runs of the next file would write through it, and what they did not finish would stay in its memory.
+    """
+    yield
+    if "WANDB_SERVICE" in os.environ:
+        import wandb
+
+        wandb.teardown()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import glob
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -33,6 +34,8 @@ from selector.training.wandb_stop import stop_was_requested
 
 # Seconds that the end of a run waits for W&B to take what is left; then `wandb sync` is for the rest.
 _FINISH_SECONDS = 600.0
+# Seconds that the file of an ended run may take to be whole where W&B's service goes on.
+_SHARED_SERVICE_SECONDS = 10.0
 # A disk that is full, over quota, read-only or broken.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 # How wandb fails when the process that it writes through is not there any more.
@@ -164,7 +167,7 @@ def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
                 offline = Path(log.run.dir).parent / f"run-{log.run.id}.wandb"
             yield log
         if offline is not None:
-            wandb.teardown()  # under load its file is on disk only once its process has ended
+            wandb.teardown()  # under load its file is on disk only once its service has ended
             _refuse_lost_rows(offline)
     except _SERVICE_GONE as error:
         with suppress(Exception):
@@ -266,16 +269,23 @@ def _finish(run: "wandb.Run", exit_code: int) -> None:
 
 def _refuse_lost_rows(file: Path) -> None:
     """W&B does not say when it cannot write, as on a full disk: the file of an ended run must be whole."""
-    try:
-        segment = read_segment(file)
-        problem = segment.cut or ("lacks the end of the run" if segment.exit_code is None else "")
-    except (OSError, NothingWritten, DamagedLog) as error:
-        problem = _first_line(error)
+    # A service that others use too, as below a notebook that has a run open, goes on, and may still write.
+    deadline = time.monotonic() + (_SHARED_SERVICE_SECONDS if "WANDB_SERVICE" in os.environ else 0.0)
+    while (problem := _what_is_missing(file)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     if problem:
         raise UserError(
             f"W&B's file {str(file)!r} is not whole ({problem}), as when the disk is full: make room, and"
             " the same command with --resume logs what is missing"
         )
+
+
+def _what_is_missing(file: Path) -> str:
+    try:
+        segment = read_segment(file)
+    except (OSError, NothingWritten, DamagedLog) as error:
+        return _first_line(error)
+    return segment.cut or ("lacks the end of the run" if segment.exit_code is None else "")
 
 
 def _first_line(error: BaseException) -> str:

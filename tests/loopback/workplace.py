@@ -39,9 +39,6 @@ class Workplace:
         variables = self.backend.process_environment(self.folder) | environment
         # An agent runs whatever `python` it finds first.
         variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables["PATH"]])
-        # All of these processes import wandb: half a second with its bytecode at hand, and two without.
-        variables.pop("PYTHONDONTWRITEBYTECODE", None)
-        variables["PYTHONPYCACHEPREFIX"] = str(self.folder.parent / "bytecode")
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.folder,

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -118,6 +119,29 @@ def test_a_file_that_wandb_could_not_finish_is_said(here: Path, monkeypatch: pyt
 
     with pytest.raises(UserError, match=r"is not whole \(ends inside a record.*with --resume logs what"):
         log_to_a_full_disk()
+
+
+def test_a_service_that_others_use_may_write_a_little_later(here: Path, monkeypatch: pytest.MonkeyPatch):
+    """It does not end with the run, and answers before all is on disk."""
+    folder = RunFolder("shared", here / "runs" / "shared", None)
+    file = Path()
+
+    def write_later(run: wandb.Run, exit_code: int) -> None:
+        nonlocal file
+        file = Path(run.dir).parent / "run-shared.wandb"
+        finish(run, exit_code)
+        wandb.teardown()
+        monkeypatch.setenv("WANDB_SERVICE", "of-a-notebook")
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-20])
+        threading.Timer(0.5, file.write_bytes, [whole]).start()
+
+    finish = wandb_log._finish
+    monkeypatch.setattr(wandb_log, "_finish", write_later)
+    with wandb_log.wandb_log(TrainConfig(), folder, StopSignals()) as log:
+        log.milestone(ROWS[0])
+    assert read_segment(file).exit_code == 0
+    monkeypatch.delenv("WANDB_SERVICE")
 
 
 def test_the_key_is_in_no_file_and_no_line_of_a_run(
