@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from selector.text import printable
+
 
 class UserError(Exception):
     """A request that cannot be met; its text is one line: what came, what was wanted, what to do.
@@ -18,4 +20,4 @@ def writing(file: Path, instead: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror}{instead}") from error
+        raise UserError(f"cannot write {printable(str(file))}: {error.strerror}{instead}") from error

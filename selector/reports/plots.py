@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from selector.errors import UserError
+from selector.errors import UserError, writing
 from selector.text import printable
 
 # Okabe & Ito 2008, Color Universal Design: told apart with every kind of colour blindness.
@@ -57,11 +57,9 @@ def picture(path: Path, width: float = 7.0, height: float = 4.5) -> Iterator[Any
         FigureCanvasAgg(figure)
         yield figure
         dated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path, metadata=dated[path.suffix.lower().lstrip(".")])
-        except OSError as error:
-            raise UserError(f"cannot write {str(path)!r}: {error.strerror}") from error
 
 
 def caption(figure: Any, text: str) -> None:
