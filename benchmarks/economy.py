@@ -7,10 +7,12 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from cells import number, points, row
 from numpy.typing import NDArray
 
 from selector.evaluation.metrics import METRICS, LabelFreeMetric
-from selector.selection.correlation import spearman
+from selector.selection.consensus import CONSENSUS, PARTS
+from selector.selection.correlation import average_ranks, spearman
 from selector.selection.regret import RegretGroup
 
 # run → (N, draw) → metric → value
@@ -23,10 +25,10 @@ def read_images(records: Path, study: str) -> Measured:
     for file in sorted((records / "images").glob(f"{study}*.json")):
         content = json.loads(file.read_text("utf-8"))
         for run, rows in content["runs"].items():
-            named = [dict(zip(content["columns"], row, strict=True)) for row in rows]
+            named = [dict(zip(content["columns"], values, strict=True)) for values in rows]
             measured[run] = {
-                (int(row.pop("n")), int(row.pop("draw"))): {k: float(v) for k, v in row.items()}
-                for row in named
+                (int(one.pop("n")), int(one.pop("draw"))): {k: float(v) for k, v in one.items()}
+                for one in named
             }
     return measured
 
@@ -36,18 +38,20 @@ def images(groups: Mapping[str, RegretGroup], records: Path) -> Iterator[str]:
     found = [(group, read_images(records, study)) for study, group in groups.items()]
     known = [(group, measured) for group, measured in found if measured]
     sizes = sorted({size for _, measured in known for rows in measured.values() for size, _ in rows})
-    yield "| chosen by | " + " | ".join(f"{size:,}" for size in sizes) + " |"
+    yield row(["chosen by", *(f"{size:,}" for size in sizes)])
     yield "|---|" + "---|" * len(sizes)
-    for metric in METRICS:
+    for metric in (CONSENSUS, *METRICS):
         if not isinstance(metric, LabelFreeMetric) or metric.name in ("lidar", "alignment"):
             continue
         cells = []
         for size in sizes:
-            pairs = [pair for group, measured in known for pair in by_draw(metric, size, group, measured)]
-            rhos = [rho for _, rho in pairs if rho is not None]
-            agreement = f" ({fmean(rhos):.2f})" if rhos and size != sizes[-1] else ""
-            cells.append(f"{100 * fmean(cost for cost, _ in pairs):.1f}{agreement}")
-        yield f"| `{metric.name}` | " + " | ".join(cells) + " |"
+            pairs = [by_draw(metric, size, group, measured) for group, measured in known]
+            draws = [fmean(cost for cost, _ in draw) for draw in zip(*pairs, strict=True)]
+            spread = f" ({points(min(draws))}–{points(max(draws))})" if len(draws) > 1 else ""
+            rhos = [rho for some in pairs for _, rho in some if rho is not None]
+            agreement = f", ρ {number(fmean(rhos))}" if rhos and size != sizes[-1] else ""
+            cells.append(points(fmean(draws)) + spread + agreement)
+        yield row([f"`{metric.name}`", *cells])
 
 
 def by_draw(
@@ -56,11 +60,15 @@ def by_draw(
     """For each draw of N images: expected regret of the choice, and Spearman's ρ with all images' values."""
     judged = [one for one in group.judged if one.run.id in measured]
     quality = np.array([one.quality for one in judged])
-    sign = 1 if metric.direction_in(str(group.judged[0].run.config["method"])) == "max" else -1
+    method = str(group.judged[0].run.config["method"])
     keys = next(iter(measured.values()))
     (all_images,) = [key for key in keys if key[0] == max(n for n, _ in keys)]
 
-    def scores(key: tuple[int, int]) -> NDArray[np.float64]:
+    def scores(key: tuple[int, int], metric: LabelFreeMetric = metric) -> NDArray[np.float64]:
+        if metric is CONSENSUS:
+            ranks: NDArray[np.float64] = np.mean([average_ranks(scores(key, part)) for part in PARTS], axis=0)
+            return ranks
+        sign = 1 if metric.direction_in(method) == "max" else -1
         values = [sign * measured[one.run.id][key].get(metric.name, np.nan) for one in judged]
         return np.array([value if isfinite(value) else -np.inf for value in values])
 

@@ -5,9 +5,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from cells import interval, number, points, row
 
 from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
 from selector.runs.records import read_records
+from selector.runs.run import RunSet
 from selector.selection.candidates import last_milestone
 from selector.selection.consensus import with_consensus
 from selector.selection.correlation import spearman
@@ -27,13 +29,22 @@ def repetition(
         file = records / f"repeat-{study}.json"
         if file.exists():
             metrics = [one.metric for one in group.metrics]
-            runs = with_consensus(read_records(file))
-            again = max(regret(runs, metrics, oracle).groups, key=lambda g: len(g.metrics))
-            pairs.append((titles[study], group, again))
+            again = read_records(file)
+            repeated = {configuration(run) for run in again.runs}
+            once = [
+                judged.run
+                for judged in group.judged
+                if judged.run.config["seed"] == 0 and configuration(judged.run) in repeated
+            ]
+            first, second = (
+                max(regret(with_consensus(runs), metrics, oracle).groups, key=lambda g: len(g.metrics))
+                for runs in (RunSet(study, tuple(once)), again)
+            )
+            pairs.append((titles[study], first, second))
     yield "| chosen by | " + " | ".join(title for title, _, _ in pairs) + " |"
     yield "|---|" + "---|" * len(pairs)
     names = list(dict.fromkeys(one.metric.name for _, group, _ in pairs for one in group.metrics))
-    inside = total = 0
+    places = []
     for name in names:
         cells = []
         for _, group, again in pairs:
@@ -42,31 +53,33 @@ def repetition(
             if first is None or second is None or first.regret is None or second.regret is None:
                 cells.append("–")
                 continue
-            cell = f"{100 * first.regret:.1f} → {100 * second.regret:.1f}"
+            cell = f"{points(first.regret)} → {points(second.regret)}"
             if first.interval is not None:
                 low, high = first.interval
-                held = low - _ROUNDING <= second.regret <= high + _ROUNDING
-                inside, total = inside + held, total + 1
-                cell = f"{100 * first.regret:.1f} ({100 * low:.1f}–{100 * high:.1f}) → " + (
-                    f"{100 * second.regret:.1f}" if held else f"**{100 * second.regret:.1f}**"
-                )
+                place = (second.regret > high + _ROUNDING) - (second.regret < low - _ROUNDING)
+                places.append(place)
+                shown = f"**{points(second.regret)}**" if place else points(second.regret)
+                cell = f"{points(first.regret)} ({interval(first.interval)}) → {shown}"
             rho = agreement(group.judged, again.judged, partial(value_of, first.metric))
-            cells.append(cell + ("" if rho is None else f", ρ {rho:.2f}"))
-        yield f"| `{name}` | " + " | ".join(cells) + " |"
+            cells.append(cell + ("" if rho is None else f", ρ {number(rho)}"))
+        yield row([f"`{name}`", *cells])
     rhos = [
         agreement(group.judged, again.judged, lambda judged: judged.accuracy) for _, group, again in pairs
     ]
-    yield "| *accuracy itself* | " + " | ".join("–" if rho is None else f"ρ {rho:.2f}" for rho in rhos) + " |"
+    yield row(["*accuracy itself*", *("–" if rho is None else f"ρ {number(rho)}" for rho in rhos)])
     yield ""
-    yield f"{inside} of {total} regrets of the repetition lie within the interval of the first."
+    yield (
+        f"{places.count(0)} of {len(places)} regrets of the repetition lie within the interval of the first,"
+        f" {places.count(1)} above it and {places.count(-1)} below."
+    )
 
 
 def agreement(
-    first: Sequence[Judged], again: Sequence[Judged], number: Callable[[Judged], float]
+    first: Sequence[Judged], again: Sequence[Judged], figure: Callable[[Judged], float]
 ) -> float | None:
     """Spearman's ρ over the configurations that both have, one seed each."""
-    before = {configuration(judged.run): number(judged) for judged in first if judged.run.config["seed"] == 0}
-    after = {configuration(judged.run): number(judged) for judged in again}
+    before = {configuration(judged.run): figure(judged) for judged in first}
+    after = {configuration(judged.run): figure(judged) for judged in again}
     pairs = np.array([(before[name], after[name]) for name in sorted(before.keys() & after.keys())])
     finite = pairs[np.isfinite(pairs).all(1)]
     return spearman(finite[:, 0], finite[:, 1]) if len(finite) > 2 else None

@@ -13,9 +13,11 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 
 import numpy as np
+from cells import mean_and_error, mean_and_range, number, percent, points, row
 from economy import cost, images
 from pretrained_table import correlations, models
 from regret_figure import figure_rows, svg
+from regret_tables import regrets, value_of
 from repetition import repetition
 from rules import RULES, Rule, leave_one_study_out
 
@@ -24,31 +26,35 @@ from selector.reports.correlation_tables import print_correlations
 from selector.reports.tables import open_console
 from selector.runs.records import read_records
 from selector.runs.run import Run, RunSet
-from selector.selection.bootstrap import nested_resamples
-from selector.selection.candidates import finished_runs, last_milestone
+from selector.selection.candidates import finished_runs
 from selector.selection.consensus import CONSENSUS, with_consensus
-from selector.selection.correlation import kendall_tau_b, spearman
 from selector.selection.hyperparameters import configuration
 from selector.selection.milestone_correlation import correlate_milestones
 from selector.selection.regret import RegretGroup, regret
-from selector.selection.regret_figures import Regret
 
 ORACLE = labelled_metric("linear_probe_accuracy")
 LABEL_FREE = [metric for metric in METRICS if isinstance(metric, LabelFreeMetric)]
 METHODS = {"simclr": "SimCLR", "simsiam": "SimSiam", "moco_v2": "MoCo-v2"}
 DATA = {"digits": "digits", "fashion": "Fashion-MNIST"}
-RESAMPLES, SEED = 1000, 0
 
 _BLOCK = re.compile(r"(<!-- evidence: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Study:
-    """All runs of one method on one data set."""
+    """All runs of one method on one data set.
+
+    Attributes:
+        name: As in the names of the records.
+        title: For people.
+        runs: What is judged.
+        again: Every configuration once more with another seed, or nothing: what noise is measured by, too.
+    """
 
     name: str
     title: str
     runs: RunSet
+    again: tuple[Run, ...]
 
     @cached_property
     def group(self) -> RegretGroup:
@@ -88,7 +94,7 @@ def rebuilt(text: str, records: Path, studies: Sequence[Study]) -> str:
     made: dict[str, Callable[[], Iterator[str]]] = {
         name: (lambda make=make: make(studies)) for name, make in tables.items()
     }
-    made |= {f"regret {study.name}": (lambda study=study: regrets(study)) for study in studies}
+    made |= {f"regret {study.name}": (lambda study=study: regrets(study.group)) for study in studies}
     made |= {f"table one {data}": (lambda data=data: table_one(records, data)) for data in DATA}
     groups = {study.name: study.group for study in studies}
     titles = METHODS | {study.name: study.title for study in studies}
@@ -112,7 +118,10 @@ def read_studies(records: Path) -> list[Study]:
                 unreadable = tuple(gone for one in sets for gone in one.unreadable)
                 name = f"{method}-{data}"
                 found = with_consensus(RunSet(name, tuple(runs), unreadable))
-                studies.append(Study(name, f"{method_title}, {data_title}", found))
+                repeated = records / f"repeat-{name}.json"
+                again = read_records(repeated).runs if repeated.exists() else ()
+                title = f"{method_title}, {data_title}"
+                studies.append(Study(name, title, found, tuple(map(as_version_3, again))))
     return studies
 
 
@@ -142,7 +151,9 @@ def overview(studies: Sequence[Study]) -> Iterator[str]:
         group = study.group
         accuracies = [judged.accuracy for judged in group.judged]
         diverged = sum(run.state == "diverged" for run in study.runs.runs)
-        seeds = within([judged.run for judged in group.judged], accuracies)
+        trained = [judged.run for judged in group.judged] + [*study.again]
+        known = [(run, value) for run in trained if (value := value_of(run, ORACLE.key)) is not None]
+        seeds = within([run for run, _ in known], [value for _, value in known])
         cells = [
             study.title, len(study.runs.runs), group.configurations, diverged,
             percent(max(accuracies)), percent(fmean(accuracies)), percent(min(accuracies)),
@@ -151,71 +162,41 @@ def overview(studies: Sequence[Study]) -> Iterator[str]:
         yield row(cells)
 
 
-def regrets(study: Study) -> Iterator[str]:
-    """One study: what choosing by each metric costs."""
-    group = study.group
-    yield (
-        f"{len(group.judged)} runs, {group.configurations} configurations;"
-        f" best {percent(group.best.accuracy)}, expected regret of a random choice"
-        f" {points(group.expected_random)}."
-    )
-    yield ""
-    yield "| chosen by | accuracy | regret | 95 % | normalised | expected over ties | ρ (95 %) | τ (95 %) |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for one in sorted(
-        group.metrics, key=lambda one: (one.regret is None, one.regret or 0.0, one.metric.name)
-    ):
-        yield row(_regret_cells(one, group))
-    for baseline in group.baselines:
-        if baseline.name != "oracle":
-            name = f"*{baseline.name.replace('_', ' ')}*"
-            yield row([name, percent(baseline.accuracy), points(baseline.regret), "", "", "", "", ""])
-
-
-def _regret_cells(one: Regret, group: RegretGroup) -> list[object]:
-    arrow = {"max": " ↑", "min": " ↓"}.get(one.direction or "", "")
-    interval = "" if one.interval is None else "–".join(points(end) for end in one.interval)
-    rho, tau = correlation_intervals(one, group)
-    return [
-        f"`{one.metric.name}`{arrow}", percent(one.chosen_accuracy), points(one.regret), interval,
-        number(one.normalised), points(one.tied_expected), rho, tau,
-    ]  # fmt: skip
-
-
 def summary(studies: Sequence[Study]) -> Iterator[str]:
-    """Each metric over all studies."""
+    """Each metric over all studies; behind them those that could be judged in some studies only."""
     groups = [study.group for study in studies]
-    yield "| chosen by | mean regret | worst | mean normalised | better than random | mean ρ | undefined |"
+    yield "| chosen by | sweeps | mean regret | worst | mean normalised | better than random | mean ρ |"
     yield "|---|---|---|---|---|---|---|"
     lines = []
     for metric in (CONSENSUS, *LABEL_FREE):
-        found = [one for group in groups for one in group.metrics if one.metric.name == metric.name]
-        known = [one for one in found if one.regret is not None]
+        found = [(one, group) for group in groups for one in group.metrics if one.metric.name == metric.name]
+        known = [(one, group) for one, group in found if one.regret is not None]
         if not known:
             continue
-        costs = [one.regret or 0.0 for one in known]
-        beats = sum(one.against_random is not None and one.against_random < 1 for one in known)
-        rhos = [one.spearman.value for one in known if one.spearman.value is not None]
-        shares = [one.normalised for one in known if one.normalised is not None]
+        costs = [one.regret or 0.0 for one, _ in known]
+        beats = sum((one.tied_expected or 0.0) < group.expected_random for one, group in known)
+        rhos = [one.spearman.value for one, _ in known if one.spearman.value is not None]
+        shares = [one.normalised for one, _ in known if one.normalised is not None]
         cells = [
-            f"`{metric.name}`", points(fmean(costs)), points(max(costs)), number(fmean(shares)),
-            f"{beats} of {len(known)}", number(fmean(rhos)) if rhos else "–", len(groups) - len(known),
+            f"`{metric.name}`", len(known), mean_and_error(costs), points(max(costs)), number(fmean(shares)),
+            f"{beats} of {len(known)}", number(fmean(rhos)) if rhos else "–",
         ]  # fmt: skip
-        lines.append((fmean(shares), metric.name, row(cells)))
+        lines.append((len(known) < len(groups), fmean(shares), metric.name, row(cells)))
     for name in ("random", "lowest_loss", "default", "last"):
-        picks = [b for group in groups for b in group.baselines if b.name == name and b.regret is not None]
+        picks = [
+            (pick.regret, group.best.quality - group.judged[-1].quality)
+            for group in groups
+            for pick in group.baselines
+            if pick.name == name and pick.regret is not None
+        ]
         if picks:
-            costs = [pick.regret or 0.0 for pick in picks]
-            shares = [
-                (pick.regret or 0.0) / (group.best.accuracy - group.judged[-1].accuracy)
-                for group in groups
-                for pick in group.baselines
-                if pick.name == name and pick.regret is not None
-            ]
+            costs, shares = [cost for cost, _ in picks], [cost / spread for cost, spread in picks]
             title = f"*{name.replace('_', ' ')}*"
-            cells = [title, points(fmean(costs)), points(max(costs)), number(fmean(shares)), "", "", ""]
-            lines.append((fmean(shares), title, row(cells)))
-    yield from (line for _, _, line in sorted(lines))
+            cells = [
+                title, len(picks), mean_and_error(costs), points(max(costs)), number(fmean(shares)), "", "",
+            ]  # fmt: skip
+            lines.append((False, fmean(shares), title, row(cells)))
+    yield from (line for *_, line in sorted(lines))
 
 
 def stopping(studies: Sequence[Study]) -> Iterator[str]:
@@ -236,12 +217,12 @@ def stopping(studies: Sequence[Study]) -> Iterator[str]:
 
 def noise(studies: Sequence[Study]) -> Iterator[str]:
     """How much of the spread of a metric between configurations is noise."""
-    yield "| metric | UMAP seeds / between configurations | training seeds / between configurations |"
-    yield "|---|---|---|"
+    yield "| metric | UMAP seeds / configurations | training seeds / configurations | sweeps |"
+    yield "|---|---|---|---|"
     for metric in [*LABEL_FREE, ORACLE]:
         umap, training = [], []
         for study in studies:
-            runs, _ = finished_runs(study.runs)
+            runs, _ = finished_runs(RunSet(study.name, study.runs.runs + study.again))
             pairs = [(run, value_of(run, metric.key)) for run in runs]
             known = [(run, value) for run, value in pairs if value is not None and np.isfinite(value)]
             if len(known) < 3:
@@ -258,7 +239,8 @@ def noise(studies: Sequence[Study]) -> Iterator[str]:
                 training += [] if spread is None else [spread / between]
                 umap += [median(errors) / between] if errors else []
         if training:
-            yield row([f"`{metric.name}`", number(fmean(umap)) if umap else "–", number(fmean(training))])
+            seeds = mean_and_range(umap) if umap else "–"
+            yield row([f"`{metric.name}`", seeds, mean_and_range(training), len(training)])
 
 
 def rules(studies: Sequence[Study]) -> Iterator[str]:
@@ -267,45 +249,45 @@ def rules(studies: Sequence[Study]) -> Iterator[str]:
     costs = {rule.name: [cost for cost, _ in found] for rule, found in judged if found}
     single = min((rule.name for rule, found in judged if found and rule.needs), key=lambda n: fmean(costs[n]))
     titles = " | ".join(study.title for study in studies)
-    less = f"less than `rankme`'s | less than `{single}`'s"
+    others = ("rankme", single, "best single metric elsewhere")
+    less = " | ".join(f"less than `{name}`'s" for name in others)
     yield f"| rule | {titles} | mean | worst | mean normalised | {less} |"
-    yield "|---|" + "---|" * (len(studies) + 5)
+    yield "|---|" + "---|" * (len(studies) + 3 + len(others))
     lines = []
     for rule, found in judged:
         if found:
             own = costs[rule.name]
             normalised = fmean(share for _, share in found)
             cells = [
-                rule_title(rule), *map(points, own), points(fmean(own)), points(max(own)), number(normalised),
-                *(difference(own, costs[other]) for other in ("rankme", single)),
+                rule_title(rule), *map(points, own),
+                mean_and_error(own), points(max(own)), number(normalised),
+                *(difference(own, costs[other]) for other in others),
             ]  # fmt: skip
             lines.append((fmean(own), rule.name, row(cells)))
     yield from (line for _, _, line in sorted(lines))
 
 
 def short(studies: Sequence[Study]) -> Iterator[str]:
-    """README's table: expected regret, ties drawn by lot, of a few ways to choose."""
+    """README's table: what a few ways to choose cost, runs that a metric cannot tell apart drawn by lot."""
     groups = [study.group for study in studies]
-    titles = {
-        "best triple elsewhere": "consensus of three metrics, found on the five other sweeps",
-        "stable_rank": "`stable_rank`, the best single metric in hindsight",
-        "rankme": "`rankme`",
-        "clustering_agreement": "`clustering_agreement`",
-        "silhouette": "`silhouette`",
-    }
+    (triple,) = [rule for rule in RULES if rule.name == "best triple elsewhere"]
     costs = {
-        titles[rule.name]: [cost for cost, _ in leave_one_study_out(rule, groups)]
-        for rule in RULES
-        if rule.name in titles
+        "consensus of three metrics, found on the five other sweeps": [
+            cost for cost, _ in leave_one_study_out(triple, groups)
+        ]
     }
-    costs["*a random choice*"] = [group.expected_random for group in groups]
+    for name in ("stable_rank", "rankme", "clustering_agreement", "silhouette"):
+        title = f"`{name}`" + (", the best single metric in hindsight" if name == "stable_rank" else "")
+        found = [one for group in groups for one in group.metrics if one.metric.name == name]
+        costs[title] = [one.tied_expected or 0.0 for one in found]
     lowest = [pick for group in groups for pick in group.baselines if pick.name == "lowest_loss"]
     assert all(pick.regret is not None for pick in lowest)  # every run of the records logged a loss
     costs["*the lowest training loss*"] = [pick.regret or 0.0 for pick in lowest]
+    costs["*a random choice*"] = [group.expected_random for group in groups]
     yield "| chosen by | " + " | ".join(study.title for study in studies) + " | mean |"
     yield "|---|" + "---|" * (len(studies) + 1)
-    for title in [*titles.values(), "*the lowest training loss*", "*a random choice*"]:
-        yield row([title, *map(points, costs[title]), points(fmean(costs[title]))])
+    for title, found in costs.items():
+        yield row([title, *map(points, found), mean_and_error(found)])
 
 
 def difference(own: Sequence[float], other: Sequence[float]) -> str:
@@ -316,34 +298,6 @@ def difference(own: Sequence[float], other: Sequence[float]) -> str:
 
 def rule_title(rule: Rule) -> str:
     return f"`{rule.name}`" + (" (fitted)" if rule.fitted else "")
-
-
-def correlation_intervals(one: Regret, group: RegretGroup) -> tuple[str, str]:
-    """ρ and τ of the oriented metric with the oracle, with percentile intervals over configurations."""
-    sign = -1.0 if one.direction == "min" else 1.0
-    pairs = [(value_of(judged.run, one.metric.key), judged) for judged in group.judged]
-    known = [(sign * value, judged) for value, judged in pairs if value is not None and np.isfinite(value)]
-    if len({configuration(judged.run) for _, judged in known}) < 8:
-        return number(one.spearman.value), number(one.kendall.value)
-    scores = np.array([value for value, _ in known])
-    quality = np.array([judged.quality for _, judged in known])
-    drawn, empty = nested_resamples([configuration(judged.run) for _, judged in known], RESAMPLES, SEED)
-    texts = []
-    for measure, value in ((spearman, one.spearman.value), (kendall_tau_b, one.kendall.value)):
-        found = [
-            measure(scores[some[~none]], quality[some[~none]])
-            for some, none in zip(drawn, empty, strict=True)
-        ]
-        known_values = [figure for figure in found if figure is not None]
-        low, high = np.percentile(known_values, [2.5, 97.5])
-        texts.append(f"{number(value)} ({low:.2f} to {high:.2f})")
-    return texts[0], texts[1]
-
-
-def value_of(run: Run, key: str) -> float | None:
-    """At the last milestone."""
-    last = last_milestone(run, key)
-    return None if last is None else last.values.get(key)
 
 
 def within(runs: Sequence[Run], values: Sequence[float]) -> float | None:
@@ -364,18 +318,3 @@ def between_configurations(runs: Sequence[Run], values: Sequence[float]) -> floa
     for run, value in zip(runs, values, strict=True):
         members.setdefault(configuration(run), []).append(value)
     return float(np.std([np.mean(group) for group in members.values()], ddof=1))
-
-
-def row(cells: Sequence[object]) -> str:
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
-
-
-def percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}"
-
-
-points = percent  # of accuracy
-
-
-def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

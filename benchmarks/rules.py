@@ -138,6 +138,26 @@ def _mean(ranks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return mean
 
 
+FITTED = (
+    Rule("best single metric elsewhere", True, best_single),
+    Rule("best pair elsewhere", True, best_group(2)),
+    Rule("best triple elsewhere", True, best_group(3)),
+    Rule("mean rank of metrics better than random in each other sweep", True, reliable),
+)
+
+
+def best_form(ranks: Ranks, others: Sequence[Study]) -> NDArray[np.float64]:
+    """The fitted rule that chooses best in the other studies, each judged by what the rest of them teach."""
+
+    def loss(rule: Rule) -> float:
+        return fmean(
+            cost_of(rule.score(one.ranks, [rest for rest in others if rest is not one]), one.quality)[1]
+            for one in others
+        )
+
+    return min(FITTED, key=loss).score(ranks, others)
+
+
 RULES = (
     *(
         Rule(m.name, False, mean_rank(m.name), frozenset([m.name]))
@@ -150,8 +170,6 @@ RULES = (
          mean_rank("rankme", "rankme_backbone", "clustering_agreement")),
     Rule("rankme, the half with the lower channel_std behind", False, vetoed("rankme", "channel_std")),
     Rule("rankme, the half with the lower stable_rank behind", False, vetoed("rankme", "stable_rank")),
-    Rule("best single metric elsewhere", True, best_single),
-    Rule("best pair elsewhere", True, best_group(2)),
-    Rule("best triple elsewhere", True, best_group(3)),
-    Rule("mean rank of metrics better than random in each other sweep", True, reliable),
+    *FITTED,
+    Rule("best of the four other fitted rules elsewhere", True, best_form),
 )  # fmt: skip

@@ -34,6 +34,12 @@ def test_a_table_is_what_the_records_say(results, studies, name):
     assert results.rebuilt(block, RECORDS, studies) == block
 
 
+@pytest.mark.slow  # the intervals of six sweeps are a minute of resampling
+def test_the_whole_page_is_what_the_records_say(results, studies):
+    text = PAGE.read_text("utf-8")
+    assert results.rebuilt(text, RECORDS, studies) == text
+
+
 def test_readme_says_the_same(results, studies):
     text = (ROOT / "README.md").read_text("utf-8")
     (block,) = re.findall(r"<!-- evidence: short -->\n.*?<!-- end -->", text, re.DOTALL)

@@ -113,7 +113,8 @@ def print_regret(report: RegretReport, console: Console) -> None:
     paragraph(
         console,
         "acc., regret: in percent, regret = best less chosen. 95 %: bootstrap over configurations"
-        f" ({RESAMPLES} resamples, seed {SEED}), from 8 on. ρ, τ: Spearman and Kendall (τ-b) with the oracle,"
+        f" ({RESAMPLES} resamples, seed {SEED}), from 8 on; too narrow where they have one seed each."
+        " ρ, τ: Spearman and Kendall (τ-b) with the oracle,"
         " * p < 0.05. ↑↓: the better direction.",
     )
 

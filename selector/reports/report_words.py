@@ -61,8 +61,10 @@ def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
         percent = group.judged.in_percent
         unit = " points" if percent else ""
         ends = " to ".join(_regret(end, percent) for end in regret.interval or ())
+        single = len(group.judged.judged) < 2 * group.judged.configurations
+        few = ", too narrow where they have one seed" if single else ""
         interval = (
-            f"95 % interval {ends} over {group.judged.configurations} configurations"
+            f"95 % interval {ends} over {group.judged.configurations} configurations{few}"
             if regret.interval
             else f"no interval: fewer than {LEAST_CONFIGURATIONS} configurations"
         )

@@ -48,6 +48,7 @@ def baselines(judged: Sequence[Judged], default: Mapping[str, Any] | None = None
     """
     judged = in_order(judged)
     best = max(run.quality for run in judged)
+    costs = baseline_costs(judged, default)
     mean = Baseline(
         "random",
         None,
@@ -56,12 +57,29 @@ def baselines(judged: Sequence[Judged], default: Mapping[str, Any] | None = None
         f"expected over {len(judged)} runs",
     )
     picks = [
-        _pick("lowest_loss", judged, _losses(judged), f"no run logged {LOSS}"),
-        _pick("default", judged, _distances(judged, default), "no default configuration is known"),
-        _pick("last", judged, _starts(judged), "the runs do not say when they started"),
-        _pick("oracle", judged, {run.run.id: -run.quality for run in judged}, ""),
+        _pick("lowest_loss", judged, costs["lowest_loss"], f"no run logged {LOSS}"),
+        _pick("default", judged, costs["default"], "no default configuration is known"),
+        _pick("last", judged, costs["last"], "the runs do not say when they started"),
+        _pick("oracle", judged, costs["oracle"], ""),
     ]
     return (mean, *picks)
+
+
+def baseline_costs(
+    judged: Sequence[Judged], default: Mapping[str, Any] | None = None
+) -> dict[BaselineName, dict[str, float]]:
+    """What each baseline but "random" takes the least of: run → cost, without the runs that it knows not of.
+
+    Args:
+        judged: Runs with their accuracy.
+        default: As for `baselines`.
+    """
+    return {
+        "lowest_loss": _losses(judged),
+        "default": _distances(judged, default),
+        "last": _starts(judged),
+        "oracle": {run.run.id: -run.quality for run in judged},
+    }
 
 
 def in_order(judged: Sequence[Judged]) -> list[Judged]:
