@@ -1,5 +1,6 @@
 """The command `selector`: each subcommand a plain function. Results go to stdout, all else to stderr."""
 
+import errno
 import io
 import os
 import sys
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"selector {version('ssl-sweep-selector')}")
         return 0
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - `>&-`: nobody wants to read
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ρ or ▂ shows ?
@@ -82,8 +84,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("selector: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO) or error.filename is not None:
+            raise
+        _write_nowhere()
+        print(f"selector: cannot write the result: {error.strerror}; make room, repeat it", file=sys.stderr)
+        return 1
+
+
+def _write_nowhere() -> None:
+    """What is left in the buffer of stdout would be an error once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -111,7 +111,8 @@ def completion_script(commands: Mapping[str, Callable[..., Any]], prog: str, she
         tyro.extras.subcommand_cli_from_dict(
             binders, prog=prog, args=["--tyro-print-completion", shell], config=_FLAGS
         )
-    return out.getvalue()
+    # Where bash knows nothing to complete, as of a SOURCE, it shall offer files as it does elsewhere.
+    return out.getvalue().replace("complete -F ", "complete -o default -F ")
 
 
 def _last_value(tokens: Sequence[str], field: str) -> str | None:

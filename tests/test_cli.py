@@ -297,12 +297,25 @@ def test_a_whole_call_in_a_terminal_without_unicode(folder):
     assert "Chosen: c" in process.stdout
 
 
-def test_a_closed_pipe_is_no_error(folder):
-    command = f"{sys.executable} -m selector.cli rank {folder} --metric rankme --json | head -c 10"
-    process = subprocess.run(
+def in_bash(command):
+    return subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60
     )
+
+
+@pytest.mark.parametrize("form", ["--json", ""])
+@pytest.mark.parametrize("end", ["| (exec <&-; sleep 0.1)", ">&-"])
+def test_a_reader_that_has_seen_enough_or_is_none_is_no_error(folder, form, end):
+    process = in_bash(f"{sys.executable} -m selector.cli rank {folder} --metric rankme {form} {end}")
     assert (process.returncode, process.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+@pytest.mark.parametrize("form", ["--json", ""])
+def test_a_full_disk_for_the_result_is_one_line(folder, form):
+    process = in_bash(f"{sys.executable} -m selector.cli rank {folder} --metric rankme {form} >/dev/full")
+    expected = "selector: cannot write the result: No space left on device; make room, repeat it\n"
+    assert (process.returncode, process.stderr) == (1, expected)
 
 
 def test_names_with_escapes_do_not_reach_the_terminal(capsys, tmp_path):

@@ -279,3 +279,8 @@ def test_bash_completes_commands_and_options_with_the_printed_script(capsys):
 
     assert completed("selector", "reg") == ["regret"]
     assert "--oracle" in completed("selector", "regret", "--or")
+    registered = subprocess.run(
+        [bash, "-c", script + "\ncomplete -p selector"], capture_output=True, text=True, check=True
+    )
+    # Files where it knows nothing, as of a SOURCE.
+    assert registered.stdout == "complete -o default -F _tyro_selector selector\n"

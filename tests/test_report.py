@@ -1,8 +1,11 @@
 """The report as people meet it: the command, the file, and the page in a real browser with no network."""
 
+import json
 import re
+import shlex
 import shutil
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,60 @@ def test_the_command_writes_the_page(tmp_path, capsys):
     assert "alpha" in written
     assert "4.0 points" in written  # 0.95 - 0.91
     assert "page.html" in capsys.readouterr().out
+
+
+def options_of_best(folder, *options, capsys):
+    """The arguments of the `selector best` that a page prints."""
+    assert main(["report", str(folder), *options, "--output", str(folder.parent / "page.html")]) == 0
+    capsys.readouterr()
+    text = unescape((folder.parent / "page.html").read_text("utf-8"))
+    (command,) = re.findall(r"selector (best .*?) --output best.yaml", text)
+    return shlex.split(command)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--metric=rankme", "--direction=min"],
+        ["--metric=rankme", "--milestone=5"],
+        ["--metric=own/score", "--direction=max", "--allow-mixed"],
+    ],
+)
+def test_its_own_command_picks_the_run_that_it_shows(tmp_path, capsys, options):
+    write_sweep(tmp_path / "runs of mine", *(own(one, float(i)) for i, one in enumerate(SWEEP)))
+    command = options_of_best(tmp_path / "runs of mine", *options, capsys=capsys)
+    assert main([*command, "--json"]) == 0
+    (again,) = json.loads(capsys.readouterr().out)["best"]
+    assert main(["best", str(tmp_path / "runs of mine"), *options, "--json"]) == 0
+    (meant,) = json.loads(capsys.readouterr().out)["best"]
+    assert again == meant
+    assert main(["best", str(tmp_path / "runs of mine"), "--metric=rankme", "--json"]) == 0
+    (plain,) = json.loads(capsys.readouterr().out)["best"]
+    assert plain["run"] == "alpha"
+    assert meant["run"] != "alpha"
+
+
+def own(run, score):
+    last = run.milestones[-1]
+    return replace(
+        run, milestones=(*run.milestones[:-1], replace(last, values={**last.values, "own/score": score}))
+    )
+
+
+def test_an_oracle_of_which_less_is_better(tmp_path, capsys):
+    errors = zip(SWEEP, (0.1, 0.3, 0.5), strict=True)
+    write_sweep(tmp_path / "runs", *(own(one, error) for one, error in errors))
+    arguments = ["--metric=rankme", "--oracle=own/score", "--output", str(tmp_path / "page.html")]
+    assert main(["report", str(tmp_path / "runs"), *arguments, "--oracle-direction=min"]) == 0
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert '>0.000</span><span class="name">selection regret<' in text  # alpha has the least error
+
+
+def test_an_oracle_that_no_run_logged_is_said(tmp_path, capsys):
+    write_sweep(tmp_path / "runs", *SWEEP)
+    arguments = ["--oracle=labelled_/knn_accuracy", "--output", str(tmp_path / "page.html")]
+    assert main(["report", str(tmp_path / "runs"), *arguments]) == 0
+    assert "warning: no run logged labelled_/knn_accuracy" in capsys.readouterr().err
 
 
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path, capsys):

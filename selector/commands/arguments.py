@@ -126,6 +126,19 @@ def held_metrics(runs: RunSet) -> list[LabelFreeMetric]:
     return held
 
 
+def choosing_options(
+    milestone: MilestoneChoice,
+    direction: Direction | None,
+    allow_mixed: bool,
+    tag: str | None,
+    group: str | None,
+) -> tuple[str, ...]:
+    """The words that make another command choose as this one did, beside its source and its metric."""
+    given = {"milestone": milestone, "direction": direction, "tag": tag, "group": group}
+    options = [f"--{name}={value}" for name, value in given.items() if value not in (None, "last")]
+    return (*options, *(["--allow-mixed"] if allow_mixed else []))
+
+
 def milestone_choice(text: str, prog: str) -> MilestoneChoice:
     """What --milestone names."""
     if text == "last":

@@ -1,6 +1,7 @@
 """`selector report`."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ from selector.commands.arguments import (
     Name,
     Source,
     Tag,
+    choosing_options,
     milestone_choice,
     named_label_free,
     named_labelled,
@@ -19,10 +21,13 @@ from selector.commands.arguments import (
 )
 from selector.errors import UserError, writing
 from selector.runs.wandb_modes import SILENT_MODES
-from selector.text import printable
+from selector.text import nearest, printable
 
 if TYPE_CHECKING:
     from selector.reports.report import Report
+    from selector.runs.run import RunSet
+
+DEFAULT_ORACLE = "linear_probe_accuracy"
 
 
 def report(
@@ -30,7 +35,8 @@ def report(
     /,
     *,
     metric: Name = "consensus",
-    oracle: Name = "linear_probe_accuracy",
+    oracle: Name = DEFAULT_ORACLE,
+    oracle_direction: Literal["max", "min"] = "max",
     milestone: Epoch = "last",
     direction: Literal["max", "min"] | None = None,
     allow_mixed: bool = False,
@@ -49,6 +55,7 @@ def report(
             one.
         oracle: The labelled metric that judges, or a key that the runs logged; without labels its parts of
             the page are absent.
+        oracle_direction: Which way is better for an oracle that is a key of your own.
         milestone: The epoch to choose at, or last.
         direction: Which way is better for the metric; None takes its own.
         allow_mixed: Compare runs that may not be compared, at your own risk.
@@ -66,18 +73,28 @@ def report(
     prog = "selector report"
     if wandb:
         _check_wandb(source, prog)
-    chosen, judge = named_label_free(metric, direction, prog), named_labelled(oracle, "max", prog)
+    chosen = named_label_free(metric, direction, prog)
+    judge = named_labelled(oracle, oracle_direction, prog)
     epoch = milestone_choice(milestone, prog)
     runs = read_runs(source, spectra=not wandb, tag=tag, group=group, quiet=quiet)
     with StepLine(quiet) as line:
         runs, chosen = prepared(runs, chosen, epoch, allow_mixed)
         line(f"[2/3] {len(runs.runs)} runs: ranking, and weighing what each metric's choice cost")
         found = report_of(runs, chosen, judge, epoch, allow_mixed, direction)
+        found = replace(found, options=choosing_options(epoch, direction, allow_mixed, tag, group))
         line("[3/3] writing")
         done = _save_report(source, found) if wandb else _write_page(found, output)
-    warn(found.warnings)
+    warn([*found.warnings, *_unknown_oracle(oracle, judge.key, runs)])
     print(done)
     return 0
+
+
+def _unknown_oracle(name: str, key: str, runs: "RunSet") -> list[str]:
+    """Runs without labels are what the page is for; an oracle that was named and is nowhere is a mistake."""
+    keys = {key for run in runs.runs for row in run.milestones for key in row.values}
+    if name == DEFAULT_ORACLE or key in keys:
+        return []
+    return [f"no run logged {key}{nearest(key, keys)}: the page says nothing of labels"]
 
 
 def _write_page(found: "Report", output: Path) -> str:

@@ -58,6 +58,7 @@ class Report:
         oracle: What judges.
         groups: One a group of the ranking.
         warnings: One line each.
+        options: What else than source and metric it takes on a command line to choose the same runs.
     """
 
     source: str
@@ -65,6 +66,7 @@ class Report:
     oracle: LabelledMetric
     groups: tuple[GroupReport, ...]
     warnings: tuple[str, ...]
+    options: tuple[str, ...] = ()
 
 
 def report_of(

@@ -3,10 +3,12 @@
 import shlex
 from dataclasses import dataclass
 
+from selector.evaluation.metrics import METRICS
 from selector.reports.report import GroupReport, Report
 from selector.reports.report_rows import Cost
 from selector.reports.tables import correlation, coverage_line, number
 from selector.selection.bootstrap import LEAST_CONFIGURATIONS
+from selector.selection.consensus import CONSENSUS
 from selector.selection.ranking import Ranking
 from selector.text import printable
 
@@ -31,12 +33,13 @@ class Step:
 def lead(report: Report) -> str:
     """The sentence under the title."""
     where = "last milestone" if report.ranking.milestone == "last" else f"epoch {report.ranking.milestone}"
-    labels = any(group.judged for group in report.groups)
-    judged = (
-        f"The choice saw no label; {report.oracle.name} was read afterwards, to judge it."
-        if labels
-        else "No label was read: how good the pick is by labels is not known here."
-    )
+    metric = report.ranking.metric
+    if metric.key not in {known.key for known in (CONSENSUS, *METRICS)}:
+        judged = f"Only you know whether labels went into {metric.name}, a key of these runs' own."
+    elif any(group.judged for group in report.groups):
+        judged = f"The choice saw no label; {report.oracle.name} was read afterwards, to judge it."
+    else:
+        judged = "No label was read: how good the pick is by labels is not known here."
     return f"{coverage_line(report.ranking.coverage)}; compared at the {where}. {judged}"
 
 
@@ -46,7 +49,8 @@ def why(group: GroupReport, ranking: Ranking) -> str:
     better = "Highest" if group.ranked.direction == "max" else "Lowest"
     spread = f" ± {number(first.standard_error, 2)}" if first.standard_error else ""
     text = f"{better} {ranking.metric.name} of {len(group.runs)} runs"
-    text += f": {number(first.score)}{spread} at epoch {first.epoch}"
+    axis = {"epoch": "epoch", "_step": "W&B's step"}.get(first.run.counted_by, "step")
+    text += f": {number(first.score)}{spread} at {axis} {first.epoch}"
     ties = len(group.ranked.tie_set) - 1
     return f"{text}; {ties} more cannot be told from it." if ties else f"{text}."
 
@@ -68,6 +72,10 @@ def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
             if regret.interval
             else f"no interval: fewer than {LEAST_CONFIGURATIONS} configurations"
         )
+        tied = len(regret.tie_set)
+        if tied > 1 and regret.tied_expected is not None and regret.tied_worst is not None:
+            by_lot, most = _regret(regret.tied_expected, percent), _regret(regret.tied_worst, percent)
+            interval += f"; among the {tied} tied runs {by_lot} are to be expected, {most} at worst"
         found += [
             Tile(
                 f"{_regret(regret.regret, percent)}{unit}",
@@ -127,7 +135,7 @@ def notes(group: GroupReport) -> list[str]:
 
 def next_steps(group: GroupReport, report: Report) -> list[Step]:
     """What a person would do now."""
-    source, metric = shlex.quote(printable(report.source)), report.ranking.metric.name
+    choice = [report.source, "--metric", report.ranking.metric.name, *report.options]
     steps: list[Step] = []
     coverage = report.ranking.coverage
     if coverage.finish_command and (coverage.ranked < coverage.found or coverage.not_started):
@@ -150,7 +158,7 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
     elif group.judged.configurations < LEAST_CONFIGURATIONS:
         few = f"Add configurations: below {LEAST_CONFIGURATIONS} nobody can say how sure the regret is."
         steps.append(Step(few))
-    take = f"selector best {source} --metric {shlex.quote(metric)} --output best.yaml"
+    take = shlex.join(["selector", "best", *map(printable, choice), "--output", "best.yaml"])
     steps.append(Step("Take the hyperparameters:", take))
     if group.best.command:
         longer = "Train the pick longer, or with another seed: the command above, changed as you like."

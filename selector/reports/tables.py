@@ -50,9 +50,16 @@ class ExcludedRow:
     reason: str
 
 
+class _Console(Console):
+    """Rich's own would end the program with status 1 when its reader, such as `head`, has seen enough."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def open_console(file: TextIO | None = None) -> Console:
     """A console of at most 80 columns on a stream (None: stdout)."""
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console = _Console(file=file, highlight=False, markup=False, emoji=False)
     console.width = min(WIDTH, console.width)
     return console
 

@@ -42,6 +42,8 @@ def read_source(
     Raises:
         UserError: There are no runs; the text says what was looked for.
     """
+    if not source.strip():
+        raise UserError("the name of the source is empty: name a folder of runs, or entity/project/sweep_id")
     if is_online(source):
         from selector.runs.wandb_api import read_wandb
 

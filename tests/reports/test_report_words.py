@@ -1,7 +1,12 @@
 """What a report says in words."""
 
+from dataclasses import replace
+
+import pytest
 from handmade import ACCURACY, RANKME, run, sweep
 
+from selector.commands.arguments import choosing_options
+from selector.evaluation.metrics import declared_label_free
 from selector.reports.html import page_of
 from selector.reports.report import report_of
 from selector.reports.report_rows import cost
@@ -36,6 +41,37 @@ def test_a_pick_that_labels_did_not_judge_has_no_accuracy_of_its_own():
     assert "selection regret of the best-ranked run that labels judged" in text
     assert "of the pick" not in text
     assert page_of(report)
+
+
+def test_what_else_than_source_and_metric_made_the_choice_is_in_the_command():
+    options = choosing_options(10, "min", True, "a tag", "it's")
+    report = replace(report_on(run("a", 3.0), run("b", 2.0)), options=options)
+    (group,) = report.groups
+    (step,) = [step for step in next_steps(group, report) if step.command]
+    assert step.command == (
+        "selector best sweep/ --metric rankme --milestone=10 --direction=min '--tag=a tag'"
+        """ '--group=it'"'"'s' --allow-mixed --output best.yaml"""
+    )
+    assert choosing_options("last", None, False, None, None) == ()
+
+
+@pytest.mark.parametrize(
+    ("counted_by", "said"), [("_step", "W&B's step"), ("trainer/global_step", "step"), ("epoch", "epoch")]
+)
+def test_milestones_are_called_what_they_are_counted_by(counted_by, said):
+    runs = [replace(run(name, 3.0), counted_by=counted_by) for name in "ab"]
+    assert f"3.000 at {said} 10" in words(report_on(*runs))
+
+
+def test_a_tie_is_beside_the_regret():
+    runs = [run("a", 3.0, 0.9), run("b", 3.0, 0.8), run("c", 1.0, 0.95)]
+    assert "among the 2 tied runs 10.0 are to be expected, 15.0 at worst" in words(report_on(*runs))
+
+
+def test_of_a_key_of_the_runs_own_nobody_knows_what_went_into_it():
+    runs = [run("a", 1.0, values={"own": 2.0}), run("b", 1.0, values={"own": 1.0})]
+    report = report_of(sweep(*runs), declared_label_free("own", "max"), ACCURACY)
+    assert "Only you know whether labels went into own" in lead(report)
 
 
 def test_eight_configurations_have_an_interval():

@@ -32,6 +32,16 @@ def test_a_folder(source: str):
     assert not is_online(source)
 
 
+@pytest.mark.parametrize("source", ["", " "])
+def test_no_name_is_not_the_folder_that_one_is_in(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "run-x.wandb", "x")
+    with pytest.raises(UserError, match="the source is empty"):
+        read_source(source)
+
+
 def test_a_folder_that_exists_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path / "a" / "b" / "c" / "run-x.wandb", "x")
