@@ -75,8 +75,12 @@ def regret(
         named = [default_metric if metric is CONSENSUS else metric for metric in named]
     metrics, default = named or held_metrics(runs), _config_of(default_run, runs)
     with StepLine(quiet) as line:
-        line(f"{len(runs.runs)} runs: weighing what the choice of {len(metrics)} metrics cost")
-        report = judge_choices(runs, metrics, judge, epoch, allow_mixed, direction, default)
+        what = f"{len(runs.runs)} runs: weighing what the choice by each metric cost"
+        line(what)
+        report = judge_choices(
+            runs, metrics, judge, epoch, allow_mixed, direction, default,
+            lambda done, total: line(f"{what}, {done} of {total}"),
+        )  # fmt: skip
     warn(report.warnings)
     if json:
         from selector.reports.objects import as_json, regret_object

@@ -79,8 +79,12 @@ def report(
     runs = read_runs(source, spectra=not wandb, tag=tag, group=group, quiet=quiet)
     with StepLine(quiet) as line:
         runs, chosen = prepared(runs, chosen, epoch, allow_mixed)
-        line(f"[2/3] {len(runs.runs)} runs: ranking, and weighing what each metric's choice cost")
-        found = report_of(runs, chosen, judge, epoch, allow_mixed, direction)
+        what = f"[2/3] {len(runs.runs)} runs: ranking, and weighing what the choice by each metric cost"
+        line(what)
+        found = report_of(
+            runs, chosen, judge, epoch, allow_mixed, direction,
+            lambda done, total: line(f"{what}, {done} of {total}"),
+        )  # fmt: skip
         found = replace(found, options=choosing_options(epoch, direction, allow_mixed, tag, group))
         line("[3/3] writing")
         done = _save_report(source, found) if wandb else _write_page(found, output)

@@ -76,6 +76,7 @@ def report_of(
     milestone: MilestoneChoice = "last",
     allow_mixed: bool = False,
     direction: Direction | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Ranks the runs and, where an oracle judged them, weighs the choice.
 
@@ -86,6 +87,7 @@ def report_of(
         milestone: "last", or the epoch that the metric chooses at.
         allow_mixed: Rank everything in one list, comparable or not.
         direction: Which way is better; None takes the metric's own.
+        progress: Called, for each group anew, with (metrics weighed beside this one, such metrics in all).
 
     Raises:
         UserError: When nothing can be ranked.
@@ -95,7 +97,9 @@ def report_of(
     for ranked in ranking.groups:
         some = replace(runs, runs=tuple(place.run for place in ranked.ranking), unreadable=(), warnings=())
         held = _held(some, metric, oracle)
-        judged, regrets, notes = _judged(some, metric, oracle, held, milestone, allow_mixed, direction)
+        judged, regrets, notes = _judged(
+            some, metric, oracle, held, milestone, allow_mixed, direction, progress
+        )
         groups.append(GroupReport(ranked, best_of(ranked), judged, regrets, held))
         warnings += notes
     return Report(runs.source, ranking, oracle, tuple(groups), tuple(dict.fromkeys(warnings)))
@@ -117,6 +121,7 @@ def _judged(
     milestone: MilestoneChoice,
     allow_mixed: bool,
     direction: Direction | None,
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[RegretGroup | None, tuple[Regret, ...], tuple[str, ...]]:
     """The group as labels see it; every metric that may compare exactly these runs is weighed."""
     if oracle not in held:
@@ -124,7 +129,8 @@ def _judged(
     label_free = [known for known in held if isinstance(known, LabelFreeMetric)]
 
     def weigh(metrics: Sequence[LabelFreeMetric], way: Direction | None) -> RegretReport:
-        return regret(runs, metrics, oracle, milestone, allow_mixed, way)
+        told = progress if len(metrics) > 1 else None
+        return regret(runs, metrics, oracle, milestone, allow_mixed, way, progress=told)
 
     try:
         own = weigh([metric], direction)

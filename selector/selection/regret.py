@@ -1,7 +1,8 @@
 """Selection regret: what choosing by a label-free metric cost, in accuracy, against the best run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from math import hypot
 from statistics import fmean
 from typing import Any
@@ -82,6 +83,7 @@ def regret(
     allow_mixed: bool = False,
     direction: Direction | None = None,
     default: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> RegretReport:
     """What choosing by each metric cost, beside what choosing without one would have cost.
 
@@ -96,6 +98,7 @@ def regret(
         allow_mixed: Compare everything with everything.
         direction: Which way is better for every metric; None takes each metric's own.
         default: Configuration of the baseline "default"; None takes the recipe of the run's method.
+        progress: Called with (metrics weighed, metrics in all), a metric of several pools counted in each.
 
     Raises:
         UserError: When no run can be judged, no metric has a finite score, or definitions differ.
@@ -115,7 +118,8 @@ def regret(
                 replace(known, group={**known.group, **pool.group}),
                 [*users, metric],
             )
-    judge = _Judge({run.run.id: run for run in judged}, milestone, direction, default)
+    counted = _counted(progress, sum(len(users) for _, users in members.values()))
+    judge = _Judge({run.run.id: run for run in judged}, milestone, direction, default, counted)
     groups, warnings = [], list(runs.warnings)
     for pool, users in members.values():
         if any(run.id in judge.judged for run in pool.runs):
@@ -137,6 +141,7 @@ class _Judge:
     milestone: MilestoneChoice
     direction: Direction | None
     default: Mapping[str, Any] | None
+    weighed: Callable[[], None]
 
     def group(self, pool: Pool, metrics: Sequence[LabelFreeMetric]) -> RegretGroup:
         judged = in_order([self.judged[run.id] for run in pool.runs if run.id in self.judged])
@@ -168,9 +173,18 @@ class _Judge:
 
     def _regret(self, judged: Sequence[Judged], metric: LabelFreeMetric, group: Mapping[str, Any]) -> Regret:
         candidates, _ = read_scores([run.run for run in judged], metric, self.milestone)
-        if not candidates:
-            return undefined_regret(metric)
-        return regret_of(judged, rank_pool(candidates, group, metric, self.direction), metric)
+        if candidates:
+            found = regret_of(judged, rank_pool(candidates, group, metric, self.direction), metric)
+        else:
+            found = undefined_regret(metric)
+        self.weighed()
+        return found
+
+
+def _counted(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None]:
+    """Tells progress, each time that it is called, that one more of them is done."""
+    done = count(1)
+    return lambda: progress(next(done), total) if progress else None
 
 
 def _near_best(judged: Sequence[Judged]) -> int | None:

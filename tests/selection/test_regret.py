@@ -42,6 +42,14 @@ def test_regret_by_hand():
     assert figures.hit is False
 
 
+def test_progress_counts_every_metric_of_every_pool():
+    told = []
+    runs = sweep(*(run(*one) for one in FOUR), run("of another width", 1.0, 0.5, backbone_width=0.5))
+    found = regret(runs, [RANKME, ENTROPY], ACCURACY, progress=lambda *counts: told.append(counts))
+    assert len(found.groups) == 2
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]  # entropy, which no run logged, counted too
+
+
 def test_shortlists_by_hand():
     # In rankme's order d, c, b, a the accuracies are 0.7, 0.6, 0.9, 0.2.
     _, figures = only(judge(*FOUR))
