@@ -12,6 +12,7 @@ import pytest
 from handmade import ACCURACY, RANKME, curve, run, sweep, write_sweep
 
 from selector.cli import main
+from selector.evaluation.metrics import CONSENSUS_KEY, METRICS
 from selector.reports.html import page_of, spark_points
 from selector.reports.report import report_of
 from selector.runs.run import Unreadable
@@ -233,6 +234,23 @@ def test_columns_sort_by_click_as_numbers(opened):
     assert opened.column("temperature") == ["0.1", "0.2", "0.5"]
 
 
+def test_cells_without_a_value_are_last_in_both_directions(browser, tmp_path):
+    text = page(
+        trained("a", 1.0, 3.0, accuracy=0.5, temperature=2),
+        trained("b", 1.0, 2.0, temperature=None),
+        trained("c", 1.0, 1.5, accuracy=0.7, temperature=10),
+    )
+    gaps = Opened(browser, text, tmp_path)
+    for title, orders in {
+        "linear_probe_accuracy": (["0.5000", "0.7000", "–"], ["0.7000", "0.5000", "–"]),
+        "temperature": (["2", "10", "None"], ["10", "2", "None"]),
+    }.items():
+        for order in orders:
+            gaps.page.get_by_role("button", name=title).first.click()
+            assert gaps.column(title) == order
+    gaps.context.close()
+
+
 def test_the_filter_hides_what_does_not_match(opened):
     opened.page.locator("input.filter").first.fill("bet")
     assert opened.column("run") == ["beta"]
@@ -291,6 +309,73 @@ def test_paper_is_white_and_as_wide_as_a_page(browser, tmp_path):
     assert {fill for _, fill in screen} == {"rgb(230, 237, 243)"}
     assert dark.complaints == []
     dark.context.close()
+
+
+# Six hyperparameters, and a metric and an oracle beside them.
+NAMES = ("weight_decay", "crop_scale_min", "predictor_hidden", "color_jitter_strength", "onelongwordasaname")
+WIDE = tuple(
+    trained(f"run{i}", 1.0, 1000.0 + i, accuracy=0.9712 + i / 1e4, temperature=i, learning_rate=0.1,
+            **dict.fromkeys(NAMES, i / 7))
+    for i in range(1, 5)
+)  # fmt: skip
+
+
+def cut_off(shown, chart, texts):
+    """Texts of a chart that stand out of its picture."""
+    return shown.page.evaluate(
+        """([chart, texts]) => {
+          const frame = document.querySelector(`${chart} .main-svg`).getBoundingClientRect();
+          return [...document.querySelectorAll(`${chart} ${texts}`)].filter(text => {
+            const box = text.getBoundingClientRect();
+            return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1;
+          }).map(text => text.textContent);
+        }""",
+        [chart, texts],
+    )
+
+
+def test_names_of_many_hyperparameters_are_in_the_picture_and_on_the_paper(browser, tmp_path):
+    wide = Opened(browser, page(*WIDE), tmp_path, viewport={"width": 360, "height": 800})
+    wide.draw_all()
+    assert wide.page.locator("#g0-parallel .xtick text").count() == 8
+    assert cut_off(wide, "#g0-parallel", ".xtick text") == []
+    wide.page.set_viewport_size({"width": 718, "height": 1000})  # A4 at 96 dpi without its margins
+    wide.page.emulate_media(media="print")
+    assert not wide.page.locator("details").first.evaluate("details => details.open")
+    wide.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert cut_off(wide, "#g0-parallel", ".xtick text") == []
+    table = wide.page.locator("table.ranking")
+    assert table.evaluate("table => table.offsetWidth <= table.parentElement.clientWidth")
+    assert wide.page.locator("details").first.evaluate("details => details.open")
+    wide.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert not wide.page.locator("details").first.evaluate("details => details.open")
+    wide.context.close()
+
+
+def test_the_title_of_the_scatter_keeps_off_its_numbers(browser, tmp_path):
+    fine = Opened(browser, page(*WIDE), tmp_path, viewport={"width": 360, "height": 800})
+    fine.draw_all()
+    right, left = fine.page.evaluate(
+        """() => {
+          const box = text => document.querySelector("#g0-scatter " + text).getBoundingClientRect();
+          const ticks = [...document.querySelectorAll("#g0-scatter .ytick text")];
+          return [box(".ytitle").right, Math.min(...ticks.map(tick => tick.getBoundingClientRect().left))];
+        }"""
+    )
+    assert right <= left
+    fine.context.close()
+
+
+def test_every_metric_of_the_heat_map_is_named_on_a_phone(browser, tmp_path):
+    keys = [metric.key for metric in METRICS if metric.key != CONSENSUS_KEY][:20]
+    runs = [run(f"r{i}", values={key: i * k % 23 for k, key in enumerate(keys, 1)}) for i in range(1, 6)]
+    phone = Opened(browser, page(*runs), tmp_path, viewport={"width": 360, "height": 800})
+    phone.draw_all()
+    count = phone.page.locator("#g0-heatmap .ytick text").count()
+    assert count == 20
+    assert phone.page.locator("#g0-heatmap .xtick text").count() == count
+    assert phone.page.locator("#g0-heatmap .heatmap-label").count() == count**2
+    phone.context.close()
 
 
 def test_small_lines_of_all_runs_have_one_scale():

@@ -5,6 +5,8 @@ figure serves the light and the dark page. `painted` puts colours in where there
 """
 
 import base64
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +40,11 @@ LIGHT = {
 
 # Classes are names, not sizes: ten colours far apart, then the same again.
 CLASS_COLOURS = [[i / 9, f"--class-{i}"] for i in range(10)]
+
+# Below, a legend would meet the title of the axis on a narrow page.
+_ABOVE = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+
+_GAP = 0.13  # between panels, of the picture's width: room for the numbers of the right one
 
 # Role of a run → its name in the legend, colour, symbol and size.
 _ROLES = {
@@ -99,18 +106,48 @@ def scatter_figure(points: Sequence[ScatterPoint], metric: str, oracle: str, ran
     across = {"type": "line", "xref": "paper", "x0": 0, "x1": 1}
     layout = {
         "xaxis": {"title": {"text": f"{metric} (without labels)"}},
-        "yaxis": {"title": {"text": oracle}},
+        "yaxis": _titled(oracle),
         "shapes": [
             {**across, "y0": best, "y1": best, "line": {"color": "--best", "width": 1}},
             {**across, "y0": random, "y1": random, "line": {"color": "--faint", "width": 1, "dash": "dash"}},
         ],
         "annotations": [
-            _note("a random choice, expected", random, "--faint"),
-            _note("the best run", best, "--best"),
+            _note("a random choice", random, "--faint", *free_corner(points, random, best)),
+            _note("the best run", best, "--best", *free_corner(points, best)),
         ],
-        "legend": {"orientation": "h", "y": -0.22},
+        "legend": _ABOVE,
     }
     return _figure(data, layout, 420)
+
+
+def free_corner(points: Sequence[ScatterPoint], level: float, above: float | None = None) -> tuple[str, str]:
+    """Where the words of a line across the scatter meet the fewest points: side and anchor.
+
+    Args:
+        points: All that are drawn.
+        level: Of the line. The words are taken to be half as wide as the picture, as on a phone.
+        above: A higher line with words of its own above it: then these may stand below their line, too.
+    """
+    scores = [point.score for point in points]
+    accuracies = [point.accuracy for point in points]
+    middle = (min(scores) + max(scores)) / 2
+    text = (max(accuracies) - min(accuracies)) / 8  # one line of words and half a marker
+    anchors = ["bottom"] if above is None else ["top", "bottom"]
+    if above is not None and above - level < 2 * text:
+        anchors.remove("bottom")  # between two lines so near there is no room
+
+    def met(corner: tuple[str, str]) -> int:
+        side, anchor = corner
+        low, high = (level, level + text) if anchor == "bottom" else (level - text, level)
+        return sum(
+            low <= point.accuracy <= high
+            and (point.score < middle if side == "left" else point.score > middle)
+            for point in points
+        )
+
+    # The line of the best run prefers the left, the other the right: equally free corners are opposite.
+    sides = ["left", "right"] if above is None else ["right", "left"]
+    return min(((side, anchor) for anchor in anchors for side in sides), key=met)
 
 
 def choices_figure(rows: Sequence[ChoiceRow], percent: bool = True) -> Figure:
@@ -149,15 +186,17 @@ def choices_figure(rows: Sequence[ChoiceRow], percent: bool = True) -> Figure:
             "range": [-0.02 * reach, reach],
         },
         "yaxis": {"categoryorder": "array", "categoryarray": names, "automargin": True},
-        "legend": {"orientation": "h", "y": -70 / (70 + 26 * len(rows))},
+        "legend": _ABOVE,
     }
     return _figure(data, layout, 150 + 26 * len(rows))
 
 
 def heatmap_figure(heatmap: Heatmap) -> Figure:
-    """Spearman's ρ between metrics; its number in every cell."""
+    """Spearman's ρ between metrics; its number in every cell, whose size page.js fits to the cell."""
     # + 0.0 after rounding: no cell says -0.00
     cells = [["" if v is None else f"{round(v, 2) + 0.0:.2f}" for v in row] for row in heatmap.values]
+    if len(heatmap.names) > 16:  # cells of a few millimetres on paper: 0.45 is .45 there
+        cells = [[cell.replace("0.", ".").replace("1.00", "1") for cell in row] for row in cells]
     data = [
         {
             "type": "heatmap",
@@ -165,7 +204,7 @@ def heatmap_figure(heatmap: Heatmap) -> Figure:
             "y": list(heatmap.names),
             "z": [list(row) for row in heatmap.values],
             "text": cells,
-            "texttemplate": "%{text}" if len(heatmap.names) <= 16 else "",
+            "texttemplate": "%{text}",
             "customdata": [list(row) for row in heatmap.counts],
             "hovertemplate": "%{y} and %{x}: ρ = %{z:.2f}, n = %{customdata}<extra></extra>",
             "zmin": -1,
@@ -173,14 +212,12 @@ def heatmap_figure(heatmap: Heatmap) -> Figure:
             "xgap": 1,
             "ygap": 1,
             "colorscale": [[0, "--negative"], [0.5, "--paper"], [1, "--positive"]],
-            "colorbar": {"title": {"text": "ρ"}, "thickness": 10, "len": 0.8},
+            "showscale": False,  # each cell says its number
         }
     ]
-    layout = {
-        "yaxis": {"autorange": "reversed", "automargin": True},
-        "xaxis": {"automargin": True, "tickangle": -45},
-    }
-    return _figure(data, layout, 180 + 26 * len(heatmap.names))
+    names = {"automargin": True, "dtick": 1, "tickfont": {"size": 11}}  # every name, however near
+    layout = {"yaxis": names | {"autorange": "reversed"}, "xaxis": names | {"tickangle": -45}}
+    return _figure(data, layout, 180 + 24 * len(heatmap.names))  # 27 metrics fit a sheet
 
 
 def stopping_figure(rows: Sequence[StopRow], percent: bool = True) -> Figure:
@@ -206,14 +243,12 @@ def stopping_figure(rows: Sequence[StopRow], percent: bool = True) -> Figure:
     layout = {
         "xaxis": {"title": {"text": "epoch at which the choice is made"}},
         "margin": {"l": 60, "r": 60, "t": 60, "b": 50},
-        "yaxis": {"title": {"text": "regret in points" if percent else "regret"}, "range": [0, reach]},
-        "yaxis2": {
-            "title": {"text": "training saved (%)"}, "overlaying": "y", "side": "right",
-            "range": [0, 100], "tickmode": "linear", "dtick": 20,
+        "yaxis": _titled("regret in points" if percent else "regret") | {"range": [0, reach]},
+        "yaxis2": _titled("training saved (%)") | {
+            "overlaying": "y", "side": "right", "range": [0, 100], "tickmode": "linear", "dtick": 20,
             "showgrid": False,
         },
-        # Above: below it would meet the title of the axis on a narrow page.
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        "legend": _ABOVE,
     }  # fmt: skip
     return _figure(data, layout, 370)
 
@@ -243,10 +278,12 @@ def parallel_figure(axes: Sequence[Axis], runs: Sequence[str], shades: Sequence[
     pick = [axis.places[0] for axis in axes]
     data.append(_polyline(list(range(len(axes))), pick, [escaped(runs[0])] * len(axes), "--pick", 3.5))
     upright = {"type": "line", "y0": 0, "y1": 1, "line": {"color": "--faint", "width": 1}}
+    widest = max(11, 80 // len(axes))  # characters of a line that has room beside its neighbours
     layout = {
         "xaxis": {
-            "tickvals": list(range(len(axes))), "ticktext": [escaped(axis.name) for axis in axes],
-            "side": "top", "range": [-0.25, len(axes) - 0.4], "showgrid": False, "zeroline": False,
+            "tickvals": list(range(len(axes))), "ticktext": [wrapped(axis.name, widest) for axis in axes],
+            "tickfont": {"size": 11}, "automargin": True, "side": "top",
+            "range": [-0.25, len(axes) - 0.4], "showgrid": False, "zeroline": False,
             "showline": False,
         },
         "yaxis": {"visible": False, "range": [-0.04, 1.04]},
@@ -287,13 +324,17 @@ def spectra_figure(lines: Sequence[SpectrumLine]) -> Figure:
     layout: Figure = {"legend": {"orientation": "h", "y": -0.25}, "annotations": []}
     for i, space in enumerate(spaces):
         end = "" if i == 0 else str(i + 1)
-        left, right = i / len(spaces), (i + 0.86) / len(spaces)
+        wide = (1 + _GAP) / len(spaces)
+        left, right = i * wide, (i + 1) * wide - _GAP
         layout[f"xaxis{end}"] = _lines(
             {"type": "log", "domain": [left, right], "title": {"text": "rank"}, "dtick": 1}
         )
         layout[f"yaxis{end}"] = _lines(
-            {"type": "log", "anchor": f"x{end}", "exponentformat": "power", "dtick": 1}
-        )
+            {
+                "type": "log", "anchor": f"x{end}", "exponentformat": "power", "dtick": 1,
+                "tickfont": {"size": 11},
+            }
+        )  # fmt: skip
         layout["annotations"].append(
             {
                 "xref": "paper", "yref": "paper", "x": (left + right) / 2, "y": 1.08, "showarrow": False,
@@ -301,6 +342,12 @@ def spectra_figure(lines: Sequence[SpectrumLine]) -> Figure:
             }
         )  # fmt: skip
     return _figure(data, layout, 380)
+
+
+def wrapped(name: str, widest: int) -> str:
+    """A name in lines of at most `widest` characters, broken after _ . and / where it can be."""
+    lines = textwrap.wrap(re.sub(r"(?<=[_./])(?=.)", " ", name), widest) or [""]
+    return "<br>".join(escaped(re.sub(r"(?<=[_./]) ", "", line)) for line in lines)
 
 
 def umap_figure(panels: Sequence[UmapPanel]) -> Figure:
@@ -339,7 +386,7 @@ def umap_figure(panels: Sequence[UmapPanel]) -> Figure:
 
 def curve_layout() -> Figure:
     """The layout of the chart along epochs; page.js draws its lines from `Curves`, grey but for the pick."""
-    layout = {"xaxis": {"title": {"text": "epoch"}}, "legend": {"orientation": "h", "y": -0.2}}
+    layout = {"xaxis": {"title": {"text": "epoch"}}, "legend": _ABOVE}
     return _figure([], layout, 380)
 
 
@@ -387,11 +434,17 @@ def _polyline(
     }  # fmt: skip
 
 
-def _note(text: str, y: float, colour: str) -> Figure:
+def _note(text: str, y: float, colour: str, side: str, anchor: str) -> Figure:
     return {
-        "xref": "paper", "x": 0.01, "xanchor": "left", "y": y, "yanchor": "bottom", "text": text,
-        "showarrow": False, "font": {"color": colour, "size": 11},
+        "xref": "paper", "x": 0.01 if side == "left" else 0.99, "xanchor": side, "y": y, "yanchor": anchor,
+        "yshift": 5 if anchor == "bottom" else -5,  # clear of a point on the line
+        "text": text, "showarrow": False, "font": {"color": colour, "size": 11},
     }  # fmt: skip
+
+
+def _titled(text: str) -> Figure:
+    """An upright axis whose title keeps off its numbers, however many digits these have."""
+    return {"title": {"text": text, "standoff": 10}, "automargin": True}
 
 
 def _lines(axis: Figure) -> Figure:

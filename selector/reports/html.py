@@ -35,7 +35,10 @@ from selector.text import escaped, printable
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart of the page: `json` is its figure, `blocks` the data that it reads on demand."""
+    """One chart of the page: `json` is its figure, `blocks` the data that it reads on demand.
+
+    A page that is narrower than `width` pixels scrolls the chart; paper shrinks it.
+    """
 
     id: str
     kind: str  # "figure" or "curves"
@@ -45,6 +48,7 @@ class Chart:
     json: Any
     choices: tuple[str, ...] = ()
     blocks: tuple[Any, ...] = ()
+    width: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the ranking: text, or points of a small line; `sort` is what it is ordered by."""
+    """A cell of the ranking: text, or points of a small line.
+
+    `sort` is what it is ordered by: "" where there is no value, None for its text.
+    """
 
     text: str = ""
-    sort: float | None = None
+    sort: float | str | None = None
     number: bool = False
     line: str = ""
 
@@ -100,9 +107,9 @@ def page_of(report: Report) -> str:
     from plotly.offline import get_plotlyjs
 
     folder = files("selector.reports") / "page"
-    template = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
-    ).from_string((folder / "page.html").read_text("utf-8"))
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown)
+    environment.filters["breakable"] = _breakable
+    template = environment.from_string((folder / "page.html").read_text("utf-8"))
     held = {metric.name: metric for group in report.groups for metric in group.held}
     definition = report.groups[0].definition
     return template.render(
@@ -158,8 +165,8 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
     runs = [label(run) for run in group.runs]
     found: list[Chart] = []
 
-    def add(name: str, title: str, caption: str, figure: figures.Figure) -> None:
-        found.append(_chart(f"g{place}-{name}", title, caption, figure))
+    def add(name: str, title: str, caption: str, figure: figures.Figure, width: int = 0) -> None:
+        found.append(_chart(f"g{place}-{name}", title, caption, figure, width))
 
     points = scatter_points(group)
     random = mean_accuracy(group)
@@ -199,6 +206,7 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
             f"A line a run; the stronger its colour, the better its rank by {metric}; the thick one is the"
             " pick.",
             figures.parallel_figure(coordinates, runs, shades(len(runs))),
+            max(620, 90 * len(coordinates)),
         )
     lines = spectrum_lines(group)
     if lines:
@@ -208,6 +216,7 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
             "Centred, over the largest; the stronger the colour, the later the milestone. A cliff is a"
             " collapse to fewer dimensions; RankMe counts how many directions carry weight.",
             figures.spectra_figure(lines),
+            300 * len({line.space for line in lines}),
         )
     panels = umap_panels(group)
     if panels:
@@ -218,15 +227,25 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
             f"Up to 1,000 evaluation images at some milestones, the first seed{coloured}. Distances between"
             " far groups mean little, and each picture has axes of its own.",
             figures.umap_figure(panels),
+            200 * min(3, len(panels)),
         )
     matrix = heatmap(group)
-    if len(matrix.names) > 1:
+    known = [
+        count
+        for i, (row, counts) in enumerate(zip(matrix.values, matrix.counts, strict=True))
+        for value, count in zip(row[:i], counts[:i], strict=True)
+        if value is not None
+    ]
+    if known:
+        few = f"{min(known)} to " if min(known) < max(known) else ""
         add(
             "heatmap",
             "Do the metrics agree?",
-            "Spearman's ρ between metrics over the runs, at the last milestone, as logged (for some metrics"
-            " lower is better). With few runs large values come by chance.",
+            f"Spearman's ρ between metrics over the runs (n = {few}{max(known)}), at the last milestone, as"
+            " logged (for some metrics lower is better); empty where it is not known. With few runs large"
+            " values come by chance.",
             figures.heatmap_figure(matrix),
+            160 + 30 * len(matrix.names),
         )
     return found
 
@@ -252,13 +271,21 @@ def _curves_chart(group: GroupReport, place: int, runs: Sequence[str]) -> Chart:
     )
 
 
-def _chart(id: str, title: str, caption: str, figure: figures.Figure) -> Chart:
-    return Chart(id, "figure", title, caption, figure["layout"]["height"], _json(figure))
+def _chart(id: str, title: str, caption: str, figure: figures.Figure, width: int) -> Chart:
+    height = figure["layout"]["height"]
+    return Chart(id, "figure", title, caption, height, _json(figure), width=width)
 
 
 def _shown(value: Any) -> Any:
     """What stands between tags: text without control characters, and markup of our own as it is."""
     return printable(value) if type(value) is str else value
+
+
+def _breakable(name: str) -> Any:
+    """A column's name, which on paper may be broken after each underscore."""
+    from markupsafe import Markup, escape
+
+    return escape(printable(name)).replace("_", Markup("_<wbr>"))
 
 
 def _json(value: Any) -> Any:
@@ -304,10 +331,11 @@ def _row(group: GroupReport, ranked: Ranked, low: float, high: float) -> Row:
     ]
     if group.judged:
         accuracy = next((j.accuracy for j in group.judged.judged if j.run.id == run.id), None)
-        cells.append(Cell(number(accuracy), accuracy, True))
+        cells.append(Cell(number(accuracy), "" if accuracy is None else accuracy, True))
     for name in group.ranked.swept:
         value = run.config.get(name)
-        cells.append(Cell(_short(value), float(value) if is_finite_number(value) else None))
+        empty = "" if value is None else None
+        cells.append(Cell(_short(value), float(value) if is_finite_number(value) else empty))
     role = "pick" if run.id == group.ranked.chosen.id else "tied" if ranked.tied else ""
     return Row(role, tuple(cells))
 

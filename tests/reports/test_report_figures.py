@@ -13,7 +13,7 @@ from selector.evaluation.embeddings import Embeddings
 from selector.reports import figures
 from selector.reports.html import charts, shades
 from selector.reports.report import report_of
-from selector.reports.report_rows import ChoiceRow, Curves, Heatmap, ScatterPoint
+from selector.reports.report_rows import ChoiceRow, Curves, Heatmap, ScatterPoint, SpectrumLine
 from selector.training.umap_file import write_umap
 
 RUNS = [
@@ -135,3 +135,54 @@ def test_a_correlation_of_nearly_nothing_has_no_sign():
     cells = ((1.0, -0.001), (-0.001, 1.0))
     figure = figures.heatmap_figure(Heatmap(("a", "b"), cells, ((3, 3), (3, 3))))
     assert figure["data"][0]["text"] == [["1.00", "0.00"], ["0.00", "1.00"]]
+
+
+def test_many_correlations_are_short_and_every_metric_is_named():
+    names = tuple(f"m{i}" for i in range(17))
+    cells = tuple(tuple(1.0 if a == b else -0.456 for a in names) for b in names)
+    figure = figures.heatmap_figure(Heatmap(names, cells, ((17,) * 17,) * 17))
+    assert figure["data"][0]["texttemplate"] == "%{text}"
+    assert figure["data"][0]["text"][0][:2] == ["1", "-.46"]
+    assert figure["layout"]["xaxis"]["dtick"] == figure["layout"]["yaxis"]["dtick"] == 1
+
+
+def test_two_runs_have_no_correlations_to_draw():
+    report = report_of(sweep(*RUNS[:2]), RANKME, ACCURACY)
+    assert "g0-heatmap" not in [chart.id for chart in charts(report.groups[0], report, 0)]
+
+
+def test_the_heat_map_says_from_how_many_runs():
+    report = report_of(sweep(*RUNS), RANKME, ACCURACY)
+    (chart,) = [chart for chart in charts(report.groups[0], report, 0) if chart.id == "g0-heatmap"]
+    assert "over the runs (n = 6)" in chart.caption
+
+
+def test_long_names_are_broken_after_underscores():
+    assert figures.wrapped("linear_probe_accuracy", 14) == "linear_probe_<br>accuracy"
+    assert figures.wrapped("optimizer.lr", 20) == "optimizer.lr"
+    assert figures.wrapped("averylongname", 8) == "averylon<br>gname"
+    assert figures.wrapped("<b>", 8) == "&lt;b&gt;"
+
+
+def test_words_of_one_run_stand_in_opposite_corners():
+    only = [ScatterPoint("a", 3.0, 0.9, "pick")]
+    assert figures.free_corner(only, 0.9) == ("left", "bottom")
+    assert figures.free_corner(only, 0.9, 0.9) == ("right", "top")
+
+
+def test_words_of_a_line_keep_off_the_points():
+    points = [
+        ScatterPoint("a", 0.0, 0.9, "best"),
+        ScatterPoint("b", 0.9, 0.49, "run"),
+        ScatterPoint("c", 1.0, 0.1, "pick"),
+    ]
+    assert figures.free_corner(points, 0.9) == ("right", "bottom")  # the best run is at the left
+    assert figures.free_corner(points, 0.5, 0.9) == ("left", "top")  # b is at the right
+
+
+def test_panels_of_singular_values_leave_room_for_numbers():
+    lines = [SpectrumLine(space, 5, (1.0, 2.0), (1.0, 0.1)) for space in ("backbone", "projector")]
+    layout = figures.spectra_figure(lines)["layout"]
+    (_, end), (start, last) = layout["xaxis"]["domain"], layout["xaxis2"]["domain"]
+    assert start - end == pytest.approx(0.13)
+    assert last == pytest.approx(1.0)

@@ -46,6 +46,15 @@ function curveTraces(curves, runs) {
   ];
 }
 
+// Numbers of a heat map as large as its cells take, on paper too, where no number can be had by pointing.
+function fit(data, chart) {
+  for (const trace of data.filter((trace) => trace.type === "heatmap")) {
+    const cell = (chart.clientWidth - 170) / trace.x.length;  // 170: the names at the left
+    const longest = Math.max(...trace.text.flat().map((text) => text.length));
+    trace.textfont = { size: Math.max(6, Math.min(12, Math.floor(cell / (0.65 * longest)))) };
+  }
+}
+
 function draw(chart) {
   const figure = json(chart.id + "-data");
   if (chart.dataset.kind === "curves") {
@@ -55,6 +64,7 @@ function draw(chart) {
     figure.layout.yaxis = { title: { text: `${curves.metric}: ${curves.direction}` }, gridcolor: "--line", automargin: true };
   }
   const { data, layout } = painted({ data: figure.data, layout: figure.layout }, getComputedStyle(document.documentElement));
+  fit(data, chart);
   layout.autosize = true;  // or a chart that is drawn again, as for paper, keeps its width
   Plotly.react(chart, data, layout, { responsive: true, displayModeBar: false });
   drawn.add(chart);
@@ -69,9 +79,12 @@ charts.forEach((chart) => seen.observe(chart));
 document.querySelectorAll("select.metric").forEach((choice) =>
   choice.addEventListener("change", () => draw(document.getElementById(choice.dataset.chart))));
 dark.addEventListener("change", () => drawn.forEach(draw));
+let folded = [];  // what paper shows and the screen does not
 for (const [when, printing] of [["beforeprint", true], ["afterprint", false]])
   window.addEventListener(when, () => {
     document.documentElement.classList.toggle("printing", printing);
+    if (printing) folded = [...document.querySelectorAll("details:not([open])")];
+    folded.forEach((details) => { details.open = printing; });
     charts.forEach(draw);
   });
 
