@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html import unescape
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from handmade import ACCURACY, RANKME, curve, run, sweep, write_sweep
 
 from selector.cli import main
+from selector.config import TrainConfig
 from selector.evaluation.metrics import CONSENSUS_KEY, METRICS
 from selector.reports.html import page_of, spark_points
 from selector.reports.report import report_of
@@ -83,6 +84,20 @@ def own(run, score):
     return replace(
         run, milestones=(*run.milestones[:-1], replace(last, values={**last.values, "own/score": score}))
     )
+
+
+def test_the_command_that_repeats_the_pick_keeps_its_words():
+    alpha = trained("alpha", 10.0, 20.0, **asdict(TrainConfig(dataset="folder", data_dir="/my  photos/a")))
+    text = page(alpha)
+    command = re.search(r'Repeat it:</p><pre class="command"><code>(.*?)</code>', text)[1]
+    words = [unescape(word) for word in re.findall(r"<span>(.*?)</span>", command)]
+    assert "--data-dir=/my  photos/a" in shlex.split(" ".join(words))
+
+
+def test_runs_that_are_counted_by_steps_have_no_epochs():
+    text = page(*(replace(one, counted_by="_step") for one in SWEEP))
+    assert '"title":{"text":"W\\u0026amp;B\'s step"}' in text or "W\\u0026B's step" in text
+    assert "Epoch 0 is the untrained network" not in text
 
 
 def test_an_oracle_of_which_less_is_better(tmp_path, capsys):

@@ -220,8 +220,8 @@ def heatmap_figure(heatmap: Heatmap) -> Figure:
     return _figure(data, layout, 180 + 24 * len(heatmap.names))  # 27 metrics fit a sheet
 
 
-def stopping_figure(rows: Sequence[StopRow], percent: bool = True) -> Figure:
-    """Regret of the choice made at each epoch, in points or as logged, and what stopping there saves."""
+def stopping_figure(rows: Sequence[StopRow], percent: bool = True, axis: str = "epoch") -> Figure:
+    """Regret of the choice made at each milestone, in points or as logged, and what stopping there saves."""
     scale, unit = (100, " points") if percent else (1, "")
     epochs = [row.epoch for row in rows]
     reach = 1.1 * scale * max([0.01, *(row.regret for row in rows)])
@@ -230,18 +230,18 @@ def stopping_figure(rows: Sequence[StopRow], percent: bool = True) -> Figure:
         {
             "type": "scatter", "mode": "lines+markers", "name": name, "x": epochs,
             "y": [scale * row.regret for row in rows], "text": [escaped(row.run) for row in rows],
-            "hovertemplate": f"epoch %{{x}}: chooses %{{text}}, regret %{{y:.4g}}{unit}<extra></extra>",
+            "hovertemplate": f"{axis} %{{x}}: chooses %{{text}}, regret %{{y:.4g}}{unit}<extra></extra>",
             "line": {"color": "--pick", "shape": "hv"}, "marker": {"size": 7},
         },
         {
             "type": "scatter", "mode": "lines+markers", "name": "training saved (%)", "x": epochs,
             "y": [100 * row.saved for row in rows], "yaxis": "y2",
-            "hovertemplate": "stopping at epoch %{x} saves %{y:.0f} %<extra></extra>",
+            "hovertemplate": f"stopping at {axis} %{{x}} saves %{{y:.0f}} %<extra></extra>",
             "line": {"color": "--best", "dash": "dot"}, "marker": {"size": 5},
         },
     ]  # fmt: skip
     layout = {
-        "xaxis": {"title": {"text": "epoch at which the choice is made"}},
+        "xaxis": {"title": {"text": f"{axis} at which the choice is made"}},
         "margin": {"l": 60, "r": 60, "t": 60, "b": 50},
         "yaxis": _titled("regret in points" if percent else "regret") | {"range": [0, reach]},
         "yaxis2": _titled("training saved (%)") | {
@@ -384,9 +384,9 @@ def umap_figure(panels: Sequence[UmapPanel]) -> Figure:
     return _figure(data, layout, 290 * rows + 40)
 
 
-def curve_layout() -> Figure:
+def curve_layout(axis: str = "epoch") -> Figure:
     """The layout of the chart along epochs; page.js draws its lines from `Curves`, grey but for the pick."""
-    layout = {"xaxis": {"title": {"text": "epoch"}}, "legend": _ABOVE}
+    layout = {"xaxis": {"title": {"text": axis}}, "legend": _ABOVE}
     return _figure([], layout, 380)
 
 

@@ -1,6 +1,7 @@
 """The report as one self-contained HTML page: it asks no address for anything."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,7 +25,7 @@ from selector.reports.report_rows import (
     stop_rows,
     umap_panels,
 )
-from selector.reports.report_words import Step, Tile, lead, next_steps, notes, tiles, why
+from selector.reports.report_words import Step, Tile, axis_of, lead, next_steps, notes, tiles, why
 from selector.reports.tables import label, number
 from selector.runs.run import Run
 from selector.selection.comparability import describe
@@ -146,7 +147,7 @@ def section(group: GroupReport, report: Report, place: int) -> GroupSection:
         pick=label(best.run),
         why=why(group, report.ranking),
         hyperparameters=tuple((name, printable(str(best.run.config.get(name)))) for name in shown),
-        command=tuple(best.command.split()),
+        command=tuple(map(shlex.quote, shlex.split(best.command))),
         checkpoint=printable(checkpoint_line(best)),
         cost_title="What the choice cost" if group.judged else "No labels here",
         tiles=tuple(tiles(group, cost(group))),
@@ -174,7 +175,7 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
         add(
             "scatter",
             "What the metric saw, and what labels say",
-            f"One point a run (n = {len(points)}). The dotted line is the regret: from the pick up to the"
+            f"One point a run (n = {len(points)}). The dotted line is the regret: from the pick to the"
             " best run.",
             figures.scatter_figure(points, metric, oracle, random),
         )
@@ -195,8 +196,9 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
         add(
             "stopping",
             "Could the sweep have stopped earlier?",
-            f"The choice that {metric} makes at each milestone, judged by the run's final accuracy.",
-            figures.stopping_figure(stops, percent),
+            f"The choice that {metric} makes at each milestone, judged by the run's final accuracy: the"
+            " chosen run is still trained to its end, the others stop there.",
+            figures.stopping_figure(stops, percent, axis_of(group.runs[0])),
         )
     coordinates = axes(group)
     if len(coordinates) > 2 and len(runs) > 1:
@@ -258,12 +260,14 @@ def shades(count: int) -> list[int]:
 
 def _curves_chart(group: GroupReport, place: int, runs: Sequence[str]) -> Chart:
     lines = curves(group)
-    figure = figures.curve_layout()
+    axis = axis_of(group.runs[0])
+    untrained = " Epoch 0 is the untrained network, which is never chosen." if axis == "epoch" else ""
+    figure = figures.curve_layout(axis)
     return Chart(
         f"g{place}-curves",
         "curves",
         "Along training",
-        "Grey: all other ranked runs. Epoch 0 is the untrained network, which is never chosen.",
+        f"Grey: all other ranked runs.{untrained}",
         figure["layout"]["height"],
         _json(figure | {"runs": [figures.escaped(run) for run in runs]}),
         tuple(line.metric for line in lines),

@@ -7,6 +7,7 @@ from selector.evaluation.metrics import METRICS
 from selector.reports.report import GroupReport, Report
 from selector.reports.report_rows import Cost
 from selector.reports.tables import correlation, coverage_line, number
+from selector.runs.run import Run
 from selector.selection.bootstrap import LEAST_CONFIGURATIONS
 from selector.selection.consensus import CONSENSUS
 from selector.selection.ranking import Ranking
@@ -49,10 +50,14 @@ def why(group: GroupReport, ranking: Ranking) -> str:
     better = "Highest" if group.ranked.direction == "max" else "Lowest"
     spread = f" ± {number(first.standard_error, 2)}" if first.standard_error else ""
     text = f"{better} {ranking.metric.name} of {len(group.runs)} runs"
-    axis = {"epoch": "epoch", "_step": "W&B's step"}.get(first.run.counted_by, "step")
-    text += f": {number(first.score)}{spread} at {axis} {first.epoch}"
+    text += f": {number(first.score)}{spread} at {axis_of(first.run)} {first.epoch}"
     ties = len(group.ranked.tie_set) - 1
     return f"{text}; {ties} more cannot be told from it." if ties else f"{text}."
+
+
+def axis_of(run: Run) -> str:
+    """What its milestones are numbered by."""
+    return {"epoch": "epoch", "_step": "W&B's step"}.get(run.counted_by, "step")
 
 
 def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
