@@ -61,17 +61,14 @@ COMMANDS: dict[str, Callable[..., int]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `selector`; the exit status: 0 done, 1 the request cannot be met, 2 wrong usage."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
-    if argv == ["--version"]:
-        from importlib.metadata import version
-
-        print(f"selector {version('ssl-sweep-selector')}")
-        return 0
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - `>&-`: nobody wants to read
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ρ or ▂ shows ?
     try:
         try:
+            if argv == ["--version"]:
+                return _version()
             return parse_command(
                 COMMANDS, argv, "selector", "Pick the best run of a self-supervised sweep without labels."
             )()
@@ -92,6 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _write_nowhere()
         print(f"selector: cannot write the result: {error.strerror}; make room, repeat it", file=sys.stderr)
         return 1
+
+
+def _version() -> int:
+    from importlib.metadata import version
+
+    print(f"selector {version('ssl-sweep-selector')}")
+    return 0
 
 
 def _write_nowhere() -> None:

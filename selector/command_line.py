@@ -189,10 +189,15 @@ def _run_tyro(parse: Callable[[], T], tokens: Sequence[str], prog: str) -> T:
         fail(prog, _one_line(box.getvalue()))
 
 
+_NARROWEST = 20  # below that tyro looks for room without end
+
+
 @contextlib.contextmanager
 def _terminal_for(tokens: Sequence[str]) -> Iterator[None]:
     """Lets tyro write a message on one line, help as wide as the terminal, and either as NO_COLOR says."""
     wanted = {} if any(token in HELP for token in tokens) else {"COLUMNS": "100000"}
+    if not wanted and shutil.get_terminal_size().columns < _NARROWEST:
+        wanted["COLUMNS"] = str(_NARROWEST)
     if os.environ.get("NO_COLOR"):
         wanted["TERM"] = "dumb"  # the one thing that tyro looks at
     before = {name: os.environ.get(name) for name in wanted}

@@ -297,6 +297,19 @@ def test_a_whole_call_in_a_terminal_without_unicode(folder):
     assert "Chosen: c" in process.stdout
 
 
+@pytest.mark.parametrize("columns", ["1", "9"])
+def test_help_in_a_terminal_without_room_comes_to_an_end(columns):
+    process = selector("rank", "--help", env={**os.environ, "COLUMNS": columns})
+    assert (process.returncode, "--metric" in process.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("end", [">/dev/full", "| (exec <&-; sleep 0.1)"])
+def test_the_version_ends_as_every_command_does(end):
+    process = in_bash(f"{sys.executable} -m selector.cli --version {end}")
+    full = "/dev/full" in end
+    assert (process.returncode, "Traceback" in process.stderr) == (int(full), False)
+
+
 def in_bash(command):
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60

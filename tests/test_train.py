@@ -167,12 +167,17 @@ def test_wrong_usage_is_one_line_and_status_2(
     [
         ("WANDB_MODE", "foo", "WANDB_MODE is 'foo': W&B knows online, offline"),
         ("WANDB_API_KEY", "short", "W&B does not take the API key"),
+        ("WANDB_CONSOLE", "bogus", "W&B does not take a setting (console: Input should be 'auto', "),
+        ("WANDB_INIT_TIMEOUT", "abc", "W&B does not take a setting (init_timeout: "),
+        ("WANDB_SERVICE", "bogus", "W&B does not take a setting (Failed to parse WANDB_SERVICE='bogus')"),
     ],
 )
 def test_wrong_settings_of_wandb_are_one_line(
     name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("WANDB_MODE")
+    wandb.teardown()
+    if name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv(name, value)
     assert train.main(_DIGITS) == 1
     assert message in capsys.readouterr().err.splitlines()[-1]

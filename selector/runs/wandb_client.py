@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic_core import from_json
 
 from selector.errors import UserError
+from selector.runs.wandb_modes import settings_of_wandb
 from selector.runs.wandb_source import service_of
 from selector.text import printable
 
@@ -81,7 +82,8 @@ class WandbClient:
         import wandb
         from wandb.sdk.lib import wbauth
 
-        server = str(wandb.env.get_base_url(wandb.setup().settings.base_url))
+        with settings_of_wandb():
+            server = str(wandb.env.get_base_url(wandb.setup().settings.base_url))
         seconds = max(1, round(min(patience.answer, _LOGIN_SECONDS)))
         try:
             # Api() by itself would ask for a key at the keyboard.

@@ -1,5 +1,6 @@
 """Metrics that are computed after the fact, added to the W&B run that they belong to."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ from selector.runs.run import Run
 from selector.runs.wandb_log import DamagedLog, read_payloads
 from selector.text import printable
 from selector.training.spectrum_chart import with_chart
-from selector.training.wandb_log import WandbLog
+from selector.training.wandb_log import SERVICE_GONE, WandbLog, refuse_lost_rows
 
 _protocol: Any = wandb_internal_pb2
+_AGAIN = "what it had before is as it was; make room, and the same command adds what is missing"
 _QUIET: dict[str, Any] = {
     "silent": True,
     "console": "off",
@@ -33,7 +35,8 @@ def append_rows(run: Run, rows: Sequence[Mapping[str, Any]], entity: str = "", p
 
     An offline run gets one more file, beside those that it has: readers merge them by epoch, and
     `wandb sync` adds it to the run. A run on a server is resumed. The completion marker is repeated, so
-    that the run is as complete as it was; and the summary holds the last milestone, as before.
+    that the run is as complete as it was, and before the rows, so that a file that a kill or a full disk
+    cuts short takes nothing back; and the summary holds the last milestone, as before.
 
     Args:
         run: Finished or diverged.
@@ -42,18 +45,18 @@ def append_rows(run: Run, rows: Sequence[Mapping[str, Any]], entity: str = "", p
         project: Its project, likewise.
 
     Raises:
-        UserError: The run cannot be opened.
+        UserError: The run cannot be opened, or its file could not be written whole.
     """
     ordered = sorted(rows, key=lambda row: int(row["epoch"]))
     with _opened(run, entity, project) as opened:
         WandbLog(opened)  # declares the axis of every metric
+        opened.summary.update(_marker(run))
         for row in ordered:
             opened.log(with_chart(row))
         last = run.milestones[-1]
         if ordered[-1]["epoch"] != last.epoch:
             logged_again = {key: last.values[key] for row in ordered for key in row if key in last.values}
             opened.summary.update({"epoch": last.epoch} | logged_again)
-        opened.summary.update(_marker(run))
 
 
 def _marker(run: Run) -> dict[str, Any]:
@@ -68,6 +71,7 @@ def _marker(run: Run) -> dict[str, Any]:
 @contextmanager
 def _opened(run: Run, entity: str, project: str) -> Iterator["wandb.Run"]:
     settings = wandb.Settings(**_QUIET)
+    logging.raiseExceptions = False  # wandb's own log, on a full disk, would bury what is to be said
     try:
         if run.directory is None:
             opened = wandb.init(entity=entity, project=project, id=run.id, resume="must", settings=settings)
@@ -82,10 +86,16 @@ def _opened(run: Run, entity: str, project: str) -> Iterator["wandb.Run"]:
         raise UserError(f"run {printable(run.id)} cannot be added to: {reason}") from error
     exit_code = 1
     try:
-        yield opened
-        exit_code = 0
-    finally:
-        opened.finish(exit_code)
+        try:
+            yield opened
+            exit_code = 0
+        finally:
+            opened.finish(exit_code)
+    except (OSError, *SERVICE_GONE) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"run {printable(run.id)} was not added to as a whole: {reason}; {_AGAIN}") from error
+    if opened.offline:
+        refuse_lost_rows(Path(opened.dir).parent / f"run-{opened.id}.wandb", _AGAIN)
 
 
 def _place_of(directory: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from selector.evaluation.milestone import Row
 from selector.runs.completion import VERSIONS, joined_versions
 from selector.runs.wandb_file import NothingWritten, read_segment
 from selector.runs.wandb_log import DamagedLog
-from selector.runs.wandb_modes import MODES
+from selector.runs.wandb_modes import MODES, settings_of_wandb
 from selector.text import printable
 from selector.training.run_folder import RunFolder, last_checkpoint
 from selector.training.spectrum_chart import with_chart
@@ -35,11 +35,11 @@ from selector.training.wandb_stop import stop_was_requested
 # Seconds that the end of a run waits for W&B to take what is left; then `wandb sync` is for the rest.
 _FINISH_SECONDS = 600.0
 # Seconds that the file of an ended run may take to be whole where W&B's service goes on.
-_SHARED_SERVICE_SECONDS = 10.0
+_SERVICE_SECONDS = 10.0
 # A disk that is full, over quota, read-only or broken.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 # How wandb fails when the process that it writes through is not there any more.
-_SERVICE_GONE = (ConnectionError, MailboxClosedError, HandleAbandonedError)
+SERVICE_GONE = (ConnectionError, MailboxClosedError, HandleAbandonedError)
 
 
 class WandbLog:
@@ -168,8 +168,8 @@ def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
             yield log
         if offline is not None:
             wandb.teardown()  # under load its file is on disk only once its service has ended
-            _refuse_lost_rows(offline)
-    except _SERVICE_GONE as error:
+            refuse_lost_rows(offline, "make room, and the same command with --resume logs what is missing")
+    except SERVICE_GONE as error:
         with suppress(Exception):
             wandb.teardown()  # or wandb would try to say goodbye to it, and print how that failed
         raise UserError(
@@ -212,7 +212,8 @@ def _open_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
 
 def _logged_in() -> bool:
     try:
-        return wandb.login(prompt=False)
+        with settings_of_wandb():
+            return wandb.login(prompt=False)
     except wandb.Error as error:
         raise UserError(
             f"W&B does not take the API key ({_first_line(error)}): see `wandb login`, or set"
@@ -231,18 +232,20 @@ def _init(config: TrainConfig, run_id: str, mode: Any) -> "wandb.Run":
         "finish_timeout_raises": True,
     }
     given = {name for name in settings if f"WANDB_{name.removeprefix('x').upper()}" in os.environ}
+    settings = {name: value for name, value in settings.items() if name not in given}
     try:
-        return wandb.init(
-            **identity,
-            config=asdict(config),
-            tags=[config.method, config.dataset],
-            group=os.environ.get("WANDB_RUN_GROUP"),
-            job_type="train",
-            # Offline, the client would only warn that it cannot look for an earlier life of the run.
-            resume=None if mode == "offline" else "allow",
-            mode=mode,
-            settings=wandb.Settings(**{name: value for name, value in settings.items() if name not in given}),
-        )
+        with settings_of_wandb():
+            return wandb.init(
+                **identity,
+                config=asdict(config),
+                tags=[config.method, config.dataset],
+                group=os.environ.get("WANDB_RUN_GROUP"),
+                job_type="train",
+                # Offline, the client would only warn that it cannot look for an earlier life of the run.
+                resume=None if mode == "offline" else "allow",
+                mode=mode,
+                settings=wandb.Settings(**settings),
+            )
     except wandb.Error as error:
         raise UserError(
             f"W&B does not take the run ({_first_line(error)}): see `wandb login`, or set WANDB_MODE=offline"
@@ -267,16 +270,19 @@ def _finish(run: "wandb.Run", exit_code: int) -> None:
         raise UserError(f"W&B could not be reached to the end; nothing is lost: {command}") from error
 
 
-def _refuse_lost_rows(file: Path) -> None:
-    """W&B does not say when it cannot write, as on a full disk: the file of an ended run must be whole."""
-    # A service that others use too, as below a notebook that has a run open, goes on, and may still write.
-    deadline = time.monotonic() + (_SHARED_SERVICE_SECONDS if "WANDB_SERVICE" in os.environ else 0.0)
+def refuse_lost_rows(file: Path, instead: str) -> None:
+    """W&B does not say when it cannot write, as on a full disk: the file of an ended run must be whole.
+
+    Raises:
+        UserError: It is not; the text ends with what to do instead.
+    """
+    # A service that goes on, because others use it or this process has not ended it, may still write.
+    deadline = time.monotonic() + (_SERVICE_SECONDS if "WANDB_SERVICE" in os.environ else 0.0)
     while (problem := _what_is_missing(file)) and time.monotonic() < deadline:
         time.sleep(0.05)
     if problem:
         raise UserError(
-            f"W&B's file {str(file)!r} is not whole ({problem}), as when the disk is full: make room, and"
-            " the same command with --resume logs what is missing"
+            f"W&B's file {str(file)!r} is not whole ({problem}), as when the disk is full: {instead}"
         )
 
 
