@@ -123,6 +123,18 @@ def test_images_without_labels_give_label_free_metrics(capsys, place, tmp_path):
     assert "label_free/entropy" in model["values"]
 
 
+def test_a_checkpoint_without_the_normalisation_of_its_training(capsys, place, tmp_path):
+    content = torch.load(encoders(place)[0], weights_only=True)
+    for changed in ({}, {"views.normalize.mean": torch.ones(2)}):
+        del content["state_dict"]["views.normalize.mean"]
+        content["state_dict"] |= changed
+        torch.save(content, tmp_path / "x.ckpt")
+        status, out, err = call(capsys, place, "--models", tmp_path / "x.ckpt", *FAST)
+        assert (status, out, err.count("\n")) == (1, "", 1)
+        assert "it lacks views.normalize.mean" in err
+        content["state_dict"]["views.normalize.mean"] = None
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected", "said"),
     [

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
 _FORMAT = 1  # raised when the same key would stand for other content
 
 
@@ -35,6 +37,7 @@ class EmbeddingCache:
 
     A block of embeddings is filed under what went into it: model, weights, preprocessing, and the images
     themselves. So a larger subset of a data set finds the blocks of a smaller one, and nothing can be stale.
+    Every file holds a checksum of its content and key: a changed bit would be another embedding or metric.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,29 +45,40 @@ class EmbeddingCache:
         self.folder = folder
 
     def load_block(self, group: str, key: Mapping[str, Any]) -> NDArray[np.float32] | None:
-        """Stored embeddings, or None; a damaged file counts as none."""
+        """Stored embeddings, or None; a damaged file, or any other in its place, counts as none."""
         try:
-            block = np.load(self._file(group, key, ".npy"), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            stored = self._file(group, key, ".npy").read_bytes()
+            content, checksum = stored[:-_CHECKSUM_BYTES], stored[-_CHECKSUM_BYTES:]
+            if checksum != _checksum(key, content).digest():
+                return None
+            block: NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
+        except (OSError, ValueError):
             return None
-        return block if block.ndim == 2 and block.dtype == np.float32 else None
+        return block
 
     def store_block(self, group: str, key: Mapping[str, Any], block: NDArray[np.float32]) -> None:
         """Keep one block; where that cannot be done, nothing is kept."""
         with contextlib.suppress(OSError), self._replacing(self._file(group, key, ".npy")) as file:
-            np.save(file, block, allow_pickle=False)
+            content = io.BytesIO()
+            np.save(content, block, allow_pickle=False)
+            file.write(content.getbuffer())
+            file.write(_checksum(key, content.getbuffer()).digest())
 
     def load_row(self, key: Mapping[str, Any]) -> dict[str, float] | None:
-        """Finished metrics, or None."""
+        """Finished metrics, or None; a damaged file counts as none."""
         try:
             stored = json.loads(self._file("rows", key, ".json").read_text(encoding="utf-8"))
+            if stored["checksum"] != _checksum(key, json.dumps(stored["values"]).encode()).hexdigest():
+                return None
             return {str(name): float(value) for name, value in stored["values"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def store_row(self, key: Mapping[str, Any], values: Mapping[str, float]) -> None:
         """Keep the metrics of one model on one data set, with what they were computed from."""
-        content = json.dumps({"key": dict(key), "values": dict(values)}, indent=1).encode()
+        row = {"key": dict(key), "values": dict(values)}
+        checksum = _checksum(key, json.dumps(row["values"]).encode()).hexdigest()
+        content = json.dumps(row | {"checksum": checksum}, indent=1).encode()
         with contextlib.suppress(OSError), self._replacing(self._file("rows", key, ".json")) as file:
             file.write(content)
 
@@ -89,3 +103,9 @@ class EmbeddingCache:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _checksum(key: Mapping[str, Any], content: bytes | memoryview) -> "hashlib._Hash":
+    sha = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
+    sha.update(content)
+    return sha

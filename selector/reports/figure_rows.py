@@ -10,6 +10,7 @@ from selector.errors import UserError
 from selector.evaluation.metrics import NOISE_PREFIX, LabelFreeMetric, LabelledMetric
 from selector.runs.run import Run, RunSet
 from selector.selection.correlation import pearson
+from selector.selection.hyperparameters import is_finite_number
 
 OUTLIERS = "label_free/outlier_share"
 LEAST_MILESTONES = 3  # fewer are no course of training
@@ -83,7 +84,7 @@ def course_of(run: Run, metric: Metric, oracle: Metric) -> Course:
         UserError: The run logged the metric at fewer than three milestones.
     """
     images = run.definition.get("evaluation_images")
-    images = images if isinstance(images, int) and images > 0 else None
+    images = images if is_finite_number(images) and isinstance(images, int) and images > 0 else None
     accuracies = [row.values[oracle.key] for row in run.milestones if oracle.key in row.values]
     percent = oracle.name.endswith("accuracy") and all(0 <= a <= 1 for a in accuracies if isfinite(a))
     points = [

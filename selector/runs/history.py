@@ -1,12 +1,18 @@
 """From the rows that a run logged to its milestones."""
 
 from collections.abc import Iterator, Mapping
-from math import isfinite
+from math import inf
 from typing import Any
 
 from selector.runs.run import SPECTRUM_PREFIX, Axis, Milestone
 
 AXES: tuple[Axis, ...] = ("epoch", "trainer/global_step", "_step")  # the earlier, the better
+
+# The limits of what a run may log. No honest value comes near them, and within them nothing overflows: a
+# square, a sum, a difference and a mean are numbers still, and any walk through a config comes to its end.
+LARGEST = 1e150
+LARGEST_POSITION = 2**53  # from here on floats leave whole numbers out
+DEEPEST = 100
 
 _ONLY_FLOATS = {float}
 # W&B's own keys, and what it notes of the table behind train.py's chart of spectra.
@@ -83,8 +89,8 @@ class History:
         return self.axis == other.axis and not self._milestones.keys().isdisjoint(other._milestones)
 
     def milestones(self) -> tuple[Milestone, ...]:
-        """All milestones, in order."""
-        ordered = sorted(self._milestones.items())
+        """All milestones, in order; a number beyond `LARGEST` is taken for an infinite one."""
+        ordered = [(epoch, within_limits(values)) for epoch, values in sorted(self._milestones.items())]
         if self._spectra is None:
             return tuple(Milestone(epoch, values) for epoch, values in ordered)
         return tuple(Milestone(epoch, values, self._spectra.get(epoch, {})) for epoch, values in ordered)
@@ -102,11 +108,28 @@ class History:
                 self._spectra = {}
 
 
+def within_limits(values: dict[str, float]) -> dict[str, float]:
+    """The same, with ±inf for each number beyond ±`LARGEST`."""
+    if sum(map(abs, values.values())) <= LARGEST:  # nearly always
+        return values
+    return {
+        key: inf if value > LARGEST else -inf if value < -LARGEST else value for key, value in values.items()
+    }
+
+
+def nested_too_deeply(value: object, levels: int = DEEPEST) -> bool:
+    """Whether lists and mappings of JSON stand within one another on more than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels <= 0 or any(nested_too_deeply(inner, levels - 1) for inner in inside)
+
+
 def _position(value: object) -> int | None:
     """A whole number from 0 on, or None: a fractional epoch is not the end of one."""
     if type(value) is float and value.is_integer():
         value = int(value)
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= LARGEST_POSITION else None
 
 
 def _numbers(row: Mapping[str, object], axis: Axis) -> Iterator[tuple[str, float]]:
@@ -122,10 +145,10 @@ def _numbers(row: Mapping[str, object], axis: Axis) -> Iterator[tuple[str, float
 
 
 def _spectra(row: Mapping[str, object]) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """The lists of finite numbers under `spectrum/`."""
+    """The lists of finite numbers under `spectrum/`, none beyond `LARGEST`."""
     for key, value in row.items():
         if key.startswith(SPECTRUM_PREFIX) and isinstance(value, list | tuple):
-            numbers = tuple(float(v) for v in value if type(v) in (int, float) and isfinite(v))
+            numbers = tuple(float(v) for v in value if type(v) in (int, float) and abs(v) <= LARGEST)
             if numbers and len(numbers) == len(value):
                 yield key, numbers
 

@@ -17,8 +17,9 @@ from typing import Any
 from selector.runs.run import Axis, Milestone
 
 # The number is raised when milestones are taken from rows, or stored, in another way.
-_FORMAT = (2, sys.byteorder)
+_FORMAT = (3, sys.byteorder)
 _TABLE = "CREATE TABLE IF NOT EXISTS histories (run TEXT PRIMARY KEY, head TEXT, numbers BLOB)"
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
 _LOCKED_SECONDS = 2.0  # another selector may be writing
 
 
@@ -47,8 +48,9 @@ class HistoryCache:
 
     A file is named by a hash, since names from a server are no file names. It holds beside the milestones of
     a run a signature of what the server said about the run at the time: as soon as it says anything else,
-    they count for nothing. So does a file that cannot be read; one that is no database is made anew. A
-    file a run would do without SQLite, and takes longer to open a thousand times than all else.
+    they count for nothing. So does a row that is not as it was written, since SQLite has no checksums, and
+    a file that cannot be read; one that is no database is made anew. A file a run would do without SQLite,
+    and takes longer to open a thousand times than all else.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -64,22 +66,26 @@ class HistoryCache:
             found = database.execute("SELECT head, numbers FROM histories WHERE run = ?", identity[-1:])
             if (row := found.fetchone()) is None:
                 return None
+            checksum, table = row[1][:_CHECKSUM_BYTES], row[1][_CHECKSUM_BYTES:]
+            if checksum != _checksum(identity, row[0], table):
+                return None
             head = json.loads(row[0])
             if head["signature"] != _written(signature):
                 return None
-            return Milestones(head["counted_by"], tuple(_decoded(head, row[1])))
+            return Milestones(head["counted_by"], tuple(_decoded(head, table)))
         except (OSError, sqlite3.Error, ValueError, KeyError, TypeError, IndexError):
             return None
 
     def store(self, identity: Sequence[str], signature: Sequence[object], milestones: Milestones) -> None:
         """Keep a run's milestones, from `close` on; where that cannot be done, nothing is kept."""
         head = {"signature": _written(signature), "counted_by": milestones.counted_by}
-        row = (identity[-1], *_encoded(head, milestones.milestones))
+        text, table = _encoded(head, milestones.milestones)
+        row = (identity[-1], text, _checksum(identity, text, table) + table)
         try:
             self._insert(identity, row)
         except sqlite3.OperationalError:
             return  # locked, or no room
-        except (OSError, sqlite3.DatabaseError):
+        except (OSError, sqlite3.DatabaseError, UnicodeDecodeError):  # the last where SQLite quotes damage
             self._discard(identity)
             with contextlib.suppress(OSError, sqlite3.Error):
                 self._insert(identity, row)
@@ -125,6 +131,11 @@ class HistoryCache:
 
 def _name(project: Sequence[str]) -> str:
     return f"{hashlib.sha256(json.dumps(project).encode()).hexdigest()}.sqlite"
+
+
+def _checksum(identity: Sequence[str], head: str, table: bytes) -> bytes:
+    """Of all that is kept of a run, and of whose it is."""
+    return hashlib.sha256(json.dumps([*identity, head]).encode() + table).digest()
 
 
 def _written(signature: Sequence[object]) -> list[object]:

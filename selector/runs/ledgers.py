@@ -67,6 +67,8 @@ def never_started(ledgers: Ledgers) -> list[str]:
 def never_written(entry: LedgerRun) -> Unreadable:
     """A run that the ledger knows and of which no file is left."""
     why = f": {printable(entry.reason)}" if entry.reason else ""
+    if entry.done:  # so it had files
+        return Unreadable(entry.id, f"{entry.status}, but its W&B files are gone or cannot be read{why}")
     return Unreadable(entry.id, f"{entry.status} before W&B wrote anything{why}")
 
 

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from math import isfinite
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, get_args
 
 from selector.errors import UserError
+from selector.runs.history import DEEPEST, LARGEST, LARGEST_POSITION, nested_too_deeply, within_limits
 from selector.runs.run import Axis, Milestone, Run, RunSet, State, Unreadable
 from selector.text import printable
 
@@ -62,6 +64,10 @@ def read_records(path: Path) -> RunSet:
         UserError: The file cannot be read, or is no such file.
     """
     try:
+        if not S_ISREG(path.stat().st_mode):  # a named pipe would be waited for without end
+            raise UserError(
+                f"cannot read the records {str(path)!r}: it is not a regular file; name one of `export`"
+            )
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
@@ -94,19 +100,35 @@ def _run(one: Mapping[str, Any], content: Mapping[str, Any]) -> Run:
     attributes = {name: value for name, value in one.items() if name in known}
     if "tags" in attributes:
         attributes["tags"] = tuple(attributes["tags"])
+    started = attributes.get("started")
+    if isinstance(started, int | float) and not abs(started) <= LARGEST:
+        del attributes["started"]  # which says nothing, as no time at all does
     rows = [(row[0], row[1:]) for row in one["milestones"]]
     if not one["id"] or any(len(values) != len(keys) for _, values in rows):
         raise ValueError("a run without an id, or a milestone of another length")
     _refuse_others(attributes, [epoch for epoch, _ in rows], keys)
     return Run(
         **{"name": ""} | attributes,
-        config=content["config"] | one["config"],
-        definition=content["definition"] | one["definition"],
+        config=_settings("config", content) | _settings("config", one),
+        definition=_settings("definition", content) | _settings("definition", one),
         milestones=tuple(
-            Milestone(epoch, {k: _float(v) for k, v in zip(keys, values, strict=True) if v is not None})
+            Milestone(
+                epoch,
+                within_limits({k: _float(v) for k, v in zip(keys, values, strict=True) if v is not None}),
+            )
             for epoch, values in rows
         ),
     )
+
+
+def _settings(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands under `name`, a mapping."""
+    settings = content[name]
+    if not isinstance(settings, dict):
+        raise ValueError(f"{name} is {settings!r}")
+    if nested_too_deeply(settings, DEEPEST + 1):  # the mapping itself is one
+        raise ValueError(f"{name} holds values nested too deeply")
+    return settings
 
 
 def _refuse_others(attributes: Mapping[str, Any], epochs: Sequence[Any], keys: Sequence[Any]) -> None:
@@ -123,7 +145,8 @@ def _refuse_others(attributes: Mapping[str, Any], epochs: Sequence[Any], keys: S
                 sound = isinstance(value, str)
         if not sound:
             raise ValueError(f"{name} is {value!r}")
-    if any(type(epoch) is not int or epoch < 0 for epoch in epochs) or sorted({*epochs}) != [*epochs]:
+    whole = all(type(epoch) is int and 0 <= epoch <= LARGEST_POSITION for epoch in epochs)
+    if not whole or sorted({*epochs}) != [*epochs]:
         raise ValueError("epochs are whole numbers that rise")
     if not all(isinstance(key, str) for key in keys) or len({*keys}) < len(keys):
         raise ValueError("keys are different texts")

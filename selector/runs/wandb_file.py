@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from selector.runs import completion
-from selector.runs.history import History
+from selector.runs.history import DEEPEST, History, nested_too_deeply
 from selector.runs.run import SPECTRUM_PREFIX
 from selector.runs.wandb_log import DamagedLog, TruncatedLog, read_payloads
 from selector.runs.wandb_records import Record, SummaryRecord
@@ -149,7 +149,7 @@ def _update_summary(payload: bytes, summary: dict[str, Any]) -> None:
         raise DamagedLog("has an unreadable summary record") from error
     for item in record.update:
         if (key := _key(item)) in _SUMMARY_KEYS:
-            summary[key] = _decode(item.value_json)
+            summary[key] = _decode_shallow(item.value_json)
     for item in record.remove:
         summary.pop(_key(item), None)
 
@@ -162,7 +162,7 @@ def _update_config(record: Any, config: dict[str, Any]) -> None:
             if not isinstance(inside.get(folder), dict):
                 inside[folder] = {}
             inside = inside[folder]
-        inside[last] = _decode(item.value_json)
+        inside[last] = _decode_shallow(item.value_json, len(folders))
     for item in record.remove:
         *folders, last = item.nested_key or [item.key]
         place: Any = config
@@ -195,3 +195,15 @@ def _decode(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _decode_shallow(text: str, folders: int = 0) -> Any:
+    """The same of a value that stands within so many folders, and is kept with all that is in it.
+
+    Raises:
+        DamagedLog: It is nested too deeply.
+    """
+    value = _decode(text)
+    if folders > DEEPEST or nested_too_deeply(value, DEEPEST - folders):
+        raise DamagedLog("holds values nested too deeply")
+    return value

@@ -7,7 +7,7 @@ from typing import Literal
 
 from selector.evaluation.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
 from selector.runs.run import Milestone, Run, RunSet
-from selector.selection.hyperparameters import canonical, hyperparameters
+from selector.selection.hyperparameters import canonical, hyperparameters, is_finite_number
 
 MilestoneChoice = Literal["last"] | int
 Category = Literal[
@@ -132,7 +132,7 @@ def _standard_error(run: Run, row: Milestone, metric: LabelFreeMetric) -> float:
     """Of the mean over UMAP seeds, whose standard deviation is logged as noise/<metric>."""
     noise = row.values.get(NOISE_PREFIX + metric.name, 0.0)
     seeds = run.definition.get("umap_seeds", run.config.get("umap_seeds"))
-    if not isfinite(noise) or not isinstance(seeds, int | float) or seeds < 2:
+    if not isfinite(noise) or not is_finite_number(seeds) or seeds < 2:
         return 0.0
     return abs(noise) / sqrt(seeds)
 

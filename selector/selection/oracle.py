@@ -7,6 +7,7 @@ from math import isfinite, sqrt
 from selector.evaluation.metrics import LabelledMetric
 from selector.runs.run import Run
 from selector.selection.candidates import last_milestone
+from selector.selection.hyperparameters import is_finite_number
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,6 @@ def read_oracle(runs: Sequence[Run], oracle: LabelledMetric) -> tuple[list[Judge
 def _standard_error(run: Run, oracle: LabelledMetric, accuracy: float) -> float | None:
     """Of a share of N independent images: sqrt(a (1 - a) / N)."""
     images = run.definition.get("evaluation_images")
-    if not oracle.name.endswith("accuracy") or not isinstance(images, int | float) or images < 1:
+    if not oracle.name.endswith("accuracy") or not is_finite_number(images) or images < 1:
         return None
     return sqrt(accuracy * (1 - accuracy) / images) if 0 <= accuracy <= 1 else None

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Literal, TextIO, TypeVar, get_args
 
 from selector.errors import UserError
@@ -135,6 +136,8 @@ def read_ledger(directory: Path) -> Ledger | None:
     """
     path = ledger_path(directory)
     try:
+        if not S_ISREG(path.stat().st_mode):  # a named pipe would be waited for without end
+            raise UserError(f"{path} is not a regular file, and so no ledger; use another --directory")
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
@@ -143,11 +146,12 @@ def read_ledger(directory: Path) -> Ledger | None:
     except (ValueError, RecursionError):
         raise UserError(f"{path} is no ledger of a sweep; use another --directory") from None
     try:
+        json.dumps(content, allow_nan=False)  # Python reads NaN, and `write_ledger` could not write it again
         if content.pop("version") != _VERSION:
             raise UserError(f"{path} was written by another version of selector; use another --directory")
         runs = tuple(_sound(LedgerRun(**run), _OF_A_RUN) for run in content.pop("runs"))
         ledger = _sound(Ledger(**content, runs=runs), _OF_A_LEDGER)
-    except (TypeError, KeyError, AttributeError):
+    except (TypeError, KeyError, AttributeError, ValueError, RecursionError):
         raise UserError(f"{path} is no ledger of a sweep; use another --directory") from None
     # Ids become file names.
     for name in (ledger.sweep, *(run.id for run in ledger.runs)):
@@ -176,6 +180,11 @@ def _sound(entry: _Entry, kinds: Mapping[str, tuple[type, ...]]) -> _Entry:
             raise TypeError(f"{name} is {value!r}")
     if isinstance(entry, LedgerRun) and (entry.index < 0 or entry.status not in get_args(Status)):
         raise TypeError("an index or a status that was never written")
+    if isinstance(entry, Ledger):
+        if entry.planned is not None and entry.planned < 1:
+            raise TypeError(f"planned is {entry.planned}")
+        if len({run.index for run in entry.runs}) < len(entry.runs):  # they would be counted twice
+            raise TypeError("two runs of one index")
     return entry
 
 

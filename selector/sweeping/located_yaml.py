@@ -17,6 +17,9 @@ KeyPath = tuple[str | int, ...]
 # wrongly named file from filling the memory.
 _MOST_BYTES = 1_000_000
 _MOST_NODES = 100_000
+# W&B's JSON has no larger number that any reader takes, and Python does not print one of 4,300 digits.
+_MOST_BITS = 4_000
+_MOST_LEVELS = 100
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = frozenset(_TAG + kind for kind in ("str", "int", "float", "bool", "null"))
@@ -30,11 +33,13 @@ class LocatedYaml:
         source: The file as the user named it.
         data: Mappings with text keys, lists, numbers, texts, booleans and None.
         lines: Path of keys and list positions → line, counted from 1.
+        content: What was read; a pipe such as <(…) cannot be read again.
     """
 
     source: str
     data: Any
     lines: Mapping[KeyPath, int]
+    content: bytes
 
     def error(self, path: KeyPath, reason: str) -> UserError:
         """The error for what stands at `path`; its line is that of the closest key that exists."""
@@ -82,7 +87,8 @@ def read_yaml(path: Path) -> LocatedYaml:
 
     Raises:
         UserError: The file cannot be read, is no YAML, holds a tag, a duplicate key, a key that is no text,
-            a date, or aliases that expand without end.
+            a date, an integer of thousands of bits, values nested too deeply, or aliases that expand without
+            end.
     """
     source = str(path)
     try:
@@ -109,7 +115,7 @@ def read_yaml(path: Path) -> LocatedYaml:
         data = builder.build(root, ())
     except RecursionError:
         raise UserError(f"{source} is nested too deeply") from None
-    return LocatedYaml(source, data, builder.lines)
+    return LocatedYaml(source, data, builder.lines, text)
 
 
 class _Builder:
@@ -129,6 +135,8 @@ class _Builder:
             raise self.error(top, f"aliases expand to more than {_MOST_NODES} values")
         if any(node is ancestor for ancestor in self.open):
             raise self.error(node, "an alias contains itself")
+        if len(self.open) > _MOST_LEVELS:
+            raise self.error(node, f"values are nested on more than {_MOST_LEVELS} levels")
         self.lines.setdefault(path, node.start_mark.line + 1)
         self.open.append(node)
         try:
@@ -149,10 +157,15 @@ class _Builder:
             raise self.error(node, f"{shown(node.value)} reads as a date; quote it to keep it a text")
         if node.tag not in _SCALARS:
             raise self.error(node, f"the tag {shown(node.tag)} is not allowed in a sweep file")
+        number = node.tag in (_TAG + "int", _TAG + "float")
+        if number and len(node.value) > _MOST_BITS:  # 1:59:59… takes half a minute to compute
+            raise self.error(node, f"{shown(node.value)} is a number of more than {_MOST_BITS} characters")
         try:
             value = self.scalars.construct_object(node)
-        except (ValueError, yaml.YAMLError):
+        except (ValueError, OverflowError, yaml.YAMLError):
             raise self.error(node, f"{shown(node.value)} is no {node.tag.removeprefix(_TAG)}") from None
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise self.error(node, f"{shown(node.value)} is an integer of more than {_MOST_BITS} bits")
         if isinstance(value, str) and "\0" in value:
             raise self.error(node, "a text must not hold a NUL character")
         if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):

@@ -50,7 +50,7 @@ def open_sweep(directory: Path, sweep: SweepFile, count: int | None, seed: int |
         if (directory / "wandb").exists():
             raise UserError(f"{directory} holds W&B runs but no sweep of selector; use another --directory")
         ledger = Ledger(new_sweep_id(), 0 if seed is None else seed, None, sweep.yaml.data)
-        write_safely(directory / "sweep.yaml", Path(sweep.yaml.source).read_bytes())
+        write_safely(directory / "sweep.yaml", sweep.yaml.content)
     else:
         _refuse_another_sweep(directory, ledger, sweep, seed)
     ledger = replace(ledger, planned=planned_runs(sweep, ledger.planned if count is None else count))

@@ -1,6 +1,7 @@
 """A folder of images, whatever its shape: labelled by sub-folder, split by sub-folder, or neither."""
 
 import os
+import stat
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -108,6 +109,8 @@ def _read_tree(folder: Path, size: int, skip_bad: bool, classes: tuple[str, ...]
 def _decode(path: Path, size: int) -> NDArray[np.uint8] | str:
     """(S, S, 3) pixels, or one line on why there are none."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a named pipe would be waited for without end
+            return "it is not a regular file"
         with warnings.catch_warnings():
             # Pillow only warns of a decompression bomb up to twice its limit; here it is an error at once.
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -23,6 +23,7 @@ from selector.training.method import Method
 from selector.training.processes import PATIENCE, processes_of
 from selector.training.run_folder import last_checkpoint, refuse_other_configuration
 from selector.training.stopping import StopSignals
+from selector.training.stored import refuse_damaged
 from selector.training.torch_file import load_plain
 
 # What a run cannot go on without.
@@ -184,7 +185,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint as tensors and plain values; nothing in it is executed.
 
     Raises:
-        UserError: It cannot be read.
+        UserError: It cannot be read, or a part of it is not what train.py writes.
     """
     try:
         content: dict[str, Any] = load_plain(path)
@@ -195,4 +196,5 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or not content.keys() >= _PARTS:
         raise UserError(f"{str(path)!r} is no checkpoint of train.py: remove it to start from the one before")
+    refuse_damaged(content, path)
     return content

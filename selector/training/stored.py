@@ -1,9 +1,11 @@
 """A checkpoint of train.py, read for what it is: a configuration, an epoch and weights."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
@@ -13,6 +15,8 @@ from selector.text import nearest, printable
 from selector.training.torch_file import load_plain
 
 CHECKPOINT_NAME = re.compile(r"milestone-(\d+)\.ckpt")
+_MOST_PIXELS = 2**14  # a side; one image of that size is 3 GB of numbers, and no run was trained on such
+_COUNTED = ("epoch_progress", "batch_progress", "scheduler_progress", "step_progress")  # Lightning's names
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +56,86 @@ def read_stored(path: Path) -> Stored:
         ) from error
     if not isinstance(content, dict) or not {"train_config", "epoch", "state_dict"} <= content.keys():
         raise UserError(f"{shown} is no checkpoint of train.py: it holds no train_config beside its weights")
+    refuse_damaged(content, path)
     try:
         return Stored(
             path, _epoch(content, shown), _config(content["train_config"], shown), dict(content["state_dict"])
         )
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"checkpoint {shown} is damaged ({printable(str(error))[:200]})") from error
+
+
+def refuse_damaged(content: Mapping[Any, Any], path: Path) -> None:
+    """Refuse a checkpoint of which a part is not what train.py writes; parts that it lacks are not missed.
+
+    Lightning and torch believe what they load, and fail anywhere with a traceback.
+
+    Raises:
+        UserError: Names the part.
+    """
+    for part, sound in _PARTS.items():
+        if part in content and not sound(content[part]):
+            raise UserError(
+                f"checkpoint {printable(str(path))!r} is damaged, or of another program: its {part} is not"
+                " what train.py writes; remove it, or name another one"
+            )
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0  # a truth value is a number to isinstance
+
+
+def _is_named(value: object, *names: str) -> bool:
+    """Whether it is a dictionary of texts that holds these."""
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value) and value.keys() >= {*names}
+
+
+def _are_weights(value: Any) -> bool:
+    # Beside tensors there is what a module itself wrote, as MoCo's queue.
+    return _is_named(value) and all(
+        isinstance(weight, dict if name.endswith("_extra_state") else Tensor)
+        for name, weight in value.items()
+    )
+
+
+def _are_loops(value: Any) -> bool:
+    """Whether it is Lightning's count of what is done."""
+    if not _is_named(value, "fit_loop") or not _is_named(value["fit_loop"], "epoch_progress"):
+        return False
+    return all(
+        _is_progress(part) if name.endswith(_COUNTED) else _is_named(part)
+        for name, part in value["fit_loop"].items()
+    )
+
+
+def _is_progress(value: Any) -> bool:
+    return _is_named(value, "total", "current") and all(
+        _is_named(value[span]) and all(map(_is_count, value[span].values())) for span in ("total", "current")
+    )
+
+
+def _are_optimizers(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        _is_named(one, "state", "param_groups")
+        and isinstance(one["state"], dict)
+        and isinstance(one["param_groups"], list)
+        and all(_is_named(group, "params") for group in one["param_groups"])
+        for one in value
+    )
+
+
+_PARTS: Mapping[str, Callable[[Any], bool]] = {
+    "train_config": _is_named,
+    "epoch": _is_count,
+    "global_step": _is_count,
+    "state_dict": _are_weights,
+    "loops": _are_loops,
+    "optimizer_states": _are_optimizers,
+    "lr_schedulers": lambda value: isinstance(value, list) and all(map(_is_named, value)),
+    "milestones": lambda value: (
+        isinstance(value, list) and all(_is_named(row, "epoch") and _is_count(row["epoch"]) for row in value)
+    ),
+}
 
 
 def _epoch(content: dict[str, Any], shown: str) -> int:
@@ -79,7 +157,29 @@ def _config(values: dict[str, Any], shown: str) -> TrainConfig:
             f"checkpoint {shown} was written by another version: this one does not know its {unknown[0]!r}"
             f"{nearest(unknown[0], known)}; read it with the version that trained it"
         )
+    kinds = get_type_hints(TrainConfig)
+    for name, value in values.items():
+        if not _is_of(value, kinds[name]):
+            raise UserError(
+                f"checkpoint {shown} is damaged, or was written by another version: this one does not know"
+                f" the {name} {printable(repr(value))[:80]}"
+            )
     try:
-        return TrainConfig(**values)
+        config = TrainConfig(**values)
     except (TypeError, ValueError) as error:
         raise UserError(f"checkpoint {shown} was written by another version: {error}") from error
+    if config.image_size is not None and config.image_size > _MOST_PIXELS:
+        raise UserError(
+            f"checkpoint {shown} is damaged: its image_size is {config.image_size}, and no run has more than"
+            f" {_MOST_PIXELS}; name another checkpoint"
+        )
+    return config
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    """Whether a value is of the type of a field."""
+    if get_origin(kind) is Literal:
+        return any(type(value) is type(known) and value == known for known in get_args(kind))
+    if get_origin(kind) is UnionType:
+        return any(_is_of(value, one) for one in get_args(kind))
+    return type(value) is kind or (kind is float and type(value) is int)

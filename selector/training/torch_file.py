@@ -1,5 +1,6 @@
 """Files of torch.save, read without running any code and without trusting a single bit of them."""
 
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,22 @@ import torch
 _FOLDER = 0x10  # among the attributes of a part of a zip file
 
 
-def load_plain(path: Path) -> Any:
+def load_plain(path: Path, *, unchecked: bool = False) -> Any:
     """The content of a file as tensors and plain values, on the CPU.
 
     Nothing in it is executed. Checksums are looked at, which torch leaves out (it builds its zip reader with
     MINIZ_DISABLE_ZIP_READER_CRC32_CHECKS): one flipped bit would be another weight, and other metrics.
 
+    Args:
+        path: The file.
+        unchecked: Also read what torch before 1.6 saved: pickles without checksums.
+
     Raises:
         Exception: Whatever zipfile and torch meet in a file that is missing, damaged or of another kind.
     """
-    if zipfile.is_zipfile(path):  # files of torch before 1.6 are pickles without checksums
+    if not stat.S_ISREG(path.stat().st_mode):  # a named pipe would be waited for without end
+        raise ValueError("it is not a regular file")
+    if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
             if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
@@ -28,4 +35,9 @@ def load_plain(path: Path) -> Any:
                 raise ValueError("one of its parts is marked as a folder, as torch does not do")
             if (damaged := archive.testzip()) is not None:
                 raise ValueError(f"{Path(damaged).name} in it has a wrong checksum")
+    elif not unchecked:
+        raise ValueError(
+            "it is no zip file with checksums, as torch 1.6 and later save: load a file of an older torch"
+            " with a newer one and save it again"
+        )
     return torch.load(path, map_location="cpu", weights_only=True)

@@ -46,6 +46,48 @@ def test_a_damaged_file_counts_as_none(tmp_path, damage):
     assert cache.load_row({"a": 1}) is None
 
 
+@pytest.mark.parametrize("kind", ["net", "rows"])
+def test_a_flipped_bit_counts_as_none(tmp_path, kind):
+    cache = EmbeddingCache(tmp_path)
+    cache.store_block("net", {"a": 1}, BLOCK)
+    cache.store_row({"a": 1}, {"x": 1.25, "y": float("nan")})
+    (file,) = tmp_path.glob(f"{kind}/*")
+    sound, believed = file.read_bytes(), []
+    for bit in range(8 * len(sound)):
+        content = bytearray(sound)
+        content[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(content)
+        found = cache.load_block("net", {"a": 1}) if kind == "net" else cache.load_row({"a": 1})
+        if kind == "net" and found is not None:
+            believed.append(bit)
+        if kind == "rows" and found is not None and repr(found) != repr({"x": 1.25, "y": float("nan")}):
+            believed.append(bit)
+    assert believed == []
+
+
+@pytest.mark.parametrize("save", [np.save, np.savez])
+def test_another_file_in_its_place_counts_as_none(tmp_path, save):
+    """One without a checksum, as an older selector left it, or of another kind."""
+    cache = EmbeddingCache(tmp_path)
+    cache.store_block("net", {"a": 1}, BLOCK)
+    (file,) = tmp_path.glob("net/*")
+    with file.open("wb") as opened:
+        save(opened, BLOCK)
+    assert cache.load_block("net", {"a": 1}) is None
+
+
+def test_the_content_of_another_key_counts_as_none(tmp_path):
+    cache = EmbeddingCache(tmp_path)
+    for number in (1, 2):
+        cache.store_block("net", {"a": number}, BLOCK * number)
+        cache.store_row({"a": number}, {"x": number})
+    for kind in ("net", "rows"):
+        one, two = tmp_path.glob(f"{kind}/*")
+        one.write_bytes(two.read_bytes())
+    assert [cache.load_block("net", {"a": number}) is None for number in (1, 2)].count(True) == 1
+    assert [cache.load_row({"a": number}) is None for number in (1, 2)].count(True) == 1
+
+
 def test_an_array_of_objects_is_not_unpickled(tmp_path):
     cache = EmbeddingCache(tmp_path)
     cache.store_block("net", {"a": 1}, BLOCK)

@@ -46,6 +46,24 @@ def test_only_numbers_are_kept_as_they_came():
     assert all(type(value) is float for value in milestone.values.values())
 
 
+def test_numbers_that_would_overflow_are_infinite():
+    (milestone,) = gathered({"epoch": 1, "x": 1.7e308, "y": -1.7e308, "z": 1e150, "w": 2.0}).milestones()
+    assert milestone.values == {"x": math.inf, "y": -math.inf, "z": 1e150, "w": 2.0}
+
+
+def test_spectra_hold_no_numbers_that_would_overflow():
+    history = History(spectra=True)
+    history.add({"epoch": 1, "spectrum/a": [2, 1.0], "spectrum/b": [1.7e308], "spectrum/c": [10**400]})
+    (milestone,) = history.milestones()
+    assert milestone.spectra == {"spectrum/a": (2.0, 1.0)}
+
+
+@pytest.mark.parametrize("epoch", [1e300, 10**300, 2.0**53 + 2])
+def test_epochs_beyond_what_floats_count_number_no_milestone(epoch):
+    history = gathered({"epoch": 2**53, "x": 1.0}, {"epoch": epoch, "x": 2.0})
+    assert history.milestones() == (Milestone(2**53, {"x": 1.0}),)
+
+
 def test_a_run_without_epochs_is_counted_by_steps():
     by_lightning = gathered({"trainer/global_step": 49, "loss": 1.0, "_step": 0}, {"_step": 1, "loss": 2.0})
     assert by_lightning.axis == "trainer/global_step"

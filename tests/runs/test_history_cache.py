@@ -81,7 +81,7 @@ def test_names_from_the_server_name_no_files(tmp_path: Path):
     assert (file.stat().st_mode | file.parent.stat().st_mode) & 0o077 == 0
 
 
-@pytest.mark.parametrize("damage", [b"", b"not SQLite" * 99, "cut", "head"])
+@pytest.mark.parametrize("damage", [b"", b"not SQLite" * 99, "cut", "head", "table"])
 def test_a_damaged_file_counts_for_nothing(tmp_path: Path, damage: bytes | str):
     stored(tmp_path)
     (file,) = files(tmp_path)
@@ -89,6 +89,8 @@ def test_a_damaged_file_counts_for_nothing(tmp_path: Path, damage: bytes | str):
         with sqlite3.connect(file) as database:
             database.execute("UPDATE histories SET head = 'no JSON'")
         database.close()
+    elif damage == "table":
+        file.write_bytes(file.read_bytes().replace(b"TABLE", b"TA\xc2LE"))
     else:
         file.write_bytes(damage if isinstance(damage, bytes) else file.read_bytes()[:5000])
     assert HistoryCache(tmp_path).load(RUN, SIGNATURE) is None
@@ -102,6 +104,42 @@ def test_a_table_cut_short_counts_for_nothing(tmp_path: Path):
         database.execute("UPDATE histories SET numbers = substr(numbers, 1, 8)")
     database.close()
     assert cache.load(RUN, SIGNATURE) is None
+
+
+def test_a_flipped_bit_counts_for_nothing(tmp_path: Path):
+    stored(tmp_path)
+    (file,) = files(tmp_path)
+    sound = file.read_bytes()
+    head = sound.index(b'{"signature"')  # from here to the end of the page
+    found = []
+    for position in range(head, -(-head // 4096) * 4096):
+        content = bytearray(sound)
+        content[position] ^= 1 << position % 8
+        file.write_bytes(content)
+        cache = HistoryCache(tmp_path)
+        found.append(cache.load(RUN, SIGNATURE))
+        cache.close()
+    assert len(found) > 250
+    assert found == [None] * len(found)
+
+
+def test_a_row_without_a_checksum_counts_for_nothing(tmp_path: Path):
+    """As an older selector left it."""
+    cache = stored(tmp_path)
+    (file,) = files(tmp_path)
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE histories SET numbers = substr(numbers, 33)")
+    database.close()
+    assert cache.load(RUN, SIGNATURE) is None
+
+
+def test_a_row_under_another_name_counts_for_nothing(tmp_path: Path):
+    cache = stored(tmp_path)
+    (file,) = files(tmp_path)
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE histories SET run = 'x2'")
+    database.close()
+    assert cache.load([*RUN[:3], "x2"], SIGNATURE) is None
 
 
 def test_two_selectors_may_write_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

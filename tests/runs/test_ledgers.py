@@ -121,6 +121,13 @@ def test_a_sweep_of_which_nothing_was_written(tmp_path: Path):
     assert [gone.reason for gone in found.unreadable] == ["failed before W&B wrote anything: exit status 2"]
 
 
+@pytest.mark.parametrize("status", ["finished", "stopped"])
+def test_a_run_that_was_done_had_files(tmp_path: Path, status: Status):
+    write_sweep(tmp_path, entry(0, status))
+    (gone,) = read_offline(tmp_path).unreadable
+    assert gone.reason == f"{status}, but its W&B files are gone or cannot be read"
+
+
 def test_a_ledger_that_is_none(tmp_path: Path):
     folder = write_sweep(tmp_path, entry(0, "finished"), planned=1, files=(0,))
     (folder / "ledger.json").write_text("{")

@@ -1,6 +1,7 @@
 """Runs kept in one file come back as they were."""
 
 import json
+import os
 from dataclasses import replace
 from math import inf, isnan, nan
 
@@ -118,6 +119,12 @@ RUN = '{"id":"a","state":"finished","config":{},"definition":{},"milestones":[%s
         (HEAD.replace('"planned":null', '"planned":"9"') + RUN % "[1,2]", "a plan that is no number"),
         (HEAD.replace('["x"]', '["x","x"]') + RUN % "[1,2,3]", "different texts"),
         (HEAD.replace('["x"]', "[3]") + RUN % "[1,2]", "different texts"),
+        (HEAD + RUN % f"[{10**300},2]", "whole numbers that rise"),
+        (HEAD.replace('"config":{}', '"config":1') + RUN % "[1,2]", "config is 1"),
+        (HEAD.replace('"config":{}', '"config":1') + RUN.replace("{}", "2", 1) % "[1,2]", "config is 1"),
+        (HEAD + RUN.replace('"config":{}', '"config":2') % "[1,2]", "config is 2"),
+        (HEAD + RUN.replace('"definition":{}', '"definition":[]') % "[1,2]", r"definition is \[\]"),
+        (HEAD + RUN.replace("{}", '{"x":' + "[" * 600 + "]" * 600 + "}", 1) % "[1,2]", "nested too deeply"),
     ],
 )
 def test_a_damaged_file_is_one_line(tmp_path, text, says):
@@ -127,9 +134,35 @@ def test_a_damaged_file_is_one_line(tmp_path, text, says):
         read_records(path)
 
 
+def test_what_no_run_can_hold_is_not_known(tmp_path):
+    path = tmp_path / "runs.json"
+    for started in ("Infinity", "-Infinity", "NaN", "1" + "0" * 400):
+        path.write_text(HEAD + RUN.replace('"id":"a"', f'"id":"a","started":{started}') % "[1,-1.7e308]")
+        runs = read_records(path)
+        assert runs.runs[0].started is None
+        assert runs.runs[0].milestones == (Milestone(1, {"x": -inf}),)
+        write_records(runs)
+
+
+def test_the_deepest_config_that_a_run_can_hold_comes_back(tmp_path):
+    deep: list[object] = []
+    for _ in range(99):
+        deep = [deep]
+    write_sweep(tmp_path / "sweep", run("a", 1.0, deep=deep))
+    (of_folder,) = read_source(str(tmp_path / "sweep")).runs
+    (of_file,) = back(tmp_path, sweep(of_folder)).runs
+    assert of_folder.config["deep"] == of_file.config["deep"] == deep
+
+
 def test_a_missing_file_is_one_line(tmp_path, capsys):
     assert main(["rank", str(tmp_path / "no.json")]) == 1
     assert "cannot read the records" in capsys.readouterr().err
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "runs.json")
+    assert main(["rank", str(tmp_path / "runs.json")]) == 1
+    assert "it is not a regular file" in capsys.readouterr().err
 
 
 def test_the_name_of_the_file_must_tell_what_it_is(tmp_path, capsys):

@@ -218,3 +218,38 @@ def test_written_is_the_time_of_the_file(tmp_path: Path):
     file = write_run(tmp_path / "run-x.wandb", "x")
     os.utime(file, (5.0, 7.0))
     assert read_segment(file).written == 7.0
+
+
+def nested(levels: int) -> Any:
+    value: Any = []
+    for _ in range(levels - 1):
+        value = {"x": value} if levels % 2 else [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        items({"a": nested(600)}),
+        items({"a": nested(601)}),
+        items({"a": nested(101)}),
+        [{"nested_key": ["a"] * 600, "value_json": "1"}],
+        [{"nested_key": ["a"] * 60, "value_json": json.dumps(nested(60))}],
+    ],
+)
+def test_a_config_nested_too_deeply_is_damaged(tmp_path: Path, config: list[dict[str, Any]]):
+    for kinds in (
+        [{"run": {"run_id": "x", "config": {"update": config}}}],
+        [{"run": {"run_id": "x"}}, {"config": {"update": config}}],
+    ):
+        with pytest.raises(DamagedLog, match="holds values nested too deeply"):
+            read_segment(write(tmp_path, *kinds))
+
+
+def test_a_config_nested_deeply_is_read(tmp_path: Path):
+    config = [
+        *items({"a": nested(100), "wide": [[]] * 200}),
+        {"nested_key": ["b"] * 51, "value_json": json.dumps(nested(50))},
+    ]
+    found = read_segment(write(tmp_path, {"run": {"run_id": "x", "config": {"update": config}}})).config
+    assert (found["a"], len(found["wide"])) == (nested(100), 200)

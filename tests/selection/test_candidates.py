@@ -1,4 +1,4 @@
-from math import nan
+from math import inf, nan
 
 import pytest
 from handmade import DEFINITION, ENTROPY, RANKME, curve, run, sweep
@@ -26,6 +26,15 @@ def test_the_standard_error_is_of_the_mean_over_umap_seeds():
     (candidate,), excluded = read_scores([noisy], ENTROPY, "last")
     assert candidate.standard_error == pytest.approx(0.2)
     assert excluded == []
+
+
+@pytest.mark.parametrize("seeds", [10**400, nan, inf, "9", True, None])
+def test_the_standard_error_is_0_for_what_is_no_number_of_umap_seeds(seeds):
+    noisy = run(
+        "a", values={"label_free/entropy": 3.0, "noise/entropy": 0.6}, definition={"umap_seeds": seeds}
+    )
+    (candidate,), _ = read_scores([noisy], ENTROPY, "last")
+    assert candidate.standard_error == 0
 
 
 def test_the_last_milestone_of_our_runs_is_the_last():

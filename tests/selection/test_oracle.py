@@ -39,6 +39,9 @@ def test_the_standard_error_is_unknown_for_what_is_no_share_of_known_images():
     assert read_oracle([run("a", accuracy=80.0)], ACCURACY)[0][0].standard_error is None
     unknown = {name: value for name, value in DEFINITION.items() if name != "evaluation_images"}
     assert read_oracle([run("a", accuracy=0.8, definition=unknown)], ACCURACY)[0][0].standard_error is None
+    for images in (10**400, inf, nan, "400", True):
+        strange = run("a", accuracy=0.8, definition={**DEFINITION, "evaluation_images": images})
+        assert read_oracle([strange], ACCURACY)[0][0].standard_error is None
 
 
 def test_quality_is_turned_where_low_is_better():

@@ -1,6 +1,7 @@
 """Ranking of small sweeps whose right answer can be read off."""
 
 import random
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -193,6 +194,13 @@ def test_nothing_to_rank_is_one_clear_line():
         UserError, match=r"none of the 2 runs .* 1 failed, 1 not finite \(run b: failed\); finish .*: do"
     ):
         rank(sweep(run("a", nan), run("b", 1.0, state="failed"), finish_command="do"), RANKME)
+
+
+def test_nothing_to_rank_says_what_the_reader_warned_of():
+    runs = replace(sweep(run("a", nan)), warnings=("folder x could not be looked into", "two", "three"))
+    for source in (runs, replace(runs, runs=())):
+        with pytest.raises(UserError, match=r"; folder x could not be looked into; two$"):
+            rank(source, RANKME)
 
 
 def test_duplicates_count_once():

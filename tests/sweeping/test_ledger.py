@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from math import inf, nan
 
 import pytest
 
@@ -92,12 +93,18 @@ def test_refuses_what_is_no_ledger(tmp_path, content, reason):
         read_ledger(tmp_path)
 
 
+def test_a_named_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(ledger_path(tmp_path))
+    with pytest.raises(UserError, match="not a regular file"):
+        read_ledger(tmp_path)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
         {"index": "0"}, {"index": True}, {"index": -1}, {"config": []}, {"status": "finishd"},
         {"started": "now"}, {"ended": []}, {"exit_status": "1"}, {"reason": None}, {"objective": "0.5"},
-        {"coordinates": 3}, {"pid": "1; rm"},
+        {"coordinates": 3}, {"pid": "1; rm"}, {"objective": nan}, {"config": {"x": [inf]}},
     ],
 )  # fmt: skip
 def test_refuses_values_that_were_never_written(tmp_path, changed):
@@ -109,11 +116,20 @@ def test_refuses_values_that_were_never_written(tmp_path, changed):
         read_ledger(tmp_path)
 
 
-@pytest.mark.parametrize("changed", [{"seed": "0"}, {"planned": "5"}, {"planned": 5.0}, {"sweep_file": []}])
+@pytest.mark.parametrize("changed", [
+    {"seed": "0"}, {"planned": "5"}, {"planned": 5.0}, {"planned": -1}, {"planned": 0}, {"sweep_file": []},
+    {"sweep_file": {"x": nan}},
+])  # fmt: skip
 def test_refuses_a_plan_that_was_never_written(tmp_path, changed):
     write_ledger(tmp_path, LEDGER)
     content = json.loads(ledger_path(tmp_path).read_text()) | changed
     ledger_path(tmp_path).write_text(json.dumps(content))
+    with pytest.raises(UserError, match="is no ledger of a sweep"):
+        read_ledger(tmp_path)
+
+
+def test_refuses_two_runs_of_one_index(tmp_path):
+    write_ledger(tmp_path, replace(LEDGER, runs=(RUN, replace(RUN, id="bbbbbbbb"))))
     with pytest.raises(UserError, match="is no ledger of a sweep"):
         read_ledger(tmp_path)
 

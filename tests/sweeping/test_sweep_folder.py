@@ -1,9 +1,12 @@
+import os
 import shlex
+import threading
 
 import pytest
 
 from selector.errors import UserError
 from selector.sweeping.ledger import read_ledger
+from selector.sweeping.sweep_file import read_sweep_file
 from selector.sweeping.sweep_folder import finish_command, first_difference, open_sweep, planned_runs
 
 GRID = "program: p.py\nmethod: grid\nparameters: {x: {values: [1, 2, 3]}}\n"
@@ -35,6 +38,18 @@ def test_a_new_sweep_is_written_down(read, tmp_path):
     assert (ledger.seed, ledger.planned, ledger.runs) == (7, 4, ())
     assert (tmp_path / "sweep.yaml").read_text() == "# a comment\n" + RANDOM
     assert (tmp_path / "wandb" / f"sweep-{ledger.sweep}").is_dir()
+
+
+def test_a_source_that_can_be_read_only_once(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(RANDOM,), daemon=True)
+    writer.start()
+    sweep = read_sweep_file(pipe)
+    writer.join()
+    pipe.unlink()
+    open_sweep(tmp_path, sweep, 4, 7)
+    assert (tmp_path / "sweep.yaml").read_text() == RANDOM
 
 
 def test_an_opened_sweep_keeps_id_seed_and_count(read, tmp_path):

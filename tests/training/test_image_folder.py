@@ -86,6 +86,14 @@ def test_an_unreadable_image_is_named_and_skipped_only_on_request(tmp_path: Path
     assert content.skipped == (str(bad),)
 
 
+def test_a_named_pipe_is_an_unreadable_image(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", (9, 9, 9))
+    os.mkfifo(tmp_path / "z.png")
+    with pytest.raises(UserError, match=r"1 of 2 images .*z\.png' \(it is not a regular file\)"):
+        read_folder(tmp_path, 8, skip_bad=False)
+    assert read_folder(tmp_path, 8, skip_bad=True).skipped == (str(tmp_path / "z.png"),)
+
+
 def test_a_folder_with_no_image_says_what_was_expected(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(UserError, match=r"no image in .*expected files named .*\.png"):

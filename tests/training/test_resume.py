@@ -98,6 +98,34 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
         run(config, load_images(config), tmp_path)
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    config, folder = small_config("simclr"), tmp_path_factory.mktemp("sound")
+    run(config, load_images(config), folder)
+    return read_checkpoint(folder / "milestone-0004.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("milestones", [5]), ("milestones", [{"loss": 1.0}]), ("optimizer_states", [None]),
+        ("optimizer_states", [{"state": {}, "param_groups": [3]}]), ("lr_schedulers", [3]),
+        ("loops", {}), ("loops", {"fit_loop": {}}),
+        ("loops", {"fit_loop": {"epoch_progress": {"total": {}}}}),
+        ("loops", {"fit_loop": {"epoch_progress": {"total": {}, "current": {"ready": "x"}}}}),
+        ("train_config", 5), ("state_dict", {1: torch.ones(2)}), ("epoch", "3"), ("global_step", None),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_with_a_part_of_another_shape_is_named(
+    tmp_path: Path, sound: dict[str, object], part: str, value: object
+) -> None:
+    config = small_config("simclr")
+    torch.save(sound | {part: value}, tmp_path / "milestone-0004.ckpt")
+    with pytest.raises(UserError, match=rf"damaged, or of another program: its {part} is not") as refusal:
+        run(config, load_images(config), tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
 def test_an_infinite_learning_rate_is_a_result(tmp_path: Path) -> None:
     config = small_config("simclr", learning_rate=1e30)
     _, outcome = run(config, load_images(config), tmp_path)

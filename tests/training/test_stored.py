@@ -16,7 +16,7 @@ def checkpoint(path, epoch=4, processed=5, config=CONFIG, **changes):
     content = {
         "epoch": epoch,
         "state_dict": {"backbone.0.weight": torch.ones(2)},
-        "loops": {"fit_loop": {"epoch_progress": {"current": {"processed": processed}}}},
+        "loops": {"fit_loop": {"epoch_progress": {"total": {}, "current": {"processed": processed}}}},
         "train_config": config,
     }
     torch.save({key: value for key, value in (content | changes).items() if value is not None}, path)
@@ -43,6 +43,11 @@ def test_fields_younger_than_the_file_have_their_defaults(tmp_path):
             "version.*'learnin_rate', did you mean 'learning_rate'",
         ),
         ({"config": CONFIG | {"epochs": -1}}, "another version: epochs must be greater than 0"),
+        ({"config": CONFIG | {"backbone": "resnet-19"}}, "does not know the backbone 'resnet-19'"),
+        ({"config": CONFIG | {"image_size": 10**9}}, "damaged: its image_size is 1000000000"),
+        ({"config": CONFIG | {"image_size": 1e9}}, "does not know the image_size 1000000000.0"),
+        ({"state_dict": {7: torch.ones(2)}}, "damaged, or of another program: its state_dict is not"),
+        ({"state_dict": {"a": 1}}, "damaged, or of another program: its state_dict is not"),
         ({"train_config": None}, "is no checkpoint of train.py"),
         ({"state_dict": None}, "is no checkpoint of train.py"),
     ],

@@ -86,6 +86,28 @@ def test_a_pickle_that_would_write_a_file_writes_none(tmp_path: Path, read):
     assert owned.exists()
 
 
+@pytest.mark.parametrize("read", [read_checkpoint, read_stored])
+def test_a_checkpoint_without_checksums_is_refused(tmp_path: Path, read):
+    path, content = tmp_path / "a.ckpt", {"epoch": 0, "train_config": {}, "state_dict": {}}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(UserError, match=r"no zip file with checksums.*save it again") as refusal:
+        read(path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_weights_may_be_older_than_checksums(tmp_path: Path):
+    """As some that torchvision publishes."""
+    torch.save({"weight": torch.arange(3.0)}, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    assert torch.equal(read_state(tmp_path / "a.pth")["weight"], torch.arange(3.0))
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path, read):
+    os.mkfifo(tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match="not a regular file"):
+        read(tmp_path / "a.ckpt")
+
+
 def test_a_file_that_unpacks_to_more_is_refused(tmp_path: Path):
     sound, bomb = saved(tmp_path / "a.ckpt"), tmp_path / "b.ckpt"
     with zipfile.ZipFile(sound) as parts, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
