@@ -93,4 +93,4 @@ def cost(records: Path, titles: Mapping[str, str]) -> Iterator[str]:
         figures = [seconds[method][step] for method in methods]
         cells = [f"{median:.2f} ({least:.2f}–{most:.2f})" for median, least, most in figures]
         labels = "1,437 + 360" if step.startswith("probe") else "none"
-        yield f"| {step} | " + " | ".join(cells) + f" | {labels} |"
+        yield row([step, *cells, labels])

@@ -6,13 +6,13 @@ from statistics import fmean
 
 import numpy as np
 from cells import interval, number, percent, points, row
+from last_value import value_of
 from numpy.typing import NDArray
 
 from selector.reports.tables import hyperparameter
 from selector.runs.run import Run
 from selector.selection.baselines import Baseline, baseline_costs, in_order
 from selector.selection.bootstrap import LEAST_CONFIGURATIONS, nested_resamples, regret_interval
-from selector.selection.candidates import last_milestone
 from selector.selection.correlation import kendall_tau_b, spearman
 from selector.selection.hyperparameters import configuration, swept
 from selector.selection.regret import RegretGroup
@@ -43,17 +43,10 @@ def regrets(group: RegretGroup) -> Iterator[str]:
     yield from _chosen(group)
 
 
-def value_of(run: Run, key: str) -> float | None:
-    """At the last milestone."""
-    last = last_milestone(run, key)
-    return None if last is None else last.values.get(key)
-
-
 def _metric_cells(one: Regret, group: RegretGroup) -> list[object]:
     arrow = {"max": " ↑", "min": " ↓"}.get(one.direction or "", "")
     sign = -1.0 if one.direction == "min" else 1.0
-    values = [value_of(judged.run, one.metric.key) for judged in group.judged]
-    scores = np.array([np.nan if value is None else sign * value for value in values])
+    scores = sign * np.array([value_of(judged.run, one.metric.key) for judged in group.judged])
     return [
         f"`{one.metric.name}`{arrow}", _run(one.chosen), percent(one.chosen_accuracy), points(one.regret),
         interval(one.interval), number(one.normalised), points(one.tied_expected),
@@ -116,14 +109,14 @@ def _correlations(scores: NDArray[np.float64], group: RegretGroup) -> tuple[str,
     left_out = f", n = {len(judged)}" if len(judged) < len(group.judged) else ""
     texts = []
     for measure in (spearman, kendall_tau_b):
-        found = [
-            measure(scores[some[~none]], quality[some[~none]])
-            for some, none in zip(drawn, empty, strict=True)
-        ]
         value = measure(scores, quality)
         if few or value is None:
             texts.append(number(value) + left_out)
             continue
+        found = [
+            measure(scores[some[~none]], quality[some[~none]])
+            for some, none in zip(drawn, empty, strict=True)
+        ]
         low, high = np.percentile([figure for figure in found if figure is not None], [2.5, 97.5])
         texts.append(f"{number(value)} ({number(low)} to {number(high)}){left_out}")
     return texts[0], texts[1]

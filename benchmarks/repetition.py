@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from cells import interval, number, points, row
+from last_value import value_of
 
-from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
+from selector.evaluation.metrics import LabelledMetric
 from selector.runs.records import read_records
 from selector.runs.run import RunSet
-from selector.selection.candidates import last_milestone
 from selector.selection.consensus import with_consensus
 from selector.selection.correlation import spearman
 from selector.selection.hyperparameters import configuration
@@ -60,7 +60,7 @@ def repetition(
                 places.append(place)
                 shown = f"**{points(second.regret)}**" if place else points(second.regret)
                 cell = f"{points(first.regret)} ({interval(first.interval)}) → {shown}"
-            rho = agreement(group.judged, again.judged, partial(value_of, first.metric))
+            rho = agreement(group.judged, again.judged, partial(_logged, first.metric.key))
             cells.append(cell + ("" if rho is None else f", ρ {number(rho)}"))
         yield row([f"`{name}`", *cells])
     rhos = [
@@ -85,7 +85,5 @@ def agreement(
     return spearman(finite[:, 0], finite[:, 1]) if len(finite) > 2 else None
 
 
-def value_of(metric: LabelFreeMetric, judged: Judged) -> float:
-    """At the last milestone; NaN where there is none."""
-    last = last_milestone(judged.run, metric.key)
-    return float("nan") if last is None else last.values.get(metric.key, float("nan"))
+def _logged(key: str, judged: Judged) -> float:
+    return value_of(judged.run, key)

@@ -15,9 +15,10 @@ from statistics import fmean, median, stdev
 import numpy as np
 from cells import mean_and_error, mean_and_range, number, percent, points, row
 from economy import cost, images
+from last_value import value_of
 from pretrained_table import correlations, models
 from regret_figure import figure_rows, svg
-from regret_tables import regrets, value_of
+from regret_tables import regrets
 from repetition import repetition
 from rules import RULES, Rule, leave_one_study_out
 
@@ -152,7 +153,7 @@ def overview(studies: Sequence[Study]) -> Iterator[str]:
         accuracies = [judged.accuracy for judged in group.judged]
         diverged = sum(run.state == "diverged" for run in study.runs.runs)
         trained = [judged.run for judged in group.judged] + [*study.again]
-        known = [(run, value) for run in trained if (value := value_of(run, ORACLE.key)) is not None]
+        known = [(run, value) for run in trained if np.isfinite(value := value_of(run, ORACLE.key))]
         seeds = within([run for run, _ in known], [value for _, value in known])
         cells = [
             study.title, len(study.runs.runs), group.configurations, diverged,
@@ -224,7 +225,7 @@ def noise(studies: Sequence[Study]) -> Iterator[str]:
         for study in studies:
             runs, _ = finished_runs(RunSet(study.name, study.runs.runs + study.again))
             pairs = [(run, value_of(run, metric.key)) for run in runs]
-            known = [(run, value) for run, value in pairs if value is not None and np.isfinite(value)]
+            known = [(run, value) for run, value in pairs if np.isfinite(value)]
             if len(known) < 3:
                 continue
             between = between_configurations([run for run, _ in known], [value for _, value in known])
@@ -233,7 +234,7 @@ def noise(studies: Sequence[Study]) -> Iterator[str]:
             errors = [
                 value / np.sqrt(run.definition["umap_seeds"])
                 for (run, _), value in zip(known, noises, strict=True)
-                if value is not None and np.isfinite(value)
+                if np.isfinite(value)
             ]
             if between:
                 training += [] if spread is None else [spread / between]

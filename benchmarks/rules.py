@@ -10,10 +10,10 @@ from itertools import combinations
 from statistics import fmean
 
 import numpy as np
+from last_value import value_of
 from numpy.typing import NDArray
 
 from selector.evaluation.metrics import METRICS, LabelFreeMetric
-from selector.selection.candidates import last_milestone
 from selector.selection.consensus import CONSENSUS, PARTS
 from selector.selection.correlation import average_ranks
 from selector.selection.regret import RegretGroup
@@ -53,8 +53,7 @@ def ranks_of(group: RegretGroup) -> Ranks:
     for metric in (one.metric for one in group.metrics if one.regret is not None):
         if metric is CONSENSUS:
             continue
-        rows = [last_milestone(judged.run, metric.key) for judged in group.judged]
-        values = np.array([np.nan if row is None else row.values.get(metric.key, np.nan) for row in rows])
+        values = np.array([value_of(judged.run, metric.key) for judged in group.judged])
         if not np.isfinite(values).any():
             continue
         sign = 1 if metric.direction_in(group.judged[0].run.config.get("method")) == "max" else -1

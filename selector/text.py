@@ -14,6 +14,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return ""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def printable(text: str) -> str:
     """Text from elsewhere in one line, without what could move a terminal's cursor or colour its output."""
     return "".join(character if character.isprintable() else " " for character in text)

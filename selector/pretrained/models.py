@@ -17,12 +17,11 @@ from selector.pretrained.weights import (
     digest_of,
     download_weights,
     find_weights,
-    first_line,
     load_state,
     read_state,
     weight_file,
 )
-from selector.text import nearest
+from selector.text import first_line, nearest
 
 # Section III-D of Xu, Lowe & Trappenberg: the 17 models of Table II.
 PAPER_MODELS = (

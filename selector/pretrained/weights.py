@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from selector.errors import UserError
+from selector.text import first_line
 from selector.training.torch_file import load_plain
 
 SUFFIXES = (".pth", ".pt", ".bin")
@@ -151,11 +152,6 @@ def digest_of(state: Mapping[str, Tensor]) -> str:
         sha.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         sha.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()[:16]
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _is_entry(item: tuple[Any, Any]) -> bool:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from math import isfinite
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, get_args
 
 from selector.errors import UserError
+from selector.files import is_regular
 from selector.runs.history import DEEPEST, LARGEST, LARGEST_POSITION, nested_too_deeply, within_limits
 from selector.runs.run import Axis, Milestone, Run, RunSet, State, Unreadable
 from selector.text import printable
@@ -64,7 +64,7 @@ def read_records(path: Path) -> RunSet:
         UserError: The file cannot be read, or is no such file.
     """
     try:
-        if not S_ISREG(path.stat().st_mode):  # a named pipe would be waited for without end
+        if not is_regular(path):
             raise UserError(
                 f"cannot read the records {str(path)!r}: it is not a regular file; name one of `export`"
             )

@@ -2,12 +2,12 @@
 
 import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from selector.files import is_regular
 from selector.runs.run import Unreadable
 from selector.text import printable
 
@@ -86,9 +86,8 @@ def _walk(top: Path, found: RunFiles) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _problem(file: Path) -> str:
-    """Why something called *.wandb cannot even be opened, or "". Opening a pipe would wait for ever."""
+    """Why something called *.wandb cannot even be opened, or ""."""
     try:
-        mode = file.stat().st_mode
+        return "" if is_regular(file) else "is no regular file"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return "" if stat.S_ISREG(mode) else "is no regular file"

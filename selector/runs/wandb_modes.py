@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from selector.errors import UserError
-from selector.text import printable
+from selector.text import first_line, printable
 
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
 SILENT_MODES = {"offline", "disabled", "dryrun"}  # nothing is to be sent
@@ -35,4 +35,4 @@ def _problem(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False)[0]
         return printable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-    return printable((str(error).strip().splitlines() or [type(error).__name__])[0])
+    return printable(first_line(error))

@@ -248,17 +248,16 @@ def _direction(candidates: Sequence[Candidate], metric: LabelFreeMetric) -> Dire
 def _nothing_to_rank(
     runs: RunSet, metric: LabelFreeMetric, milestone: MilestoneChoice, excluded: Sequence[Excluded]
 ) -> str:
+    reasons = "".join(f"; {warning}" for warning in runs.warnings[:2])
     if not excluded:
-        text = f"{runs.source} holds no runs; give a folder with runs, or entity/project/sweep_id"
-        return text + "".join(f"; {warning}" for warning in runs.warnings[:2])
+        return f"{runs.source} holds no runs; give a folder with runs, or entity/project/sweep_id{reasons}"
     where = "at their last milestone" if milestone == "last" else f"at milestone {milestone}"
     counts = ", ".join(f"{n} {category.replace('_', ' ')}" for category, n in _count(excluded).items())
     first = excluded[0]
     text = (
         f"none of the {len(excluded)} runs in {runs.source} can be ranked by {metric.key} {where}"
-        f"{meant(metric)}: {counts} (run {first.run}: {first.reason})"
+        f"{meant(metric)}: {counts} (run {first.run}: {first.reason}){reasons}"
     )
-    text += "".join(f"; {warning}" for warning in runs.warnings[:2])  # they may hold the reason
     return text + (f"; finish the sweep with: {runs.finish_command}" if runs.finish_command else "")
 
 

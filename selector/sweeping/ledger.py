@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, Literal, TextIO, TypeVar, get_args
 
 from selector.errors import UserError
+from selector.files import is_regular
 
 # "stopped": ended early on purpose (hyperband). "interrupted": to be run again under the same id.
 Status = Literal["running", "finished", "failed", "stopped", "interrupted"]
@@ -136,7 +136,7 @@ def read_ledger(directory: Path) -> Ledger | None:
     """
     path = ledger_path(directory)
     try:
-        if not S_ISREG(path.stat().st_mode):  # a named pipe would be waited for without end
+        if not is_regular(path):
             raise UserError(f"{path} is not a regular file, and so no ledger; use another --directory")
         content = json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.text import first_line
 from selector.training.image_folder import read_folder
 
 _SUBSET_SEED = 0  # which images a subset or a hold-out takes must not change with a run's own seed
@@ -158,7 +159,7 @@ def _cifar(config: TrainConfig, split: str) -> Images:
         data = kind(str(folder), train=split == "train")
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"{name} is neither in {str(folder)!r} nor could it be downloaded there ({_first_line(error)}):"
+            f"{name} is neither in {str(folder)!r} nor could it be downloaded there ({first_line(error)}):"
             f" put {kind.filename} there and unpack it"
         ) from error
     pixels = torch.as_tensor(data.data).permute(0, 3, 1, 2).contiguous()
@@ -190,7 +191,7 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> NDArray[np.uint8]:
         return np.frombuffer(bytearray(content), np.uint8, offset=4 * len(header)).reshape(header[1:])
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(
-            f"{str(found)!r} is not a sound IDX file ({_first_line(error)}): install it again"
+            f"{str(found)!r} is not a sound IDX file ({first_line(error)}): install it again"
         ) from error
 
 
@@ -212,7 +213,7 @@ def _hold_out(images: Images, share: float) -> tuple[Images, Images]:
         )
     except ValueError as error:
         raise UserError(
-            f"{len(images)} images cannot be split with --holdout {share}: {_first_line(error)}"
+            f"{len(images)} images cannot be split with --holdout {share}: {first_line(error)}"
         ) from error
     return images.take(np.sort(train)), replace(images.take(np.sort(test)), split="test")
 
@@ -234,7 +235,3 @@ def _resized(images: Images, size: int | None) -> Images:
     # In blocks, so that no second float copy of the whole split is ever in memory.
     blocks = [resize(block, [size, size], antialias=True) for block in torch.split(images.pixels, 4096)]
     return replace(images, pixels=torch.cat(blocks))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

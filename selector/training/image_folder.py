@@ -1,7 +1,6 @@
 """A folder of images, whatever its shape: labelled by sub-folder, split by sub-folder, or neither."""
 
 import os
-import stat
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from selector.errors import UserError
+from selector.files import is_regular
+from selector.text import first_line
 
 EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _TEST_NAMES = ("test", "val", "valid", "validation")
@@ -109,7 +110,7 @@ def _read_tree(folder: Path, size: int, skip_bad: bool, classes: tuple[str, ...]
 def _decode(path: Path, size: int) -> NDArray[np.uint8] | str:
     """(S, S, 3) pixels, or one line on why there are none."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a named pipe would be waited for without end
+        if not is_regular(path):
             return "it is not a regular file"
         with warnings.catch_warnings():
             # Pillow only warns of a decompression bomb up to twice its limit; here it is an error at once.
@@ -119,7 +120,7 @@ def _decode(path: Path, size: int) -> NDArray[np.uint8] | str:
                 upright = ImageOps.exif_transpose(image)
                 return np.asarray(ImageOps.fit(_rgb(upright), (size, size), Image.Resampling.BICUBIC))
     except Exception as error:  # Pillow's decoders raise whatever they meet in damaged bytes
-        return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return first_line(error)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

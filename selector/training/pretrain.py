@@ -17,6 +17,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.evaluation.milestone import Row
+from selector.text import first_line
 from selector.training.checkpoints import CheckpointLog, LastCheckpoint, MilestoneCheckpoints
 from selector.training.data import ImageSplits
 from selector.training.method import Method
@@ -190,7 +191,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = load_plain(path)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(
             f"checkpoint {str(path)!r} cannot be read ({reason}): remove it to start from the one before"
         ) from error

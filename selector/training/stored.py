@@ -11,7 +11,7 @@ from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.text import nearest, printable
+from selector.text import first_line, nearest, printable
 from selector.training.torch_file import load_plain
 
 CHECKPOINT_NAME = re.compile(r"milestone-(\d+)\.ckpt")
@@ -50,7 +50,7 @@ def read_stored(path: Path) -> Stored:
     except FileNotFoundError as error:
         raise UserError(f"there is no checkpoint {shown}") from error
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(
             f"checkpoint {shown} cannot be read ({reason}): is it whole, and of train.py?"
         ) from error

@@ -1,11 +1,12 @@
 """Files of torch.save, read without running any code and without trusting a single bit of them."""
 
-import stat
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from selector.files import is_regular
 
 _FOLDER = 0x10  # among the attributes of a part of a zip file
 
@@ -23,7 +24,7 @@ def load_plain(path: Path, *, unchecked: bool = False) -> Any:
     Raises:
         Exception: Whatever zipfile and torch meet in a file that is missing, damaged or of another kind.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # a named pipe would be waited for without end
+    if not is_regular(path):
         raise ValueError("it is not a regular file")
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:

@@ -14,9 +14,10 @@ from selector.errors import UserError
 from selector.runs.completion import CHECKPOINT, EPOCH, STATUS
 from selector.runs.run import Run
 from selector.runs.wandb_log import DamagedLog, read_payloads
-from selector.text import printable
+from selector.runs.wandb_modes import settings_of_wandb
+from selector.text import first_line, printable
 from selector.training.spectrum_chart import with_chart
-from selector.training.wandb_log import SERVICE_GONE, WandbLog, refuse_lost_rows
+from selector.training.wandb_log import SERVICE_GONE, WandbLog, offline_file, refuse_lost_rows
 
 _protocol: Any = wandb_internal_pb2
 _AGAIN = "what it had before is as it was; make room, and the same command adds what is missing"
@@ -68,22 +69,26 @@ def _marker(run: Run) -> dict[str, Any]:
     return marker if run.checkpoint is None else marker | {CHECKPOINT: run.checkpoint}
 
 
+def _init(run: Run, entity: str, project: str) -> "wandb.Run":
+    settings = wandb.Settings(**_QUIET)
+    if run.directory is None:
+        return wandb.init(entity=entity, project=project, id=run.id, resume="must", settings=settings)
+    return wandb.init(
+        **_place_of(Path(run.directory)), id=run.id, mode="offline", settings=settings,
+        name=None if run.name == run.id else run.name, group=run.group or None,
+        job_type=run.job_type or None, tags=list(run.tags) or None,
+    )  # fmt: skip
+
+
 @contextmanager
 def _opened(run: Run, entity: str, project: str) -> Iterator["wandb.Run"]:
-    settings = wandb.Settings(**_QUIET)
     logging.raiseExceptions = False  # wandb's own log, on a full disk, would bury what is to be said
     try:
-        if run.directory is None:
-            opened = wandb.init(entity=entity, project=project, id=run.id, resume="must", settings=settings)
-        else:
-            opened = wandb.init(
-                **_place_of(Path(run.directory)), id=run.id, mode="offline", settings=settings,
-                name=None if run.name == run.id else run.name, group=run.group or None,
-                job_type=run.job_type or None, tags=list(run.tags) or None,
-            )  # fmt: skip
+        with settings_of_wandb():
+            opened = _init(run, entity, project)
     except (wandb.Error, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"run {printable(run.id)} cannot be added to: {reason}") from error
+        raise UserError(f"run {printable(run.id)} cannot be added to: {first_line(error)}") from error
+    file = offline_file(opened)
     exit_code = 1
     try:
         try:
@@ -92,10 +97,11 @@ def _opened(run: Run, entity: str, project: str) -> Iterator["wandb.Run"]:
         finally:
             opened.finish(exit_code)
     except (OSError, *SERVICE_GONE) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"run {printable(run.id)} was not added to as a whole: {reason}; {_AGAIN}") from error
-    if opened.offline:
-        refuse_lost_rows(Path(opened.dir).parent / f"run-{opened.id}.wandb", _AGAIN)
+        raise UserError(
+            f"run {printable(run.id)} was not added to as a whole: {first_line(error)}; {_AGAIN}"
+        ) from error
+    if file is not None:
+        refuse_lost_rows(file, _AGAIN)
 
 
 def _place_of(directory: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from selector.runs.completion import VERSIONS, joined_versions
 from selector.runs.wandb_file import NothingWritten, read_segment
 from selector.runs.wandb_log import DamagedLog
 from selector.runs.wandb_modes import MODES, settings_of_wandb
-from selector.text import printable
+from selector.text import first_line, printable
 from selector.training.run_folder import RunFolder, last_checkpoint
 from selector.training.spectrum_chart import with_chart
 from selector.training.stopping import Stopped, StopSignals
@@ -162,9 +162,7 @@ def wandb_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> I
     """
     try:
         with _open_log(config, folder, signals) as log:
-            offline = None
-            if log.run.offline and not log.run.disabled:
-                offline = Path(log.run.dir).parent / f"run-{log.run.id}.wandb"
+            offline = offline_file(log.run)
             yield log
         if offline is not None:
             wandb.teardown()  # under load its file is on disk only once its service has ended
@@ -270,6 +268,11 @@ def _finish(run: "wandb.Run", exit_code: int) -> None:
         raise UserError(f"W&B could not be reached to the end; nothing is lost: {command}") from error
 
 
+def offline_file(run: "wandb.Run") -> Path | None:
+    """The file that an offline run is written to; None of other runs, of which W&B's server is told."""
+    return Path(run.dir).parent / f"run-{run.id}.wandb" if run.offline and not run.disabled else None
+
+
 def refuse_lost_rows(file: Path, instead: str) -> None:
     """W&B does not say when it cannot write, as on a full disk: the file of an ended run must be whole.
 
@@ -295,4 +298,4 @@ def _what_is_missing(file: Path) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return printable((str(error).strip().splitlines() or [type(error).__name__])[0])
+    return printable(first_line(error))

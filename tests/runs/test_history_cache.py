@@ -27,6 +27,13 @@ def stored(folder: Path, history: Milestones = HISTORY) -> HistoryCache:
     return HistoryCache(folder)
 
 
+def change(file: Path, statement: str) -> None:
+    """As something else than a selector may change a cache."""
+    with sqlite3.connect(file) as database:
+        database.execute(statement)
+    database.close()
+
+
 def files(folder: Path) -> list[Path]:
     return [file for file in folder.rglob("*") if file.is_file()]
 
@@ -86,9 +93,7 @@ def test_a_damaged_file_counts_for_nothing(tmp_path: Path, damage: bytes | str):
     stored(tmp_path)
     (file,) = files(tmp_path)
     if damage == "head":
-        with sqlite3.connect(file) as database:
-            database.execute("UPDATE histories SET head = 'no JSON'")
-        database.close()
+        change(file, "UPDATE histories SET head = 'no JSON'")
     elif damage == "table":
         file.write_bytes(file.read_bytes().replace(b"TABLE", b"TA\xc2LE"))
     else:
@@ -100,9 +105,7 @@ def test_a_damaged_file_counts_for_nothing(tmp_path: Path, damage: bytes | str):
 def test_a_table_cut_short_counts_for_nothing(tmp_path: Path):
     cache = stored(tmp_path)
     (file,) = files(tmp_path)
-    with sqlite3.connect(file) as database:
-        database.execute("UPDATE histories SET numbers = substr(numbers, 1, 8)")
-    database.close()
+    change(file, "UPDATE histories SET numbers = substr(numbers, 1, 8)")
     assert cache.load(RUN, SIGNATURE) is None
 
 
@@ -127,18 +130,14 @@ def test_a_row_without_a_checksum_counts_for_nothing(tmp_path: Path):
     """As an older selector left it."""
     cache = stored(tmp_path)
     (file,) = files(tmp_path)
-    with sqlite3.connect(file) as database:
-        database.execute("UPDATE histories SET numbers = substr(numbers, 33)")
-    database.close()
+    change(file, "UPDATE histories SET numbers = substr(numbers, 33)")
     assert cache.load(RUN, SIGNATURE) is None
 
 
 def test_a_row_under_another_name_counts_for_nothing(tmp_path: Path):
     cache = stored(tmp_path)
     (file,) = files(tmp_path)
-    with sqlite3.connect(file) as database:
-        database.execute("UPDATE histories SET run = 'x2'")
-    database.close()
+    change(file, "UPDATE histories SET run = 'x2'")
     assert cache.load([*RUN[:3], "x2"], SIGNATURE) is None
 
 

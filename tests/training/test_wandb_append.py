@@ -115,5 +115,13 @@ def test_a_run_that_cannot_be_opened_is_one_line(tmp_path, monkeypatch):
     assert "\n" not in str(refusal.value)
 
 
+def test_a_setting_that_wandb_does_not_take_is_one_line(tmp_path, monkeypatch):
+    before, _ = finished(tmp_path)
+    wandb.teardown()
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "abc")
+    with pytest.raises(UserError, match=r"does not take a setting \(init_timeout: "):
+        append_rows(before, ADDED)
+
+
 def refuse(**settings):
     raise wandb.errors.CommError("no such run\nmore")
