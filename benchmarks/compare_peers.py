@@ -37,13 +37,13 @@ from sklearn.datasets import load_digits
 from stable_pretraining.callbacks import lidar as spt_lidar
 from stable_pretraining.callbacks import rankme as spt_rankme
 
-from selector.evaluation.clid import twonn
-from selector.evaluation.collapse import channel_std
-from selector.evaluation.hypersphere import alignment, uniformity
-from selector.evaluation.lidar import lidar
-from selector.evaluation.rankme import rankme
-from selector.evaluation.spectral_metrics import alpha_req, condition_number, nesum
-from selector.evaluation.spectrum import Spectrum, spectrum_of
+from selector.metrics.clid import twonn
+from selector.metrics.collapse import channel_std
+from selector.metrics.hypersphere import alignment, uniformity
+from selector.metrics.lidar import lidar
+from selector.metrics.rankme import rankme
+from selector.metrics.spectral_metrics import alpha_req, condition_number, nesum
+from selector.metrics.spectrum import Spectrum, spectrum_of
 
 Array = NDArray[np.float32]
 PACKAGES = ("reptrix", "stable-pretraining", "scikit-dimension", "lightly")

@@ -10,7 +10,7 @@ import numpy as np
 from cells import number, points, row
 from numpy.typing import NDArray
 
-from selector.evaluation.metrics import METRICS, LabelFreeMetric
+from selector.metrics.metrics import METRICS, LabelFreeMetric
 from selector.selection.consensus import CONSENSUS, PARTS
 from selector.selection.correlation import average_ranks, spearman
 from selector.selection.regret import RegretGroup

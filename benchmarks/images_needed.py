@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from selector.evaluation.embeddings import Embeddings
-from selector.evaluation.milestone import MetricSettings, evaluate
+from selector.metrics.embeddings import Embeddings
+from selector.metrics.milestone import MetricSettings, evaluate
 from selector.text import printable
 from selector.training.after_training import stored_milestones
 from selector.training.data import ImageSplits, load_images

@@ -1,6 +1,6 @@
 """What a run logged in the end."""
 
-from selector.runs.run import Run
+from selector.runs import Run
 from selector.selection.candidates import last_milestone
 
 

@@ -174,8 +174,8 @@ def naive() -> Callable[..., tuple[Metrics, Metrics]]:
 def ours(seeds: int) -> Callable[..., tuple[Metrics, Metrics]]:
     from dataclasses import asdict
 
-    from selector.evaluation.embeddings import Embeddings
-    from selector.evaluation.milestone import MetricSettings, evaluate
+    from selector.metrics.embeddings import Embeddings
+    from selector.metrics.milestone import MetricSettings, evaluate
 
     def run(
         backbone: NDArray[np.float32], projector: NDArray[np.float32], labels: NDArray[np.int64], k: int
@@ -222,11 +222,11 @@ def steps(images: int, clusters: int) -> dict[str, float]:
     """Seconds of one seed's steps, and the peak memory above the embeddings."""
     import torch
 
-    from selector.evaluation.clustering import clustering_agreement, cosine_kmeans, silhouettes
-    from selector.evaluation.entropy import histogram_entropy
-    from selector.evaluation.neighbors import nearest_neighbors
-    from selector.evaluation.rankme import rankme
-    from selector.evaluation.umap_layout import fuzzy_graph, layouts, spectral_starts
+    from selector.metrics.clustering import clustering_agreement, cosine_kmeans, silhouettes
+    from selector.metrics.entropy import histogram_entropy
+    from selector.metrics.neighbors import nearest_neighbors
+    from selector.metrics.rankme import rankme
+    from selector.metrics.umap_layout import fuzzy_graph, layouts, spectral_starts
 
     small = embeddings(200, 2)[0]
     tiny = fuzzy_graph(*nearest_neighbors(small, 49))
@@ -259,7 +259,7 @@ def compare_rankme(rounds: int) -> None:
     """RankMe of 25,600 x 2,048 against float32 svdvals; the float64 SVD is the truth."""
     import torch
 
-    from selector.evaluation.rankme import rankme
+    from selector.metrics.rankme import rankme
 
     vectors = embeddings(25_600, 10, dimensions=2_048)[0]
 

@@ -10,7 +10,7 @@ from last_value import value_of
 from numpy.typing import NDArray
 
 from selector.reports.tables import hyperparameter
-from selector.runs.run import Run
+from selector.runs import Run
 from selector.selection.baselines import Baseline, baseline_costs, in_order
 from selector.selection.bootstrap import LEAST_CONFIGURATIONS, nested_resamples, regret_interval
 from selector.selection.correlation import kendall_tau_b, spearman

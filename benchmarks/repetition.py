@@ -8,14 +8,14 @@ import numpy as np
 from cells import interval, number, points, row
 from last_value import value_of
 
-from selector.evaluation.metrics import LabelledMetric
-from selector.runs.records import read_records
-from selector.runs.run import RunSet
+from selector.metrics.metrics import LabelledMetric
+from selector.runs import RunSet
 from selector.selection.consensus import with_consensus
 from selector.selection.correlation import spearman
 from selector.selection.hyperparameters import configuration
 from selector.selection.oracle import Judged
 from selector.selection.regret import RegretGroup, regret
+from selector.tracking.records import read_records
 
 _ROUNDING = 1e-4  # records keep accuracies to five digits
 

@@ -22,16 +22,16 @@ from regret_tables import regrets
 from repetition import repetition
 from rules import RULES, Rule, leave_one_study_out
 
-from selector.evaluation.metrics import METRICS, NOISE_PREFIX, LabelFreeMetric, labelled_metric
+from selector.metrics.metrics import METRICS, NOISE_PREFIX, LabelFreeMetric, labelled_metric
 from selector.reports.correlation_tables import print_correlations
 from selector.reports.tables import open_console
-from selector.runs.records import read_records
-from selector.runs.run import Run, RunSet
+from selector.runs import Run, RunSet
 from selector.selection.candidates import finished_runs
 from selector.selection.consensus import CONSENSUS, with_consensus
 from selector.selection.hyperparameters import configuration
 from selector.selection.milestone_correlation import correlate_milestones
 from selector.selection.regret import RegretGroup, regret
+from selector.tracking.records import read_records
 
 ORACLE = labelled_metric("linear_probe_accuracy")
 LABEL_FREE = [metric for metric in METRICS if isinstance(metric, LabelFreeMetric)]

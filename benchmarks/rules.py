@@ -13,7 +13,7 @@ import numpy as np
 from last_value import value_of
 from numpy.typing import NDArray
 
-from selector.evaluation.metrics import METRICS, LabelFreeMetric
+from selector.metrics.metrics import METRICS, LabelFreeMetric
 from selector.selection.consensus import CONSENSUS, PARTS
 from selector.selection.correlation import average_ranks
 from selector.selection.regret import RegretGroup

@@ -22,10 +22,10 @@ from typing import Any
 import torch
 from images_needed import NoLog
 
-from selector.evaluation.embeddings import Embeddings
-from selector.evaluation.linear_probe import fast_probe, paper_probe
-from selector.evaluation.milestone import evaluate
-from selector.evaluation.rankme import rankme
+from selector.metrics.embeddings import Embeddings
+from selector.metrics.linear_probe import fast_probe, paper_probe
+from selector.metrics.milestone import evaluate
+from selector.metrics.rankme import rankme
 from selector.training.after_training import stored_milestones
 from selector.training.data import load_images
 from selector.training.embed import embed

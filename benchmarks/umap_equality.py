@@ -27,10 +27,10 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import ks_2samp, permutation_test
 from sklearn.datasets import load_digits
 
-from selector.evaluation.clustering import clustering_agreement, cosine_kmeans, silhouette
-from selector.evaluation.entropy import histogram_entropy
-from selector.evaluation.neighbors import nearest_neighbors
-from selector.evaluation.umap_layout import fuzzy_graph, layouts, spectral_starts
+from selector.metrics.clustering import clustering_agreement, cosine_kmeans, silhouette
+from selector.metrics.entropy import histogram_entropy
+from selector.metrics.neighbors import nearest_neighbors
+from selector.metrics.umap_layout import fuzzy_graph, layouts, spectral_starts
 
 Vectors = NDArray[np.float32]
 METRICS = ("H(Z3)", "S1", "AMI(C1,C2)")

@@ -16,9 +16,9 @@ import torch
 from milestone import embeddings
 from umap.layouts import optimize_layout_euclidean
 
-from selector.evaluation import umap_layout
-from selector.evaluation.neighbors import nearest_neighbors
-from selector.evaluation.umap_layout import epochs_for, fuzzy_graph, layouts, spectral_starts
+from selector.metrics import umap_layout
+from selector.metrics.neighbors import nearest_neighbors
+from selector.metrics.umap_layout import epochs_for, fuzzy_graph, layouts, spectral_starts
 
 
 def main() -> None:

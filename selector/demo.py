@@ -8,13 +8,13 @@ import yaml
 
 from selector.commands.arguments import held_metrics
 from selector.errors import writing
-from selector.evaluation.metrics import labelled_metric
+from selector.metrics.metrics import labelled_metric
 from selector.reports.html import page_of
 from selector.reports.regret_tables import print_regret
 from selector.reports.report import report_of
 from selector.reports.sweep_progress import SweepBar
 from selector.reports.tables import open_console, print_ranking
-from selector.runs.source import read_source
+from selector.runs import read_source
 from selector.selection.consensus import CONSENSUS, prepared
 from selector.selection.ranking import rank
 from selector.selection.regret import regret

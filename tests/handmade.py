@@ -6,8 +6,8 @@ from typing import Any
 
 from offline_files import write_run
 
-from selector.evaluation.metrics import label_free_metric, labelled_metric
-from selector.runs.run import Milestone, Run, RunSet
+from selector.metrics.metrics import label_free_metric, labelled_metric
+from selector.runs import Milestone, Run, RunSet
 
 RANKME = label_free_metric("rankme")
 ENTROPY = label_free_metric("entropy")

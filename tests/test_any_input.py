@@ -19,10 +19,10 @@ from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.reports.html import page_of
 from selector.reports.report import report_of
-from selector.runs.records import read_records, write_records
 from selector.selection.ranking import Ranking, rank
 from selector.sweeping.search import random_config
 from selector.sweeping.sweep_file import read_sweep_file
+from selector.tracking.records import read_records, write_records
 from selector.training.stored import Stored, read_stored
 
 QUICK = settings(

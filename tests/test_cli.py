@@ -14,7 +14,7 @@ import yaml
 from handmade import DEFINITION, run, write_sweep
 
 from selector.cli import main
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 
 # Accuracies of runs in the order of rankme: c is chosen, b is best.
 ROWS = (("a", 10.0, 0.2), ("b", 20.0, 0.9), ("c", 40.0, 0.7))

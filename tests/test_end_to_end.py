@@ -114,7 +114,7 @@ def test_a_second_call_runs_nothing_again(swept: Path, capsys) -> None:
 
 
 def test_runs_carry_the_sweeps_id(swept: Path) -> None:
-    from selector.runs.source import read_source
+    from selector.runs import read_source
 
     ledger = json.loads((swept / "out" / "ledger.json").read_text())
     assert {run.sweep_id for run in read_source(str(swept / "out")).runs} == {ledger["sweep"]}

@@ -13,9 +13,8 @@ from handmade import write_sweep
 
 import train
 from selector.cli import main
-from selector.evaluation.metrics import METRICS
-from selector.runs.run import Milestone, Run
-from selector.runs.source import read_source
+from selector.metrics.metrics import METRICS
+from selector.runs import Milestone, Run, read_source
 
 ENTROPY, KNN = "label_free/entropy", "labelled/knn_accuracy"
 
@@ -220,7 +219,7 @@ def test_the_summary_still_holds_the_last_milestone(capsys, tmp_path, trained):
     summary = {}
     from wandb.proto import wandb_internal_pb2
 
-    from selector.runs.wandb_log import read_payloads
+    from selector.tracking.wandb_log import read_payloads
 
     with newest.open("rb") as stream:
         for payload in read_payloads(stream):
@@ -233,7 +232,7 @@ def test_the_summary_still_holds_the_last_milestone(capsys, tmp_path, trained):
 
 def test_a_run_on_a_server_is_resumed(capsys, tmp_path, trained, backend, wandb_here):
     """With the real client, against the backend of the tests."""
-    from selector.runs.wandb_api import read_wandb
+    from selector.tracking.wandb_api import read_wandb
 
     with wandb.init(
         project="p", id="served", config={**trained.config, "definition": trained.definition}

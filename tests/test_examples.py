@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from selector.evaluation.metrics import label_free_metric
-from selector.runs.source import read_source
+from selector.metrics.metrics import label_free_metric
+from selector.runs import read_source
 from selector.selection.ranking import rank
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -6,7 +6,7 @@ import pytest
 from handmade import ACCURACY, run, write_sweep
 
 from selector.cli import main
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from loopback import API_KEY, Fault, Workplace, wait_for
 from loopback.records import Sweep
 from wandb.cli.cli import cli
 
-from selector.runs.wandb_api import read_wandb
+from selector.tracking.wandb_api import read_wandb
 
 GRID = """
 program: program.py

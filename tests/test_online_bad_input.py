@@ -12,7 +12,7 @@ from loopback.records import Sweep
 from wandb.sdk.lib import wbauth
 
 from selector.cli import main
-from selector.runs.wandb_client import Patience
+from selector.tracking.wandb_client import Patience
 
 pytestmark = pytest.mark.usefixtures("wandb_here")
 

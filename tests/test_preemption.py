@@ -15,7 +15,7 @@ from loopback import Backend, Workplace, wait_for
 from loopback.records import Run
 
 import train
-from selector.runs.source import read_source
+from selector.runs import read_source
 from selector.training.run_folder import last_checkpoint
 
 PARAMETERS = {

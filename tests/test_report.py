@@ -13,10 +13,10 @@ from handmade import ACCURACY, RANKME, curve, run, sweep, write_sweep
 
 from selector.cli import main
 from selector.config import TrainConfig
-from selector.evaluation.metrics import CONSENSUS_KEY, METRICS
+from selector.metrics.metrics import CONSENSUS_KEY, METRICS
 from selector.reports.html import page_of, spark_points
 from selector.reports.report import report_of
-from selector.runs.run import Unreadable
+from selector.runs import Unreadable
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = "<script>alert(1)</script>"

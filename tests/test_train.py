@@ -15,8 +15,7 @@ import wandb
 from PIL import Image
 
 import train
-from selector.runs.run import Run
-from selector.runs.source import read_source
+from selector.runs import Run, read_source
 
 _TRAIN = Path(train.__file__)
 _SMALL = [

@@ -19,7 +19,7 @@ from loopback.records import Run, Sweep
 from offline_files import write_run
 
 from selector.cli import main
-from selector.runs.wandb_client import Patience
+from selector.tracking.wandb_client import Patience
 
 pytestmark = pytest.mark.usefixtures("wandb_here")
 

@@ -14,8 +14,8 @@ from loopback.artifacts import Artifact, ArtifactSequence
 from loopback.records import Run, Sweep
 
 from selector.cli import main
-from selector.runs.notes import DECISION, MARK
-from selector.runs.wandb_writer import write_back
+from selector.tracking.notes import DECISION, MARK
+from selector.tracking.wandb_writer import write_back
 
 pytestmark = pytest.mark.usefixtures("wandb_here")
 

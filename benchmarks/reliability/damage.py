@@ -21,10 +21,10 @@ from PIL import Image
 from trials import Row, figures, print_table
 
 from selector.errors import UserError
-from selector.runs.records import read_records, write_records
-from selector.runs.umap_files import read_umap_files
-from selector.runs.wandb_offline import read_offline
 from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
+from selector.tracking.records import read_records, write_records
+from selector.tracking.umap_files import read_umap_files
+from selector.tracking.wandb_offline import read_offline
 from selector.training.image_folder import read_folder
 from selector.training.stored import read_stored
 

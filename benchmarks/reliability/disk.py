@@ -21,11 +21,11 @@ from pathlib import Path
 from kill import Campaign, judge_finished, judge_interrupted, waited
 from trials import TINY, TRAIN, Row, flags, kill_family, offline, print_table
 
-from selector.runs.history_cache import HistoryCache, Milestones
-from selector.runs.run import Milestone
-from selector.runs.wandb_offline import read_offline
+from selector.runs import Milestone
 from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
 from selector.sweeping.warm_start import PRELOAD, RunProcess, WarmStarter
+from selector.tracking.history_cache import HistoryCache, Milestones
+from selector.tracking.wandb_offline import read_offline
 
 
 def main() -> int:

@@ -26,10 +26,10 @@ from typing import Any
 from trials import Row, print_table
 
 from selector.errors import UserError
-from selector.runs.run import RunSet
-from selector.runs.wandb_api import read_wandb
-from selector.runs.wandb_client import Patience
+from selector.runs import RunSet
 from selector.selection.ranking import rank
+from selector.tracking.wandb_api import read_wandb
+from selector.tracking.wandb_client import Patience
 
 sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "runs")]
 import test_far_end

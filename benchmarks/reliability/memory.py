@@ -57,7 +57,7 @@ def apart(measure: Callable[..., Any], *arguments: int) -> bool:
 
 def milestone(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) -> None:
     """All metrics of one milestone, without labels, one UMAP seed."""
-    from selector.evaluation import Embeddings, MetricSettings, evaluate
+    from selector.metrics import Embeddings, MetricSettings, evaluate
 
     def embeddings(count: int, space: Any) -> Embeddings:
         rng = np.random.default_rng(0)
@@ -86,7 +86,7 @@ def runs(answers: "Queue[tuple[str, bool]]", count: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_runs(write_original(folder), folder / "wandb", count)
-        from selector.runs.wandb_offline import read_offline
+        from selector.tracking.wandb_offline import read_offline
 
         peak = Peak()
         found = read_offline(folder)
@@ -95,8 +95,8 @@ def runs(answers: "Queue[tuple[str, bool]]", count: int) -> None:
 
 def stream(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) -> None:
     """RankMe of embeddings that are never in memory together."""
-    from selector.evaluation import SpectrumSums
-    from selector.evaluation.rankme import rankme
+    from selector.metrics import SpectrumSums
+    from selector.metrics.rankme import rankme
 
     def streamed(rows: int) -> float:
         rng = np.random.default_rng(0)

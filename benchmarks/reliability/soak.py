@@ -28,8 +28,8 @@ from typing import Any
 import yaml
 from trials import TINY, TRAIN, Row, family, figures, kill_family, offline, print_table
 
-from selector.runs.wandb_offline import read_offline
 from selector.sweeping.ledger import Ledger, read_ledger
+from selector.tracking.wandb_offline import read_offline
 
 _SCRIPT = Path(__file__).with_name("tiny_training.py")
 _FAULTS = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from selector.runs.run import Run
+from selector.runs import Run
 
 TRAIN = Path(__file__).parents[2] / "train.py"
 # The smallest training with all parts in it: three epochs of three steps, and four milestones.

@@ -10,7 +10,7 @@ import tyro
 
 from selector.argument_forms import fail
 from selector.errors import UserError
-from selector.evaluation.metrics import (
+from selector.metrics.metrics import (
     LABEL_FREE_PREFIX,
     LABELLED_PREFIX,
     METRICS,
@@ -22,7 +22,7 @@ from selector.evaluation.metrics import (
     label_free_metric,
     labelled_metric,
 )
-from selector.runs.run import RunSet
+from selector.runs import RunSet
 from selector.selection.candidates import MilestoneChoice
 from selector.selection.consensus import CONSENSUS
 from selector.text import printable
@@ -47,7 +47,7 @@ def read_runs(
 ) -> RunSet:
     """What SOURCE holds, as `read_source` says; unless quiet, a terminal shows how far it has got."""
     from selector.reports.reading_bar import ReadingBar
-    from selector.runs.source import read_source
+    from selector.runs import read_source
 
     with ReadingBar() as bar:
         shown = None if quiet else bar

@@ -139,11 +139,11 @@ def _evaluate_runs(
 
 def _server(source: str) -> dict[str, str]:
     """Owner and project of runs on a server; nothing for a folder."""
-    from selector.runs.source import is_online
+    from selector.runs import is_online
 
     if not is_online(source):
         return {}
-    from selector.runs.wandb_source import parse_source
+    from selector.tracking.wandb_source import parse_source
 
     parsed = parse_source(source)
     return {"entity": parsed.entity, "project": parsed.project}

@@ -30,7 +30,7 @@ def export(
         group: Only runs of this group.
         quiet: Show no progress; warnings still come.
     """
-    from selector.runs.records import write_records
+    from selector.tracking.records import write_records
 
     if output.suffix != ".json":
         raise UserError(f"--output {printable(str(output))} must end in .json: a SOURCE is known by it")

@@ -70,9 +70,9 @@ def pretrained(
             fail(prog, "--figure draws a metric against the linear probe, and --probe none trains none")
     drawn = named_metric(metric, prog)
 
-    from selector.pretrained.cache import EmbeddingCache, user_cache
-    from selector.pretrained.models import PAPER_MODELS, find_model
-    from selector.pretrained.study import (
+    from selector.paper.cache import EmbeddingCache, user_cache
+    from selector.paper.models import PAPER_MODELS, find_model
+    from selector.paper.study import (
         StudySettings,
         load_study_images,
         study_models,

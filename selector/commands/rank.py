@@ -19,7 +19,7 @@ from selector.text import printable
 
 if TYPE_CHECKING:
     from selector.reports.report import Report
-    from selector.runs.run import RunSet
+    from selector.runs import RunSet
     from selector.selection.ranking import Ranking
     from selector.selection.regret import RegretReport
 
@@ -77,7 +77,7 @@ def rank(
     more: dict[str, Any] = {}
     if write_back:
         from selector.commands.writing_back import rank_and_write
-        from selector.evaluation.metrics import labelled_metric
+        from selector.metrics.metrics import labelled_metric
         from selector.reports.report import report_of
         from selector.selection.regret import regret
 

@@ -18,8 +18,8 @@ from selector.commands.arguments import (
     warn,
 )
 from selector.errors import UserError
-from selector.evaluation.metrics import METRICS
-from selector.runs.run import RunSet
+from selector.metrics.metrics import METRICS
+from selector.runs import RunSet
 from selector.selection.consensus import CONSENSUS, prepared
 from selector.text import nearest
 

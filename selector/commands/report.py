@@ -20,12 +20,12 @@ from selector.commands.arguments import (
     warn,
 )
 from selector.errors import UserError, writing
-from selector.runs.wandb_modes import SILENT_MODES
 from selector.text import nearest, printable
+from selector.tracking.wandb_modes import SILENT_MODES
 
 if TYPE_CHECKING:
     from selector.reports.report import Report
-    from selector.runs.run import RunSet
+    from selector.runs import RunSet
 
 DEFAULT_ORACLE = "linear_probe_accuracy"
 
@@ -114,7 +114,7 @@ def _check_wandb(source: str, prog: str) -> None:
     """Stops before anything is read where a report in W&B cannot be made."""
     from importlib.util import find_spec
 
-    from selector.runs.source import is_online
+    from selector.runs import is_online
 
     if find_spec("wandb_workspaces") is None:
         fail(prog, "--wandb needs wandb-workspaces: pip install 'ssl-sweep-selector[wandb-report]'")

@@ -48,7 +48,7 @@ def stop_losers(
         quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
-    from selector.runs.source import is_online
+    from selector.runs import is_online
     from selector.selection.losers import find_losers
 
     chosen = named_score(metric, direction, "selector stop-losers")
@@ -62,7 +62,7 @@ def stop_losers(
     warn(runs.warnings)
     stopped: list[str] = []
     if yes and verdicts.losers:
-        from selector.runs.wandb_stop import stop_runs
+        from selector.tracking.wandb_stop import stop_runs
 
         stopped = stop_runs(source, [loser.run.id for loser in verdicts.losers])
     if json:

@@ -22,8 +22,8 @@ _DAY = 86_400
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from selector.evaluation.metrics import LabelFreeMetric
-    from selector.runs.run import RunSet
+    from selector.metrics.metrics import LabelFreeMetric
+    from selector.runs import RunSet
     from selector.selection.standing import Standing
 
 
@@ -79,9 +79,8 @@ def watch(
 
 def _read(source: str, tag: str | None, group: str | None) -> "RunSet":
     """The runs; none for a sweep whose first one has yet to start."""
-    from selector.runs.run import RunSet
-    from selector.runs.source import read_source
-    from selector.runs.wandb_api import NoRunsYet
+    from selector.runs import RunSet, read_source
+    from selector.tracking.wandb_api import NoRunsYet
 
     try:
         return read_source(source, tag=tag, group=group)
@@ -95,7 +94,7 @@ def _follow(look: "Callable[[], Standing]", interval: float) -> "Standing":
 
     from selector.reports.tables import open_console
     from selector.reports.watching import change_lines, watch_table
-    from selector.runs.wandb_client import Unreachable
+    from selector.tracking.wandb_client import Unreachable
 
     console = open_console()
     before, now = None, look()

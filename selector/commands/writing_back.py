@@ -6,11 +6,10 @@ from typing import Any
 from selector.errors import UserError
 from selector.reports.report import Report
 from selector.reports.write_back import change_lines, change_object, notes_of
-from selector.runs.run import RunSet
-from selector.runs.source import is_online
-from selector.runs.wandb_writer import Overtaken, write_back
+from selector.runs import RunSet, is_online
 from selector.selection.ranking import Ranking
 from selector.selection.regret import RegretReport
+from selector.tracking.wandb_writer import Overtaken, write_back
 
 _ATTEMPTS = 3  # while another selector writes too
 

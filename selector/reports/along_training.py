@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
-from selector.evaluation.metrics import LabelledMetric
+from selector.metrics.metrics import LabelledMetric
 from selector.reports.sparkline import sparkline
 from selector.reports.tables import label, number
-from selector.runs.run import Milestone, Run
+from selector.runs import Milestone, Run
 from selector.selection.milestone_correlation import CorrelationGroup
 from selector.selection.regret import RegretGroup
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import yaml
 
 from selector.config import Method, TrainConfig, paper_recipe
-from selector.runs.run import Run
+from selector.runs import Run
 from selector.selection.ranking import RankedGroup, Ranking
 from selector.text import printable
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from selector.evaluation.metrics import LabelFreeMetric
+from selector.metrics.metrics import LabelFreeMetric
 from selector.reports.correlation_tables import (
     NO_CELLS,
     Cell,

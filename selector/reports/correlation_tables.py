@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from selector.evaluation.metrics import LabelFreeMetric
+from selector.metrics.metrics import LabelFreeMetric
 from selector.reports.along_training import SIDE_BY_SIDE, course_rows, course_title
 from selector.reports.tables import correlation, draw, paragraph
 from selector.selection.block_bootstrap import LEAST_MILESTONES

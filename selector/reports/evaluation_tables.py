@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from selector.evaluation.metrics import METRICS
+from selector.metrics.metrics import METRICS
 from selector.reports.tables import draw, number, paragraph
 from selector.text import printable
 from selector.training.add_metrics import Added, summary_of

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from selector.errors import UserError
-from selector.evaluation.metrics import NOISE_PREFIX, LabelFreeMetric, LabelledMetric
-from selector.runs.run import Run, RunSet
+from selector.metrics.metrics import NOISE_PREFIX, LabelFreeMetric, LabelledMetric
+from selector.runs import Run, RunSet
 from selector.selection.correlation import pearson
 from selector.selection.hyperparameters import is_finite_number
 

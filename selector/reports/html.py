@@ -9,7 +9,7 @@ from importlib.resources import files
 from math import isfinite
 from typing import Any
 
-from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric, Metric
+from selector.metrics.metrics import LabelFreeMetric, LabelledMetric, Metric
 from selector.reports import figures
 from selector.reports.best import checkpoint_line
 from selector.reports.report import GroupReport, Report
@@ -27,7 +27,7 @@ from selector.reports.report_rows import (
 )
 from selector.reports.report_words import Step, Tile, axis_of, lead, next_steps, notes, tiles, why
 from selector.reports.tables import label, number
-from selector.runs.run import Run
+from selector.runs import Run
 from selector.selection.comparability import describe
 from selector.selection.hyperparameters import is_finite_number
 from selector.selection.ranking import TIE_BREAK, TIE_RULE, Ranked

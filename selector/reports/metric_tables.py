@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from selector.evaluation.metric_table import SAME_TRAINING
-from selector.evaluation.metrics import LabelFreeMetric, Metric
+from selector.metrics.metric_table import SAME_TRAINING
+from selector.metrics.metrics import LabelFreeMetric, Metric
 from selector.reports.tables import draw, paragraph
 from selector.text import printable
 

@@ -6,8 +6,8 @@ from math import isfinite, sqrt
 from pathlib import Path
 
 from selector.errors import UserError
-from selector.evaluation.metrics import labelled_metric
-from selector.pretrained.model_correlation import OVERALL, Metric, Study, correlate_models
+from selector.metrics.metrics import labelled_metric
+from selector.paper.model_correlation import OVERALL, Metric, Study, correlate_models
 from selector.reports.plots import COLOURS, MARKERS, caption, picture, plain
 
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from selector.evaluation.metrics import LabelFreeMetric
-from selector.pretrained.model_correlation import (
+from selector.metrics.metrics import LabelFreeMetric
+from selector.paper.model_correlation import (
     LEAST_FOR_INTERVAL,
     LEAST_MODELS,
     ModelCorrelation,
     Study,
     correlate_models,
 )
-from selector.pretrained.published_models import (
+from selector.paper.published_models import (
     DATASETS,
     FAMILIES,
     PUBLISHED_METRICS,

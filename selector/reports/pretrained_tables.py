@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from selector.evaluation.metrics import LabelFreeMetric, labelled_metric
-from selector.pretrained.model_correlation import (
+from selector.metrics.metrics import LabelFreeMetric, labelled_metric
+from selector.paper.model_correlation import (
     LEAST_FOR_INTERVAL,
     ModelCorrelation,
     Study,
     correlate_models,
 )
-from selector.pretrained.published_models import (
+from selector.paper.published_models import (
     DATASETS,
     FAMILIES,
     PUBLISHED_METRICS,
@@ -237,7 +237,7 @@ def _draw_table(console: Console, content: TableTwo) -> None:
 
 
 def _is_label_free(name: str) -> bool:
-    from selector.evaluation.metrics import METRICS
+    from selector.metrics.metrics import METRICS
 
     return any(metric.name == name and isinstance(metric, LabelFreeMetric) for metric in METRICS)
 

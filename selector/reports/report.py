@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from selector.errors import UserError
-from selector.evaluation.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric
+from selector.metrics.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric
 from selector.reports.best import Best, best_of
-from selector.runs.run import Run, RunSet
+from selector.runs import Run, RunSet
 from selector.selection.candidates import MilestoneChoice
 from selector.selection.ranking import RankedGroup, Ranking, rank
 from selector.selection.regret import RegretGroup, RegretReport, regret

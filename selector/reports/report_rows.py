@@ -8,15 +8,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from selector.evaluation.metrics import LabelFreeMetric, LabelledMetric
+from selector.metrics.metrics import LabelFreeMetric, LabelledMetric
 from selector.reports.report import GroupReport
 from selector.reports.tables import BASELINES, hyperparameter, label
-from selector.runs.run import SPECTRUM_PREFIX, Run
-from selector.runs.umap_files import UmapPoints, read_umap_files
+from selector.runs import SPECTRUM_PREFIX, Run
 from selector.selection.candidates import last_milestone
 from selector.selection.correlation import spearman
 from selector.selection.hyperparameters import canonical, is_finite_number
 from selector.selection.regret_figures import Regret
+from selector.tracking.umap_files import UmapPoints, read_umap_files
 
 AnyMetric = LabelFreeMetric | LabelledMetric
 

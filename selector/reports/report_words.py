@@ -3,11 +3,11 @@
 import shlex
 from dataclasses import dataclass
 
-from selector.evaluation.metrics import METRICS
+from selector.metrics.metrics import METRICS
 from selector.reports.report import GroupReport, Report
 from selector.reports.report_rows import Cost
 from selector.reports.tables import correlation, coverage_line, number
-from selector.runs.run import Run
+from selector.runs import Run
 from selector.selection.bootstrap import LEAST_CONFIGURATIONS
 from selector.selection.consensus import CONSENSUS
 from selector.selection.ranking import Ranking

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from selector.evaluation.metrics import LabelFreeMetric
+from selector.metrics.metrics import LabelFreeMetric
 from selector.reports.sparkline import sparkline
-from selector.runs.run import Run
+from selector.runs import Run
 from selector.selection.candidates import Excluded
 from selector.selection.comparability import describe
 from selector.selection.ranking import TIE_BREAK, Coverage, RankedGroup, Ranking

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from selector.evaluation.outliers import THRESHOLD
+from selector.metrics.outliers import THRESHOLD
 from selector.reports.figure_rows import Course, Metric, caption_of
 from selector.reports.plots import COLOURS, caption, picture, plain
 

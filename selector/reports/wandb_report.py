@@ -13,10 +13,10 @@ from selector.reports.wandb_report_rows import (
     WandbReport,
     WandbSection,
 )
-from selector.runs.run import SELECTION_JOB
-from selector.runs.wandb_client import Patience, WandbClient
-from selector.runs.wandb_source import WandbSource, parse_source
+from selector.runs import SELECTION_JOB
 from selector.text import printable
+from selector.tracking.wandb_client import Patience, WandbClient
+from selector.tracking.wandb_source import WandbSource, parse_source
 
 MOST_NAMED = 500  # ranked runs that a panel names one by one
 

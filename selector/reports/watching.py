@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from selector.evaluation.metrics import LabelFreeMetric
+from selector.metrics.metrics import LabelFreeMetric
 from selector.reports.tables import label, number, ranking_rows
-from selector.runs.run import Run
+from selector.runs import Run
 from selector.selection.comparability import describe
 from selector.selection.ranking import RankedGroup
 from selector.selection.standing import Standing

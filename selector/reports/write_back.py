@@ -7,10 +7,10 @@ from typing import Any
 from selector.reports.report import Report
 from selector.reports.tables import settings
 from selector.reports.wandb_charts import charts_of
-from selector.runs.notes import MARK, Changes, Notes, NotesTable, Pick
 from selector.selection.comparability import describe
 from selector.selection.ranking import Ranking
 from selector.selection.regret import RegretReport
+from selector.tracking.notes import MARK, Changes, Notes, NotesTable, Pick
 
 _RANKING = ("group", "rank", "run", "name", "score", "standard error", "tied", "epoch", "hyperparameters")
 _REGRET = (

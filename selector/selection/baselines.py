@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any, Literal, get_args
 
 from selector.config import Method, paper_recipe
-from selector.runs.run import Run
+from selector.runs import Run
 from selector.selection.candidates import last_milestone
 from selector.selection.hyperparameters import canonical, is_finite_number, smallest_first, swept
 from selector.selection.oracle import Judged

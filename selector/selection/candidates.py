@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Literal
 
-from selector.evaluation.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
-from selector.runs.run import Milestone, Run, RunSet
+from selector.metrics.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
+from selector.runs import Milestone, Run, RunSet
 from selector.selection.hyperparameters import canonical, hyperparameters, is_finite_number
 
 MilestoneChoice = Literal["last"] | int

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from selector.errors import UserError
-from selector.evaluation.metric_table import AUGMENTATIONS, CONFIG_FIELDS
-from selector.evaluation.metrics import METRICS, Metric
-from selector.runs.run import Run
+from selector.metrics.metric_table import AUGMENTATIONS, CONFIG_FIELDS
+from selector.metrics.metrics import METRICS, Metric
+from selector.runs import Run
 from selector.selection.hyperparameters import canonical
 
 _FROM_CONFIG = CONFIG_FIELDS | {"data_dir"}

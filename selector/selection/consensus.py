@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from selector.evaluation.metrics import CONSENSUS_KEY, LABEL_FREE_PREFIX, LabelFreeMetric, label_free_metric
-from selector.runs.run import Milestone, Run, RunSet
+from selector.metrics.metrics import CONSENSUS_KEY, LABEL_FREE_PREFIX, LabelFreeMetric, label_free_metric
+from selector.runs import Milestone, Run, RunSet
 from selector.selection.candidates import MilestoneChoice, finished_runs
 from selector.selection.comparability import pools
 

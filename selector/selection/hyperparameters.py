@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sys import float_info
 from typing import Any, TypeGuard
 
-from selector.runs.run import MACHINE_SETTINGS, Run
+from selector.runs import MACHINE_SETTINGS, Run
 
 _encode = json.JSONEncoder(sort_keys=True, default=str).encode
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, hypot
 
-from selector.evaluation.metrics import Direction, LabelFreeMetric
-from selector.runs.run import Run, RunSet
+from selector.metrics.metrics import Direction, LabelFreeMetric
+from selector.runs import Run, RunSet
 from selector.selection.candidates import Candidate, finished_runs, read_scores
 from selector.selection.comparability import pools
 from selector.selection.ranking import RankedGroup, check_label_free, rank_pool

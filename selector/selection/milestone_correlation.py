@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.errors import UserError
-from selector.evaluation.metrics import METRICS, LabelFreeMetric, LabelledMetric
-from selector.runs.run import Run, RunSet
+from selector.metrics.metrics import METRICS, LabelFreeMetric, LabelledMetric
+from selector.runs import Run, RunSet
 from selector.selection.block_bootstrap import (
     LEAST_MILESTONES,
     block_length,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt
 
-from selector.evaluation.metrics import LabelledMetric
-from selector.runs.run import Run
+from selector.metrics.metrics import LabelledMetric
+from selector.runs import Run
 from selector.selection.candidates import last_milestone
 from selector.selection.hyperparameters import is_finite_number
 

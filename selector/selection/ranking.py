@@ -7,8 +7,8 @@ from math import hypot
 from typing import Any
 
 from selector.errors import UserError
-from selector.evaluation.metrics import METRICS, Direction, LabelFreeMetric, Metric
-from selector.runs.run import Run, RunSet
+from selector.metrics.metrics import METRICS, Direction, LabelFreeMetric, Metric
+from selector.runs import Run, RunSet
 from selector.selection.candidates import (
     Candidate,
     Excluded,

@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from selector.errors import UserError
-from selector.evaluation.metrics import Direction, LabelFreeMetric, LabelledMetric
-from selector.runs.run import Run, RunSet
+from selector.metrics.metrics import Direction, LabelFreeMetric, LabelledMetric
+from selector.runs import Run, RunSet
 from selector.selection.baselines import Baseline, baselines, in_order
 from selector.selection.bootstrap import LEAST_CONFIGURATIONS
 from selector.selection.candidates import Excluded, MilestoneChoice, finished_runs, read_scores

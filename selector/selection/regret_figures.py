@@ -7,8 +7,8 @@ from statistics import fmean
 
 import numpy as np
 
-from selector.evaluation.metrics import Direction, LabelFreeMetric
-from selector.runs.run import Run
+from selector.metrics.metrics import Direction, LabelFreeMetric
+from selector.runs import Run
 from selector.selection.bootstrap import regret_interval
 from selector.selection.correlation import (
     Correlation,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from selector.evaluation.metrics import Direction, LabelFreeMetric
-from selector.runs.run import Run, RunSet
+from selector.metrics.metrics import Direction, LabelFreeMetric
+from selector.runs import Run, RunSet
 from selector.selection.candidates import finished_runs, read_scores
 from selector.selection.ranking import Ranked, RankedGroup, Ranking, rank
 

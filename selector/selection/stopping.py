@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from selector.evaluation.metrics import Direction, LabelFreeMetric
-from selector.runs.run import Milestone, Run
+from selector.metrics.metrics import Direction, LabelFreeMetric
+from selector.runs import Milestone, Run
 from selector.selection.candidates import Candidate
 from selector.selection.oracle import Judged
 from selector.selection.ranking import first_of

@@ -52,7 +52,7 @@ def read_objective(directory: Path, run: str, metric: str) -> ObjectiveHistory:
 
 
 def _final(values: list[float], summary: Mapping[str, Any], metric: str) -> tuple[float | None, str]:
-    from selector.runs.completion import marked_state
+    from selector.tracking.completion import marked_state
 
     match marked_state(summary):
         case ("diverged", detail):
@@ -64,8 +64,8 @@ def _final(values: list[float], summary: Mapping[str, Any], metric: str) -> tupl
 
 
 def _whole_records(path: Path) -> Iterator[Any]:
-    from selector.runs.wandb_file import read_records
-    from selector.runs.wandb_log import DamagedLog, TruncatedLog
+    from selector.tracking.wandb_file import read_records
+    from selector.tracking.wandb_log import DamagedLog, TruncatedLog
 
     try:
         yield from read_records(path)
@@ -74,7 +74,7 @@ def _whole_records(path: Path) -> Iterator[Any]:
 
 
 def _objective_of(history: Any, metric: str) -> list[tuple[float, float]]:
-    from selector.runs.wandb_file import history_row
+    from selector.tracking.wandb_file import history_row
 
     row = history_row(history)
     value = _number(_looked_up(row, metric))
@@ -93,7 +93,7 @@ def _looked_up(row: Mapping[str, Any], metric: str) -> Any:
 
 
 def _summary_update(payload: bytes) -> dict[str, Any]:
-    from selector.runs.wandb_records import SummaryRecord
+    from selector.tracking.wandb_records import SummaryRecord
 
     items = SummaryRecord.FromString(payload).update
     return {item.key or ".".join(item.nested_key): _json_value(item.value_json) for item in items}

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selector.evaluation.definition import MetricSettings
+    from selector.metrics.definition import MetricSettings
     from selector.training.encoder import Encoder
     from selector.training.milestones import Milestones
     from selector.training.wandb_log import WandbLog
@@ -18,7 +18,7 @@ __all__ = ["Encoder", "MetricSettings", "Milestones", "WandbLog"]
 
 _MODULE_OF = {
     "Encoder": "selector.training.encoder",
-    "MetricSettings": "selector.evaluation.definition",
+    "MetricSettings": "selector.metrics.definition",
     "Milestones": "selector.training.milestones",
     "WandbLog": "selector.training.wandb_log",
 }

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from selector.errors import UserError
-from selector.evaluation.metrics import METRICS
-from selector.evaluation.milestone import Row
-from selector.runs.run import MACHINE_SETTINGS, Run
+from selector.metrics.metrics import METRICS
+from selector.metrics.milestone import Row
+from selector.runs import MACHINE_SETTINGS, Run
 from selector.text import printable
 from selector.training.after_training import Evaluator, epoch_of, stored_milestones
 from selector.training.stored import Stored, read_stored

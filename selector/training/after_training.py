@@ -10,7 +10,7 @@ import torch
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.evaluation.milestone import Probe, Row
+from selector.metrics.milestone import Probe, Row
 from selector.text import printable
 from selector.training.data import ImageSplits, load_images
 from selector.training.method import Method

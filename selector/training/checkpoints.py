@@ -17,7 +17,7 @@ import torch
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.evaluation.milestone import Row
+from selector.metrics.milestone import Row
 from selector.training.run_folder import LAST, checkpoint_path
 from selector.training.stopping import StopSignals
 

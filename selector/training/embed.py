@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from selector.errors import UserError
-from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
+from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 
 # (B, C, H, W) images as the encoder wants them, and (B,) labels or None.
 Batch = tuple[Tensor, Tensor | None]

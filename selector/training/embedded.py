@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
-from selector.evaluation.milestone import MetricSettings, MilestoneMetrics, evaluate
-from selector.evaluation.spectrum import Spectrum
+from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
+from selector.metrics.milestone import MetricSettings, MilestoneMetrics, evaluate
+from selector.metrics.spectrum import Spectrum
 
 
 @dataclass(frozen=True, eq=False)

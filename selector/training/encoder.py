@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
-from selector.evaluation.embeddings import Space
+from selector.metrics.embeddings import Space
 
 
 @dataclass(frozen=True)

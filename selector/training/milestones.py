@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from selector.config import TrainConfig
-from selector.evaluation.embeddings import Embeddings, Space, ViewEmbeddings
-from selector.evaluation.linear_probe import paper_probe
-from selector.evaluation.metrics import LABEL_FREE_PREFIX
-from selector.evaluation.milestone import LabelFreeMetrics, MetricSettings, MilestoneMetrics, Row, to_row
-from selector.evaluation.spectrum import Spectrum
+from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
+from selector.metrics.linear_probe import paper_probe
+from selector.metrics.metrics import LABEL_FREE_PREFIX
+from selector.metrics.milestone import LabelFreeMetrics, MetricSettings, MilestoneMetrics, Row, to_row
+from selector.metrics.spectrum import Spectrum
 from selector.training.background import Worker, WorkerDied
 from selector.training.batches import Batches, autoaugmented
 from selector.training.checkpoints import is_milestone

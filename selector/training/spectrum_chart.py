@@ -6,8 +6,8 @@ from typing import Any
 
 import wandb
 
-from selector.evaluation.metrics import SPECTRUM_PREFIX
-from selector.evaluation.milestone_metrics import spectra_of
+from selector.metrics.metrics import SPECTRUM_PREFIX
+from selector.metrics.milestone_metrics import spectra_of
 
 _LEAST_SHARE = 1e-16  # where singular values that are 0 are drawn
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from selector.evaluation.embeddings import Space
-from selector.evaluation.spectrum import Spectrum
-from selector.evaluation.streamed_spectrum import SpectrumSums
+from selector.metrics.embeddings import Space
+from selector.metrics.spectrum import Spectrum
+from selector.metrics.streamed_spectrum import SpectrumSums
 from selector.training.embed import Encode, as_batch, frozen
 from selector.training.processes import process_number, world_size
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.evaluation.embeddings import Embeddings
+from selector.metrics.embeddings import Embeddings
 
 MOST_POINTS = 1000
 

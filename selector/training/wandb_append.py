@@ -11,11 +11,11 @@ import wandb
 from wandb.proto import wandb_internal_pb2
 
 from selector.errors import UserError
-from selector.runs.completion import CHECKPOINT, EPOCH, STATUS
-from selector.runs.run import Run
-from selector.runs.wandb_log import DamagedLog, read_payloads
-from selector.runs.wandb_modes import settings_of_wandb
+from selector.runs import Run
 from selector.text import first_line, printable
+from selector.tracking.completion import CHECKPOINT, EPOCH, STATUS
+from selector.tracking.wandb_log import DamagedLog, read_payloads
+from selector.tracking.wandb_modes import settings_of_wandb
 from selector.training.spectrum_chart import with_chart
 from selector.training.wandb_log import SERVICE_GONE, WandbLog, offline_file, refuse_lost_rows
 

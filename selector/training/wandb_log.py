@@ -17,14 +17,14 @@ from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.evaluation.embeddings import Space
-from selector.evaluation.metrics import SPECTRUM_PREFIX
-from selector.evaluation.milestone import Row
-from selector.runs.completion import VERSIONS, joined_versions
-from selector.runs.wandb_file import NothingWritten, read_segment
-from selector.runs.wandb_log import DamagedLog
-from selector.runs.wandb_modes import MODES, settings_of_wandb
+from selector.metrics.embeddings import Space
+from selector.metrics.metrics import SPECTRUM_PREFIX
+from selector.metrics.milestone import Row
 from selector.text import first_line, printable
+from selector.tracking.completion import VERSIONS, joined_versions
+from selector.tracking.wandb_file import NothingWritten, read_segment
+from selector.tracking.wandb_log import DamagedLog
+from selector.tracking.wandb_modes import MODES, settings_of_wandb
 from selector.training.run_folder import RunFolder, last_checkpoint
 from selector.training.spectrum_chart import with_chart
 from selector.training.stopping import Stopped, StopSignals

@@ -14,7 +14,7 @@ from selector.reports.along_training import (
 from selector.reports.correlation_tables import print_correlations
 from selector.reports.regret_tables import print_regret
 from selector.reports.tables import open_console
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 from selector.selection.milestone_correlation import correlate_milestones
 from selector.selection.regret import regret
 

@@ -12,7 +12,7 @@ from selector.reports.correlation_exports import (
     latex,
 )
 from selector.reports.objects import as_json
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 from selector.selection.milestone_correlation import correlate_milestones
 
 AMI = "labelled/ami_labels"

@@ -14,7 +14,7 @@ from selector.reports.correlation_tables import (
     table_columns,
 )
 from selector.reports.tables import open_console
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 from selector.selection.milestone_correlation import correlate_milestones
 
 AMI = "labelled/ami_labels"

@@ -5,7 +5,7 @@ from handmade import ACCURACY, ENTROPY, run, sweep
 
 from selector.errors import UserError
 from selector.reports.figure_rows import OUTLIERS, caption_of, course_object, course_of, courses
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 
 NAN = float("nan")
 

@@ -4,8 +4,8 @@ import pytest
 from test_pretrained_tables import study
 
 from selector.errors import UserError
-from selector.evaluation.metrics import label_free_metric
-from selector.pretrained.model_correlation import ModelRow, Study
+from selector.metrics.metrics import label_free_metric
+from selector.paper.model_correlation import ModelRow, Study
 from selector.reports.model_figure import ModelPoint, draw_models, model_caption, model_points, short_names
 
 ENTROPY = label_free_metric("entropy")

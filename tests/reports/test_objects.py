@@ -6,7 +6,7 @@ from math import inf, nan
 from handmade import ACCURACY, ENTROPY, RANKME, run, sweep
 
 from selector.reports.objects import as_json, ranking_object, regret_object
-from selector.runs.run import Unreadable
+from selector.runs import Unreadable
 from selector.selection.ranking import rank
 from selector.selection.regret import regret
 

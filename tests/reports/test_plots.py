@@ -8,7 +8,7 @@ from selector.errors import UserError
 from selector.reports.figure_rows import course_of
 from selector.reports.plots import COLOURS, FORMATS, MARKERS, caption, picture, plain, refuse_format
 from selector.reports.training_figure import draw_course
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 
 STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 

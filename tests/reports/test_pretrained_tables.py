@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from selector.pretrained.model_correlation import ModelRow, Study, correlate_models
+from selector.paper.model_correlation import ModelRow, Study, correlate_models
 from selector.reports.pretrained_tables import (
     UNTRAINED,
     model_rows,

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 from handmade import ACCURACY, RANKME, curve, run, sweep
 
-from selector.evaluation.embeddings import Embeddings
+from selector.metrics.embeddings import Embeddings
 from selector.reports import figures
 from selector.reports.html import charts, shades
 from selector.reports.report import report_of

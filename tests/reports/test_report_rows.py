@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from handmade import ACCURACY, ENTROPY, RANKME, curve, run, sweep
 
-from selector.evaluation.embeddings import Embeddings
+from selector.metrics.embeddings import Embeddings
 from selector.reports.report import report_of
 from selector.reports.report_rows import (
     Axis,
@@ -25,7 +25,7 @@ from selector.reports.report_rows import (
     stop_rows,
     umap_panels,
 )
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 from selector.training.umap_file import write_umap
 
 

@@ -6,7 +6,7 @@ import pytest
 from handmade import ACCURACY, RANKME, run, sweep
 
 from selector.commands.arguments import choosing_options
-from selector.evaluation.metrics import declared_label_free
+from selector.metrics.metrics import declared_label_free
 from selector.reports.html import page_of
 from selector.reports.report import report_of
 from selector.reports.report_rows import cost

@@ -17,7 +17,7 @@ from selector.reports.tables import (
     print_ranking,
     ranking_rows,
 )
-from selector.runs.run import Milestone, Unreadable
+from selector.runs import Milestone, Unreadable
 from selector.selection.candidates import Excluded
 from selector.selection.ranking import rank
 

@@ -3,7 +3,7 @@ from math import inf, nan
 import pytest
 from handmade import DEFINITION, ENTROPY, RANKME, curve, run, sweep
 
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 from selector.selection.candidates import finished_runs, last_milestone, read_scores
 
 

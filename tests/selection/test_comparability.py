@@ -4,8 +4,8 @@ import pytest
 from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, run
 
 from selector.errors import UserError
-from selector.evaluation.metric_table import CONFIG_FIELDS
-from selector.evaluation.metrics import METRICS, label_free_metric
+from selector.metrics.metric_table import CONFIG_FIELDS
+from selector.metrics.metrics import METRICS, label_free_metric
 from selector.selection.comparability import (
     _SEPARATING,
     _SPECIFIC,
@@ -103,7 +103,7 @@ def test_what_part_of_the_definition_concerns_which_metric(field, concerned):
 
 
 def test_every_field_of_our_definition_is_known_to_concern_something():
-    from selector.evaluation.milestone import MetricDefinition  # here, because it imports torch
+    from selector.metrics.milestone import MetricDefinition  # here, because it imports torch
 
     names = {field.name for field in fields(MetricDefinition)}
     assert names | CONFIG_FIELDS >= _SEPARATING | _SPECIFIC

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from handmade import run, sweep
 
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 from selector.selection.consensus import CONSENSUS, prepared, with_consensus
 from selector.selection.ranking import rank
 

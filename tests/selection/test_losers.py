@@ -7,7 +7,7 @@ import pytest
 from handmade import DEFINITION, ENTROPY, RANKME, curve, run, sweep
 
 from selector.errors import UserError
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 from selector.selection.losers import RULE, find_losers
 
 EPOCHS = (10, 20, 30, 40, 100)

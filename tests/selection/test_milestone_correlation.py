@@ -9,8 +9,8 @@ import scipy.stats
 from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, run, sweep
 
 from selector.errors import UserError
-from selector.evaluation.metrics import declared_labelled, labelled_metric
-from selector.runs.run import Milestone
+from selector.metrics.metrics import declared_labelled, labelled_metric
+from selector.runs import Milestone
 from selector.selection.block_bootstrap import block_length, resampled_pearson
 from selector.selection.milestone_correlation import correlate_metric, correlate_milestones, correlate_run
 

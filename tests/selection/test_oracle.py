@@ -3,7 +3,7 @@ from math import inf, nan, sqrt
 import pytest
 from handmade import ACCURACY, DEFINITION, curve, run
 
-from selector.evaluation.metrics import declared_labelled, labelled_metric
+from selector.metrics.metrics import declared_labelled, labelled_metric
 from selector.selection.oracle import read_oracle
 
 

@@ -3,7 +3,7 @@
 import pytest
 import scipy.stats
 
-from selector.evaluation.metrics import METRICS
+from selector.metrics.metrics import METRICS
 from selector.selection.published import (
     DATASETS,
     METHODS,

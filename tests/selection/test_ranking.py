@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selector.errors import UserError
-from selector.runs.run import Milestone, Unreadable
+from selector.runs import Milestone, Unreadable
 from selector.selection.ranking import rank
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selector.errors import UserError
-from selector.evaluation.metrics import declared_labelled
-from selector.runs.run import Milestone
+from selector.metrics.metrics import declared_labelled
+from selector.runs import Milestone
 from selector.selection.regret import regret
 
 # rankme → accuracy. Chosen is d (rankme 40, accuracy 0.7), best is b (0.9), worst a (0.2), mean 0.6.

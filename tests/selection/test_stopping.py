@@ -5,7 +5,7 @@ from math import nan
 import pytest
 from handmade import ACCURACY, RANKME, curve, run
 
-from selector.runs.run import Milestone
+from selector.runs import Milestone
 from selector.selection.oracle import read_oracle
 from selector.selection.stopping import MOST_POINTS, along_training
 

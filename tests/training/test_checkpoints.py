@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from selector.config import Method, TrainConfig, paper_recipe
-from selector.evaluation.milestone import MetricSettings
+from selector.metrics.milestone import MetricSettings
 from selector.training.data import ImageSplits, load_images
 from selector.training.milestones import Milestones
 from selector.training.pretrain import SilentLog, build_method, pretrain, read_checkpoint

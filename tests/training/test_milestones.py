@@ -13,11 +13,11 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from selector.evaluation.lidar import lidar
-from selector.evaluation.metrics import METRICS, LabelFreeMetric
-from selector.evaluation.milestone import MetricSettings
-from selector.evaluation.milestone_metrics import spectra_of
-from selector.evaluation.rankme import rankme
+from selector.metrics.lidar import lidar
+from selector.metrics.metrics import METRICS, LabelFreeMetric
+from selector.metrics.milestone import MetricSettings
+from selector.metrics.milestone_metrics import spectra_of
+from selector.metrics.rankme import rankme
 from selector.training.batches import Batches, autoaugmented
 from selector.training.data import Images
 from selector.training.encoder import Encoder

@@ -10,7 +10,7 @@ from test_milestones import Rows, SomebodysModule
 from test_resume import small_config
 from torch.utils.data import DataLoader, TensorDataset
 
-from selector.evaluation.milestone import MetricSettings
+from selector.metrics.milestone import MetricSettings
 from selector.training import Encoder
 from selector.training.data import load_images
 from selector.training.milestones import Milestones, milestones_of

@@ -5,10 +5,10 @@ import pytest
 import wandb
 from wandb.proto import wandb_internal_pb2 as pb
 
-from selector.evaluation.compact_spectrum import CompactSpectrum
-from selector.evaluation.milestone_metrics import spectra_of
-from selector.runs.wandb_log import read_payloads
-from selector.runs.wandb_offline import read_offline
+from selector.metrics.compact_spectrum import CompactSpectrum
+from selector.metrics.milestone_metrics import spectra_of
+from selector.tracking.wandb_log import read_payloads
+from selector.tracking.wandb_offline import read_offline
 from selector.training.spectrum_chart import with_chart
 from selector.training.wandb_log import WandbLog
 

@@ -8,8 +8,7 @@ from handmade import run
 from offline_files import write_run
 
 from selector.errors import UserError
-from selector.runs.run import Milestone
-from selector.runs.source import read_source
+from selector.runs import Milestone, read_source
 from selector.training import wandb_append
 from selector.training.wandb_append import append_rows
 

@@ -1,0 +1,203 @@
+"""Run, Milestone, RunSet: what a sweep left behind, wherever it is read from."""
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from selector.errors import UserError
+from selector.text import printable
+
+# Fields of a run's config that say where and how it was carried out: no hyperparameter, whatever they hold.
+MACHINE_SETTINGS = frozenset(
+    {"checkpoint_minutes", "compile", "device", "devices", "threads", "output_dir", "resume", "keep"}
+)
+
+Axis = Literal["epoch", "trainer/global_step", "_step"]
+State = Literal["finished", "diverged", "running", "crashed", "failed", "stopped"]
+
+# Job type of the run that `selector rank --write-back` writes its tables to: no training run, never read.
+SELECTION_JOB = "selection"
+# How the keys of logged spectra begin. Lists are read only when asked for: they are most of a history.
+SPECTRUM_PREFIX = "spectrum/"
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """One history row that a run logged.
+
+    Attributes:
+        epoch: Epochs trained; 0 is the untrained network. In a run that logs no epoch, the number that
+            `Run.counted_by` names instead.
+        values: W&B key → number, such as {"label_free/rankme": 41.2}; NaN and ±inf are kept as they came.
+        spectra: W&B key → numbers, such as {"spectrum/projector": (1.0, 0.4)}; empty unless asked for.
+    """
+
+    epoch: int
+    values: Mapping[str, float]
+    spectra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run.
+
+    Attributes:
+        id: W&B's run id, unique within a source.
+        name: Display name. Data, never a path and never markup.
+        state: "finished" only with a completion marker of train.py, or, for runs of other people's
+            scripts, with W&B's own exit record and exit code 0. "diverged": NaN or inf loss.
+            "stopped": ended early on purpose (hyperband).
+        config: What was asked for, hyperparameter → value.
+        definition: How the metrics were computed, as train.py stored it; empty for other people's runs.
+        milestones: In the order of epochs, one an epoch.
+        detail: One line on why the state is not "finished" ("loss became nan in epoch 3"), or "".
+        checkpoint: Where the last checkpoint was written, or None.
+        directory: Folder that the run was read from, or None where it came from a server.
+        group: W&B group, or "".
+        job_type: W&B job type, or "".
+        sweep_id: W&B sweep id, or "".
+        counted_by: History key that numbers the milestones: "epoch", or in other people's runs without
+            one Lightning's "trainer/global_step" or W&B's own "_step".
+        tags: W&B tags.
+        started: When it was first started (seconds since 1970), or None where that is not known.
+        versions: Of the packages and the Python that made it, as train.py names them; "" of other runs.
+    """
+
+    id: str
+    name: str
+    state: State
+    config: Mapping[str, Any]
+    definition: Mapping[str, Any]
+    milestones: tuple[Milestone, ...]
+    detail: str = ""
+    checkpoint: str | None = None
+    directory: str | None = None
+    group: str = ""
+    job_type: str = ""
+    sweep_id: str = ""
+    counted_by: Axis = "epoch"
+    tags: tuple[str, ...] = ()
+    started: float | None = None
+    versions: str = ""
+
+    @property
+    def trained_milestones(self) -> tuple[Milestone, ...]:
+        """All but the untrained network: an untrained network can have the highest rank of all.
+
+        Steps are counted from 0, so among them the first is a trained one.
+        """
+        return tuple(m for m in self.milestones if m.epoch > 0 or self.counted_by != "epoch")
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A run, or what looks like one, that could not be read or must not be trusted.
+
+    Attributes:
+        run: Run id where it is known, else the file's name.
+        reason: One line.
+    """
+
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunSet:
+    """Everything that a source holds.
+
+    Attributes:
+        source: As the user named it.
+        runs: Readable runs, ordered by id.
+        unreadable: What was left out by the reader, and why.
+        planned: How many runs the sweep asked for, or None where that is not known.
+        finish_command: Shell command that runs what is missing, or "".
+        warnings: One line each.
+        ended: Whether nothing of it is running and nothing more is about to start: as it is, it stays.
+    """
+
+    source: str
+    runs: tuple[Run, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+    planned: int | None = None
+    finish_command: str = ""
+    warnings: tuple[str, ...] = field(default_factory=tuple)
+    ended: bool = True
+
+
+Progress = Callable[[int, int], None]
+
+_URL = re.compile(r"https?://", re.IGNORECASE)
+_PART = r"[^/\s.~][^/\s]*"
+_PATH = re.compile(rf"{_PART}/{_PART}(?:/{_PART})?")
+
+
+def read_source(
+    source: str,
+    *,
+    tag: str | None = None,
+    group: str | None = None,
+    keys: Collection[str] = (),
+    spectra: bool = False,
+    progress: Progress | None = None,
+) -> RunSet:
+    """Read runs from a folder, a file of `selector export`, or a path or URL of a W&B sweep or project.
+
+    A path is `entity/project/sweep_id`, or `entity/project` for all runs of a project; a folder of the same
+    name comes first. Runs of job type `selection` hold what selectors wrote, and are left out.
+
+    Args:
+        source: As the user named it.
+        tag: Only runs that carry this tag.
+        group: Only runs of this group.
+        keys: From a server, histories only of runs that logged one of these keys; empty reads them all.
+        spectra: Read the logged spectra too, which are most of a history.
+        progress: Called with (runs read, runs in all) while a server is read, or of a folder with files.
+
+    Raises:
+        UserError: There are no runs; the text says what was looked for.
+    """
+    if not source.strip():
+        raise UserError("the name of the source is empty: name a folder of runs, or entity/project/sweep_id")
+    if is_online(source):
+        from selector.tracking.wandb_api import read_wandb
+
+        try:
+            return read_wandb(source, tag=tag, group=group, keys=keys, spectra=spectra, progress=progress)
+        except UserError as error:
+            if _URL.match(source):
+                raise
+            raise type(error)(f"{error} (and there is no folder of that name here)") from None
+    if source.endswith(".json"):
+        from selector.tracking.records import read_records
+
+        return _only(read_records(Path(source)), tag, group)
+    from selector.tracking.wandb_offline import read_offline
+
+    return _only(read_offline(source, spectra, progress), tag, group)
+
+
+def is_online(source: str) -> bool:
+    """Whether a source names runs on a W&B server."""
+    if _URL.match(source):
+        return True
+    return _PATH.fullmatch(source) is not None and not os.path.exists(source)
+
+
+def _only(runs: RunSet, tag: str | None, group: str | None) -> RunSet:
+    """The runs of a folder that carry a tag and are of a group."""
+    if tag is None and group is None:
+        return runs
+
+    def wanted(run: Run) -> bool:
+        return (tag is None or tag in run.tags) and (group is None or run.group == group)
+
+    kept = tuple(run for run in runs.runs if wanted(run))
+    if not kept:
+        named = (("group", group), ("tag", tag))
+        filters = [f"{what} '{printable(value)}'" for what, value in named if value is not None]
+        raise UserError(f"{runs.source} holds no runs of {' and '.join(filters)}: check the spelling")
+    return replace(runs, runs=kept, planned=None, finish_command="")

@@ -1,0 +1,160 @@
+"""From the rows that a run logged to its milestones."""
+
+from collections.abc import Iterator, Mapping
+from math import inf
+from typing import Any
+
+from selector.runs import SPECTRUM_PREFIX, Axis, Milestone
+
+AXES: tuple[Axis, ...] = ("epoch", "trainer/global_step", "_step")  # the earlier, the better
+
+# The limits of what a run may log. No honest value comes near them, and within them nothing overflows: a
+# square, a sum, a difference and a mean are numbers still, and any walk through a config comes to its end.
+LARGEST = 1e150
+LARGEST_POSITION = 2**53  # from here on floats leave whole numbers out
+DEEPEST = 100
+
+_ONLY_FLOATS = {float}
+# W&B's own keys, and what it notes of the table behind train.py's chart of spectra.
+_NO_METRIC = ("_", f"{SPECTRUM_PREFIX}chart")
+
+
+class History:
+    """Gathers history rows by milestone.
+
+    A milestone is an epoch: rows of equal epoch are one milestone (Lightning logs what it trained and what
+    it validated in rows of their own), and where they disagree the later row wins. A run that never logs
+    `epoch` is counted by Lightning's `trainer/global_step`, or else by W&B's `_step`. Rows that lack what
+    the run is counted by belong to no milestone.
+
+    Attributes:
+        axis: What the milestones are counted by, so far.
+    """
+
+    def __init__(self, spectra: bool = False) -> None:
+        """Nothing yet; `spectra`: keep the lists under `spectrum/` too."""
+        self.axis: Axis = "_step"
+        self._milestones: dict[int, dict[str, float]] = {}
+        self._spectra: dict[int, dict[str, tuple[float, ...]]] | None = {} if spectra else None
+        self._axes: tuple[Axis, ...] = AXES
+        self._dropped: dict[tuple[str, ...], list[str]] = {}
+
+    @property
+    def with_spectra(self) -> bool:
+        """Whether it keeps spectra."""
+        return self._spectra is not None
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Take over one row, W&B key → value; what is no number is left out, and so are W&B's `_` keys."""
+        for axis in self._axes:
+            position = _position(row.get(axis))
+            if position is None:
+                continue
+            if axis != self.axis:
+                self._count_by(axis)
+            if self._spectra is not None:
+                self._spectra.setdefault(position, {}).update(_spectra(row))
+            values = self._values(row, axis)
+            if position in self._milestones:
+                self._milestones[position].update(values)
+            else:
+                self._milestones[position] = values
+            return
+
+    def _values(self, row: dict[str, Any], axis: Axis) -> dict[str, float]:
+        """The numbers of a row, in the row itself where it holds little else: a large sweep has a million."""
+        keys = tuple(row)
+        dropped = self._dropped.get(keys)
+        if dropped is None:  # rows of equal keys are read alike
+            dropped = self._dropped[keys] = [key for key in keys if key == axis or key.startswith(_NO_METRIC)]
+        for key in dropped:
+            del row[key]
+        if set(map(type, row.values())) == _ONLY_FLOATS:
+            return row
+        return dict(_numbers(row, axis))
+
+    def extend(self, later: "History") -> None:
+        """Take in what the same run logged after a resume; where both logged a value, the later one wins."""
+        if AXES.index(later.axis) > AXES.index(self.axis):
+            return  # nothing in it is counted as this run is counted
+        self._count_by(later.axis)
+        for position, values in later._milestones.items():
+            self._milestones.setdefault(position, {}).update(values)
+        for position, spectra in (later._spectra or {}).items():
+            if self._spectra is not None:
+                self._spectra.setdefault(position, {}).update(spectra)
+
+    def overlaps(self, other: "History") -> bool:
+        """Whether both hold a milestone of the same number."""
+        return self.axis == other.axis and not self._milestones.keys().isdisjoint(other._milestones)
+
+    def milestones(self) -> tuple[Milestone, ...]:
+        """All milestones, in order; a number beyond `LARGEST` is taken for an infinite one."""
+        ordered = [(epoch, within_limits(values)) for epoch, values in sorted(self._milestones.items())]
+        if self._spectra is None:
+            return tuple(Milestone(epoch, values) for epoch, values in ordered)
+        return tuple(Milestone(epoch, values, self._spectra.get(epoch, {})) for epoch, values in ordered)
+
+    def __bool__(self) -> bool:
+        return bool(self._milestones)
+
+    def _count_by(self, axis: Axis) -> None:
+        if axis != self.axis:
+            self.axis = axis
+            self._milestones = {}  # rows seen so far lack the better axis
+            self._axes = AXES[: AXES.index(axis) + 1]
+            self._dropped = {}
+            if self._spectra is not None:
+                self._spectra = {}
+
+
+def within_limits(values: dict[str, float]) -> dict[str, float]:
+    """The same, with ±inf for each number beyond ±`LARGEST`."""
+    if sum(map(abs, values.values())) <= LARGEST:  # nearly always
+        return values
+    return {
+        key: inf if value > LARGEST else -inf if value < -LARGEST else value for key, value in values.items()
+    }
+
+
+def nested_too_deeply(value: object, levels: int = DEEPEST) -> bool:
+    """Whether lists and mappings of JSON stand within one another on more than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels <= 0 or any(nested_too_deeply(inner, levels - 1) for inner in inside)
+
+
+def _position(value: object) -> int | None:
+    """A whole number from 0 on, or None: a fractional epoch is not the end of one."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= LARGEST_POSITION else None
+
+
+def _numbers(row: Mapping[str, object], axis: Axis) -> Iterator[tuple[str, float]]:
+    for key, value in row.items():
+        if type(value) is float:
+            if key != axis and key[:1] != "_":
+                yield key, value
+        elif type(value) is int and key != axis and key[:1] != "_":
+            yield key, _as_float(value)
+        elif type(value) is dict and key[:1] != "_":
+            nested = {f"{key}.{inner}": deeper for inner, deeper in value.items()}
+            yield from _numbers(nested, axis)
+
+
+def _spectra(row: Mapping[str, object]) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """The lists of finite numbers under `spectrum/`, none beyond `LARGEST`."""
+    for key, value in row.items():
+        if key.startswith(SPECTRUM_PREFIX) and isinstance(value, list | tuple):
+            numbers = tuple(float(v) for v in value if type(v) in (int, float) and abs(v) <= LARGEST)
+            if numbers and len(numbers) == len(value):
+                yield key, numbers
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # beyond 1.8e308
+        return float("inf") if value > 0 else float("-inf")

@@ -1,0 +1,96 @@
+"""What `selector sweep` noted about the runs of a folder: how many were planned, and how they ended."""
+
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from selector.errors import UserError
+from selector.runs import Unreadable
+from selector.sweeping.ledger import Ledger, LedgerRun, agent_of, read_ledger
+from selector.text import printable
+from selector.tracking.run_files import RUN_FOLDER
+
+Ledgers = Mapping[Path, Ledger]  # by sweep folder
+
+
+def read_ledgers(
+    folder: Path, sweep_folders: Sequence[Path], found: Collection[str]
+) -> tuple[Ledgers, list[str]]:
+    """The ledgers of sweep folders in a tree, or of the sweep folder that a folder lies in; and warnings.
+
+    Args:
+        folder: What the user named.
+        sweep_folders: Folders below it that hold a ledger.
+        found: Ids of the runs below it; a single run's folder is not asked for the rest of its sweep.
+    """
+    ledgers: dict[Path, Ledger] = {}
+    warnings = []
+    for where in sweep_folders or _sweep_folder_above(folder):
+        try:
+            ledger = read_ledger(where)
+        except UserError:
+            if (where / "sweep.yaml").exists():  # else it is some other program's ledger.json
+                warnings.append(
+                    f"how many runs {printable(str(where))} planned is not known: its ledger is not readable"
+                )
+            continue
+        if ledger:
+            ledgers[where] = _part_of(ledger, found) if _is_run_folder(folder) else ledger
+    return ledgers, warnings
+
+
+def planned_runs(ledgers: Ledgers, found: Collection[str]) -> int | None:
+    """How many runs were asked for, or None where that is not known of every run found."""
+    known = {run.id for ledger in ledgers.values() for run in ledger.runs}
+    plans = [ledger.planned for ledger in ledgers.values()]
+    if not plans or None in plans or not known.issuperset(found):
+        return None
+    return sum(plan for plan in plans if plan is not None)
+
+
+def in_progress(ledgers: Ledgers) -> bool:
+    """Whether a `selector sweep` is at work in one of the sweep folders, on this machine."""
+    return any(agent_of(where) is not None for where in ledgers)
+
+
+def never_started(ledgers: Ledgers) -> list[str]:
+    """A warning for each sweep that planned more runs than it started."""
+    return [
+        f"{ledger.planned - len(ledger.runs)} of the {ledger.planned} runs planned in"
+        f" {printable(str(where))} were never started"
+        for where, ledger in ledgers.items()
+        if ledger.planned is not None and ledger.planned > len(ledger.runs)
+    ]
+
+
+def never_written(entry: LedgerRun) -> Unreadable:
+    """A run that the ledger knows and of which no file is left."""
+    why = f": {printable(entry.reason)}" if entry.reason else ""
+    if entry.done:  # so it had files
+        return Unreadable(entry.id, f"{entry.status}, but its W&B files are gone or cannot be read{why}")
+    return Unreadable(entry.id, f"{entry.status} before W&B wrote anything{why}")
+
+
+def finish_command(ledgers: Ledgers) -> str:
+    """The shell command that runs what is missing, or ""."""
+    return " && ".join(
+        f"selector sweep {shlex.quote(str(where / 'sweep.yaml'))} --directory {shlex.quote(str(where))}"
+        for where, ledger in ledgers.items()
+        if not all(run.done for run in ledger.runs) or len(ledger.runs) < (ledger.planned or 0)
+    )
+
+
+def _sweep_folder_above(folder: Path) -> list[Path]:
+    """DIR, where the folder is DIR/wandb or DIR/wandb/offline-run-…; its own links resolved."""
+    real = folder.resolve()
+    wandb = real.parent if _is_run_folder(real) else real
+    return [wandb.parent] if wandb.name == "wandb" else []
+
+
+def _is_run_folder(folder: Path) -> bool:
+    return RUN_FOLDER.fullmatch(folder.resolve().name) is not None
+
+
+def _part_of(ledger: Ledger, found: Collection[str]) -> Ledger:
+    return replace(ledger, planned=None, runs=tuple(run for run in ledger.runs if run.id in found))

@@ -1,0 +1,209 @@
+"""Runs as one small JSON file: to keep what a sweep showed, to share it, and to rank it again anywhere."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from math import isfinite
+from pathlib import Path
+from typing import Any, get_args
+
+from selector.errors import UserError
+from selector.files import is_regular
+from selector.runs import Axis, Milestone, Run, RunSet, State, Unreadable
+from selector.text import printable
+from selector.tracking.history import DEEPEST, LARGEST, LARGEST_POSITION, nested_too_deeply, within_limits
+
+FORMAT = 1
+_NOT_KEPT = {"milestones", "config", "definition", "directory", "checkpoint"}
+_NOT_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+def write_records(runs: RunSet, digits: int = 7) -> str:
+    """The runs as text: what all of them share once, then a line a run. The same runs give the same text.
+
+    Paths of the machine (checkpoints, folders, a local data set's place) and spectra are left out.
+
+    Args:
+        runs: What a source holds.
+        digits: Significant digits of each logged number.
+    """
+    configs = [_kept(run.config) for run in runs.runs]
+    definitions = [_kept(run.definition) for run in runs.runs]
+    shared, definition = _shared(configs), _shared(definitions)
+    keys = sorted({key for run in runs.runs for row in run.milestones for key in row.values})
+    head = {
+        "format": FORMAT,
+        "planned": runs.planned,
+        "config": shared,
+        "definition": definition,
+        "keys": keys,
+        "unreadable": [asdict(gone) for gone in runs.unreadable],
+    }
+    lines = [
+        _compact(
+            {name: value for name, value in _attributes(run).items() if value not in ("", None, (), [])}
+            | {
+                "config": _rest(config, shared),
+                "definition": _rest(how, definition),
+                "milestones": [
+                    [row.epoch, *(_number(row.values.get(key), digits) for key in keys)]
+                    for row in run.milestones
+                ],
+            }
+        )
+        for run, config, how in zip(runs.runs, configs, definitions, strict=True)
+    ]
+    body = ",\n".join(lines)
+    return _compact(head)[:-1] + ',"runs":[\n' + body + "\n]}\n"
+
+
+def read_records(path: Path) -> RunSet:
+    """The runs that `write_records` wrote.
+
+    Raises:
+        UserError: The file cannot be read, or is no such file.
+    """
+    try:
+        if not is_regular(path):
+            raise UserError(
+                f"cannot read the records {str(path)!r}: it is not a regular file; name one of `export`"
+            )
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
+        raise UserError(f"cannot read the records {str(path)!r}: {reason}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(
+            f"{str(path)!r} is no file of `selector export` (format {FORMAT}): export the runs again"
+        )
+    try:
+        runs = tuple(sorted((_run(one, content) for one in content["runs"]), key=lambda run: run.id))
+        unreadable = tuple(
+            Unreadable(str(gone["run"]), str(gone["reason"])) for gone in content["unreadable"]
+        )
+        planned = content["planned"]
+        if len({run.id for run in runs}) < len(runs) or type(planned) not in (int, type(None)):
+            raise ValueError("two runs of one id, or a plan that is no number")
+        return RunSet(str(path), runs, unreadable, planned)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
+        reason = printable(str(error))[:200]
+        raise UserError(f"the records {str(path)!r} are damaged ({reason}): export the runs again") from error
+
+
+def _attributes(run: Run) -> dict[str, Any]:
+    return {field.name: getattr(run, field.name) for field in fields(Run) if field.name not in _NOT_KEPT}
+
+
+def _run(one: Mapping[str, Any], content: Mapping[str, Any]) -> Run:
+    keys = content["keys"]
+    known = {field.name for field in fields(Run)} - _NOT_KEPT
+    attributes = {name: value for name, value in one.items() if name in known}
+    if "tags" in attributes:
+        attributes["tags"] = tuple(attributes["tags"])
+    started = attributes.get("started")
+    if isinstance(started, int | float) and not abs(started) <= LARGEST:
+        del attributes["started"]  # which says nothing, as no time at all does
+    rows = [(row[0], row[1:]) for row in one["milestones"]]
+    if not one["id"] or any(len(values) != len(keys) for _, values in rows):
+        raise ValueError("a run without an id, or a milestone of another length")
+    _refuse_others(attributes, [epoch for epoch, _ in rows], keys)
+    return Run(
+        **{"name": ""} | attributes,
+        config=_settings("config", content) | _settings("config", one),
+        definition=_settings("definition", content) | _settings("definition", one),
+        milestones=tuple(
+            Milestone(
+                epoch,
+                within_limits({k: _float(v) for k, v in zip(keys, values, strict=True) if v is not None}),
+            )
+            for epoch, values in rows
+        ),
+    )
+
+
+def _settings(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands under `name`, a mapping."""
+    settings = content[name]
+    if not isinstance(settings, dict):
+        raise ValueError(f"{name} is {settings!r}")
+    if nested_too_deeply(settings, DEEPEST + 1):  # the mapping itself is one
+        raise ValueError(f"{name} holds values nested too deeply")
+    return settings
+
+
+def _refuse_others(attributes: Mapping[str, Any], epochs: Sequence[Any], keys: Sequence[Any]) -> None:
+    """Refuse what `write_records` never wrote, before it is taken for a figure or a name."""
+    for name, value in attributes.items():
+        match name:
+            case "state" | "counted_by":
+                sound = value in get_args(State if name == "state" else Axis)
+            case "tags":
+                sound = all(isinstance(tag, str) for tag in value)
+            case "started":
+                sound = type(value) in (int, float)
+            case _:
+                sound = isinstance(value, str)
+        if not sound:
+            raise ValueError(f"{name} is {value!r}")
+    whole = all(type(epoch) is int and 0 <= epoch <= LARGEST_POSITION for epoch in epochs)
+    if not whole or sorted({*epochs}) != [*epochs]:
+        raise ValueError("epochs are whole numbers that rise")
+    if not all(isinstance(key, str) for key in keys) or len({*keys}) < len(keys):
+        raise ValueError("keys are different texts")
+
+
+def _kept(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as plain values, without places on one machine: only a folder's images are known by theirs."""
+    local = {"output_dir"} if settings.get("dataset") == "folder" else {"output_dir", "data_dir"}
+    return {name: _plain(value) for name, value in settings.items() if name not in local}
+
+
+def _shared(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What is equal in all of some settings."""
+    if not settings:
+        return {}
+    first, *others = settings
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in other and _compact(other[name]) == _compact(value) for other in others)
+    }
+
+
+def _rest(settings: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in shared}
+
+
+def _number(value: float | None, digits: int) -> float | str | None:
+    if value is None:
+        return None
+    if not isfinite(value):
+        return str(float(value))
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, str):
+        return _NOT_FINITE[value]
+    if isinstance(value, bool):
+        raise ValueError("a truth value among the figures")
+    return float(value)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if isfinite(value) else str(value)
+        case Mapping():
+            return {str(name): _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+    return str(value)
+
+
+def _compact(value: Any) -> str:
+    # Escaped: names from elsewhere may hold halves of characters, which UTF-8 cannot write.
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)

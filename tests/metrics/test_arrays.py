@@ -1,0 +1,181 @@
+"""What every metric of (N, D) embeddings accepts and refuses."""
+
+import numpy as np
+import pytest
+import torch
+
+from selector.metrics import arrays
+from selector.metrics.arrays import as_vectors, as_views, float64_blocks, unit_vectors
+from selector.metrics.clid import clid, cluster_learnability, twonn
+from selector.metrics.collapse import channel_std, collapse_level
+from selector.metrics.hypersphere import uniformity
+from selector.metrics.idest import idest
+from selector.metrics.rankme import rankme
+from selector.metrics.self_clustering import self_clustering
+from selector.metrics.spectral_metrics import (
+    alpha_req,
+    alpha_req_score,
+    condition_number,
+    nesum,
+    participation_ratio,
+    stable_rank,
+)
+
+METRICS = [
+    alpha_req, alpha_req_score, nesum, stable_rank, participation_ratio, condition_number, self_clustering,
+    channel_std, collapse_level, uniformity, cluster_learnability, twonn, clid, idest,
+]  # fmt: skip
+
+
+@pytest.fixture
+def embeddings() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (rng.standard_normal((90, 30)) * np.arange(1, 31) ** -0.5 + 0.3).astype(np.float32)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_one_value_for_every_kind_of_array(metric, embeddings):
+    value = metric(embeddings)
+    assert type(value) is float
+    read_only = embeddings.copy()
+    read_only.flags.writeable = False
+    kinds = [
+        torch.from_numpy(embeddings),
+        torch.from_numpy(embeddings).requires_grad_(),
+        embeddings.astype(np.float64),
+        embeddings.astype(">f4"),
+        np.asfortranarray(embeddings),
+        read_only,
+        embeddings.tolist(),
+    ]
+    assert [metric(kind) for kind in kinds] == pytest.approx([value] * len(kinds), rel=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_read_only_arrays_are_taken_without_a_warning():
+    array = np.ones((4, 3))
+    array.flags.writeable = False
+    as_vectors(array).add_(1)  # torch would warn that this changes the array
+    assert (array == 1).all()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_leaves_its_input_as_it_was(metric, embeddings):
+    copy = embeddings.astype(np.float64)  # the dtype in which the work is done
+    metric(copy)
+    assert (copy == embeddings).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_same_values_on_the_gpu(embeddings):
+    on_gpu = torch.from_numpy(embeddings).cuda()
+    for metric in METRICS:
+        assert metric(on_gpu) == pytest.approx(metric(embeddings), rel=1e-6)
+
+
+# The others read small singular values, which rounding to the dtype makes: see test_spectrum.
+@pytest.mark.parametrize(
+    "metric", [m for m in METRICS if m not in (alpha_req, alpha_req_score, condition_number)]
+)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
+def test_low_precision_is_read_exactly(metric, dtype, embeddings):
+    coarse = torch.from_numpy(100 * embeddings).to(dtype)
+    assert metric(coarse) == pytest.approx(metric(coarse.double()), rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.ones(3), r"shape \(3,\)"),
+        (np.ones((2, 3, 4)), r"shape \(2, 3, 4\)"),
+        (np.ones((20, 0)), r"shape \(20, 0\)"),
+        (np.ones((0, 20)), "got 0|leave"),
+        (np.full((20, 20), np.nan), "NaN or infinity"),
+        (np.full((20, 20), -np.inf), "NaN or infinity"),
+        (np.full((20, 20), 1e200), "1e\\+200"),
+        (np.ones((20, 20), dtype=complex), "complex"),
+        (torch.ones(20, 20, dtype=torch.complex64), "complex"),
+        (torch.ones(20, 20, dtype=torch.bool), "bool"),
+        (np.array([["a", "b"]] * 20), "real numbers"),
+    ],
+)
+def test_says_what_it_refuses(metric, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        metric(wrong)
+
+
+# α-ReQ has no value for some of them: see test_spectral_metrics.
+@pytest.mark.parametrize("metric", [m for m in METRICS if m not in (alpha_req, alpha_req_score)])
+@pytest.mark.parametrize(
+    "name", ["constant", "zero", "one live channel", "duplicate rows", "N < D", "tiny N"]
+)
+def test_degenerate_embeddings_have_a_finite_value(metric, name):
+    rng = np.random.default_rng(0)
+    case = {
+        "constant": np.full((50, 20), 0.1, dtype=np.float32),
+        "zero": np.zeros((50, 20), dtype=np.float32),
+        "one live channel": np.pad(rng.random((50, 1)), ((0, 0), (0, 19))),
+        "duplicate rows": np.repeat(rng.standard_normal((25, 20)), 4, axis=0),
+        "N < D": rng.standard_normal((20, 50)),
+        "tiny N": rng.standard_normal((4, 20)),
+    }[name]
+    assert np.isfinite(metric(case))
+
+
+@pytest.mark.parametrize("metric", [nesum, participation_ratio, condition_number, twonn, idest])
+def test_an_offset_changes_nothing_where_the_mean_is_taken_away(metric, embeddings):
+    exact = embeddings.astype(np.float64)
+    assert metric(exact + 1e6) == pytest.approx(metric(exact), rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_scale_changes_nothing(metric, embeddings):
+    assert metric(1e-30 * embeddings.astype(np.float64)) == pytest.approx(metric(embeddings), rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", [m for m in METRICS if m not in (channel_std, collapse_level)])
+def test_rotation_changes_nothing(metric, embeddings):
+    rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((30, 30)))[0]
+    assert metric(embeddings @ rotation) == pytest.approx(metric(embeddings), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "metric", [self_clustering, channel_std, collapse_level, uniformity, cluster_learnability]
+)
+def test_the_lengths_of_single_embeddings_change_nothing_on_the_sphere(metric, embeddings):
+    lengths = np.random.default_rng(1).uniform(0.1, 10, (90, 1))
+    assert metric(lengths * embeddings.astype(np.float64)) == pytest.approx(metric(embeddings), rel=1e-6)
+
+
+def test_blocks_are_the_vectors_in_float64(monkeypatch):
+    monkeypatch.setattr(arrays, "BLOCK_ELEMENTS", 7)
+    vectors = torch.arange(30, dtype=torch.float32).reshape(10, 3)
+    blocks = list(float64_blocks(vectors))
+    assert [len(block) for block in blocks] == [2, 2, 2, 2, 2]  # two rows of three are the most within seven
+    assert torch.equal(torch.cat(blocks), vectors.double())
+
+
+def test_unit_vectors_of_any_length():
+    lengths = torch.tensor([5, 5e-300, 5e200, 0], dtype=torch.float64)
+    directions = unit_vectors(lengths[:, None] * torch.tensor([0.6, 0.8], dtype=torch.float64))
+    assert directions.numpy() == pytest.approx(np.array([[0.6, 0.8]] * 3 + [[0, 0]]))
+
+
+def test_views_say_what_they_refuse():
+    with pytest.raises(ValueError, match=r"shape \(4, 1, 3\)"):
+        as_views(np.ones((4, 1, 3)))
+    with pytest.raises(ValueError, match=r"shape \(4, 3\)"):
+        as_views(np.ones((4, 3)))
+    with pytest.raises(ValueError, match="NaN"):
+        as_views(np.full((4, 2, 3), np.nan))
+
+
+def test_numpy_arrays_are_not_copied():
+    array = np.ones((4, 3))
+    assert np.shares_memory(as_vectors(array).numpy(), array)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64, np.longdouble])
+def test_kinds_of_numbers_that_torch_does_not_compute_with(dtype):
+    assert rankme(np.eye(4).astype(dtype)) == rankme(np.eye(4))

@@ -1,0 +1,91 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from selector.metrics.compact_spectrum import CompactSpectrum, compact_spectrum, expand_spectrum
+from selector.metrics.spectrum import spectrum_of
+
+
+def test_worked_out_by_hand():
+    # Ten values, four points: ranks 10^0, 10^(1/3) = 2.15, 10^(2/3) = 4.64, 10^1.
+    compact = compact_spectrum([20, 10, 8, 6, 5, 4, 3, 2, 1, 0.5], points=4)
+    assert compact == CompactSpectrum(ranks=(1, 2, 5, 10), values=(1.0, 0.5, 0.25, 0.025))
+    expanded = expand_spectrum(compact)
+    assert expanded[[0, 1, 4, 9]] == pytest.approx([1, 0.5, 0.25, 0.025])
+    # Rank 3 lies ln(3/2) / ln(5/2) = 0.442507 of the way from 2 to 5: 0.5 · 2^−0.442507
+    assert expanded[2] == pytest.approx(0.5 * 2**-0.442507, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 63, 64])
+def test_a_short_spectrum_is_kept_whole(count):
+    values = np.linspace(3, 0, count) if count > 1 else np.array([3.0])
+    compact = compact_spectrum(values)
+    assert len(compact.ranks) == len(compact.values) == 64
+    assert expand_spectrum(compact) == pytest.approx(values / 3)
+
+
+@pytest.mark.parametrize("count", [65, 66, 80, 128, 512, 2048, 16384])
+@pytest.mark.parametrize("points", [2, 16, 64])
+def test_ranks_rise_to_the_last_and_start_with_the_first(count, points):
+    compact = compact_spectrum(np.ones(count), points)
+    ranks = np.array(compact.ranks)
+    assert (np.diff(ranks) > 0).all()
+    assert (ranks[0], ranks[-1], len(ranks)) == (1, count, points)
+    ratios = ranks[1:] / ranks[:-1]
+    # Log-spaced: no step in the logarithm is more than twice the even one, beyond where steps of 1 suffice.
+    assert ratios[ranks[:-1] > 4 * points].max(initial=1) < count ** (2 / (points - 1))
+
+
+@pytest.mark.parametrize("alpha", [0.3, 1.0, 2.0])
+def test_a_power_law_comes_back_exactly(alpha):
+    values = np.arange(1, 2049) ** -alpha
+    assert expand_spectrum(compact_spectrum(values)) == pytest.approx(values, rel=1e-9)
+
+
+def test_a_real_looking_spectrum_comes_back_nearly():
+    rng = np.random.default_rng(0)
+    values = spectrum_of(rng.standard_normal((1000, 512)) * np.arange(1, 513) ** -0.7 + 0.1).uncentred
+    expanded = expand_spectrum(compact_spectrum(values))
+    assert expanded == pytest.approx(values / values[0], rel=0.1)
+    assert (np.diff(expanded) <= 0).all()
+
+
+def test_collapse_is_kept():
+    values = np.where(np.arange(512) < 7, 2.0, 0.0)
+    compact = compact_spectrum(values)
+    assert expand_spectrum(compact) == pytest.approx(values / 2, abs=1e-15)
+    nothing = compact_spectrum(np.zeros(512))
+    assert not any(nothing.values)
+    assert (expand_spectrum(nothing) < 1e-15).all()
+    assert not expand_spectrum(nothing)[np.array(nothing.ranks) - 1].any()
+
+
+def test_depends_on_the_shape_of_the_spectrum_alone():
+    values = np.sort(np.random.default_rng(0).random(300))[::-1]
+    assert compact_spectrum(7 * values).values == pytest.approx(compact_spectrum(values).values)
+    assert compact_spectrum(values).ranks == compact_spectrum(np.ones(300)).ranks
+
+
+def test_survives_json():
+    compact = compact_spectrum([3.0, 2.0, 1.0], points=4)
+    stored = json.loads(json.dumps(asdict(compact)))
+    assert CompactSpectrum(tuple(stored["ranks"]), tuple(stored["values"])) == compact
+
+
+@pytest.mark.parametrize(
+    ("values", "points", "message"),
+    [
+        ([], 64, r"shape \(0,\)"),
+        ([[1.0]], 64, r"shape \(1, 1\)"),
+        ([1.0, 2.0], 64, "descending"),
+        ([1.0, -1.0], 64, "at least 0"),
+        ([np.inf, 1.0], 64, "finite"),
+        ([np.nan], 64, "finite"),
+        ([2.0, 1.0], 1, "at least 2 points, got 1"),
+    ],
+)
+def test_says_what_it_refuses(values, points, message):
+    with pytest.raises(ValueError, match=message):
+        compact_spectrum(values, points)

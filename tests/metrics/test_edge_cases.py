@@ -1,0 +1,235 @@
+"""Every metric on embeddings that go wrong: a finite value with a stated meaning, or a stated error.
+
+Values are worked out in the comments; the metrics' own tests hold the rest.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from selector.metrics import (
+    alignment,
+    alpha_req_score,
+    channel_std,
+    clid,
+    cluster_learnability,
+    collapse_level,
+    condition_number,
+    histogram_entropy,
+    idest,
+    lidar,
+    nesum,
+    outlier_share,
+    participation_ratio,
+    rankme,
+    robust_histogram_entropy,
+    self_clustering,
+    stable_rank,
+    uniformity,
+)
+from selector.metrics.clustering import clustering_agreement, cosine_kmeans, silhouette
+from selector.metrics.metrics import METRICS, LabelFreeMetric
+from selector.metrics.spectral_metrics import LARGEST_CONDITION_NUMBER
+
+
+def clusters_of(x):
+    return cosine_kmeans(x, 4 if len(x) > 3 and x.shape[1] > 1 else 2, seed=0)
+
+
+def agreement(x):
+    return clustering_agreement(cosine_kmeans(x, 2, seed=0), clusters_of(x))
+
+
+def silhouette_of_kmeans(x):
+    return silhouette(x, clusters_of(x))
+
+
+def views_of(x):
+    """Three views of each image, the same for equal seeds."""
+    noise = np.random.default_rng(1).standard_normal((len(x), 3, x.shape[1]))
+    return x[:, None] + 0.1 * x.astype(np.float64).std() * noise
+
+
+# Field of LabelFreeMetrics → its function of (N, D) embeddings.
+FUNCTIONS = {
+    "rankme": rankme,
+    "rankme_backbone": rankme,
+    "entropy": histogram_entropy,
+    "entropy_robust": robust_histogram_entropy,
+    "outlier_share": outlier_share,
+    "silhouette": silhouette_of_kmeans,
+    "silhouette_umap": silhouette_of_kmeans,
+    "clustering_agreement": agreement,
+    "alpha_req_score": alpha_req_score,
+    "nesum": nesum,
+    "stable_rank": stable_rank,
+    "participation_ratio": participation_ratio,
+    "condition_number": condition_number,
+    "self_clustering": self_clustering,
+    "cluster_learnability": cluster_learnability,
+    "clid": clid,
+    "idest": idest,
+    "uniformity": uniformity,
+    "alignment": lambda x: alignment(views_of(x)),
+    "lidar": lambda x: lidar(views_of(x)),
+    "channel_std": channel_std,
+    "collapse_level": collapse_level,
+}
+ON_POINTS = {
+    "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap", "clustering_agreement",
+}  # fmt: skip
+OF_VIEWS = {"alignment", "lidar"}
+
+rng = np.random.default_rng(0)
+# Four clear groups, a spectrum that falls off, and a mean.
+GROUPS = 4 * np.random.default_rng(2).standard_normal((4, 40))[np.arange(300) % 4]
+SOUND = GROUPS + rng.standard_normal((300, 40)) * np.arange(1, 41) ** -0.4 + 0.5
+
+EDGES = {
+    "constant": np.full((300, 40), 0.3),
+    "zero": np.zeros((300, 40)),
+    "one direction": np.outer(rng.uniform(1, 2, 300), np.ones(40)),
+    "rank 3": rng.standard_normal((300, 3)) @ rng.standard_normal((3, 40)),
+    "one image": SOUND[:1],
+    "two images": SOUND[:2],
+    "fewer images than dimensions": SOUND[:25],
+    "one dimension": SOUND[:, :1] - 0.5,
+    "every image twice": np.repeat(SOUND[:150], 2, axis=0),
+    "far from the origin": SOUND + 1e6,
+    "huge": SOUND * 1e100,
+    "tiny": SOUND * 1e-100,
+    "float16": SOUND.astype(np.float16),
+}
+# (metric, edge) → part of the ValueError. What is not here is finite.
+REFUSALS = [
+    (
+        ("silhouette", "silhouette_umap", "clustering_agreement"),
+        ("constant", "zero", "one direction", "one image"),
+        "clusters need as many distinct directions",
+    ),
+    (("alpha_req_score",), ("one image", "two images", "one dimension"), "leave ranks 11 to"),
+    (("alpha_req_score",), ("constant", "zero", "one direction", "rank 3"), "the embeddings have rank"),
+    (
+        (
+            "self_clustering", "cluster_learnability", "clid", "idest", "uniformity", "channel_std",
+            "collapse_level", "lidar",
+        ),
+        ("one image",),
+        "at least",
+    ),
+    (("clid", "idest"), ("two images",), "at least"),
+]  # fmt: skip
+REFUSED = {(name, edge): text for names, edges, text in REFUSALS for name in names for edge in edges}
+
+
+def test_all_label_free_metrics_are_here():
+    assert set(FUNCTIONS) == {metric.name for metric in METRICS if isinstance(metric, LabelFreeMetric)}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_finite_value_or_a_stated_error(name, edge):
+    with np.errstate(all="raise"):
+        if (name, edge) in REFUSED:
+            with pytest.raises(ValueError, match=REFUSED[name, edge]):
+                FUNCTIONS[name](EDGES[edge])
+        else:
+            value = FUNCTIONS[name](EDGES[edge])
+            assert type(value) is float
+            assert math.isfinite(value)
+
+
+@pytest.mark.parametrize("bad", [[[1.0, bad], [0.0, 1.0]] for bad in (np.nan, np.inf, -np.inf)])
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - OF_VIEWS))
+def test_what_is_not_finite_is_refused(name, bad):
+    with pytest.raises(ValueError, match="finite"):
+        FUNCTIONS[name](np.array(bad * 20))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rankme", pytest.approx(1, abs=1e-4)),  # one direction, and the eps of 39 others
+        ("entropy", 0.0),  # one box
+        ("nesum", 1.0),
+        ("stable_rank", pytest.approx(1)),
+        ("participation_ratio", 1.0),
+        ("condition_number", LARGEST_CONDITION_NUMBER),
+        ("self_clustering", pytest.approx(1)),  # all squared cosines are 1
+        ("cluster_learnability", 1.0),  # one cluster
+        ("clid", 1.0),  # … of dimension 0
+        ("idest", 0.0),
+        ("uniformity", pytest.approx(0, abs=1e-12)),  # e⁰ for every pair
+        ("alignment", pytest.approx(0, abs=1e-12)),
+        ("lidar", pytest.approx(1, abs=1e-3)),
+        ("channel_std", 0.0),
+        ("collapse_level", 1.0),
+    ],
+)
+def test_complete_collapse(name, value):
+    assert FUNCTIONS[name](EDGES["constant"]) == value
+
+
+def rotated(x):
+    return x @ np.linalg.qr(np.random.default_rng(3).standard_normal((x.shape[1], x.shape[1])))[0]
+
+
+CHANGES = {
+    "rotation": rotated,
+    "scale": lambda x: 1000 * x,
+    "offset": lambda x: x + 1e6,
+    "order of the images": lambda x: x[np.random.default_rng(4).permutation(len(x))],
+    "order of the dimensions": lambda x: x[:, ::-1],
+}
+MOVED = {
+    "rotation": {"entropy", "entropy_robust", "channel_std", "collapse_level"},  # of axes
+    "scale": set(),
+    # Of directions from the origin, or of the spectrum with its mean.
+    "offset": {
+        "rankme", "rankme_backbone", "stable_rank", "self_clustering", "uniformity", "channel_std",
+        "collapse_level", "silhouette", "silhouette_umap", "clustering_agreement", "cluster_learnability",
+        "clid",
+    },
+    # Of random subsets of the images.
+    "order of the images": {"cluster_learnability", "clid", "idest"},
+    "order of the dimensions": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - OF_VIEWS))
+def test_what_leaves_a_metric_alone(name, change):
+    before, after = FUNCTIONS[name](SOUND), FUNCTIONS[name](np.ascontiguousarray(CHANGES[change](SOUND)))
+    if name not in MOVED[change]:
+        # An offset of 1e6 costs float64 six of its digits.
+        assert after == pytest.approx(before, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "alignment_stays", "lidar_stays"),
+    [
+        ("rotation", True, True),
+        ("scale", True, False),  # delta of LiDAR has a scale
+        ("offset", False, True),
+        ("order of the images", True, True),
+    ],
+)
+def test_what_leaves_metrics_of_views_alone(change, alignment_stays, lidar_stays):
+    views = views_of(SOUND)
+    n, q, d = views.shape
+    if change == "order of the images":
+        changed = CHANGES[change](views)
+    else:
+        changed = CHANGES[change](views.reshape(-1, d)).reshape(n, q, d)
+    if alignment_stays:
+        assert alignment(changed) == pytest.approx(alignment(views))
+    if lidar_stays:
+        assert lidar(changed) == pytest.approx(lidar(views), rel=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - OF_VIEWS))
+def test_gpu_tensors_give_what_arrays_give(name):
+    assert FUNCTIONS[name](torch.from_numpy(SOUND).cuda()) == pytest.approx(FUNCTIONS[name](SOUND), rel=1e-6)

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.spatial.distance import pdist, squareform
+
+from selector.metrics import idest as module
+from selector.metrics.idest import _dimension_of_growth, _spanning_tree_length, _subsample_sizes, idest
+
+
+def tree_length(points: np.ndarray) -> float:
+    distances = squareform(pdist(points)).astype(np.float32)
+    return _spanning_tree_length(distances, np.arange(len(points)))
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([[0, 0], [0, 3], [4, 3], [4, 0]], 3 + 3 + 4),  # a rectangle without one long side
+        ([[5.0], [0], [2], [9]], 9),  # a line, end to end
+        ([[0, 0], [1, 0], [1, 0], [0, 0]], 1),  # equal points cost nothing
+        ([[0, 0], [3, 4]], 5),
+        ([[2, 2]] * 5, 0),
+    ],
+)
+def test_tree_worked_out_by_hand(points, expected):
+    assert tree_length(np.array(points, dtype=float)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 30])
+def test_tree_agrees_with_scipy(dimension):
+    rng = np.random.default_rng(dimension)
+    points = rng.standard_normal((200, dimension))
+    assert tree_length(points) == pytest.approx(minimum_spanning_tree(squareform(pdist(points))).sum())
+    grid = np.unique(rng.integers(0, 9, (60, dimension)), axis=0)  # many equal distances
+    assert tree_length(grid) == pytest.approx(minimum_spanning_tree(squareform(pdist(grid))).sum())
+
+
+def test_tree_of_a_subsample():
+    points = np.random.default_rng(0).standard_normal((50, 3))
+    some = np.array([7, 3, 40, 12, 9])
+    distances = squareform(pdist(points)).astype(np.float32)
+    assert _spanning_tree_length(distances, some) == pytest.approx(tree_length(points[some]))
+    assert (distances == squareform(pdist(points)).astype(np.float32)).all()
+
+
+@pytest.mark.parametrize("block", [2**22, 64])
+def test_distances_agree_with_scipy(block, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_ELEMENTS", block)
+    points = np.random.default_rng(0).standard_normal((60, 12)) + 1e4
+    points[30:40] = points[:10]
+    expected = squareform(pdist(points))
+    expected /= np.linalg.norm(points - points.mean(axis=0), axis=1).max()
+    distances = module._distances(module.as_vectors(points))
+    assert distances == pytest.approx(expected, rel=1e-5)  # and 0 exactly between equal points
+    assert not distances[np.arange(10), np.arange(30, 40)].any()
+
+
+@pytest.mark.parametrize(("dimension", "images"), [(1, 500), (2, 1000), (3, 2000)])
+def test_finds_the_dimension_of_a_cube(dimension, images):
+    rng = np.random.default_rng(0)
+    cube = rng.random((images, dimension)) @ np.linalg.qr(rng.standard_normal((10, dimension)))[0].T
+    assert idest(cube) == pytest.approx(dimension, rel=0.12)
+
+
+def test_evenly_spaced_points_on_a_helix_have_dimension_one():
+    # Figure 2 of the paper, where TwoNN diverges.
+    turn = np.linspace(0, 12, 200)
+    assert idest(np.stack([np.cos(turn), np.sin(turn), turn], axis=1)) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "dimension"),
+    [(2 / 3, 3), (0, 1), (-1, 0.5), (0.999, 1000), (1.2, np.inf)],
+)
+def test_dimension_of_known_lengths(exponent, dimension):
+    sizes = np.array([20, 40, 80, 300])
+    assert _dimension_of_growth(sizes, 5.0 * sizes.astype(float) ** exponent) == pytest.approx(dimension)
+
+
+def test_trees_without_length_say_nothing():
+    sizes = np.array([20, 40, 80, 160])
+    assert _dimension_of_growth(sizes, np.array([0, 0, 80**0.5, 160**0.5])) == pytest.approx(2)
+    assert _dimension_of_growth(sizes, np.array([0, 0, 0, 1.0])) == 0
+    assert _dimension_of_growth(sizes, np.zeros(4)) == 0
+
+
+def test_sizes_are_sixteenths():
+    assert _subsample_sizes(320).tolist() == list(range(20, 320, 20))
+    assert _subsample_sizes(10).tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert _subsample_sizes(4).tolist() == [2, 3]
+
+
+def test_range():
+    assert idest(np.full((50, 8), 0.1)) == 0.0
+    assert idest(np.eye(64)) == 64.0  # all equally far from each other
+    places = np.random.default_rng(0).random((5, 8))
+    assert idest(np.repeat(places, 100, axis=0)) == pytest.approx(1, abs=0.2)
+    assert idest(np.random.default_rng(0).random((100, 1))) <= 1.0
+
+
+def test_seeds_repeat():
+    embeddings = np.random.default_rng(0).random((300, 6))
+    assert idest(embeddings, seed=1) == idest(embeddings, seed=1)
+    assert idest(embeddings, seed=1) != idest(embeddings, seed=2)
+    assert idest(embeddings, max_images=100, seed=1) == idest(embeddings, max_images=100, seed=1)
+    assert idest(embeddings, max_images=100, seed=1) != idest(embeddings, seed=1)
+    assert idest(embeddings, max_images=300, seed=1) == idest(embeddings, seed=1)
+
+
+def test_refused_arguments():
+    with pytest.raises(ValueError, match="at least 4 embeddings, got 3"):
+        idest(np.eye(3))
+    with pytest.raises(ValueError, match="max_images of at least 4, got 3"):
+        idest(np.eye(9), max_images=3)

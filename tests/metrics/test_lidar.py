@@ -1,0 +1,93 @@
+from math import exp
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import inv, sqrtm
+
+from selector.metrics.lidar import lidar
+
+rng = np.random.default_rng(0)
+
+
+def by_definition(views, delta, eps):
+    """Thilak et al. 2023, section 3, image by image and with matrix roots."""
+    n, q, dimension = views.shape
+    mean = views.mean(axis=(0, 1))
+    between, within = np.zeros((2, dimension, dimension))
+    for image in views:
+        center = image.mean(axis=0)
+        between += np.outer(center - mean, center - mean) / (n - 1)
+        for view in image:
+            within += np.outer(view - center, view - center) / (n * (q - 1))
+    root = inv(np.real(sqrtm(within + delta * np.eye(dimension))))
+    eigenvalues = np.linalg.eigvalsh(root @ between @ root).clip(0)
+    p = eigenvalues / eigenvalues.sum() + eps
+    return exp(-(p * np.log(p)).sum())
+
+
+def test_value_worked_out_by_hand():
+    # Means (±3, 0), (0, ±1): Sb = diag(2·9, 2·1)/3. Views at ±(1, 0) around them: Sw = diag(8/4, 0) + 1.
+    # λ = (6/3, 2/3): p = (3/4, 1/4).
+    means = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    views = means[:, None] + np.array([[1.0, 0.0], [-1.0, 0.0]])
+    assert lidar(views, delta=1.0) == pytest.approx(4 / 3**0.75, abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(200, 5, 12), (10, 4, 30), (2, 2, 1), (50, 2, 20)])
+@pytest.mark.parametrize(("delta", "eps"), [(1e-4, 1e-7), (0.5, 1e-3)])
+def test_agrees_with_the_definition(shape, delta, eps):
+    means = 3 * rng.standard_normal((shape[0], 1, shape[2]))
+    views = means + rng.standard_normal(shape) * np.arange(1, shape[2] + 1)
+    assert lidar(views, delta, eps) == pytest.approx(by_definition(views, delta, eps), rel=1e-6)
+
+
+def test_defaults():
+    views = rng.standard_normal((40, 3, 6)) * 0.01
+    assert lidar(views) == pytest.approx(by_definition(views, 1e-4, 1e-7), rel=1e-9)
+
+
+def test_a_delta_that_rounding_swallows_is_refused():
+    one_direction = rng.standard_normal((20, 3, 1)) * np.ones(5) * 1e9
+    with pytest.raises(ValueError, match=r"delta 0\.0001 is nothing beside"):
+        lidar(one_direction)
+    assert lidar(one_direction, delta=1e14) == pytest.approx(1, abs=1e-3)
+
+
+def test_counts_the_directions_that_tell_images_apart():
+    signal = np.zeros((2000, 1, 16))
+    signal[..., :5] = rng.standard_normal((2000, 1, 5))
+    views = signal + 1e-3 * rng.standard_normal((2000, 4, 16))
+    assert lidar(views, delta=1e-9) == pytest.approx(5, abs=0.1)
+
+
+def test_unchanged_by_shift_and_rotation():
+    views = rng.standard_normal((30, 4, 6)) + rng.standard_normal((30, 1, 6)) * np.arange(1, 7)
+    rotation = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    assert lidar(views @ rotation + 100) == pytest.approx(lidar(views))
+
+
+def test_images_that_share_one_mean_give_one():
+    with np.errstate(all="raise"):
+        assert lidar(np.ones((5, 2, 3))) == 1.0
+
+
+def test_takes_tensors():
+    views = torch.from_numpy(rng.standard_normal((20, 3, 4)))
+    assert type(lidar(views)) is float
+    assert lidar(views) == lidar(views.numpy())
+
+
+@pytest.mark.parametrize(
+    ("views", "delta", "message"),
+    [
+        (np.ones((4, 3)), 1e-4, r"shape \(4, 3\)"),
+        (np.ones((1, 3, 2)), 1e-4, "at least 2 images, got 1"),
+        (np.ones((4, 1, 2)), 1e-4, r"q of at least 2, got shape \(4, 1, 2\)"),
+        (np.full((4, 2, 2), np.nan), 1e-4, "finite"),
+        (np.ones((4, 2, 2)), 0.0, "delta must be greater than 0, got 0"),
+    ],
+)
+def test_says_what_it_refuses(views, delta, message):
+    with pytest.raises(ValueError, match=message):
+        lidar(views, delta)

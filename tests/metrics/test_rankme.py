@@ -1,0 +1,101 @@
+from math import exp, log
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import svdvals
+
+from selector.metrics.rankme import rankme
+from selector.metrics.threads import one_thread
+
+rng = np.random.default_rng(0)
+
+
+def by_definition(embeddings, eps=1e-7):
+    """Garrido et al. 2023, equation 1, on scipy's SVD."""
+    with one_thread():
+        sigma = svdvals(np.asarray(embeddings, dtype=np.float64))
+    p = sigma / sigma.sum() + eps
+    return exp(-(p * np.log(p)).sum())
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "expected"),
+    [
+        (np.eye(4), 4.0),  # four directions, equally used
+        ([[3.0, 1.0], [3.0, -1.0]], 4 / 3**0.75),  # singular values 3√2, √2: p = (3/4, 1/4)
+        ([[2.0, 0.0], [0.0, 0.0]], 1.0),  # one direction
+        (np.zeros((5, 3)), 1.0),  # no direction at all
+        ([[7.0, 1.0]], 1.0),  # one image
+    ],
+)
+def test_value_worked_out_by_hand(embeddings, expected):
+    with np.errstate(all="raise"):
+        assert rankme(embeddings) == pytest.approx(expected, abs=1e-5)
+
+
+def test_each_unused_direction_adds_its_eps():
+    # p = (1 + eps, eps, …, eps): 127 unused directions, of which 40 images of 128 dimensions show 39
+    assert rankme(np.ones((200, 128))) == pytest.approx(exp(127e-7 * log(1e7) - 1e-7), rel=1e-9)
+    assert rankme(np.ones((40, 128))) == pytest.approx(exp(39e-7 * log(1e7) - 1e-7), rel=1e-9)
+
+
+def test_without_eps_unused_directions_add_nothing():
+    assert rankme([[1.0, 0.0], [0.0, 0.0]], eps=0.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    "embeddings",
+    [
+        rng.standard_normal((1000, 128)),
+        rng.standard_normal((50, 200)),  # N < D
+        rng.standard_normal((1000, 64)) * np.arange(1, 65) ** -2.0,
+        rng.standard_normal((1000, 64)) * 10.0 ** -np.linspace(0, 16, 64),
+        rng.standard_normal((1000, 5)) @ rng.standard_normal((5, 64)),
+        (np.ones((1000, 128)) + 1e-6 * rng.standard_normal((1000, 128))).astype(np.float32),
+        rng.standard_normal((1000, 128)) + 1e6,
+        np.maximum(rng.standard_normal((1000, 64)) - 2, 0),
+    ],
+)
+def test_is_the_rankme_of_a_float64_svd(embeddings):
+    assert rankme(embeddings) == pytest.approx(by_definition(embeddings), rel=1e-9)
+
+
+@pytest.mark.parametrize("eps", [1e-5, 1e-7, 1e-9])
+def test_eps_is_added_after_scaling(eps):
+    embeddings = rng.standard_normal((200, 64)) * np.arange(1, 65) ** -2.0
+    assert rankme(embeddings, eps) == pytest.approx(by_definition(embeddings, eps), rel=1e-9)
+
+
+def test_unchanged_by_scale_rotation_and_order():
+    embeddings = rng.standard_normal((100, 8)) * np.arange(1, 9)
+    rotation = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    assert rankme(10 * embeddings @ rotation) == pytest.approx(rankme(embeddings))
+    assert rankme(embeddings[::-1]) == pytest.approx(rankme(embeddings))
+
+
+def test_mean_is_kept():
+    embeddings = rng.standard_normal((2000, 64))
+    assert rankme(embeddings) > 60
+    assert rankme(embeddings + 1e6) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_takes_tensors_of_any_precision(dtype):
+    tensor = torch.from_numpy(rng.standard_normal((300, 32))).to(dtype).requires_grad_()
+    value = rankme(tensor)
+    assert type(value) is float
+    assert value == pytest.approx(by_definition(tensor.detach().double()), rel=1e-9)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_tensors_give_what_the_cpu_gives():
+    tensor = torch.from_numpy(rng.standard_normal((3000, 64)) * 10.0 ** -np.linspace(0, 16, 64))
+    assert rankme(tensor.cuda()) == pytest.approx(rankme(tensor), rel=1e-9)
+
+
+def test_says_what_it_refuses():
+    with pytest.raises(ValueError, match=r"shape \(3,\)"):
+        rankme(np.ones(3))
+    with pytest.raises(ValueError, match="finite"):
+        rankme([[1.0, np.nan], [0.0, 1.0]])

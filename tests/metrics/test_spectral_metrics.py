@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+import torch
+
+from selector.metrics.spectral_metrics import (
+    LARGEST_CONDITION_NUMBER,
+    alpha_req,
+    alpha_req_score,
+    condition_number,
+    nesum,
+    participation_ratio,
+    stable_rank,
+)
+from selector.metrics.spectrum import spectrum_of
+
+SPECTRAL = [alpha_req, alpha_req_score, nesum, stable_rank, participation_ratio, condition_number]
+
+# Centred singular values 4, 2, 2: eigenvalues in the ratio 4 : 1 : 1, on six points on the axes.
+CROSS = np.array([[8, 0, 0], [-8, 0, 0], [0, 4, 0], [0, -4, 0], [0, 0, 4], [0, 0, -4]]) / 8**0.5
+
+
+def power_law(alpha: float, count: int = 400, dimension: int = 150) -> np.ndarray:
+    """Embeddings whose covariance eigenvalues are exactly j^(−α)."""
+    rng = np.random.default_rng(0)
+    columns = np.linalg.qr(np.hstack([np.ones((count, 1)), rng.standard_normal((count, dimension))]))[0]
+    return columns[:, 1:] * np.arange(1, dimension + 1) ** (-alpha / 2) + 3.0  # orthogonal to the constant
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        (nesum, 1.5),  # (4 + 1 + 1) / 4
+        (stable_rank, 1.5),  # the mean is zero, so nothing differs
+        (participation_ratio, 2.0),  # (4 + 1 + 1)² / (16 + 1 + 1)
+        (condition_number, 2.0),  # 4 / 2
+    ],
+)
+def test_value_worked_out_by_hand(metric, expected):
+    assert metric(CROSS) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        (nesum, 1.5),
+        # XᵀX = diag(16, 4, 4) + 6 · diag(4, 0, 0) = diag(40, 4, 4)
+        (stable_rank, 48 / 40),
+        (participation_ratio, 2.0),
+        (condition_number, 2.0),
+    ],
+)
+def test_only_the_stable_rank_keeps_the_mean(metric, expected):
+    assert metric(CROSS + np.array([2, 0, 0])) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("metric", [nesum, stable_rank, participation_ratio])
+def test_range(metric):
+    rng = np.random.default_rng(0)
+    white = np.linalg.qr(np.hstack([np.ones((50, 1)), rng.standard_normal((50, 8))]))[0][:, 1:]
+    assert metric(white) == pytest.approx(8)  # eight directions, equally used, mean zero
+    assert metric(np.outer(np.arange(50.0) - 24.5, np.ones(8))) == pytest.approx(1)
+    assert metric(np.full((50, 8), 0.0)) == 1.0
+
+
+@pytest.mark.parametrize("metric", [nesum, participation_ratio])
+def test_equal_embeddings_are_fully_collapsed(metric):
+    assert metric(np.full((50, 8), 0.1)) == 1.0
+
+
+def test_condition_number_of_collapsed_embeddings_is_the_largest():
+    rng = np.random.default_rng(0)
+    collapsed = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 8))
+    assert condition_number(collapsed) == LARGEST_CONDITION_NUMBER == 2**52
+    assert condition_number(collapsed.astype(np.float32)) == LARGEST_CONDITION_NUMBER
+    assert condition_number(np.ones((500, 8))) == LARGEST_CONDITION_NUMBER
+    assert condition_number(rng.standard_normal((8, 8))) == LARGEST_CONDITION_NUMBER  # rank 7 when centred
+    assert condition_number(rng.standard_normal((500, 8)) * 10.0 ** -np.arange(8)) < 1e8
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0, 2.5])
+def test_alpha_req_recovers_an_exact_power_law(alpha):
+    embeddings = power_law(alpha)
+    assert alpha_req(embeddings) == pytest.approx(alpha, abs=1e-9)
+    assert alpha_req(embeddings, first=1, last=5) == pytest.approx(alpha, abs=1e-9)
+    assert alpha_req_score(embeddings) == pytest.approx(-abs(alpha - 1), abs=1e-9)
+
+
+def test_alpha_req_is_that_of_reptrix():
+    rng = np.random.default_rng(0)
+    embeddings = rng.standard_normal((400, 150)) * np.arange(1, 151) ** -0.6
+    # reptrix 0.1.0: get_alpha(torch.from_numpy(embeddings))[0]
+    assert alpha_req(embeddings) == pytest.approx(1.2848651146939296, rel=1e-9)
+
+
+def test_alpha_req_weighs_each_rank_by_its_inverse():
+    # ln λ = 0, 0, 0, 0, −1 at ln j = 0, ln 2, ln 3, ln 4, ln 5 with weights 1, 1/2, 1/3, 1/4, 1/5:
+    # Σw = 2.283333, Σw x = 1.381239, Σw x² = 1.641054, Σw y = −0.2, Σw x y = −0.321888;
+    # slope = (2.283333 · −0.321888 + 1.381239 · 0.2) / (2.283333 · 1.641054 − 1.381239²) = −0.249411
+    eigenvalues = np.array([1, 1, 1, 1, np.exp(-1), 0.1])
+    basis = np.linalg.qr(np.hstack([np.ones((40, 1)), np.random.default_rng(0).standard_normal((40, 6))]))[0]
+    assert alpha_req(basis[:, 1:] * eigenvalues**0.5, first=1, last=5) == pytest.approx(0.249411, abs=1e-6)
+
+
+def test_alpha_req_has_no_value_without_enough_directions():
+    rng = np.random.default_rng(0)
+    gauss = rng.standard_normal((400, 150))
+    with pytest.raises(ValueError, match="rank 40"):
+        alpha_req(gauss[:, :40] @ rng.standard_normal((40, 150)))
+    with pytest.raises(ValueError, match="rank 0"):
+        alpha_req(np.full((400, 150), 0.1))
+    with pytest.raises(ValueError, match="400 embeddings of dimension 14 leave ranks 11 to 14"):
+        alpha_req(gauss[:, :14])
+    with pytest.raises(ValueError, match="15 embeddings of dimension 150 leave ranks 11 to 14"):
+        alpha_req(gauss[:15])
+    with pytest.raises(ValueError, match="ranks 0 to 100"):
+        alpha_req(gauss, first=0)
+
+
+def test_alpha_req_ends_where_the_shape_does():
+    embeddings = power_law(1.5, dimension=50)
+    assert alpha_req(embeddings) == pytest.approx(alpha_req(embeddings, last=50))
+    assert alpha_req(embeddings[:, :30], last=100) == pytest.approx(alpha_req(embeddings[:, :30], last=30))
+
+
+@pytest.mark.parametrize("metric", SPECTRAL)
+def test_one_spectrum_serves_all(metric):
+    embeddings = power_law(1.2)
+    assert metric(spectrum_of(embeddings)) == metric(embeddings) == metric(torch.from_numpy(embeddings))

@@ -1,0 +1,159 @@
+"""Models on one data set: every metric of each, and what is kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import Counting, coloured, tiny
+
+from selector.errors import UserError
+from selector.metrics.embeddings import Embeddings
+from selector.metrics.entropy import histogram_entropy
+from selector.metrics.linear_probe import fast_probe, paper_probe
+from selector.metrics.umap_space import umap_points
+from selector.paper.cache import EmbeddingCache
+from selector.paper.models import PretrainedModel
+from selector.paper.study import StudyImages, StudySettings, load_study_images, study_models
+from selector.training.batches import autoaugmented
+
+FAST = StudySettings(probe="fast", umap_seeds=1)
+ACCURACY = "labelled/linear_probe_accuracy"
+
+
+def images(labelled=True):
+    return StudyImages("colours", coloured(40, "train", labelled), coloured(32, "test", labelled), 4)
+
+
+def study(folder, models=None, settings=FAST, what=None):
+    models = models or [tiny()]
+    return study_models(
+        models, what or images(), settings, EmbeddingCache(folder), torch.device("cpu"), lambda _: None
+    )
+
+
+def embedded(split, dimension=6):
+    with torch.no_grad():
+        vectors = tiny(dimension=dimension).build()((split.pixels / 255 - 0.5) / 0.25).numpy()
+    return Embeddings(vectors, split.labels.numpy(), "backbone", split.split)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_a_row_holds_what_the_functions_say_of_the_embeddings(folder):
+    row = study(folder).rows[0]
+    train, test = embedded(images().train), embedded(images().evaluation)
+    points = umap_points(test.vectors, [0])[0]
+    assert row.values["label_free/entropy"] == pytest.approx(histogram_entropy(points, 0.8))  # not 0.4
+    assert row.values[ACCURACY] == fast_probe(train, test)
+    assert row.values["backbone_dim"] == 6
+    assert "label_free/rankme_backbone" in row.values
+    assert "label_free/rankme" not in row.values  # there is no projector
+
+
+def test_a_second_call_embeds_and_computes_nothing(folder):
+    first = study(folder)
+    Counting.seen = 0
+    broken = replace(tiny(), build=lambda: pytest.fail("the network was built again"))
+    again = study(folder, [broken])
+    assert again.rows[0].values == first.rows[0].values
+    assert Counting.seen == 0
+
+
+def test_other_settings_are_computed_anew_from_the_same_embeddings(folder):
+    first = study(folder)
+    Counting.seen = 0
+    fine = study(folder, settings=replace(FAST, bin_width=0.02))
+    assert Counting.seen == 0
+    assert fine.rows[0].values["label_free/entropy"] > first.rows[0].values["label_free/entropy"]
+
+
+def test_other_labels_on_the_same_images_are_another_study(folder):
+    swapped = images()
+    swapped = replace(
+        swapped, evaluation=replace(swapped.evaluation, labels=swapped.evaluation.labels.flip(0))
+    )
+    assert study(folder, what=swapped).rows[0].values[ACCURACY] < study(folder).rows[0].values[ACCURACY]
+
+
+def test_the_papers_probe_learns_from_augmented_images_with_its_own_peak_and_batch(tmp_path):
+    settings = StudySettings(probe="paper", umap_seeds=1, probe_epochs=2)
+    found = study(tmp_path, settings=settings).rows[0].values[ACCURACY]
+    expected = paper_probe(
+        lambda epoch: embedded(autoaugmented(images().train, 0, epoch)), embedded(images().evaluation),
+        epochs=2, peak_learning_rate=0.003, batch_size=48,
+    )  # fmt: skip
+    assert found == expected
+    assert not list(tmp_path.glob("augmented-*"))  # only that probe reads them
+
+
+def test_an_interrupted_study_keeps_the_models_that_are_done(tmp_path):
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study(tmp_path, [tiny(), replace(tiny("tiny2", seed=1), build=stop)])
+    Counting.seen = 0
+    assert len(study(tmp_path, [tiny(), tiny("tiny2", seed=1)]).rows) == 2
+    assert Counting.seen == 72  # the second model's images alone
+
+
+def test_embeddings_that_are_not_finite_are_said_and_have_no_metrics(tmp_path):
+    def exploded():
+        network = tiny().build()
+        network.mix.weight.data.fill_(float("nan"))
+        return network
+
+    model = PretrainedModel("boom", "boom", tiny().preprocessing, "made up", "boom", exploded)
+    for _ in range(2):  # computed, then from the cache
+        found = study(tmp_path, [model, tiny()])
+        assert dict(found.rows[0].values) == {}
+        assert found.warnings == ("boom: its embeddings are not finite, so it has no metrics",)
+
+
+def test_without_labels_the_label_free_metrics_remain(tmp_path):
+    found = study(tmp_path, settings=replace(FAST, probe="none"), what=images(labelled=False))
+    assert found.rows[0].values["label_free/entropy"] > 0
+    assert not [key for key in found.rows[0].values if key.startswith("labelled/")]
+
+
+def test_untrained_networks_are_marked(tmp_path):
+    untrained = replace(tiny(), digest="untrained-0", weights="untrained, seed 0")
+    assert study(tmp_path, [untrained]).untrained
+    assert not study(tmp_path).untrained
+
+
+def test_a_subset_is_the_start_of_a_larger_one():
+    few, more = (load_study_images("digits", None, n, None, "fast") for n in (30, 50))
+    assert torch.equal(few.train.pixels, more.train.pixels[:30])
+    assert torch.equal(few.evaluation.pixels, more.evaluation.pixels[:30])
+    assert len(set(few.evaluation.labels.tolist())) > 5  # no run of one class
+    assert (few.clusters, more.dataset) == (10, "digits")
+
+
+def test_a_subset_larger_than_a_split_takes_all_of_it():
+    whole = load_study_images("digits", None, None, None, "fast")
+    assert (
+        len(load_study_images("digits", None, 1000, None, "fast").evaluation) == len(whole.evaluation) == 360
+    )
+
+
+def test_images_without_labels_are_refused_for_a_probe_and_what_remains_is_named(tmp_path):
+    from PIL import Image
+
+    for number in range(30):
+        noise = np.random.default_rng(number).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    with pytest.raises(UserError, match=r"have no labels.*--probe none to get rankme_backbone, entropy,"):
+        load_study_images("folder", str(tmp_path), None, 2, "fast")
+    with pytest.raises(UserError, match="pass --clusters"):
+        load_study_images("folder", str(tmp_path), None, None, "none")
+    assert load_study_images("folder", str(tmp_path), None, 2, "none").evaluation.labels is None
+
+
+def test_a_data_set_without_its_folder_is_one_line():
+    with pytest.raises(UserError, match="needs --data-dir"):
+        load_study_images("cifar10", None, None, None, "fast")

@@ -1,0 +1,136 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selector.runs import Milestone
+from selector.tracking.history import History
+
+
+def gathered(*rows: dict[str, object]) -> History:
+    history = History()
+    for row in rows:
+        history.add(dict(row))  # which it takes over
+    return history
+
+
+def test_rows_of_one_epoch_are_one_milestone():
+    # Lightning logs what it trained and what it validated in rows of their own.
+    history = gathered(
+        {"epoch": 1.0, "loss": 0.5, "trainer/global_step": 9.0, "_step": 0.0},
+        {"epoch": 0, "loss": 2},
+        {"epoch": 1, "accuracy": 0.7, "loss": 0.4},
+    )
+    assert history.axis == "epoch"
+    assert history.milestones() == (
+        Milestone(0, {"loss": 2.0}),
+        Milestone(1, {"loss": 0.4, "trainer/global_step": 9.0, "accuracy": 0.7}),
+    )
+
+
+def test_only_numbers_are_kept_as_they_came():
+    (milestone,) = gathered(
+        {
+            "epoch": 3, "nan": math.nan, "minus": -math.inf, "integer": 7, "huge": 10**400,
+            "lowest": -(10**400), "text": "5", "flag": True, "nothing": None, "list": [1.0], "_runtime": 2.5,
+            "nested": {"a": {"b": 1.5}, "_hidden": 2.0, "text": "x"},
+        }
+    ).milestones()  # fmt: skip
+    assert math.isnan(milestone.values["nan"])
+    others = {key: value for key, value in milestone.values.items() if key != "nan"}
+    assert others == {
+        "minus": -math.inf, "integer": 7.0, "huge": math.inf, "lowest": -math.inf, "nested.a.b": 1.5,
+        "nested._hidden": 2.0,
+    }  # fmt: skip
+    assert all(type(value) is float for value in milestone.values.values())
+
+
+def test_numbers_that_would_overflow_are_infinite():
+    (milestone,) = gathered({"epoch": 1, "x": 1.7e308, "y": -1.7e308, "z": 1e150, "w": 2.0}).milestones()
+    assert milestone.values == {"x": math.inf, "y": -math.inf, "z": 1e150, "w": 2.0}
+
+
+def test_spectra_hold_no_numbers_that_would_overflow():
+    history = History(spectra=True)
+    history.add({"epoch": 1, "spectrum/a": [2, 1.0], "spectrum/b": [1.7e308], "spectrum/c": [10**400]})
+    (milestone,) = history.milestones()
+    assert milestone.spectra == {"spectrum/a": (2.0, 1.0)}
+
+
+@pytest.mark.parametrize("epoch", [1e300, 10**300, 2.0**53 + 2])
+def test_epochs_beyond_what_floats_count_number_no_milestone(epoch):
+    history = gathered({"epoch": 2**53, "x": 1.0}, {"epoch": epoch, "x": 2.0})
+    assert history.milestones() == (Milestone(2**53, {"x": 1.0}),)
+
+
+def test_a_run_without_epochs_is_counted_by_steps():
+    by_lightning = gathered({"trainer/global_step": 49, "loss": 1.0, "_step": 0}, {"_step": 1, "loss": 2.0})
+    assert by_lightning.axis == "trainer/global_step"
+    assert by_lightning.milestones() == (Milestone(49, {"loss": 1.0}),)
+    by_wandb = gathered({"loss": 1.0, "_step": 0}, {"_step": 7, "loss": 2.0})
+    assert by_wandb.axis == "_step"
+    assert by_wandb.milestones() == (Milestone(0, {"loss": 1.0}), Milestone(7, {"loss": 2.0}))
+
+
+def test_the_first_epoch_ends_the_counting_by_steps():
+    history = gathered(
+        {"_step": 0, "loss": 9.0}, {"_step": 1, "epoch": 4, "loss": 1.0}, {"_step": 2, "x": 1.0}
+    )
+    assert history.axis == "epoch"
+    assert history.milestones() == (Milestone(4, {"loss": 1.0}),)
+
+
+@pytest.mark.parametrize("epoch", [0.5, -1, math.nan, math.inf, "1", True, None, [1], {}])
+def test_what_is_no_epoch(epoch: object):
+    history = gathered({"epoch": epoch, "_step": 3, "loss": 1.0})
+    assert (history.axis, [m.epoch for m in history.milestones()]) == ("_step", [3])
+
+
+def test_after_a_resume_the_later_value_wins():
+    history = gathered({"epoch": 1, "a": 1.0, "b": 1.0}, {"epoch": 2, "a": 2.0})
+    later = gathered({"epoch": 2, "a": 20.0}, {"epoch": 3, "a": 30.0}, {"epoch": 1, "a": 10.0})
+    assert history.overlaps(later)
+    history.extend(later)
+    assert history.milestones() == (
+        Milestone(1, {"a": 10.0, "b": 1.0}),
+        Milestone(2, {"a": 20.0}),
+        Milestone(3, {"a": 30.0}),
+    )
+    assert not history.overlaps(gathered({"epoch": 4}))
+    assert not history.overlaps(gathered({"_step": 1}))
+
+
+def test_after_a_resume_the_better_count_wins():
+    steps, epochs = {"_step": 0, "a": 1.0}, {"epoch": 2, "a": 2.0}
+    for first, second in ((steps, epochs), (epochs, steps)):
+        history = gathered(first)
+        history.extend(gathered(second))
+        assert history.milestones() == (Milestone(2, {"a": 2.0}),)
+
+
+ROWS = st.lists(
+    st.dictionaries(st.sampled_from(["epoch", "trainer/global_step", "_step", "a", "b"]), st.integers(0, 3)),
+    max_size=6,
+)
+
+
+@given(ROWS, ROWS)
+def test_one_process_or_two_make_no_difference(
+    first: list[dict[str, object]], second: list[dict[str, object]]
+):
+    resumed = gathered(*first)
+    resumed.extend(gathered(*second))
+    assert resumed.milestones() == gathered(*first, *second).milestones()
+    assert bool(resumed) == bool(resumed.milestones())
+
+
+def test_the_table_behind_a_chart_of_spectra_is_no_metric():
+    history = History()
+    # As offline files and as W&B's server have it.
+    history.add({"epoch": 1, "spectrum/chart_table.nrows": 64.0, "label_free/rankme": 2.0})
+    history.add({"epoch": 2, "spectrum/chart_table": {"nrows": 64, "_type": "table-file"}, "other/x": 2})
+    assert [dict(milestone.values) for milestone in history.milestones()] == [
+        {"label_free/rankme": 2.0},
+        {"other/x": 2.0},
+    ]
