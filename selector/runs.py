@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,12 @@ MACHINE_SETTINGS = frozenset(
 
 Axis = Literal["epoch", "trainer/global_step", "_step"]
 State = Literal["finished", "diverged", "running", "crashed", "failed", "stopped"]
+
+# The limits of what a run may log. No honest value comes near them, and within them nothing overflows: a
+# square, a sum, a difference and a mean are numbers still, and any walk through a config comes to its end.
+LARGEST = 1e150
+LARGEST_POSITION = 2**53  # from here on floats leave whole numbers out
+DEEPEST = 100
 
 # Job type of the run that `selector rank --write-back` writes its tables to: no training run, never read.
 SELECTION_JOB = "selection"
@@ -32,12 +39,14 @@ class Milestone:
         epoch: Epochs trained; 0 is the untrained network. In a run that logs no epoch, the number that
             `Run.counted_by` names instead.
         values: W&B key → number, such as {"label_free/rankme": 41.2}; NaN and ±inf are kept as they came.
-        spectra: W&B key → numbers, such as {"spectrum/projector": (1.0, 0.4)}; empty unless asked for.
+        lists: W&B key → numbers, such as {"spectrum/projector": (1.0, 0.4)}; empty unless asked for.
+        texts: Key under `correct/` → base64 of packed bits: which images a labelled metric gets right.
     """
 
     epoch: int
     values: Mapping[str, float]
-    spectra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    lists: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,23 @@ class RunSet:
     finish_command: str = ""
     warnings: tuple[str, ...] = field(default_factory=tuple)
     ended: bool = True
+
+
+def within_limits(values: dict[str, float]) -> dict[str, float]:
+    """The same, with ±inf for each number beyond ±`LARGEST`."""
+    if sum(map(abs, values.values())) <= LARGEST:  # nearly always
+        return values
+    return {
+        key: inf if value > LARGEST else -inf if value < -LARGEST else value for key, value in values.items()
+    }
+
+
+def nested_too_deeply(value: object, levels: int = DEEPEST) -> bool:
+    """Whether lists and mappings of JSON stand within one another on more than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels <= 0 or any(nested_too_deeply(inner, levels - 1) for inner in inside)
 
 
 Progress = Callable[[int, int], None]

@@ -126,7 +126,7 @@ def from_row(row: Mapping[str, Any], definition: MetricDefinition) -> MilestoneM
 
 
 def spectra_of(row: Mapping[str, Any]) -> dict[Space, CompactSpectrum]:
-    """The spectra in a history row, such as `Milestone.spectra`, by space; what is not there is left out."""
+    """The spectra in a history row, such as `Milestone.lists`, by space; what is not there is left out."""
     spectra: dict[Space, CompactSpectrum] = {}
     for space in get_args(Space):
         values = row.get(SPECTRUM_PREFIX + space)

@@ -253,12 +253,12 @@ def cost(group: GroupReport) -> Cost:
 
 def spectrum_lines(group: GroupReport) -> list[SpectrumLine]:
     """The pick's spectra, space by space; of more than 7 milestones, 7 at even distances."""
-    rows = _thinned([row for row in group.ranked.chosen.milestones if row.spectra], MOST_SHADES)
+    rows = _thinned([row for row in group.ranked.chosen.milestones if row.lists], MOST_SHADES)
     lines = []
-    for key in sorted({key for row in rows for key in row.spectra if not key.endswith(_RANKS)}):
+    for key in sorted({key for row in rows for key in row.lists if not key.endswith(_RANKS)}):
         for row in rows:
-            values = row.spectra.get(key, ())
-            ranks = row.spectra.get(key + _RANKS, ())
+            values = row.lists.get(key, ())
+            ranks = row.lists.get(key + _RANKS, ())
             if values and len(ranks) == len(values):
                 lines.append(SpectrumLine(key.removeprefix(SPECTRUM_PREFIX), row.epoch, ranks, values))
     return lines

@@ -3,7 +3,7 @@
 W&B calls a run finished when its process ended with exit code 0, and an interrupted script often does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from selector.runs import State
@@ -39,12 +39,6 @@ def unmarked_state(exit_code: int, wants_marker: bool) -> tuple[State, str]:
     if wants_marker:
         return "crashed", "ended before its last milestone, with exit code 0 (interrupted?)"
     return "finished", ""
-
-
-def joined_versions(texts: Iterable[object]) -> str:
-    """What a run's processes were, where they were not all the same software."""
-    parts = [part for text in texts if isinstance(text, str) for part in text.split("; then ")]
-    return "; then ".join(dict.fromkeys(part for part in parts if part))
 
 
 def split_definition(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,18 +1,11 @@
 """From the rows that a run logged to its milestones."""
 
 from collections.abc import Iterator, Mapping
-from math import inf
 from typing import Any
 
-from selector.runs import SPECTRUM_PREFIX, Axis, Milestone
+from selector.runs import LARGEST, LARGEST_POSITION, SPECTRUM_PREFIX, Axis, Milestone, within_limits
 
 AXES: tuple[Axis, ...] = ("epoch", "trainer/global_step", "_step")  # the earlier, the better
-
-# The limits of what a run may log. No honest value comes near them, and within them nothing overflows: a
-# square, a sum, a difference and a mean are numbers still, and any walk through a config comes to its end.
-LARGEST = 1e150
-LARGEST_POSITION = 2**53  # from here on floats leave whole numbers out
-DEEPEST = 100
 
 _ONLY_FLOATS = {float}
 # W&B's own keys, and what it notes of the table behind train.py's chart of spectra.
@@ -106,23 +99,6 @@ class History:
             self._dropped = {}
             if self._spectra is not None:
                 self._spectra = {}
-
-
-def within_limits(values: dict[str, float]) -> dict[str, float]:
-    """The same, with ±inf for each number beyond ±`LARGEST`."""
-    if sum(map(abs, values.values())) <= LARGEST:  # nearly always
-        return values
-    return {
-        key: inf if value > LARGEST else -inf if value < -LARGEST else value for key, value in values.items()
-    }
-
-
-def nested_too_deeply(value: object, levels: int = DEEPEST) -> bool:
-    """Whether lists and mappings of JSON stand within one another on more than so many levels."""
-    if not isinstance(value, dict | list):
-        return False
-    inside = value.values() if isinstance(value, dict) else value
-    return levels <= 0 or any(nested_too_deeply(inner, levels - 1) for inner in inside)
 
 
 def _position(value: object) -> int | None:

@@ -9,9 +9,20 @@ from typing import Any, get_args
 
 from selector.errors import UserError
 from selector.files import is_regular
-from selector.runs import Axis, Milestone, Run, RunSet, State, Unreadable
+from selector.runs import (
+    DEEPEST,
+    LARGEST,
+    LARGEST_POSITION,
+    Axis,
+    Milestone,
+    Run,
+    RunSet,
+    State,
+    Unreadable,
+    nested_too_deeply,
+    within_limits,
+)
 from selector.text import printable
-from selector.tracking.history import DEEPEST, LARGEST, LARGEST_POSITION, nested_too_deeply, within_limits
 
 FORMAT = 1
 _NOT_KEPT = {"milestones", "config", "definition", "directory", "checkpoint"}

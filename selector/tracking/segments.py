@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from selector.record import joined_versions
 from selector.runs import MACHINE_SETTINGS, Run, State
 from selector.text import printable
 from selector.tracking.completion import (
@@ -12,7 +13,6 @@ from selector.tracking.completion import (
     EPOCH,
     STATUS,
     VERSIONS,
-    joined_versions,
     marked_state,
     split_definition,
     unmarked_state,

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from selector.errors import UserError
+from selector.record import joined_versions
 from selector.runs import SELECTION_JOB, Run, RunSet, State, Unreadable
 from selector.text import printable
 from selector.tracking.completion import (
     CHECKPOINT,
     VERSIONS,
-    joined_versions,
     marked_state,
     split_definition,
     unmarked_state,

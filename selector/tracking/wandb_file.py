@@ -8,9 +8,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from selector.runs import SPECTRUM_PREFIX
+from selector.runs import DEEPEST, SPECTRUM_PREFIX, nested_too_deeply
 from selector.tracking import completion
-from selector.tracking.history import DEEPEST, History, nested_too_deeply
+from selector.tracking.history import History
 from selector.tracking.wandb_log import DamagedLog, TruncatedLog, read_payloads
 from selector.tracking.wandb_records import Record, SummaryRecord
 

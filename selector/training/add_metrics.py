@@ -78,7 +78,7 @@ def missing_metrics(run: Run, evaluator: Evaluator, every: bool = False) -> Adde
             else evaluator.trained(_checked(read_stored(checkpoints[milestone.epoch]), milestone.epoch))
         )
         _refuse_other_definition(run, evaluator.definition)
-        known = {**milestone.values, **milestone.spectra}
+        known = {**milestone.values, **milestone.lists}
         again = [(row[key], known[key]) for key in row if key in milestone.values and key != "epoch"]
         differing = sum(not _same(new, old) for new, old in again)
         kept, changed = kept + len(again) - differing, changed + differing

@@ -20,15 +20,15 @@ from selector.errors import UserError
 from selector.metrics.embeddings import Space
 from selector.metrics.metrics import SPECTRUM_PREFIX
 from selector.metrics.milestone import Row
+from selector.record import joined_versions, versions
 from selector.text import first_line, printable
-from selector.tracking.completion import VERSIONS, joined_versions
+from selector.tracking.completion import VERSIONS
 from selector.tracking.wandb_file import NothingWritten, read_segment
 from selector.tracking.wandb_log import DamagedLog
 from selector.tracking.wandb_modes import MODES, settings_of_wandb
 from selector.training.run_folder import RunFolder, last_checkpoint
 from selector.training.spectrum_chart import with_chart
 from selector.training.stopping import Stopped, StopSignals
-from selector.training.versions import versions
 from selector.training.wandb_checkpoints import WandbCheckpoints
 from selector.training.wandb_stop import stop_was_requested
 

@@ -38,7 +38,7 @@ def drawn(tmp_path_factory):
         replace(
             one,
             checkpoint=str(folder / "milestone-0010.ckpt"),
-            milestones=tuple(replace(row, spectra=SPECTRUM) for row in one.milestones),
+            milestones=tuple(replace(row, lists=SPECTRUM) for row in one.milestones),
         )
         for one in RUNS
     ]

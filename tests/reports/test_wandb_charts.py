@@ -14,7 +14,7 @@ SPECTRUM = {"spectrum/projector": (1.0, 0.1), "spectrum/projector_ranks": (1.0, 
 
 def trained(id, score, accuracy=None, **more):
     built = curve((0, 99.0), (5, 1.0), (10, score), accuracy=accuracy)
-    rows = tuple(replace(row, spectra=SPECTRUM) for row in built)
+    rows = tuple(replace(row, lists=SPECTRUM) for row in built)
     return run(id, milestones=rows, **more)
 
 

@@ -55,7 +55,7 @@ def test_spectra_hold_no_numbers_that_would_overflow():
     history = History(spectra=True)
     history.add({"epoch": 1, "spectrum/a": [2, 1.0], "spectrum/b": [1.7e308], "spectrum/c": [10**400]})
     (milestone,) = history.milestones()
-    assert milestone.spectra == {"spectrum/a": (2.0, 1.0)}
+    assert milestone.lists == {"spectrum/a": (2.0, 1.0)}
 
 
 @pytest.mark.parametrize("epoch", [1e300, 10**300, 2.0**53 + 2])

@@ -81,8 +81,8 @@ def test_spectra_when_asked_for(tmp_path: Path):
     write_run(tmp_path / "run-a.wandb", "a", rows=[row])
     (plain,) = read_source(str(tmp_path)).runs[0].milestones
     (whole,) = read_source(str(tmp_path), spectra=True).runs[0].milestones
-    assert (plain.values, plain.spectra) == ({"rank": 2.0}, {})
-    assert (whole.values, whole.spectra) == ({"rank": 2.0}, {"spectrum/projector": (1.0, 0.5, 0.0)})
+    assert (plain.values, plain.lists) == ({"rank": 2.0}, {})
+    assert (whole.values, whole.lists) == ({"rank": 2.0}, {"spectrum/projector": (1.0, 0.5, 0.0)})
 
 
 def test_when_a_run_was_first_started(tmp_path: Path):

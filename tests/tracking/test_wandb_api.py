@@ -207,14 +207,14 @@ def test_spectra_are_read_when_asked_for_and_else_not_even_sent(
         assert (first.values, third.values) == ({"rank": 0.0}, {"rank": 1.0, "train/loss": 1 / 3})
         assert math.isnan(second.values["rank"])
         assert second.values["train/loss"] == 0.5
-        assert run.milestones[1].spectra == {}
+        assert run.milestones[1].lists == {}
     backend.app.faults.clear()
     found = read(path, spectra=True)
-    assert [m.spectra for m in found.runs[2].milestones] == [
+    assert [m.lists for m in found.runs[2].milestones] == [
         {"spectrum/projector": (1.0, epoch / 4)} for epoch in range(3)
     ]
     assert found.runs[2].milestones[2].values == {"rank": 1.0, "train/loss": 1 / 3}
-    assert read(path).runs[0].milestones[2].spectra == {}
+    assert read(path).runs[0].milestones[2].lists == {}
 
 
 def test_whole_rows_where_too_many_keys_are_logged_now_and_then(

@@ -56,7 +56,7 @@ def logged(tmp_path_factory):
 
 def test_spectra_are_read_back_from_a_run(logged):
     milestones = read_offline(logged, spectra=True).runs[0].milestones
-    assert [spectra_of(milestone.spectra) for milestone in milestones] == [SPECTRA, SPECTRA]
+    assert [spectra_of(milestone.lists) for milestone in milestones] == [SPECTRA, SPECTRA]
     assert milestones[0].values["label_free/rankme"] == 2.5
 
 

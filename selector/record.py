@@ -1,0 +1,460 @@
+"""run.jsonl: what one run did, written down by the run itself, one line per event.
+
+    {"crc32":"4ad1…","header":{"format":1,"id":"simclr-3f","config":{…},"versions":"…","started":1793…}}
+    {"crc32":"09c2…","definition":{"version":1,…}}
+    {"crc32":"e81b…","milestone":{"epoch":5,"values":{"label_free/rankme":41.2,…},"lists":{…}}}
+    {"crc32":"77f0…","end":{"status":"completed","epoch":30,"detail":"","checkpoint":"milestone-0030.ckpt"}}
+
+Each line is JSON. Its first member is the CRC-32 of the line without that member. JSON has no infinities, so
+numbers that are not finite are the texts "nan", "inf" and "-inf".
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal, get_args
+from zlib import crc32
+
+from selector.errors import UserError
+from selector.files import is_regular
+from selector.runs import (
+    DEEPEST,
+    LARGEST_POSITION,
+    MACHINE_SETTINGS,
+    Milestone,
+    nested_too_deeply,
+    within_limits,
+)
+from selector.text import printable
+
+RECORD = "run.jsonl"
+FORMAT = 1
+
+# "stopped": ended early on purpose. "interrupted": told to stop, and to be continued.
+Status = Literal["completed", "diverged", "stopped", "interrupted", "failed"]
+
+_PREFIX = b'{"crc32":"'
+_BODY = len(_PREFIX) + 8 + len(b'",')
+_LISTS = b',"lists":{'  # the last member of a milestone; no number and no text can hold it
+_LONGEST = 64 * 1024 * 1024  # bytes of a line; the largest milestone is some hundred thousand
+_NOT_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+_ONLY_FLOATS = {float}
+# What the figures of a run are computed with.
+_PACKAGES = (
+    "ssl-sweep-selector", "torch", "torchvision", "pytorch-lightning", "lightly", "numpy", "scipy",
+    "scikit-learn", "numba", "wandb",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Header:
+    """Which run it is.
+
+    Attributes:
+        id: Of the run, unique within a folder of runs.
+        config: What was asked for, hyperparameter → value.
+        name: Display name, or "".
+        group: Group, or "".
+        job_type: Job type, or "".
+        sweep_id: Sweep that it belongs to, or "".
+        tags: Any words.
+        versions: Of the packages and the Python that made it; several, where it went on under others.
+        started: When it was first started (seconds since 1970), or None.
+    """
+
+    id: str
+    config: Mapping[str, Any]
+    name: str = ""
+    group: str = ""
+    job_type: str = ""
+    sweep_id: str = ""
+    tags: tuple[str, ...] = ()
+    versions: str = ""
+    started: float | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended.
+
+    Attributes:
+        status: See `Status`.
+        epoch: The last epoch that was trained, or the one in which the run diverged.
+        detail: One line on why the run is not complete, or "".
+        checkpoint: The last checkpoint, or None.
+    """
+
+    status: Status
+    epoch: int
+    detail: str = ""
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class RecordContent:
+    """What a record says.
+
+    Attributes:
+        header: Which run it is.
+        definition: How the metrics are computed, or {} where the run does not say.
+        milestones: Ordered by epoch, one for each; of a value that was written twice the later.
+        end: How the run ended, or None while it goes on or where it was killed.
+        damage: Why lines at the end were left out, on one line, or "".
+    """
+
+    header: Header
+    definition: Mapping[str, Any]
+    milestones: tuple[Milestone, ...]
+    end: End | None = None
+    damage: str = ""
+
+
+def read_record(path: str | Path, lists: bool = True) -> RecordContent:
+    """Read a record up to its end, or up to the first line that is cut or damaged.
+
+    Args:
+        path: The file, or the folder that holds it.
+        lists: Also read the lists of the milestones, which are most of a file.
+
+    Raises:
+        UserError: It cannot be read, is of another version, or does not say which run it is.
+    """
+    reader = _read(_file(path), lists)
+    return reader.content()
+
+
+class Record:
+    """Writes the record of a run.
+
+        record = Record("runs/mine", {"learning_rate": 0.1})
+        record.milestone(Milestone(5, {"label_free/rankme": 41.2}))
+        record.end("completed", 5)
+
+    Each call appends one line and returns when the line is on the disk. A folder that holds a record of the
+    same configuration is continued: what it says so far is in `content`.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        config: Mapping[str, Any] | None = None,
+        *,
+        id: str = "",
+        name: str = "",
+        group: str = "",
+        job_type: str = "",
+        sweep_id: str = "",
+        tags: Iterable[str] = (),
+    ) -> None:
+        """Begin a record, or continue the one that is there.
+
+        Args:
+            folder: The run's own folder; it is made where there is none.
+            config: What was asked for. None adds to the record of a run that has ended.
+            id: Of the run; "" takes the folder's name.
+            name: Display name.
+            group: Group of runs.
+            job_type: Kind of run.
+            sweep_id: Sweep that it belongs to.
+            tags: Any words.
+
+        Raises:
+            UserError: The folder cannot be written to, or holds the record of another configuration.
+        """
+        self.path = Path(folder) / RECORD
+        there = self.path.exists() and self.path.stat().st_size > 0
+        self._reader = _read(self.path, lists=True) if there or config is None else _Reader(self.path)
+        if self._reader.damage:
+            self._cut_damage()
+        if config is None:
+            return
+        header = Header(
+            id or Path(folder).resolve().name, _plain(config), name, group, job_type, sweep_id, tuple(tags),
+            versions(), time.time(),
+        )  # fmt: skip
+        if self._reader.header is not None:
+            self._refuse_other_run(self._reader.header, header)
+        self._append("header", {"format": FORMAT, **asdict(header)})
+
+    @property
+    def content(self) -> RecordContent:
+        """What the record says so far."""
+        return self._reader.content()
+
+    def define(self, definition: Mapping[str, Any]) -> None:
+        """Store how the metrics are computed; runs that differ here are never compared.
+
+        Raises:
+            UserError: Earlier milestones of this run were computed in another way.
+        """
+        plain = _plain(definition)
+        for name, before in self._reader.definition.items():
+            if name in plain and plain[name] != before:
+                raise UserError(
+                    f"the metrics of {printable(str(self.path))} were computed with {name} {before!r}, now it"
+                    f" would be {plain[name]!r}: start the run anew, in another folder"
+                )
+        if not plain.items() <= self._reader.definition.items():
+            self._append("definition", plain)
+
+    def milestone(self, milestone: Milestone) -> None:
+        """One milestone. Values of an epoch that is there already are added to it, and replace equal keys.
+
+        Raises:
+            UserError: It cannot be written, as on a full disk.
+            ValueError: The epoch is not a whole number from 0 on.
+        """
+        epoch = int(milestone.epoch)
+        if epoch != milestone.epoch or not 0 <= epoch <= LARGEST_POSITION:
+            raise ValueError(f"the epoch of a milestone is a whole number from 0 on, not {milestone.epoch}")
+        row: dict[str, Any] = {
+            "epoch": epoch,
+            "values": {key: _number(value) for key, value in milestone.values.items()},
+        }
+        if milestone.texts:
+            row["texts"] = dict(milestone.texts)
+        if milestone.lists:
+            row["lists"] = {key: [_number(v) for v in values] for key, values in milestone.lists.items()}
+        self._append("milestone", row)
+
+    def end(self, status: Status, epoch: int, detail: str = "", checkpoint: str | Path | None = None) -> None:
+        """How the run ended; a checkpoint in the run's own folder is noted by its name alone.
+
+        Raises:
+            UserError: It cannot be written, as on a full disk.
+        """
+        place = Path(checkpoint) if checkpoint is not None else None
+        if place is not None:
+            own = place.resolve().parent == self.path.parent.resolve()
+            place = Path(place.name) if own else place.resolve()
+        self._append("end", asdict(End(status, epoch, detail, str(place) if place else None)))
+
+    def _append(self, event: str, content: Mapping[str, Any]) -> None:
+        """One line, on the disk as a whole or not at all."""
+        body = json.dumps({event: content}, separators=(",", ":"), allow_nan=False)
+        line = _sealed(body.encode())
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            new = not self.path.exists()
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            try:
+                _write_whole(file, line)
+            finally:
+                os.close(file)
+            if new:
+                _flush_folder(self.path.parent)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {printable(str(self.path))!r} ({error.strerror}): what was saved before is"
+                " whole; make room, and the same command with --resume continues the run"
+            ) from error
+        self._reader.take(line)
+
+    def _refuse_other_run(self, there: Header, header: Header) -> None:
+        ignored = MACHINE_SETTINGS | {"data_dir"}
+        for name in sorted((there.config.keys() & header.config.keys()) - ignored):
+            before, now = there.config[name], header.config[name]
+            if before != now:
+                raise UserError(
+                    f"{printable(str(self.path))} is of a run with {name} {printable(repr(before))}, this one"
+                    f" asks for {printable(repr(now))}: use another folder, or the same configuration"
+                )
+
+    def _cut_damage(self) -> None:
+        """Go on after the last sound line. What follows it is kept aside, unless a kill cut it short."""
+        try:
+            if not self._reader.cut:
+                self.path.with_suffix(".damaged").write_bytes(self.path.read_bytes())
+            os.truncate(self.path, self._reader.sound)
+        except OSError as error:
+            raise UserError(f"cannot mend {printable(str(self.path))!r}: {error.strerror}") from error
+        self._reader.damage = ""
+
+
+class _Reader:
+    """Puts together what the lines of a record say."""
+
+    def __init__(self, path: Path, lists: bool = True) -> None:
+        self.path, self.lists = path, lists
+        self.header: Header | None = None
+        self.definition: dict[str, Any] = {}
+        self.rows: dict[int, Milestone] = {}
+        self.end: End | None = None
+        self.damage, self.cut, self.sound = "", False, 0
+
+    def content(self) -> RecordContent:
+        if self.header is None:
+            raise UserError(f"{printable(str(self.path))} does not say which run it is")
+        rows = tuple(self.rows[epoch] for epoch in sorted(self.rows))
+        return RecordContent(self.header, dict(self.definition), rows, self.end, self.damage)
+
+    def take(self, line: bytes) -> None:
+        """Take in one line, newline included.
+
+        Raises:
+            ValueError: It is not as `Record` writes it; so are the other errors that it may raise.
+        """
+        body = b"{" + line[_BODY:-1]
+        if line != _sealed(body):
+            raise ValueError("not a line of a record, or with a wrong checksum")
+        if not self.lists and (start := body.find(_LISTS)) > 0 and body.startswith(b'{"milestone"'):
+            body = body[:start] + b"}}"
+        match json.loads(body):
+            case {"milestone": row}:
+                self._take_milestone(row)
+            case {"header": header}:
+                self._take_header(header)
+            case {"definition": definition}:
+                self.definition |= _settings(definition)
+            case {"end": end}:
+                self.end = _end(end, self.path.parent)
+        self.sound += len(line)
+
+    def _take_header(self, given: dict[str, Any]) -> None:
+        if given.pop("format") != FORMAT:
+            raise UserError(
+                f"{printable(str(self.path))} was written by another version: read it with that version"
+            )
+        header = Header(**{**given, "config": _settings(given["config"]), "tags": tuple(given["tags"])})
+        texts = (header.id, header.name, header.group, header.job_type, header.sweep_id, header.versions)
+        if not header.id or not all(isinstance(text, str) for text in (*texts, *header.tags)):
+            raise ValueError("a header without names")
+        if type(header.started) not in (int, float, type(None)):
+            raise ValueError("a start that is no time")
+        if self.header is not None:  # a later process of the same run
+            both = joined_versions([self.header.versions, header.versions])
+            header = replace(self.header, versions=both)
+        self.header, self.end = header, None
+
+    def _take_milestone(self, row: dict[str, Any]) -> None:
+        epoch, values = row["epoch"], row["values"]
+        if type(epoch) is not int or not 0 <= epoch <= LARGEST_POSITION:
+            raise ValueError("an epoch that is no whole number")
+        if set(map(type, values.values())) != _ONLY_FLOATS:
+            values = {key: _float(value) for key, value in values.items()}
+        texts: dict[str, str] = row.get("texts", {})
+        if not all(isinstance(text, str) for text in texts.values()):
+            raise ValueError("a text that is none")
+        lists = {key: tuple(map(_float, numbers)) for key, numbers in row.get("lists", {}).items()}
+        if (before := self.rows.get(epoch)) is not None:
+            values, lists, texts = before.values | values, before.lists | lists, before.texts | texts  # type: ignore[operator]
+        self.rows[epoch] = Milestone(epoch, within_limits(values), lists, texts)
+
+
+def _read(path: Path, lists: bool) -> _Reader:
+    shown = printable(str(path))
+    reader = _Reader(path, lists)
+    try:
+        if not is_regular(path):
+            raise UserError(f"{shown} is not a regular file, and so no record of a run")
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), start=1):
+                try:
+                    reader.take(line)
+                except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+                    reader.cut = not line.endswith(b"\n") and len(line) < _LONGEST
+                    how = "is cut short" if reader.cut else "is damaged: what follows is left out"
+                    reader.damage = f"line {number} of {shown} {how}"
+                    break
+    except OSError as error:
+        raise UserError(f"cannot read {shown}: {error.strerror}") from error
+    if reader.header is None and not reader.cut:
+        raise UserError(f"{shown} is no record of a run: {reader.damage or 'it holds nothing'}")
+    return reader
+
+
+def _file(path: str | Path) -> Path:
+    return Path(path) / RECORD if Path(path).is_dir() else Path(path)
+
+
+def _sealed(body: bytes) -> bytes:
+    """The line of an event: its JSON, with the checksum as the first member."""
+    return b'%s%08x",%s\n' % (_PREFIX, crc32(body), body[1:])
+
+
+def _write_whole(file: int, line: bytes) -> None:
+    """Write and flush; where there is no room for all of it, take back the part that was written."""
+    before = os.fstat(file).st_size
+    rest = memoryview(line)
+    try:
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.fsync(file)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(file, before)
+        raise
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring the name of a new file to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _end(given: dict[str, Any], folder: Path) -> End:
+    end = End(**given)
+    if end.status not in get_args(Status) or type(end.epoch) is not int or not isinstance(end.detail, str):
+        raise ValueError("an end that was never written")
+    if end.checkpoint is None:
+        return end
+    return replace(end, checkpoint=str(folder / end.checkpoint))  # an absolute path stays as it is
+
+
+def _settings(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict) or nested_too_deeply(given, DEEPEST + 1):
+        raise ValueError("settings that are none, or nested too deeply")
+    return given
+
+
+def _number(value: float) -> float | str:
+    number = float(value)
+    return number if isfinite(number) else str(number)
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError("a truth value among the figures")
+    return _NOT_FINITE[value] if isinstance(value, str) else float(value)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if isfinite(value) else str(value)
+        case Mapping():
+            return {str(name): _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+    return str(value)
+
+
+def versions() -> str:
+    """Names and versions on one line, such as "ssl-sweep-selector 0.1.0, torch 2.15.0, …, Python 3.11.7"."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    named = []
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            named.append(f"{package} {version(package)}")
+    return ", ".join([*named, f"Python {platform.python_version()}"])
+
+
+def joined_versions(texts: Iterable[object]) -> str:
+    """What a run's processes were, where they were not all the same software."""
+    parts = [part for text in texts if isinstance(text, str) for part in text.split("; then ")]
+    return "; then ".join(dict.fromkeys(part for part in parts if part))
