@@ -1,0 +1,159 @@
+"""Pretext scores and the oracle of the evidence sweeps, from the checkpoints that their runs kept.
+
+    python benchmarks/pretext_scores.py evidence/simclr-cifar ...
+
+Writes docs/evidence/pretext/<sweep>.json; runs that stand in it already are not computed again, so that it may
+be called while a sweep still runs. docs/protocol.md says what is measured.
+"""
+
+import argparse
+import base64
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedKFold
+
+from selector.config import TrainConfig
+from selector.metrics.linear_probe import _logistic_regression
+from selector.metrics.pretext import Answers, bootstrap_scores, score_of
+from selector.training.backbone import build_backbone
+from selector.training.data import ImageSplits, load_images
+from selector.training.pretext import PretextImages, pretext_answers
+from selector.training.torch_file import load_plain
+
+RECORDS = Path(__file__).parents[1] / "docs" / "evidence" / "pretext"
+FOLDS = 5
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweep folder")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    for folder in options.folders:
+        judge(folder)
+    return 0
+
+
+def judge(folder: Path) -> None:
+    """Adds what is missing of a sweep to its record."""
+    path = RECORDS / f"{folder.name}.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    images: dict[str, ImageSplits] = {}
+    for run in sorted((folder / "runs").iterdir()):
+        checkpoints = {
+            int(file.stem.removeprefix("milestone-")): file for file in run.glob("milestone-*.ckpt")
+        }
+        if not checkpoints:
+            continue
+        content = load_plain(checkpoints[max(checkpoints)])
+        config = config_of(content["train_config"])
+        if run.name in record or max(checkpoints) != config.epochs:
+            continue
+        data = json.dumps([config.dataset, config.data_dir, config.image_size, config.train_images])
+        if data not in images:
+            images[data] = load_images(replace(config, evaluation_images=None))
+        record[run.name] = judged(config, checkpoints, images[data])
+        last = record[run.name]["milestones"][-1]
+        print(folder.name, run.name, {k: v for k, v in last.items() if isinstance(v, float)}, flush=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(written(record))
+
+
+def judged(config: TrainConfig, checkpoints: dict[int, Path], images: ImageSplits) -> dict[str, Any]:
+    """One run: every milestone's parts, score and accuracy; of the last one also what intervals need."""
+    # What the run itself evaluated: the subset that train.py draws of the test split.
+    count = len(images.evaluation.pixels)
+    chosen = np.sort(np.random.default_rng(0).permutation(count)[: config.evaluation_images])
+    asked = PretextImages.drawn(images.train.pixels, images.evaluation.pixels[chosen])
+    rows = []
+    for epoch in (0, *sorted(checkpoints)):
+        encode = encoder_of(config, checkpoints.get(epoch), checkpoints[config.epochs])
+        answers = pretext_answers(encode, asked)
+        correct = oracle(encode, config, images)
+        row: dict[str, Any] = {"epoch": epoch, **parts(answers), "accuracy": float(correct.mean())}
+        if epoch == config.epochs:
+            row["bootstrap"] = [float(f"{score:.5g}") for score in bootstrap_scores(answers)]
+            row["correct"] = base64.b64encode(np.packbits(correct)).decode()
+        rows.append(row)
+    return {"images": len(correct), "milestones": rows}
+
+
+def parts(answers: Answers) -> dict[str, float]:
+    """The values of the three parts and of the score."""
+    return {
+        "rotation_probe": float(answers.rotations.mean()),
+        "view_retrieval": float(answers.ranks.mean()),
+        "hog_probe": score_of(Answers(residuals=answers.residuals, targets=answers.targets)),
+        "pretext_score": score_of(answers),
+    }
+
+
+def encoder_of(
+    config: TrainConfig, checkpoint: Path | None, last: Path
+) -> Callable[[torch.Tensor], np.ndarray]:
+    """Images → representations by a milestone's weights; None is the untrained network."""
+    torch.manual_seed(config.seed)
+    backbone, _ = build_backbone(config)
+    state = load_plain(checkpoint or last)["state_dict"]
+    mean, std = state["views.normalize.mean"], state["views.normalize.std"]
+    if checkpoint is not None:
+        weights = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
+        backbone.load_state_dict(weights)
+    backbone.eval()
+
+    @torch.no_grad()
+    def encode(images: torch.Tensor) -> np.ndarray:
+        scaled = (x.float() / 255 if x.dtype == torch.uint8 else x for x in torch.split(images, 500))
+        return torch.cat([backbone((x - mean) / std) for x in scaled]).numpy()
+
+    return encode
+
+
+def oracle(
+    encode: Callable[[torch.Tensor], np.ndarray], config: TrainConfig, images: ImageSplits
+) -> np.ndarray:
+    """(N,) whether each test image is classified rightly; on digits by 5-fold cross-validation over all."""
+    train, test = (encode(split.pixels) for split in (images.train, images.evaluation))
+    labels, truth = images.train.labels.numpy(), images.evaluation.labels.numpy()
+    if config.dataset != "digits":
+        return probed(train, labels, test, truth)
+    features, classes = np.concatenate([train, test]), np.concatenate([labels, truth])
+    correct = np.zeros(len(classes), bool)
+    for fit, held in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(features, classes):
+        correct[held] = probed(features[fit], classes[fit], features[held], classes[held])
+    return correct
+
+
+def probed(x: np.ndarray, y: np.ndarray, new: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Whether logistic regression on standardised features classifies each new image rightly."""
+    mean, deviation = x.astype(np.float64).mean(axis=0), x.astype(np.float64).std(axis=0)
+    scale = np.where(deviation > 1e-12 * np.abs(mean), deviation, np.inf)
+    classes, targets = np.unique(y, return_inverse=True)
+    weights, bias = _logistic_regression((x - mean) / scale, targets)
+    return classes[((new - mean) / scale @ weights + bias).argmax(axis=1)] == truth
+
+
+def config_of(stored: dict[str, Any]) -> TrainConfig:
+    """The configuration in a checkpoint; fields that are gone since then are left out."""
+    known = {field.name for field in fields(TrainConfig)}
+    return TrainConfig(**{name: value for name, value in stored.items() if name in known})
+
+
+def written(record: dict[str, Any]) -> str:
+    """One line a run, so that versions of the file can be compared."""
+    lines = (f'"{run}": {json.dumps(record[run], separators=(",", ":"))}' for run in sorted(record))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
