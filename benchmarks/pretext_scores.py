@@ -2,15 +2,14 @@
 
     python benchmarks/pretext_scores.py evidence/simclr-cifar ...
 
-Writes docs/evidence/pretext/<sweep>.json; runs that stand in it already are not computed again, so that it may
-be called while a sweep still runs. docs/protocol.md says what is measured.
+Writes docs/evidence/pretext/<sweep>.json. Runs that stand in it already are not computed again, so that it
+may be called while a sweep still runs. docs/protocol.md says what is measured.
 """
 
 import argparse
 import base64
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from selector.metrics.linear_probe import _logistic_regression
 from selector.metrics.pretext import Answers, bootstrap_scores, score_of
 from selector.training.backbone import build_backbone
 from selector.training.data import ImageSplits, load_images
-from selector.training.pretext import PretextImages, pretext_answers
+from selector.training.pretext import Encode, PretextImages, pretext_answers
 from selector.training.torch_file import load_plain
 
 RECORDS = Path(__file__).parents[1] / "docs" / "evidence" / "pretext"
@@ -98,9 +97,7 @@ def parts(answers: Answers) -> dict[str, float]:
     }
 
 
-def encoder_of(
-    config: TrainConfig, checkpoint: Path | None, last: Path
-) -> Callable[[torch.Tensor], np.ndarray]:
+def encoder_of(config: TrainConfig, checkpoint: Path | None, last: Path) -> Encode:
     """Images → representations by a milestone's weights; None is the untrained network."""
     torch.manual_seed(config.seed)
     backbone, _ = build_backbone(config)
@@ -119,9 +116,7 @@ def encoder_of(
     return encode
 
 
-def oracle(
-    encode: Callable[[torch.Tensor], np.ndarray], config: TrainConfig, images: ImageSplits
-) -> np.ndarray:
+def oracle(encode: Encode, config: TrainConfig, images: ImageSplits) -> np.ndarray:
     """(N,) whether each test image is classified rightly; on digits by 5-fold cross-validation over all."""
     train, test = (encode(split.pixels) for split in (images.train, images.evaluation))
     labels, truth = images.train.labels.numpy(), images.evaluation.labels.numpy()

@@ -1,11 +1,11 @@
 """Pretext criteria: how well questions that need no labels are answered from the representations.
 
-An encoder that knows what an image shows can tell which way up it is (rotation), can find it again after it was
-cropped and recoloured (retrieval), and keeps where its edges run (HOG). Each question has an answer that is known
-without labels. All three read the same fixed images for all runs of a data set.
+An encoder that knows what an image shows can tell which way up it is (rotation), can find it again after it
+was cropped and recoloured (retrieval), and keeps where its edges run (HOG). No label is needed to know the
+answers. All three read the same fixed images for all runs of a data set. docs/protocol.md defines the score.
 
-Sources: rotation after Gidaris et al. 2018 (arXiv:1803.07728), as a criterion after SelfAugment (Reed et al. 2021,
-arXiv:2009.07724); histograms of oriented gradients after Dalal & Triggs 2005. docs/protocol.md defines the score.
+Sources: rotation after Gidaris et al. 2018 (arXiv:1803.07728), as a criterion after SelfAugment (Reed et al.
+2021, arXiv:2009.07724); histograms of oriented gradients after Dalal & Triggs 2005.
 """
 
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ def score_of(answers: Answers, weights: _Array | None = None) -> float:
 
     def of(count: int) -> _Array:
         chosen = np.ones(count) if weights is None else weights[:count]
-        return chosen / chosen.sum()
+        return chosen / chosen.sum()  # type: ignore[no-any-return]
 
     rotations, ranks, residuals = answers.rotations, answers.ranks, answers.residuals
     return pretext_score(
@@ -190,9 +190,9 @@ def hog_answers(
 
 
 def hog(images: NDArray[np.float32]) -> _Array:
-    """(N, 32) histograms of oriented gradients of (N, S, S) grey images: 2 x 2 cells of 8 unsigned orientations.
+    """(N, 32) histograms of oriented gradients of (N, S, S) grey images: 2 x 2 cells of 8 orientations.
 
-    Gradients are central differences, and zero at the border. Each votes with its length for one
+    Gradients are central differences, and zero at the border. Each votes with its length for one unsigned
     orientation of its cell; the whole descriptor has L2 norm 1 (as skimage.feature.hog with one block and
     block_norm "L2"). A last row or column that does not fill a cell is left out.
 
@@ -239,7 +239,7 @@ def _directions(x: NDArray[np.float32]) -> _Array:
     if not np.isfinite(vectors).all():
         raise ValueError("expected finite representations")
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms > 0, norms, 1.0)  # type: ignore[no-any-return]
+    return vectors / np.where(norms > 0, norms, 1.0)
 
 
 def _r2(residuals: _Array, targets: _Array, weights: _Array) -> float:
