@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from selector.argument_forms import fail
 from selector.command_line import completion_script, parse_command
 from selector.commands.best import best
 from selector.commands.correlate import correlate
@@ -22,7 +23,7 @@ from selector.commands.report import report
 from selector.commands.stop_losers import stop_losers
 from selector.commands.sweep import sweep
 from selector.commands.watch import watch
-from selector.errors import UserError
+from selector.errors import UsageError, UserError
 from selector.text import printable
 
 
@@ -74,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )()
         finally:
             sys.stdout.flush()  # here, and not when Python ends: its reader may be gone
+    except UsageError as error:
+        fail(f"selector {argv[0]}", str(error))
     except UserError as error:
         print(f"selector: {' '.join(printable(str(error)).split())}", file=sys.stderr)
         return 1

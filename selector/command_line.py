@@ -11,6 +11,7 @@ import shutil
 import textwrap
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
@@ -121,9 +122,16 @@ def _last_value(tokens: Sequence[str], field: str) -> str | None:
 
 
 def _options_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Its keyword-only parameters, and the fields of the groups of options among the others."""
     hints = get_type_hints(function)
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: hints[p.name] for p in parameters if p.kind is p.KEYWORD_ONLY}
+    options: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints[parameter.name]
+        if is_dataclass(hint):
+            options |= get_type_hints(hint)
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            options[parameter.name] = hint
+    return options
 
 
 def _as_flags(tokens: Sequence[str], options: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The one exception that a user's own mistake raises."""
+"""The exceptions that a user's own mistakes raise."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +12,10 @@ class UserError(Exception):
 
     The command line prints that line to stderr and exits with status 1; no traceback is shown.
     """
+
+
+class UsageError(UserError):
+    """A command line that makes no sense, whatever the runs hold: exit status 2."""
 
 
 @contextmanager

@@ -67,6 +67,21 @@ def test_rank_as_json_prints_one_object_and_nothing_else(capsys, folder):
     assert earlier["milestone"] == 5
 
 
+def test_several_sources_are_one_sweep(capsys, folder, tmp_path):
+    other = write_sweep(tmp_path / "other", trained("d", 80.0, 0.8))
+    found = parsed(capsys, "rank", folder, other, "--json")
+    assert [place["run"] for place in found["groups"][0]["ranking"]] == ["d", "c", "b", "a"]
+    judged = parsed(capsys, "regret", folder, other, "--metric", "rankme", "--json")
+    assert judged["groups"][0]["metrics"][0]["regret"] == pytest.approx(0.1)
+    status, out, err = call(capsys, "rank", folder, folder)
+    assert (status, out) == (1, "")
+    assert err == f"selector: run a is in {folder} and in {folder}: name one of them\n"
+    assert call(capsys, "watch", folder, other)[::2] == (
+        1,
+        "selector: this command reads one SOURCE, got 2: call it for each\n",
+    )
+
+
 def test_rank_for_people(capsys, folder):
     status, out, err = call(capsys, "rank", folder, "--metric=entropy")
     assert (status, err) == (0, "")

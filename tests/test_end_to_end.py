@@ -12,8 +12,8 @@ import yaml
 
 import train
 from selector.cli import main
+from selector.commands.demo import _sweep_file
 from selector.config import TrainConfig
-from selector.demo import _sweep_file
 from selector.sweeping.sweep_file import read_sweep_file
 from selector.sweeping.sweep_folder import planned_runs
 

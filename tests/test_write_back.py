@@ -82,7 +82,7 @@ def rank(
 ) -> Callable[..., tuple[int, str, str]]:  # fmt: skip
     """`selector rank SWEEP …` with a cache of its own: exit status, stdout, stderr."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("selector.commands.writing_back.write_back", quick)
+    monkeypatch.setattr("selector.tracking.wandb_writer.write_back", quick)
 
     def rank(*options: str) -> tuple[int, str, str]:
         backend.requests.clear()

@@ -1,15 +1,15 @@
-"""What several subcommands take: a source of runs, names of metrics, an epoch."""
+"""What several subcommands take: sources of runs, how to choose among them, names of metrics."""
 
 import re
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from selector.argument_forms import fail
-from selector.errors import UserError
+from selector.errors import UsageError, UserError
 from selector.metrics.metrics import (
     LABEL_FREE_PREFIX,
     LABELLED_PREFIX,
@@ -27,13 +27,176 @@ from selector.selection.candidates import MilestoneChoice
 from selector.selection.consensus import CONSENSUS
 from selector.text import printable
 
+if TYPE_CHECKING:
+    from selector.selection.ranking import Ranking
+
 Source = Annotated[str, tyro.conf.arg(metavar="SOURCE")]
 Name = Annotated[str, tyro.conf.arg(metavar="NAME")]
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME …")]
-Epoch = Annotated[str, tyro.conf.arg(metavar="last|EPOCH")]
 Tag = Annotated[str | None, tyro.conf.arg(metavar="TAG")]
 Group = Annotated[str | None, tyro.conf.arg(metavar="GROUP")]
 File = Annotated[Path, tyro.conf.arg(metavar="FILE")]
+
+_SOURCES = tyro.conf.arg(
+    metavar="SOURCE …",
+    help="A folder of runs, a file of `selector export`, entity/project/sweep_id, entity/project, or the"
+    " URL of a W&B sweep or project. Several are read as one sweep.",
+    help_behavior_hint="(required)",
+)
+_TAG = tyro.conf.arg(metavar="TAG", help="Only runs that carry this W&B tag.")
+_GROUP = tyro.conf.arg(metavar="GROUP", help="Only runs of this W&B group.")
+_QUIET = tyro.conf.arg(help="Show no progress; warnings still come.")
+MetricName = Annotated[
+    str,
+    tyro.conf.arg(
+        metavar="NAME",
+        help="A label-free metric (`selector metrics` lists them), or any key that the runs logged; such a"
+        " key needs a direction, and only you know whether labels went into it. The consensus is the mean"
+        " rank by three metrics, or rankme where most runs lack one.",
+    ),
+]
+_MILESTONE = tyro.conf.arg(
+    metavar="last|EPOCH", help="The epoch to compare at, or last: each run's last milestone."
+)
+Way = Annotated[
+    Literal["max", "min"] | None,
+    tyro.conf.arg(help="Which way is better; None takes the metric's own, for the method of the runs."),
+]
+Mixed = Annotated[
+    bool,
+    tyro.conf.arg(help="Rank runs in one list that the metric may not compare, at your own risk."),
+]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Which runs a command reads."""
+
+    sources: tyro.conf.Positional[Annotated[tuple[str, ...], _SOURCES]]
+    tag: Annotated[str | None, _TAG] = None
+    group: Annotated[str | None, _GROUP] = None
+    quiet: Annotated[bool, _QUIET] = False
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise UsageError("SOURCE is missing")
+
+    @property
+    def source(self) -> str:
+        """The one source of a command that can have only one.
+
+        Raises:
+            UserError: There are several.
+        """
+        if len(self.sources) > 1:
+            raise UserError(f"this command reads one SOURCE, got {len(self.sources)}: call it for each")
+        return self.sources[0]
+
+    def read(self, keys: Collection[str] = (), spectra: bool = False) -> RunSet:
+        """All their runs; unless quiet, a terminal shows how far the reading has got.
+
+        Args:
+            keys: From a server, only runs that logged one of these keys; empty reads them all.
+            spectra: Read the logged lists, too.
+        """
+        from selector.reports.reading_bar import ReadingBar
+        from selector.runs import read_source
+
+        with ReadingBar() as bar:
+            shown = None if self.quiet else bar
+            return merged(
+                [
+                    read_source(
+                        source, tag=self.tag, group=self.group, keys=keys, spectra=spectra, progress=shown
+                    )
+                    for source in self.sources
+                ]
+            )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a command compares runs."""
+
+    milestone: Annotated[str, _MILESTONE] = "last"
+    direction: Way = None
+    allow_mixed: Mixed = False
+
+    @property
+    def epoch(self) -> MilestoneChoice:
+        """What --milestone names.
+
+        Raises:
+            UsageError: Neither last nor an epoch.
+        """
+        if self.milestone == "last":
+            return "last"
+        if not re.fullmatch(r"-?\d{1,9}", self.milestone, re.ASCII):
+            raise UsageError(f"--milestone wants last or an epoch, got '{self.milestone}'")
+        return int(self.milestone)
+
+
+@dataclass(frozen=True)
+class Choice(Comparison):
+    """How a command chooses among runs."""
+
+    metric: MetricName = "consensus"
+
+    def rank(self, runs: Runs, spectra: bool = False) -> "tuple[RunSet, Ranking]":
+        """Reads the runs and ranks them; the runs come back prepared for the metric."""
+        from selector.selection.consensus import prepared
+        from selector.selection.ranking import rank
+
+        metric, epoch = self.named_metric, self.epoch
+        found, metric = prepared(runs.read(keys_of(metric), spectra), metric, epoch, self.allow_mixed)
+        return found, rank(found, metric, epoch, self.allow_mixed, self.direction)
+
+    @property
+    def named_metric(self) -> LabelFreeMetric:
+        """What --metric names."""
+        return named_label_free(self.metric, self.direction)
+
+    def options(self, runs: Runs) -> tuple[str, ...]:
+        """The words that make another command choose as this one does, beside its source and its metric."""
+        given = {
+            "milestone": self.milestone,
+            "direction": self.direction,
+            "tag": runs.tag,
+            "group": runs.group,
+        }
+        options = [f"--{name}={value}" for name, value in given.items() if value not in (None, "last")]
+        return (*options, *(["--allow-mixed"] if self.allow_mixed else []))
+
+
+# Options of a command, flat among its own.
+RunOptions = Annotated[Runs, tyro.conf.arg(name="")]
+ComparisonOptions = Annotated[Comparison, tyro.conf.arg(name="")]
+ChoiceOptions = Annotated[Choice, tyro.conf.arg(name="")]
+
+
+def merged(sets: Sequence[RunSet]) -> RunSet:
+    """Several sources as one; a run that two of them hold would count twice, and is refused.
+
+    Raises:
+        UserError: Names the run and its sources.
+    """
+    if len(sets) == 1:
+        return sets[0]
+    home: dict[str, RunSet] = {}
+    for one in sets:
+        for run in one.runs:
+            if (other := home.setdefault(run.id, one)) is not one:
+                raise UserError(f"run {run.id} is in {other.source} and in {one.source}: name one of them")
+    planned = [one.planned for one in sets if one.planned is not None]
+    return RunSet(
+        source=" and ".join(one.source for one in sets),
+        runs=tuple(sorted((run for one in sets for run in one.runs), key=lambda run: run.id)),
+        unreadable=tuple(gone for one in sets for gone in one.unreadable),
+        planned=sum(planned) if len(planned) == len(sets) else None,
+        finish_command="; ".join(one.finish_command for one in sets if one.finish_command),
+        warnings=tuple(dict.fromkeys(warning for one in sets for warning in one.warnings)),
+        ended=all(one.ended for one in sets),
+    )
 
 
 def read_runs(
@@ -45,16 +208,11 @@ def read_runs(
     spectra: bool = False,
     quiet: bool = False,
 ) -> RunSet:
-    """What SOURCE holds, as `read_source` says; unless quiet, a terminal shows how far it has got."""
-    from selector.reports.reading_bar import ReadingBar
-    from selector.runs import read_source
-
-    with ReadingBar() as bar:
-        shown = None if quiet else bar
-        return read_source(source, tag=tag, group=group, keys=keys, spectra=spectra, progress=shown)
+    """What one SOURCE holds."""
+    return Runs((source,), tag, group, quiet).read(keys, spectra)
 
 
-def named_label_free(name: str, direction: Direction | None, prog: str) -> LabelFreeMetric:
+def named_label_free(name: str, direction: Direction | None) -> LabelFreeMetric:
     """A metric of the table, the consensus, or a key of other people's runs with the direction they gave."""
     if _is_consensus(name):
         return CONSENSUS
@@ -62,28 +220,21 @@ def named_label_free(name: str, direction: Direction | None, prog: str) -> Label
         return label_free_metric(name)
     except UserError as error:
         if name.startswith(LABELLED_PREFIX) or name in {m.name for m in METRICS}:
-            fail(
-                prog,
-                f"'{name}' reads labels, and choosing must not: `selector metrics` lists what may be used",
-            )
+            raise UsageError(
+                f"'{name}' reads labels, and choosing must not: `selector metrics` lists what may be used"
+            ) from None
         if name.startswith(LABEL_FREE_PREFIX) or direction is None:
-            fail(prog, f"{error}; a key of your own runs needs --direction max or min")
+            raise UsageError(f"{error}; a key of your own runs needs --direction max or min") from None
         return declared_label_free(name, direction)
 
 
-def named_score(name: str, direction: Direction | None, prog: str) -> LabelFreeMetric:
-    """As `named_label_free`, but a score that a run keeps whatever other runs there are."""
-    _refuse_consensus(name, prog)
-    return named_label_free(name, direction, prog)
-
-
-def _refuse_consensus(name: str, prog: str) -> None:
+def refuse_consensus(name: str) -> None:
+    """Refuses it where a score is wanted that a run keeps whatever other runs there are."""
     if _is_consensus(name):
         parts = ", ".join(key.removeprefix(LABEL_FREE_PREFIX) for key in CONSENSUS.parts)
-        fail(
-            prog,
+        raise UsageError(
             "the consensus is a place among the runs at hand, and no score that a run keeps: name rankme,"
-            f" or one of its parts, {parts}",
+            f" or one of its parts, {parts}"
         )
 
 
@@ -96,19 +247,19 @@ def keys_of(metric: LabelFreeMetric) -> list[str]:
     return [*metric.parts, label_free_metric("rankme").key] if metric.parts else [metric.key]
 
 
-def named_labelled(name: str, direction: Direction, prog: str) -> LabelledMetric:
+def named_labelled(name: str, direction: Direction) -> LabelledMetric:
     """A metric of the table, or a key of other people's runs by which they judge."""
     try:
         return labelled_metric(name)
     except UserError as error:
         if name.startswith((LABELLED_PREFIX, LABEL_FREE_PREFIX)):
-            fail(prog, str(error))
+            raise UsageError(str(error)) from None
         return declared_labelled(name, direction)
 
 
-def named_metric(name: str, prog: str) -> LabelFreeMetric | LabelledMetric:
+def named_metric(name: str) -> LabelFreeMetric | LabelledMetric:
     """A metric of the table, or a key of other people's runs; which way is better does not matter."""
-    _refuse_consensus(name, prog)
+    refuse_consensus(name)
     known = {known.name: known for known in METRICS} | {known.key: known for known in METRICS}
     return known.get(name) or declared_label_free(name, "max")
 
@@ -124,28 +275,6 @@ def held_metrics(runs: RunSet) -> list[LabelFreeMetric]:
             " name their own keys with --metric KEY --direction max or min"
         )
     return held
-
-
-def choosing_options(
-    milestone: MilestoneChoice,
-    direction: Direction | None,
-    allow_mixed: bool,
-    tag: str | None,
-    group: str | None,
-) -> tuple[str, ...]:
-    """The words that make another command choose as this one did, beside its source and its metric."""
-    given = {"milestone": milestone, "direction": direction, "tag": tag, "group": group}
-    options = [f"--{name}={value}" for name, value in given.items() if value not in (None, "last")]
-    return (*options, *(["--allow-mixed"] if allow_mixed else []))
-
-
-def milestone_choice(text: str, prog: str) -> MilestoneChoice:
-    """What --milestone names."""
-    if text == "last":
-        return "last"
-    if not re.fullmatch(r"-?\d{1,9}", text, re.ASCII):
-        fail(prog, f"--milestone wants last or an epoch, got '{text}'")
-    return int(text)
 
 
 def warn(warnings: Sequence[str]) -> None:

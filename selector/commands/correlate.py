@@ -1,6 +1,5 @@
 """`selector correlate`."""
 
-from selector.argument_forms import fail
 from selector.commands.arguments import (
     Group,
     Name,
@@ -12,6 +11,7 @@ from selector.commands.arguments import (
     read_runs,
     warn,
 )
+from selector.errors import UsageError
 
 
 def correlate(
@@ -46,11 +46,10 @@ def correlate(
     """
     from selector.selection.milestone_correlation import correlate_milestones
 
-    prog = "selector correlate"
     if json + csv + latex > 1:
-        fail(prog, "give one of --json, --csv and --latex")
-    named = [named_metric(name, prog) for name in dict.fromkeys(metric)]
-    judge = named_labelled(oracle, "max", prog)
+        raise UsageError("give one of --json, --csv and --latex")
+    named = [named_metric(name) for name in dict.fromkeys(metric)]
+    judge = named_labelled(oracle, "max")
     runs = read_runs(source, tag=tag, group=group, keys=[judge.key], quiet=quiet)
     report = correlate_milestones(runs, judge, named)
     warn(report.warnings)

@@ -1,6 +1,12 @@
-"""`selector demo`."""
+"""`selector demo`: a small sweep on real images, ranked without labels, with a report of what it cost."""
 
+import os
 from pathlib import Path
+
+from selector.commands.arguments import held_metrics, warn
+from selector.errors import writing
+
+_ELSEWHERE = "; --directory names another"
 
 
 def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int:
@@ -10,7 +16,47 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
         directory: Sweep folder; a second call with the same one goes on where the first stopped.
         quiet: Say only what went wrong, and the result.
     """
-    from selector.demo import demo as show
+    from selector.metrics.metrics import labelled_metric
+    from selector.reports.html import page_of
+    from selector.reports.regret_tables import print_regret
+    from selector.reports.report import report_of
+    from selector.reports.sweep_progress import SweepBar
+    from selector.reports.tables import open_console, print_ranking
+    from selector.runs import read_source
+    from selector.selection.consensus import CONSENSUS, prepared
+    from selector.selection.ranking import rank
+    from selector.selection.regret import regret
+    from selector.sweeping.local_agent import run_sweep
 
-    status: int = show(directory, quiet)
-    return status
+    file = _sweep_file(directory)
+    jobs = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+    with SweepBar(quiet=quiet) as bar:
+        run_sweep(file, directory, jobs=jobs, reporter=bar)
+    runs, metric = prepared(read_source(str(directory), spectra=True), CONSENSUS)
+    oracle, console = labelled_metric("linear_probe_accuracy"), open_console()
+    ranking = rank(runs, metric)
+    print_ranking(ranking, console)
+    report = regret(runs, held_metrics(runs), oracle)
+    print_regret(report, console)
+    warn(list(dict.fromkeys((*ranking.warnings, *report.warnings))))
+    page = directory / "report.html"
+    with writing(page, _ELSEWHERE):
+        page.write_text(page_of(report_of(runs, metric, oracle)), encoding="utf-8")
+    print(f"\nOpen {page} in a browser. The runs are in {directory}: try  selector best {directory}")
+    return 0
+
+
+def _sweep_file(directory: Path) -> Path:
+    """sweeps/digits.yaml, with the way to train.py from here, so that the demo runs in any folder."""
+    import yaml
+
+    package = Path(__file__).resolve().parent.parent
+    carried = package / "carried"  # what an installed package has of a checkout: see pyproject.toml
+    sources = carried if carried.is_dir() else package.parent
+    sweep = yaml.safe_load((sources / "sweeps" / "digits.yaml").read_text(encoding="utf-8"))
+    sweep["program"] = os.path.relpath(sources / "train.py")
+    file = directory / "digits.yaml"
+    with writing(file, _ELSEWHERE):
+        directory.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(sweep, sort_keys=False), encoding="utf-8")
+    return file

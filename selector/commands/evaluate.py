@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from selector.argument_forms import fail
 from selector.commands.arguments import Names, read_runs, warn
-from selector.errors import UserError
+from selector.errors import UsageError, UserError
 from selector.text import nearest
 from selector.time_left import TimeLeft
 
@@ -44,18 +43,19 @@ def evaluate(
         quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
-    prog = "selector evaluate"
     if not targets:
-        fail(prog, "name checkpoints or a SOURCE of runs")
+        raise UsageError("name checkpoints or a SOURCE of runs")
     checkpoints = [name for name in targets if name.endswith(".ckpt")]
     if checkpoints and len(checkpoints) < len(targets):
-        fail(prog, "name either checkpoints or one SOURCE, not both")
+        raise UsageError("name either checkpoints or one SOURCE, not both")
     if not checkpoints and len(targets) > 1:
-        fail(prog, f"name one SOURCE, or checkpoints whose names end in .ckpt; got {len(targets)} sources")
+        raise UsageError(
+            f"name one SOURCE, or checkpoints whose names end in .ckpt; got {len(targets)} sources"
+        )
     if checkpoints and run:
-        fail(prog, "--run chooses among the runs of a SOURCE, and checkpoints were named")
+        raise UsageError("--run chooses among the runs of a SOURCE, and checkpoints were named")
     if not checkpoints and probe is not None:
-        fail(prog, "--probe is for checkpoints: the figures of one run come from one probe")
+        raise UsageError("--probe is for checkpoints: the figures of one run come from one probe")
     if checkpoints:
         return _evaluate_checkpoints(checkpoints, data_dir, probe, device, quiet, json)
     return _evaluate_runs(targets[0], run, all, data_dir, device, dry_run, quiet, json)

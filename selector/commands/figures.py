@@ -6,7 +6,6 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from selector.argument_forms import fail
 from selector.commands.arguments import (
     Group,
     Name,
@@ -18,7 +17,7 @@ from selector.commands.arguments import (
     read_runs,
     warn,
 )
-from selector.errors import UserError
+from selector.errors import UsageError, UserError
 from selector.text import nearest
 
 
@@ -55,11 +54,10 @@ def figures(
     from selector.reports.figure_rows import courses
     from selector.reports.training_figure import draw_course
 
-    prog = "selector figures"
-    drawn = [named_metric(name, prog) for name in dict.fromkeys(metric)]
+    drawn = [named_metric(name) for name in dict.fromkeys(metric)]
     if not drawn:
-        fail(prog, "--metric needs a name")
-    judge = named_labelled(oracle, "max", prog)
+        raise UsageError("--metric needs a name")
+    judge = named_labelled(oracle, "max")
     runs = read_runs(source, tag=tag, group=group, quiet=quiet)
     ids = [one.id for one in runs.runs]
     if unknown := [id for id in run if id not in ids]:

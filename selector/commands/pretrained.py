@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from selector.argument_forms import fail
 from selector.commands.arguments import Name, Names, named_metric, warn
 from selector.config import Dataset
+from selector.errors import UsageError
 
 
 def pretrained(
@@ -54,21 +54,20 @@ def pretrained(
         csv: Print a line for each model and metric, and for each correlation.
         latex: Print the table as LaTeX.
     """
-    prog = "selector pretrained"
     if json + csv + latex > 1:
-        fail(prog, "give one of --json, --csv and --latex")
+        raise UsageError("give one of --json, --csv and --latex")
     for name, value in (("images", images), ("umap-seeds", umap_seeds)):
         if value is not None and value < 1:
-            fail(prog, f"--{name} must be at least 1, got {value}")
+            raise UsageError(f"--{name} must be at least 1, got {value}")
     if figure is not None:
         from selector.reports.plots import refuse_format
 
         refuse_format(figure)
         if len(dataset) > 1:
-            fail(prog, "--figure draws one data set: give one --dataset")
+            raise UsageError("--figure draws one data set: give one --dataset")
         if probe == "none":
-            fail(prog, "--figure draws a metric against the linear probe, and --probe none trains none")
-    drawn = named_metric(metric, prog)
+            raise UsageError("--figure draws a metric against the linear probe, and --probe none trains none")
+    drawn = named_metric(metric)
 
     from selector.paper.cache import EmbeddingCache, user_cache
     from selector.paper.models import PAPER_MODELS, find_model

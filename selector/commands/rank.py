@@ -1,106 +1,90 @@
 """`selector rank`."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from selector.argument_forms import fail
-from selector.commands.arguments import (
-    Epoch,
-    Group,
-    Name,
-    Source,
-    Tag,
-    keys_of,
-    milestone_choice,
-    named_label_free,
-    read_runs,
-    warn,
-)
+from selector.commands.arguments import Choice, ChoiceOptions, RunOptions, Runs, warn
+from selector.errors import UsageError, UserError
 from selector.text import printable
 
 if TYPE_CHECKING:
-    from selector.reports.report import Report
-    from selector.runs import RunSet
     from selector.selection.ranking import Ranking
-    from selector.selection.regret import RegretReport
+
+_ATTEMPTS = 3  # at writing back, while another selector writes too
 
 
 def rank(
-    source: Source,
-    /,
+    runs: RunOptions,
+    choice: ChoiceOptions = Choice(),  # noqa: B008 - frozen
     *,
-    metric: Name = "consensus",
-    milestone: Epoch = "last",
-    direction: Literal["max", "min"] | None = None,
-    allow_mixed: bool = False,
-    tag: Tag = None,
-    group: Group = None,
     write_back: bool = False,
     dry_run: bool = False,
-    quiet: bool = False,
     json: bool = False,
 ) -> int:
     """Rank the runs of a sweep by label-free metrics; no label is read.
 
     Args:
-        source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
-            or project.
-        metric: A label-free metric (`selector metrics` lists them), or any key that the runs logged; such a
-            key needs a direction, and only you know whether labels went into it. The consensus is the mean
-            rank by three metrics; where most runs lack one it is rankme instead.
-        milestone: The epoch to compare at, or last: each run's last one.
-        direction: Which way is better; None takes the metric's own, for the method of the runs.
-        allow_mixed: Rank runs in one list that the metric may not compare, at your own risk.
-        tag: Only runs that carry this W&B tag.
-        group: Only runs of this W&B group.
+        runs: Which runs.
+        choice: How to choose among them.
         write_back: Note in W&B what was chosen: rank, score and pick of each run in its summary, the tag
             label-free-best on the winner alone and as an alias on its checkpoint, and the ranking as a table
             and the report's charts in a run of job type selection, beside the regret where the runs know
             their accuracy. A second call with the same outcome changes nothing.
         dry_run: With --write-back: say what would be written, and send nothing.
-        quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
-    from selector.selection.consensus import prepared
-    from selector.selection.ranking import rank as rank_runs
+    from selector.reports.objects import as_json, ranking_object
+    from selector.reports.tables import open_console, print_ranking
 
-    prog = "selector rank"
-    chosen, epoch = named_label_free(metric, direction, prog), milestone_choice(milestone, prog)
     if dry_run and not write_back:
-        fail(prog, "--dry-run belongs to --write-back: ranking alone changes nothing")
-
-    def read_and_rank() -> "tuple[RunSet, Ranking]":
-        runs = read_runs(source, tag=tag, group=group, keys=keys_of(chosen), spectra=write_back, quiet=quiet)
-        runs, metric_of_these = prepared(runs, chosen, epoch, allow_mixed)
-        return runs, rank_runs(runs, metric_of_these, epoch, allow_mixed, direction)
-
-    notes: list[str] = []
-    more: dict[str, Any] = {}
+        raise UsageError("--dry-run belongs to --write-back: ranking alone changes nothing")
     if write_back:
-        from selector.commands.writing_back import rank_and_write
-        from selector.metrics.metrics import labelled_metric
-        from selector.reports.report import report_of
-        from selector.selection.regret import regret
-
-        oracle = labelled_metric("linear_probe_accuracy")
-
-        def judge(runs: "RunSet", ranking: "Ranking") -> "RegretReport":
-            return regret(runs, [ranking.metric], oracle, epoch, allow_mixed, direction)
-
-        def draw(runs: "RunSet", ranking: "Ranking") -> "Report":
-            return report_of(runs, ranking.metric, oracle, epoch, allow_mixed, direction)
-
-        ranking, notes, more = rank_and_write(source, read_and_rank, judge, draw, tag, group, dry_run)
+        ranking, notes, more = _rank_and_write(runs, choice, dry_run)
     else:
-        _, ranking = read_and_rank()
+        ranking, notes, more = choice.rank(runs)[1], [], {}
     warn(ranking.warnings)
     if json:
-        from selector.reports.objects import as_json, ranking_object
-
         print(as_json({**ranking_object(ranking), **more}))
     else:
-        from selector.reports.tables import open_console, print_ranking
-
         print_ranking(ranking, open_console())
         for line in notes:
             print(printable(line))
     return 0
+
+
+def _rank_and_write(runs: Runs, choice: Choice, dry_run: bool) -> tuple["Ranking", list[str], dict[str, Any]]:
+    """Rank and write back, anew where another selector has meanwhile written what it saw of more runs.
+
+    Returns:
+        The ranking; what was, or would be, written, in lines and as a part of the JSON object.
+
+    Raises:
+        UserError: The source is a folder, or the server does not take it.
+    """
+    from selector.metrics.metrics import labelled_metric
+    from selector.reports.report import report_of
+    from selector.reports.write_back import change_lines, change_object, notes_of
+    from selector.runs import is_online
+    from selector.selection.regret import regret
+    from selector.tracking.wandb_writer import Overtaken, write_back
+
+    source, oracle = runs.source, labelled_metric("linear_probe_accuracy")
+    if not is_online(source):
+        raise UserError(
+            f"--write-back needs runs on a W&B server, and {source} is a folder:"
+            " `wandb sync` puts its runs there"
+        )
+    for _ in range(_ATTEMPTS):
+        found, ranking = choice.rank(runs, spectra=True)
+        how = (oracle, ranking.milestone, choice.allow_mixed, choice.direction)
+        try:
+            judged = regret(found, [ranking.metric], *how)
+        except UserError:  # no run knows its accuracy
+            judged = None
+        notes = notes_of(ranking, judged, report_of(found, ranking.metric, *how))
+        try:
+            changes = write_back(source, notes, tag=runs.tag, group=runs.group, dry_run=dry_run)
+        except Overtaken:
+            continue
+        lines = change_lines(changes, notes, dry_run)
+        return ranking, lines, {"write_back": change_object(changes, notes, dry_run)}
+    raise UserError(f"other selectors keep writing other rankings of {source}: try again")

@@ -5,23 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from selector.argument_forms import fail
-from selector.commands.arguments import (
-    Epoch,
-    Group,
-    Name,
-    Source,
-    Tag,
-    choosing_options,
-    milestone_choice,
-    named_label_free,
-    named_labelled,
-    read_runs,
-    warn,
-)
-from selector.errors import UserError, writing
+from selector.commands.arguments import Choice, ChoiceOptions, Name, RunOptions, named_labelled, warn
+from selector.errors import UsageError, UserError, writing
 from selector.text import nearest, printable
-from selector.tracking.wandb_modes import SILENT_MODES
 
 if TYPE_CHECKING:
     from selector.reports.report import Report
@@ -31,64 +17,47 @@ DEFAULT_ORACLE = "linear_probe_accuracy"
 
 
 def report(
-    source: Source,
-    /,
+    runs: RunOptions,
+    choice: ChoiceOptions = Choice(),  # noqa: B008 - frozen
     *,
-    metric: Name = "consensus",
     oracle: Name = DEFAULT_ORACLE,
     oracle_direction: Literal["max", "min"] = "max",
-    milestone: Epoch = "last",
-    direction: Literal["max", "min"] | None = None,
-    allow_mixed: bool = False,
     output: Path = Path("report.html"),
     wandb: bool = False,
-    tag: Tag = None,
-    group: Group = None,
-    quiet: bool = False,
 ) -> int:
     """Write one self-contained HTML page: the pick, how sure, what it cost, and what to do next.
 
     Args:
-        source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
-        metric: The label-free metric that chooses, or any key that the runs logged; such a key needs a
-            direction. The consensus is the mean rank by three metrics, or rankme where most runs lack
-            one.
+        runs: Which runs.
+        choice: How to choose among them.
         oracle: The labelled metric that judges, or a key that the runs logged; without labels its parts of
             the page are absent.
         oracle_direction: Which way is better for an oracle that is a key of your own.
-        milestone: The epoch to choose at, or last.
-        direction: Which way is better for the metric; None takes its own.
-        allow_mixed: Compare runs that may not be compared, at your own risk.
         output: File to write.
-        wandb: Instead of a file, make a report in the W&B project of the runs, which W&B draws from the runs
-            themselves; each call makes a new one. Needs the extra wandb-report.
-        tag: Only runs that carry this W&B tag.
-        group: Only runs of this W&B group.
-        quiet: Show no progress; warnings still come.
+        wandb: Make a report in W&B instead, in the runs' own project, whose panels draw from the runs; needs
+            the extra wandb-report.
     """
     from selector.reports.report import report_of
     from selector.reports.step_line import StepLine
     from selector.selection.consensus import prepared
 
-    prog = "selector report"
     if wandb:
-        _check_wandb(source, prog)
-    chosen = named_label_free(metric, direction, prog)
-    judge = named_labelled(oracle, oracle_direction, prog)
-    epoch = milestone_choice(milestone, prog)
-    runs = read_runs(source, spectra=not wandb, tag=tag, group=group, quiet=quiet)
-    with StepLine(quiet) as line:
-        runs, chosen = prepared(runs, chosen, epoch, allow_mixed)
-        what = f"[2/3] {len(runs.runs)} runs: ranking, and weighing what the choice by each metric cost"
+        _check_wandb(runs.source)
+    metric, epoch = choice.named_metric, choice.epoch
+    judge = named_labelled(oracle, oracle_direction)
+    found = runs.read(spectra=not wandb)
+    with StepLine(runs.quiet) as line:
+        found, metric = prepared(found, metric, epoch, choice.allow_mixed)
+        what = f"[2/3] {len(found.runs)} runs: ranking, and weighing what the choice by each metric cost"
         line(what)
-        found = report_of(
-            runs, chosen, judge, epoch, allow_mixed, direction,
+        page = report_of(
+            found, metric, judge, epoch, choice.allow_mixed, choice.direction,
             lambda done, total: line(f"{what}, {done} of {total}"),
         )  # fmt: skip
-        found = replace(found, options=choosing_options(epoch, direction, allow_mixed, tag, group))
+        page = replace(page, sources=runs.sources, options=choice.options(runs))
         line("[3/3] writing")
-        done = _save_report(source, found) if wandb else _write_page(found, output)
-    warn([*found.warnings, *_unknown_oracle(oracle, judge.key, runs)])
+        done = _save_report(runs.source, page) if wandb else _write_page(page, output)
+    warn([*page.warnings, *_unknown_oracle(oracle, judge.key, found)])
     print(done)
     return 0
 
@@ -110,14 +79,15 @@ def _write_page(found: "Report", output: Path) -> str:
     return f"{printable(str(output))} ({len(page.encode()) / 1e6:.1f} MB): open it in a browser"
 
 
-def _check_wandb(source: str, prog: str) -> None:
+def _check_wandb(source: str) -> None:
     """Stops before anything is read where a report in W&B cannot be made."""
     from importlib.util import find_spec
 
     from selector.runs import is_online
+    from selector.tracking.wandb_modes import SILENT_MODES
 
     if find_spec("wandb_workspaces") is None:
-        fail(prog, "--wandb needs wandb-workspaces: pip install 'ssl-sweep-selector[wandb-report]'")
+        raise UsageError("--wandb needs wandb-workspaces: pip install 'ssl-sweep-selector[wandb-report]'")
     if not is_online(source):
         raise UserError(
             f"--wandb needs runs on a W&B server, and {source} is a folder or a file:"

@@ -1,30 +1,16 @@
 """`selector stop-losers`."""
 
-from typing import Literal
-
-from selector.commands.arguments import (
-    Group,
-    Name,
-    Source,
-    Tag,
-    named_score,
-    read_runs,
-    warn,
-)
+from selector.commands.arguments import MetricName, RunOptions, Way, named_label_free, refuse_consensus, warn
 from selector.errors import UserError
 from selector.text import printable
 
 
 def stop_losers(
-    source: Source,
-    /,
+    runs: RunOptions,
     *,
-    metric: Name = "rankme",
-    direction: Literal["max", "min"] | None = None,
-    tag: Tag = None,
-    group: Group = None,
+    metric: MetricName = "rankme",
+    direction: Way = None,
     yes: bool = False,
-    quiet: bool = False,
     json: bool = False,
 ) -> int:
     """Ask W&B to stop running runs that cannot win any more; without --yes only say which these are.
@@ -37,29 +23,26 @@ def stop_losers(
     worse than the best finished run. No label is read.
 
     Args:
-        source: entity/project/sweep_id, entity/project, or the URL of a W&B sweep or project; a folder of
-            offline runs can only be looked at.
-        metric: A label-free metric, or any key that the runs logged; such a key needs a direction. Not the
-            consensus, which is a place among the runs at hand: the rule asks how far a run's score may rise.
-        direction: Which way is better; None takes the metric's own, for the method of the runs.
-        tag: Only runs that carry this W&B tag.
-        group: Only runs of this W&B group.
+        runs: Which runs; of a folder of offline runs one can only be told.
+        metric: What they are ranked by; not the consensus, which is a place among the runs at hand: the rule
+            asks how far a run's score may rise.
+        direction: Which way is better.
         yes: Stop them.
-        quiet: Show no progress; warnings still come.
         json: Print one JSON object.
     """
     from selector.runs import is_online
     from selector.selection.losers import find_losers
 
-    chosen = named_score(metric, direction, "selector stop-losers")
+    refuse_consensus(metric)
+    source, chosen = runs.source, named_label_free(metric, direction)
     if yes and not is_online(source):
         raise UserError(
             f"stop-losers asks W&B to stop runs, and {source} is a folder: give its sweep file"
             " `early_terminate: {type: hyperband, min_iter: …}`, which selector sweep obeys by itself"
         )
-    runs = read_runs(source, tag=tag, group=group, keys=[chosen.key], quiet=quiet)
-    verdicts = find_losers(runs, chosen, direction)
-    warn(runs.warnings)
+    found = runs.read([chosen.key])
+    verdicts = find_losers(found, chosen, direction)
+    warn(found.warnings)
     stopped: list[str] = []
     if yes and verdicts.losers:
         from selector.tracking.wandb_stop import stop_runs

@@ -58,6 +58,7 @@ class Report:
         oracle: What judges.
         groups: One a group of the ranking.
         warnings: One line each.
+        sources: Those words of a command line; empty where the source is one.
         options: What else than source and metric it takes on a command line to choose the same runs.
     """
 
@@ -66,6 +67,7 @@ class Report:
     oracle: LabelledMetric
     groups: tuple[GroupReport, ...]
     warnings: tuple[str, ...]
+    sources: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
 

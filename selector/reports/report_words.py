@@ -140,7 +140,7 @@ def notes(group: GroupReport) -> list[str]:
 
 def next_steps(group: GroupReport, report: Report) -> list[Step]:
     """What a person would do now."""
-    choice = [report.source, "--metric", report.ranking.metric.name, *report.options]
+    choice = [*(report.sources or (report.source,)), "--metric", report.ranking.metric.name, *report.options]
     steps: list[Step] = []
     coverage = report.ranking.coverage
     if coverage.finish_command and (coverage.ranked < coverage.found or coverage.not_started):

@@ -43,8 +43,9 @@ def watch_rows(now: Standing, group: RankedGroup, metric: LabelFreeMetric) -> li
     ]  # fmt: skip
 
 
-def watch_table(now: Standing, metric: LabelFreeMetric, note: str) -> Group:
+def watch_table(now: Standing, note: str) -> Group:
     """All groups as tables, with how many runs there are and a note below."""
+    metric = now.metric
     parts: list[Text | Table] = []
     for group in now.ranking.groups if now.ranking else ():
         better = "higher" if group.direction == "max" else "lower"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from handmade import ACCURACY, RANKME, run, sweep
 
-from selector.commands.arguments import choosing_options
+from selector.commands.arguments import Choice, Runs
 from selector.metrics.metrics import declared_label_free
 from selector.reports.html import page_of
 from selector.reports.report import report_of
@@ -44,7 +44,7 @@ def test_a_pick_that_labels_did_not_judge_has_no_accuracy_of_its_own():
 
 
 def test_what_else_than_source_and_metric_made_the_choice_is_in_the_command():
-    options = choosing_options(10, "min", True, "a tag", "it's")
+    options = Choice("10", "min", allow_mixed=True).options(Runs(("sweep/",), "a tag", "it's"))
     report = replace(report_on(run("a", 3.0), run("b", 2.0)), options=options)
     (group,) = report.groups
     (step,) = [step for step in next_steps(group, report) if step.command]
@@ -52,7 +52,7 @@ def test_what_else_than_source_and_metric_made_the_choice_is_in_the_command():
         "selector best sweep/ --metric rankme --milestone=10 --direction=min '--tag=a tag'"
         """ '--group=it'"'"'s' --allow-mixed --output best.yaml"""
     )
-    assert choosing_options("last", None, False, None, None) == ()
+    assert Choice().options(Runs(("sweep/",))) == ()
 
 
 @pytest.mark.parametrize(
