@@ -23,13 +23,13 @@ from repetition import repetition
 from rules import RULES, Rule, leave_one_study_out
 
 from selector.metrics.metrics import METRICS, NOISE_PREFIX, LabelFreeMetric, labelled_metric
-from selector.reports.correlation_tables import print_correlations
+from selector.paper.along_training import correlate_milestones
+from selector.paper.table_one import print_correlations
 from selector.reports.tables import open_console
 from selector.runs import Run, RunSet
 from selector.selection.candidates import finished_runs
 from selector.selection.consensus import CONSENSUS, with_consensus
 from selector.selection.hyperparameters import configuration
-from selector.selection.milestone_correlation import correlate_milestones
 from selector.selection.regret import RegretGroup, regret
 from selector.tracking.records import read_records
 

@@ -1,6 +1,6 @@
 """Fixtures for every test, and the way to the helpers beside them.
 
-Helpers in this folder (`handmade`, `loopback`) and in runs/ (`offline_files`) are importable everywhere.
+Helpers in this folder (`handmade`, `loopback`) and in tracking/ (`offline_files`) are importable everywhere.
 """
 
 import os
@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from loopback import Backend, Workplace
 
-sys.path.append(str(Path(__file__).parent / "runs"))
+sys.path.append(str(Path(__file__).parent / "tracking"))
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: threads of torch would fight for them
     os.environ.setdefault("OMP_NUM_THREADS", "1")

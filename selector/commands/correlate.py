@@ -44,7 +44,7 @@ def correlate(
         csv: Print a line for each run, metric and data set.
         latex: Print the table as LaTeX.
     """
-    from selector.selection.milestone_correlation import correlate_milestones
+    from selector.paper.along_training import correlate_milestones
 
     if json + csv + latex > 1:
         raise UsageError("give one of --json, --csv and --latex")
@@ -54,16 +54,16 @@ def correlate(
     report = correlate_milestones(runs, judge, named)
     warn(report.warnings)
     if json:
-        from selector.reports.correlation_exports import correlations_object
+        from selector.paper.table_one import correlations_object
         from selector.reports.objects import as_json
 
         print(as_json(correlations_object(report, published)))
     elif csv or latex:
-        from selector.reports.correlation_exports import correlations_csv, correlations_latex
+        from selector.paper.table_one import correlations_csv, correlations_latex
 
         print((correlations_csv if csv else correlations_latex)(report, published), end="")
     else:
-        from selector.reports.correlation_tables import print_correlations
+        from selector.paper.table_one import print_correlations
         from selector.reports.tables import open_console
 
         print_correlations(report, open_console(), published)

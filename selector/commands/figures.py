@@ -1,8 +1,6 @@
 """`selector figures`."""
 
-import re
-from collections.abc import Iterator
-from itertools import count
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -51,8 +49,7 @@ def figures(
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
     """
-    from selector.reports.figure_rows import courses
-    from selector.reports.training_figure import draw_course
+    from selector.paper.figures import draw_courses
 
     drawn = [named_metric(name) for name in dict.fromkeys(metric)]
     if not drawn:
@@ -63,37 +60,14 @@ def figures(
     if unknown := [id for id in run if id not in ids]:
         raise UserError(f"{runs.source} holds no run '{unknown[0]}'{nearest(unknown[0], ids)}")
     if run:
-        from dataclasses import replace
-
         runs = replace(runs, runs=tuple(one for one in runs.runs if one.id in run))
-    pictures, warnings, taken = [], [], set[Path]()
-    for one in drawn:
-        found, said = courses(runs, one, judge)
-        warnings += said
-        for course in found:
-            stem = f"{_file_name(course.run)}-{_file_name(one.name)}"
-            path = next(path for path in _paths(output, stem, format) if path not in taken)
-            taken.add(path)
-            draw_course(course, one, judge, path)
-            pictures.append((path, one, course))
-    warn(list(dict.fromkeys(warnings)))
+    pictures, warnings = draw_courses(runs, drawn, judge, output, format)
+    warn(warnings)
     if json:
-        from selector.reports.figure_rows import course_object
         from selector.reports.objects import as_json
 
-        print(as_json({"figures": [course_object(course, one, path) for path, one, course in pictures]}))
+        print(as_json({"figures": pictures}))
     else:
-        for path, _, _ in pictures:
-            print(path)
+        for picture in pictures:
+            print(picture["file"])
     return 0
-
-
-def _paths(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
-    """Names for a file, the best one first: different ids can be alike as file names."""
-    yield folder / f"{stem}.{suffix}"
-    yield from (folder / f"{stem}-{number}.{suffix}" for number in count(2))
-
-
-def _file_name(text: str) -> str:
-    """A run's id or a metric's name as part of a file name: names from a server are no paths."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", text)[:100]

@@ -60,7 +60,7 @@ def pretrained(
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, got {value}")
     if figure is not None:
-        from selector.reports.plots import refuse_format
+        from selector.paper.figures import refuse_format
 
         refuse_format(figure)
         if len(dataset) > 1:
@@ -69,13 +69,9 @@ def pretrained(
             raise UsageError("--figure draws a metric against the linear probe, and --probe none trains none")
     drawn = named_metric(metric)
 
-    from selector.paper.cache import EmbeddingCache, user_cache
+    from selector.paper.cache import Cache, user_cache
     from selector.paper.models import PAPER_MODELS, find_model
-    from selector.paper.study import (
-        StudySettings,
-        load_study_images,
-        study_models,
-    )
+    from selector.paper.study import StudySettings, load_study_images, study_models
     from selector.reports.step_line import StepLine
     from selector.training.device import device_named
 
@@ -83,7 +79,7 @@ def pretrained(
     loaded = [load_study_images(name, data_dir, images, clusters, probe) for name in dict.fromkeys(dataset)]
     found = [find_model(name, weights, weights_dir) for name in dict.fromkeys(models or PAPER_MODELS)]
     settings = StudySettings(probe=probe, umap_seeds=umap_seeds)
-    cache = EmbeddingCache(cache_dir or user_cache())
+    cache = Cache(cache_dir or user_cache())
     with StepLine(quiet) as line:
         studies = [study_models(found, split, settings, cache, where, line) for split in loaded]
     for study in studies:
@@ -91,20 +87,20 @@ def pretrained(
         if study.untrained:
             warn([f"{study.dataset}: the networks are untrained (--weights none)"])
     if figure is not None:
-        from selector.reports.model_figure import draw_models
+        from selector.paper.figures import draw_models
 
         draw_models(studies[0], drawn, figure)
     if json:
+        from selector.paper.table_two import study_object
         from selector.reports.objects import as_json
-        from selector.reports.pretrained_exports import study_object
 
         print(as_json(study_object(studies, published)))
     elif csv or latex:
-        from selector.reports.pretrained_exports import study_csv, study_latex
+        from selector.paper.table_two import study_csv, study_latex
 
         print((study_csv if csv else study_latex)(studies, published), end="")
     else:
-        from selector.reports.pretrained_tables import print_study
+        from selector.paper.table_two import print_study
         from selector.reports.tables import open_console
 
         for study in studies:

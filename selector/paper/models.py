@@ -1,27 +1,22 @@
 """Pretrained models by name, as frozen encoders: torchvision's, timm's, and those that train.py trained."""
 
 import contextlib
+import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from selector.errors import UserError
-from selector.paper.weights import (
-    WeightFile,
-    digest_of,
-    download_weights,
-    find_weights,
-    load_state,
-    read_state,
-    weight_file,
-)
-from selector.text import first_line, nearest
+from selector.text import first_line, nearest, printable
+from selector.training.stored import read_stored
+from selector.training.torch_file import load_plain
 
 # Section III-D of Xu, Lowe & Trappenberg: the 17 models of Table II.
 PAPER_MODELS = (
@@ -33,6 +28,13 @@ PAPER_MODELS = (
 UNTRAINED_SEED = 0
 
 WeightsChoice = Literal["imagenet", "none"]
+SUFFIXES = (".pth", ".pt", ".bin")
+_WRAPPERS = ("state_dict", "model")  # training scripts keep the weights of a model under these names
+# DenseNet's published files are older than its modules: torchvision, too, renames norm.1 to norm1.
+_DENSENET = re.compile(
+    r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$"
+)
+_NATIVE = {"digits": 8, "cifar10": 32, "cifar100": 32, "fashion_mnist": 28, "folder": 64}
 _SIZES = {"nano", "micro", "tiny", "small", "base", "medium", "large", "huge"}
 
 
@@ -93,20 +95,21 @@ def find_model(name: str, weights: WeightsChoice, weights_dir: Path | None) -> P
         UserError: There is no such model, or its weights cannot be had.
     """
     if name.endswith(".ckpt"):
-        from selector.paper.own import own_model
-
-        return own_model(name, weights)
+        return _own_model(name, weights)
     from torchvision import models
 
-    if name in _torchvision_names():
-        return _torchvision_model(name, models, weights, weights_dir)
-    plain = name.removeprefix("timm/")
-    if plain in _timm_names():
+    ours = models.list_models(module=models)
+    if name in ours:
+        return _torchvision_model(name, weights, weights_dir)
+    plain, theirs = name.removeprefix("timm/"), []
+    with contextlib.suppress(ImportError):
+        theirs = _timm().list_models()
+    if plain in theirs:
         return _timm_model(name, plain, weights, weights_dir)
-    known = [*_torchvision_names(), *_timm_names()]
-    library = "torchvision and timm" if _timm_names() else "torchvision (timm is not installed)"
+    library = "torchvision and timm" if theirs else "torchvision (timm is not installed)"
     raise UserError(
-        f"unknown model '{name}'{nearest(plain, known)} Any classification model of {library} will do"
+        f"unknown model '{name}'{nearest(plain, [*ours, *theirs])} Any classification model of {library}"
+        " will do"
     )
 
 
@@ -146,20 +149,6 @@ def _outputs(part: nn.Module) -> int | None:
     return None
 
 
-def _torchvision_names() -> list[str]:
-    from torchvision import models
-
-    names: list[str] = models.list_models(module=models)
-    return names
-
-
-def _timm_names() -> list[str]:
-    names: list[str] = []
-    with contextlib.suppress(ImportError):
-        names = _timm().list_models()
-    return names
-
-
 def _timm() -> Any:
     """The module, imported when it is needed; stdout is for results, and timm's companions print there."""
     with contextlib.redirect_stdout(sys.stderr):
@@ -167,9 +156,9 @@ def _timm() -> Any:
     return timm
 
 
-def _torchvision_model(
-    name: str, models: Any, weights: WeightsChoice, weights_dir: Path | None
-) -> PretrainedModel:
+def _torchvision_model(name: str, weights: WeightsChoice, weights_dir: Path | None) -> PretrainedModel:
+    from torchvision import models
+
     known = models.get_model_weights(name)
     # The paper's year had the first weights only; a few models have no others than later ones.
     published = known.__members__.get("IMAGENET1K_V1") or next(iter(known))
@@ -178,8 +167,8 @@ def _torchvision_model(
         wanted.crop_size[0], tuple(wanted.mean), tuple(wanted.std), wanted.interpolation.value
     )
     # These two were trained on images scaled otherwise, and convert them themselves if they are told to.
-    options = {"transform_input": True} if name in ("inception_v3", "googlenet") else {}
-    options |= {"init_weights": True} if options else {}
+    told = name in ("inception_v3", "googlenet")
+    options = {"transform_input": True, "init_weights": True} if told else {}
 
     def network() -> nn.Module:
         built: nn.Module = models.get_model(name, weights=None, **options)
@@ -188,15 +177,18 @@ def _torchvision_model(
     if weights == "none":
         return _untrained(name, preprocessing, lambda: without_head(network(), name))
     if weights_dir is not None:
-        file = weight_file(find_weights(weights_dir, name, published.url))
-        label = file.path.name
+        path = find_weights(weights_dir, name, published.url)
+        label = path.name
     else:
-        file = weight_file(download_weights(name, published.url))
-        label = published.name
+        path, label = download_weights(name, published.url), published.name
     return PretrainedModel(
-        name, family_of(name), preprocessing, label, file.digest,
-        lambda: without_head(_loaded(network(), file, name), name),
-    )  # fmt: skip
+        name,
+        family_of(name),
+        preprocessing,
+        label,
+        digest_of_file(path),
+        lambda: without_head(_loaded(network(), path, name), name),
+    )
 
 
 def _timm_model(name: str, plain: str, weights: WeightsChoice, weights_dir: Path | None) -> PretrainedModel:
@@ -205,34 +197,29 @@ def _timm_model(name: str, plain: str, weights: WeightsChoice, weights_dir: Path
     preprocessing = Preprocessing(
         wanted.input_size[-1], tuple(wanted.mean), tuple(wanted.std), wanted.interpolation
     )
-
-    def network(pretrained: bool = False) -> Any:
-        return timm.create_model(plain, pretrained=pretrained)
-
     if weights == "none":
-        return _untrained(name, preprocessing, lambda: _without_timm_head(network()))
+        return _untrained(name, preprocessing, lambda: _without_timm_head(timm.create_model(plain)))
     if weights_dir is not None:
-        file = weight_file(find_weights(weights_dir, plain, wanted.url or None))
-        return PretrainedModel(
-            name, family_of(name), preprocessing, file.path.name, file.digest,
-            lambda: _without_timm_head(_loaded(network(), file, name)),
-        )  # fmt: skip
-    try:
-        fetched = network(pretrained=True)
-    except Exception as error:  # whatever its hub and the network raise
-        raise UserError(
-            f"timm could not get the weights of {plain} ({first_line(error)}): put {plain}.pth into a folder"
-            " and pass it as --weights-dir, or pass --weights none to see the untrained network"
-        ) from error
-    digest = digest_of(fetched.state_dict())
-    return PretrainedModel(
-        name,
-        family_of(name),
-        preprocessing,
-        wanted.tag or "timm",
-        digest,
-        lambda: _without_timm_head(fetched),
-    )
+        path = find_weights(weights_dir, plain, wanted.url or None)
+        label, digest = path.name, digest_of_file(path)
+
+        def build() -> nn.Module:
+            return _without_timm_head(_loaded(timm.create_model(plain), path, name))
+
+    else:
+        try:
+            fetched = timm.create_model(plain, pretrained=True)
+        except Exception as error:  # whatever its hub and the network raise
+            raise UserError(
+                f"timm could not get the weights of {plain} ({first_line(error)}): put {plain}.pth into a"
+                " folder and pass it as --weights-dir, or pass --weights none to see the untrained network"
+            ) from error
+        label, digest = wanted.tag or "timm", digest_of(fetched.state_dict())
+
+        def build() -> nn.Module:
+            return _without_timm_head(fetched)
+
+    return PretrainedModel(name, family_of(name), preprocessing, label, digest, build)
 
 
 def _without_timm_head(network: Any) -> nn.Module:
@@ -241,24 +228,180 @@ def _without_timm_head(network: Any) -> nn.Module:
     return encoder
 
 
-def _loaded(network: nn.Module, file: WeightFile, model: str) -> nn.Module:
-    load_state(network, read_state(file.path), model, repr(str(file.path)))
-    return network
-
-
 def _untrained(name: str, preprocessing: Preprocessing, build: Callable[[], nn.Module]) -> PretrainedModel:
     def seeded() -> nn.Module:
-        with _seed(UNTRAINED_SEED):
+        with torch.random.fork_rng([]):
+            torch.manual_seed(UNTRAINED_SEED)
             return build()
 
-    label = f"untrained, seed {UNTRAINED_SEED}"
+    label, digest = f"untrained, seed {UNTRAINED_SEED}", f"untrained-{UNTRAINED_SEED}-{torch.__version__}"
+    return PretrainedModel(name, family_of(name), preprocessing, label, digest, seeded)
+
+
+def _own_model(path: str, weights: WeightsChoice) -> PretrainedModel:
+    """The encoder of one checkpoint of train.py, with the normalisation and image size of its training.
+
+    Its family is its method: encoders of one method, whatever their size, are held against each other.
+    """
+    if weights == "none":
+        raise UserError(f"{path!r} names trained weights, and --weights none asks for untrained ones")
+    stored = read_stored(Path(path))
+    config = stored.config
+    numbers: list[tuple[float, ...]] = []
+    for name in ("views.normalize.mean", "views.normalize.std"):
+        of_channels = stored.state.get(name)
+        if of_channels is None or of_channels.numel() != 3:
+            raise UserError(
+                f"checkpoint {printable(str(stored.path))!r} is damaged, or of another version: it lacks"
+                f" {name}, by which the images of its training were normalised; name another checkpoint"
+            )
+        numbers.append(tuple(of_channels.flatten().tolist()))
+
+    mean, std = numbers
+
+    def build() -> nn.Module:
+        from selector.training.backbone import build_backbone
+
+        backbone, _ = build_backbone(config)
+        parts = {name.partition("backbone."): value for name, value in stored.state.items()}
+        state = {name: value for (before, found, name), value in parts.items() if found and not before}
+        load_state(backbone, state, config.backbone, repr(str(stored.path)))
+        return backbone.eval()
+
     return PretrainedModel(
-        name, family_of(name), preprocessing, label, f"untrained-{UNTRAINED_SEED}-{torch.__version__}", seeded
+        name=f"{stored.path.resolve().parent.name}/{stored.path.stem}",
+        family=config.method,
+        preprocessing=Preprocessing(config.image_size or _NATIVE[config.dataset], mean, std, "bilinear"),
+        weights=f"trained on {config.dataset} for {stored.epoch} epochs",
+        digest=digest_of_file(stored.path),
+        build=build,
     )
 
 
-@contextlib.contextmanager
-def _seed(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        yield
+def digest_of_file(path: Path) -> str:
+    """First 16 hex digits of the SHA-256 of its content.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise UserError(f"weights {str(path)!r} cannot be read: {error.strerror}") from error
+
+
+def find_weights(folder: Path, model: str, published: str | None) -> Path:
+    """The one file in `folder` that holds the weights of `model`.
+
+    Args:
+        folder: As `--weights-dir` names it.
+        model: Name of the model, without a library before it.
+        published: Address that the library itself downloads from; its last part is a file name, too.
+
+    Raises:
+        UserError: There is no such folder, no such file, or more than one.
+    """
+    if not folder.is_dir():
+        raise UserError(f"no folder {str(folder)!r}: --weights-dir must name a folder of weights")
+    own = Path(urlsplit(published).path).name if published else ""
+    names = dict.fromkeys(filter(None, [own, *(model + suffix for suffix in SUFFIXES)]))
+    if exact := [folder / name for name in names if (folder / name).is_file()]:
+        return exact[0]
+    # As torch.hub names downloads: the model, a dash, the start of the file's hash.
+    hashed = re.compile(re.escape(model) + r"-[0-9a-f]{8,}")
+    found = [f for f in sorted(folder.iterdir()) if f.suffix in SUFFIXES and hashed.fullmatch(f.stem)]
+    if len(found) > 1:
+        raise UserError(
+            f"{len(found)} files in {str(folder)!r} may be the weights of {model}"
+            f" ({found[0].name}, {found[1].name}): leave one there"
+        )
+    if not found:
+        raise UserError(
+            f"no weights of {model} in {str(folder)!r}: put {' or '.join(names)} there,"
+            " or pass --weights none to see the untrained network"
+        )
+    return found[0]
+
+
+def download_weights(model: str, address: str) -> Path:
+    """Torchvision's file of weights, downloaded once into torch's cache, its hash checked.
+
+    Raises:
+        UserError: It cannot be downloaded, or what came is something else.
+    """
+    name = Path(urlsplit(address).path).name
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if path.is_file():
+        return path
+    expected = re.search(r"-([0-9a-f]{8,})\.", name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(address, str(path), expected[1] if expected else None, progress=False)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"weights of {model} could not be downloaded ({first_line(error)}): put {name} into a folder"
+            " and pass it as --weights-dir, or pass --weights none to see the untrained network"
+        ) from error
+    return path
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name; nothing in it is executed.
+
+    Raises:
+        UserError: It is damaged, or holds something other than tensors by name.
+    """
+    try:
+        # Some of torchvision's published files, those of DenseNet among them, are older than torch 1.6.
+        content: Any = load_plain(path, unchecked=True)
+    except Exception as error:
+        raise UserError(
+            f"weights {str(path)!r} cannot be read ({first_line(error)}): fetch the file again"
+        ) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    named = isinstance(content, Mapping) and content and all(isinstance(name, str) for name in content)
+    if not named or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"weights {str(path)!r} hold no state dict: expected tensors by name")
+    return {_DENSENET.sub(r"\1\2", name.removeprefix("module.")): value for name, value in content.items()}
+
+
+def _loaded(network: nn.Module, path: Path, model: str) -> nn.Module:
+    load_state(network, read_state(path), model, repr(str(path)))
+    return network
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor], model: str, where: str) -> None:
+    """Put the tensors into the network, every one of them.
+
+    Raises:
+        UserError: They are another architecture's.
+    """
+    wanted = network.state_dict()
+    # Counters of BatchNorm's batches, which older files lack, have no part in evaluation.
+    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    foreign = [name for name in state if name not in wanted]
+    problems = [
+        f"{verb} {names[0]}" + f" and {len(names) - 1} more" * (len(names) > 1)
+        for verb, names in (("lack", missing), ("hold unknown", foreign))
+        if names
+    ]
+    for name in wanted.keys() & state.keys():
+        if wanted[name].shape != state[name].shape:
+            shapes = tuple(state[name].shape), tuple(wanted[name].shape)
+            problems.append(f"have {name} of shape {shapes[0]} in place of {shapes[1]}")
+            break
+    if problems:
+        raise UserError(f"weights {where} are not those of {model}: they {', '.join(problems)}")
+    network.load_state_dict(dict(state), strict=False)
+
+
+def digest_of(state: Mapping[str, Tensor]) -> str:
+    """First 16 hex digits of a SHA-256 of the tensors, for weights that no file holds."""
+    sha = hashlib.sha256()
+    for name, value in state.items():
+        sha.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        sha.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()[:16]

@@ -1,11 +1,17 @@
 """Table II of the paper: pretrained models as frozen encoders of one data set, and every metric of each."""
 
-from collections.abc import Sequence
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2.functional import resize
 
 from selector.config import TrainConfig
 from selector.errors import UserError
@@ -13,14 +19,19 @@ from selector.metrics.embeddings import Embeddings
 from selector.metrics.linear_probe import paper_probe
 from selector.metrics.metrics import METRICS, LabelFreeMetric, Metric
 from selector.metrics.milestone import MetricDefinition, MetricSettings, Probe, evaluate, to_row
-from selector.paper.cache import EmbeddingCache, digest_of
-from selector.paper.embedding import Embedder, Progress
-from selector.paper.model_correlation import ModelRow, Study
-from selector.paper.models import PretrainedModel
+from selector.paper.cache import Cache
+from selector.paper.models import Preprocessing, PretrainedModel, digest_of
+from selector.paper.table_two import ModelRow, Study
+from selector.time_left import TimeLeft
 from selector.training.data import Images, clusters_of, load_images
 
 _SUBSET_SEED = 0
 _ACCURACY = "labelled/linear_probe_accuracy"
+
+
+BLOCK_BATCHES = 10  # batches a file of the cache: what an interruption can cost
+
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -87,11 +98,81 @@ def _first(images: Images, count: int | None) -> Images:
     return images.take(np.random.default_rng(_SUBSET_SEED).permutation(len(images))[:count])
 
 
+class Embedder:
+    """One model; its network is built when an image is met that the cache does not know."""
+
+    def __init__(
+        self,
+        model: PretrainedModel,
+        cache: Cache,
+        batch_size: int,
+        device: torch.device,
+        progress: Progress,
+    ) -> None:
+        """`progress` is told what is being embedded."""
+        self.model, self.cache, self.batch_size = model, cache, batch_size
+        self.device, self.progress = device, progress
+        self.group = re.sub(r"[^\w.-]", "_", model.name) + "-" + re.sub(r"[^\w.-]", "_", model.digest)
+        self._network: nn.Module | None = None
+
+    @property
+    def augmented_group(self) -> str:
+        """Where the cache holds what only the paper's probe reads, until that probe is done."""
+        return f"augmented-{self.group}"
+
+    def embed(self, pixels: Tensor, what: str, augmented: bool = False) -> NDArray[np.float32]:
+        """(N, 3, S, S) uint8 images → (N, D) float32 embeddings."""
+        blocks: list[NDArray[np.float32]] = []
+        done, clock = 0, TimeLeft()
+        for images in torch.split(pixels, self.batch_size * BLOCK_BATCHES):
+            blocks.append(self._block(images, self.augmented_group if augmented else self.group))
+            done += len(images)
+            speed = f"{clock.rate(done):.0f} images/s{clock.after(done, len(pixels))}"
+            self.progress(f"{self.model.name}: {what}, {done} of {len(pixels)}, {speed}")
+        return np.concatenate(blocks)
+
+    def forget_augmented(self) -> None:
+        """Free the space of what only the probe read."""
+        self.cache.drop(self.augmented_group)
+
+    def _block(self, images: Tensor, group: str) -> NDArray[np.float32]:
+        key = self.model.identity | {"images": digest_of({"images": images})}
+        if (content := self.cache.load(group, key)) is not None:
+            stored: NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
+            return stored
+        block, file = self._encode(images), io.BytesIO()
+        np.save(file, block, allow_pickle=False)
+        self.cache.store(group, key, file.getvalue())
+        return block
+
+    @torch.inference_mode()
+    def _encode(self, images: Tensor) -> NDArray[np.float32]:
+        if self._network is None:
+            self._network = self.model.build().to(self.device)
+        network = self._network
+        batches = [
+            network(preprocess(batch.to(self.device), self.model.preprocessing)).flatten(1).float().cpu()
+            for batch in torch.split(images, self.batch_size)
+        ]
+        return torch.cat(batches).numpy()
+
+
+def preprocess(images: Tensor, wanted: Preprocessing) -> Tensor:
+    """(B, 3, S, S) uint8 → (B, 3, R, R) float32, scaled to the model's resolution and normalised."""
+    scaled = images.float() / 255
+    if scaled.shape[-1] != wanted.resolution:
+        mode = InterpolationMode(wanted.interpolation)
+        scaled = resize(scaled, [wanted.resolution] * 2, interpolation=mode, antialias=True)
+        scaled = scaled.clamp(0, 1)  # bicubic overshoots at edges
+    mean, std = (torch.tensor(v, device=images.device).view(1, -1, 1, 1) for v in (wanted.mean, wanted.std))
+    return (scaled - mean) / std
+
+
 def study_models(
     models: Sequence[PretrainedModel],
     images: StudyImages,
     settings: StudySettings,
-    cache: EmbeddingCache,
+    cache: Cache,
     device: torch.device,
     progress: Progress,
 ) -> Study:
@@ -101,8 +182,8 @@ def study_models(
         UserError: The weights of a model are missing, damaged or another model's.
     """
     shared = {
-        "train": _digests(images.train),
-        "evaluation": _digests(images.evaluation),
+        "train": _digest(images.train),
+        "evaluation": _digest(images.evaluation),
         "clusters": images.clusters,
         "settings": asdict(settings),
         # A metric that is added, or defined anew, is computed although the rest is there.
@@ -112,14 +193,15 @@ def study_models(
     rows, warnings = [], []
     for number, model in enumerate(models, start=1):
         key = shared | model.identity
-        values = cache.load_row(key)
-        if values is None:
+        if (content := cache.load("rows", key)) is not None:
+            values = json.loads(content)
+        else:
             embedder = Embedder(
                 model, cache, settings.batch_size, device,
                 lambda text, number=number: progress(f"[{number}/{len(models)}] {text}"),  # type: ignore[misc]
             )  # fmt: skip
             values = evaluate_model(embedder, images, settings)
-            cache.store_row(key, values)
+            cache.store("rows", key, json.dumps(values).encode())
             embedder.forget_augmented()
         if not values:
             warnings.append(f"{model.name}: its embeddings are not finite, so it has no metrics")
@@ -164,16 +246,13 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
             row.pop(metric.key, None)
     if settings.probe == "paper" and probed:
         row[_ACCURACY] = _paper_probe(embedder, images, test, settings)
-    return {name: float(value) for name, value in row.items() if _is_figure(name, value)}
+    row.pop("epoch")
+    # A row holds the spectra, too.
+    return {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
 
 
 def _needs_projector(metric: Metric) -> bool:
     return metric.space.startswith("projector")
-
-
-def _is_figure(name: str, value: Any) -> bool:
-    """Whether it is a number; a row holds the spectra, too."""
-    return isinstance(value, int | float) and name != "epoch"
 
 
 def _paper_probe(embedder: Embedder, images: StudyImages, test: Embeddings, settings: StudySettings) -> float:
@@ -198,5 +277,6 @@ def _embeddings(embedder: Embedder, images: Images, what: str, augmented: bool =
     return Embeddings(embedder.embed(images.pixels, what, augmented), labels, "backbone", images.split)
 
 
-def _digests(images: Images) -> list[str]:
-    return [digest_of(tensor) for tensor in (images.pixels, images.labels) if tensor is not None]
+def _digest(images: Images) -> str:
+    labels = {} if images.labels is None else {"labels": images.labels}
+    return digest_of({"images": images.pixels} | labels)

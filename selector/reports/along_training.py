@@ -8,11 +8,8 @@ from selector.metrics.metrics import LabelledMetric
 from selector.reports.sparkline import sparkline
 from selector.reports.tables import label, number
 from selector.runs import Milestone, Run
-from selector.selection.milestone_correlation import CorrelationGroup
 from selector.selection.regret import RegretGroup
 
-SIDE_BY_SIDE = 3  # runs beside one another, which fill 80 columns with a metric's name
-_WIDTH = 16
 _ROOM = 26  # columns for the names of the metrics that chose a run
 
 
@@ -26,14 +23,6 @@ class RunRow:
     score: str
     metric: str
     chosen_by: str
-
-
-@dataclass(frozen=True)
-class CourseRow:
-    """One metric along the training of a few runs."""
-
-    metric: str
-    courses: str
 
 
 def run_rows(group: RegretGroup, oracle: LabelledMetric) -> list[RunRow]:
@@ -65,29 +54,6 @@ def run_rows(group: RegretGroup, oracle: LabelledMetric) -> list[RunRow]:
                 )
             )
     return rows
-
-
-def course_rows(group: CorrelationGroup, oracle: LabelledMetric) -> list[CourseRow]:
-    """The oracle, then each metric, along the first runs' training, milestone 0 included.
-
-    Each line has a scale of its own: only its shape can be compared.
-    """
-    metrics = [oracle, *(cell.metric for cell in group.with_init)]
-    runs = group.runs[:SIDE_BY_SIDE]
-    rows = []
-    for metric in metrics:
-        lines = (sparkline(_values(run.milestones, metric.key), width=_WIDTH) for run in runs)
-        rows.append(CourseRow(metric.name, _beside(lines)))
-    return rows
-
-
-def course_title(group: CorrelationGroup) -> str:
-    """The runs that `course_rows` shows, each above its lines."""
-    return _beside(label(run)[:_WIDTH] for run in group.runs[:SIDE_BY_SIDE])
-
-
-def _beside(texts: Iterable[str]) -> str:
-    return "  ".join(text.ljust(_WIDTH) for text in texts).rstrip()
 
 
 def _listed(names: Sequence[str]) -> str:

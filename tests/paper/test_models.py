@@ -1,4 +1,7 @@
-"""Models by name, as encoders."""
+"""Models by name, as encoders; files of weights: found, read, refused."""
+
+import hashlib
+import pickle
 
 import pytest
 import torch
@@ -6,7 +9,19 @@ from torch import nn
 from torchvision import models
 
 from selector.errors import UserError
-from selector.paper.models import PAPER_MODELS, family_of, find_model, without_head
+from selector.paper.models import (
+    PAPER_MODELS,
+    digest_of,
+    digest_of_file,
+    family_of,
+    find_model,
+    find_weights,
+    load_state,
+    read_state,
+    without_head,
+)
+
+URL = "https://example.org/models/net_someone-0123abcd.pth"
 
 
 @pytest.mark.parametrize(
@@ -91,3 +106,128 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 
 def test_googlenet_is_told_how_its_images_were_scaled():
     assert find_model("googlenet", "none", None).build().transform_input
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Weights of squeezenet1_1 (5 MB) under the plainest of names."""
+    where = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(3)
+    torch.save(models.get_model("squeezenet1_1", weights=None).state_dict(), where / "squeezenet1_1.pth")
+    return where
+
+
+@pytest.mark.parametrize(
+    "name", ["net_someone-0123abcd.pth", "net.pth", "net.pt", "net.bin", "net-89abcdef.pth"]
+)
+def test_the_names_a_file_may_have(tmp_path, name):
+    (tmp_path / "net2-01234567.pth").touch()  # another model's
+    (tmp_path / "net-notes.pth").touch()
+    (tmp_path / name).touch()
+    assert find_weights(tmp_path, "net", URL) == tmp_path / name
+
+
+def test_two_candidates_are_not_chosen_between(tmp_path):
+    for name in ("net-01234567.pth", "net-89abcdef.pth"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"2 files .* may be the weights of net .*leave one"):
+        find_weights(tmp_path, "net", None)
+
+
+def test_a_missing_file_or_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"no weights of net in .*: put net_someone-0123abcd.pth or net.pth"):
+        find_weights(tmp_path, "net", URL)
+    with pytest.raises(UserError, match="no folder"):
+        find_weights(tmp_path / "gone", "net", None)
+
+
+def test_the_digest_is_of_the_content(tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"weights")
+    assert digest_of_file(tmp_path / "a.pth") == hashlib.sha256(b"weights").hexdigest()[:16]
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        digest_of_file(tmp_path / "b.pth")
+
+
+def test_the_digest_of_tensors_sees_names_shapes_and_values():
+    one = {"a": torch.zeros(2, 3)}
+    others = [{"b": torch.zeros(2, 3)}, {"a": torch.zeros(3, 2)}, {"a": torch.eye(3)[:2]}]
+    assert digest_of(one) == digest_of({"a": torch.zeros(2, 3)})
+    assert len({digest_of(one), *map(digest_of, others)}) == 4
+
+
+def test_what_training_scripts_wrap_around_weights_is_taken_off(tmp_path):
+    state = {"module.w": torch.ones(2)}
+    for content in (state, {"state_dict": state, "epoch": 3}, {"model": state}):
+        torch.save(content, tmp_path / "w.pth")
+        assert list(read_state(tmp_path / "w.pth")) == ["w"]
+
+
+def test_densenets_old_names_are_the_new_ones(tmp_path):
+    torch.save({"features.denseblock1.denselayer2.norm.1.weight": torch.ones(2)}, tmp_path / "d.pth")
+    assert list(read_state(tmp_path / "d.pth")) == ["features.denseblock1.denselayer2.norm1.weight"]
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda path: path.write_bytes(b"<html>404</html>"), "cannot be read"),
+        (lambda path: path.write_bytes(b""), "cannot be read"),
+        (lambda path: path.write_bytes(pickle.dumps(Evil())), "cannot be read"),
+        (lambda path: torch.save([1, 2], path), "hold no state dict"),
+        (lambda path: torch.save({"a": 1}, path), "hold no state dict"),
+        (lambda path: torch.save({}, path), "hold no state dict"),
+    ],
+)
+def test_other_files_are_refused_in_one_line_and_not_executed(tmp_path, capsys, write, said):
+    write(tmp_path / "w.pth")
+    with pytest.raises(UserError, match=said) as refusal:
+        read_state(tmp_path / "w.pth")
+    assert "\n" not in str(refusal.value)
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_a_cut_file_is_refused(tmp_path, folder):
+    whole = (folder / "squeezenet1_1.pth").read_bytes()
+    (tmp_path / "squeezenet1_1.pth").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"cannot be read .*: fetch the file again"):
+        find_model("squeezenet1_1", "imagenet", tmp_path).build()
+
+
+def test_the_weights_of_another_architecture_are_refused(folder, tmp_path):
+    (tmp_path / "resnet18.pth").write_bytes((folder / "squeezenet1_1.pth").read_bytes())
+    with pytest.raises(
+        UserError, match=r"are not those of resnet18: they lack conv1.weight and \d+ more, hold"
+    ):
+        find_model("resnet18", "imagenet", tmp_path).build()
+
+
+def test_another_shape_is_refused():
+    with pytest.raises(UserError, match=r"have weight of shape \(5, 3\) in place of \(2, 3\)"):
+        load_state(nn.Linear(3, 2), nn.Linear(3, 5).state_dict() | {"bias": torch.zeros(2)}, "linear", "'w'")
+
+
+def test_counters_that_older_files_lack_are_not_missed():
+    state = {k: v for k, v in nn.BatchNorm1d(3).state_dict().items() if k != "num_batches_tracked"}
+    load_state(nn.BatchNorm1d(3), state, "norm", "'w'")
+
+
+def test_the_weights_of_the_file_are_in_the_encoder(folder):
+    model = find_model("squeezenet1_1", "imagenet", folder)
+    expected = torch.load(folder / "squeezenet1_1.pth", weights_only=True)["features.0.weight"]
+    assert torch.equal(model.build().state_dict()["features.0.weight"], expected)
+    assert model.weights == "squeezenet1_1.pth"
+
+
+def test_no_network_is_one_clear_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    with pytest.raises(
+        UserError, match=r"could not be downloaded .*: put resnet18-f37072fd.pth into a folder"
+    ):
+        find_model("resnet18", "imagenet", None)

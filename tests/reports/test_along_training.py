@@ -1,21 +1,11 @@
 import io
-from math import nan
 
 from handmade import ACCURACY, ENTROPY, RANKME, run, sweep
 
-from selector.reports.along_training import (
-    CourseRow,
-    RunRow,
-    _listed,
-    course_rows,
-    course_title,
-    run_rows,
-)
-from selector.reports.correlation_tables import print_correlations
+from selector.reports.along_training import RunRow, _listed, run_rows
 from selector.reports.regret_tables import print_regret
 from selector.reports.tables import open_console
 from selector.runs import Milestone
-from selector.selection.milestone_correlation import correlate_milestones
 from selector.selection.regret import regret
 
 
@@ -67,25 +57,12 @@ def test_a_run_without_the_metric():
     assert run_rows(group, ACCURACY)[0] == RunRow("e", "95.0", "█", "–", "", "(best)")
 
 
-def test_oracle_and_metrics_along_three_runs_each_line_by_itself():
-    runs = [trained(id, (1.0, 2.0, 8.0, nan), (0.0, 0.2, 0.1, 0.8), name=f"name of {id}") for id in "abcd"]
-    (group,) = correlate_milestones(sweep(*runs), ACCURACY, [RANKME]).groups
-    gap = " " * 14
-    assert course_rows(group, ACCURACY) == [
-        CourseRow("linear_probe_accuracy", f"▁▃▂█{gap}▁▃▂█{gap}▁▃▂█"),
-        CourseRow("rankme", f"▁▂█·{gap}▁▂█·{gap}▁▂█·"),
-    ]
-    assert course_title(group) == "a name of a       b name of b       c name of c"
-
-
-def test_both_are_drawn_within_80_columns():
+def test_it_is_drawn_within_80_columns():
     many = tuple(float(i) for i in range(40))
     runs = [trained(id, many, [i / 40 for i in range(40)], name="[red]\x1b[31m" + "w" * 30) for id in "abcd"]
     file = io.StringIO()
     print_regret(regret(sweep(*runs), [RANKME, ENTROPY], ACCURACY), open_console(file))
-    print_correlations(correlate_milestones(sweep(*runs), ACCURACY), open_console(file))
     text = file.getvalue()
     assert "linear_probe_accuracy and rankme along training:" in text
-    assert "Along training of the first 3 runs" in text
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 80

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from selector.errors import UserError
-from selector.paper.weights import read_state
+from selector.paper.models import read_state
 from selector.training.pretrain import read_checkpoint
 from selector.training.stored import read_stored
 from selector.training.torch_file import load_plain

@@ -1,0 +1,335 @@
+"""Table II: how well each metric follows the linear probe over models, by family and over all."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+
+from selector.metrics.metrics import METRICS, LabelFreeMetric, labelled_metric
+from selector.paper import published as paper
+from selector.paper.association import (
+    LEAST_MODELS,
+    LEAST_PAIRS,
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    SIGNIFICANT,
+    Association,
+    Metric,
+    associate,
+    finite_pairs,
+    percentile_interval,
+    resampled_pearson,
+    undefined,
+)
+from selector.paper.layout import (
+    UNKNOWN,
+    Column,
+    Figure,
+    draw_columns,
+    draw_rows,
+    interval_text,
+    to_csv,
+    to_latex,
+)
+from selector.reports.tables import number, paragraph
+from selector.selection.correlation import EXACT_BELOW
+
+OVERALL = "overall"
+UNTRAINED = "UNTRAINED networks with random weights: these figures say nothing about pretrained models"
+_ACCURACY = labelled_metric("linear_probe_accuracy")
+_CSV = (
+    "kind dataset group model weights metric value n p marked interval_low interval_high spearman spearman_p"
+    " reason"
+)
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """What was measured of one model.
+
+    Attributes:
+        model: Its name.
+        family: Models of one architecture in several sizes.
+        weights: What its weights are.
+        resolution: Side of the images that it was given, in pixels.
+        values: W&B key of a metric → value.
+    """
+
+    model: str
+    family: str
+    weights: str
+    resolution: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Models on one data set.
+
+    Attributes:
+        dataset: Its name; a folder with its path.
+        train_images: Images that the probe learns from.
+        evaluation_images: Images that the metrics are computed from.
+        settings: How the metrics were computed.
+        untrained: Whether the networks had random weights.
+        rows: One a model.
+        warnings: One line each.
+    """
+
+    dataset: str
+    train_images: int
+    evaluation_images: int
+    settings: Mapping[str, Any]
+    untrained: bool
+    rows: tuple[ModelRow, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Metrics of the table that some model has."""
+        keys = {key for row in self.rows for key in row.values}
+        return [metric for metric in METRICS if metric.key in keys]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCorrelation(Association):
+    """One figure of Table II: a metric held against the linear probe over the models of a group.
+
+    Attributes:
+        metric: Its name.
+        key: Its W&B key.
+        label_free: Whether it reads no labels.
+        group: A family, or "overall".
+        models: With finite values of both.
+    """
+
+    metric: str
+    key: str
+    label_free: bool
+    group: str
+    models: int
+
+
+def correlate_models(study: Study) -> list[ModelCorrelation]:
+    """Every metric with linear-probe accuracy: a figure a family, then one over all models.
+
+    Empty where no model has an accuracy. Where all models are of one family there is no `overall`. Intervals
+    resample the models one by one.
+    """
+    if not any(_ACCURACY.key in row.values for row in study.rows):
+        return []
+    families = list(dict.fromkeys(row.family for row in study.rows))
+    groups = {family: [row.values for row in study.rows if row.family == family] for family in families}
+    if len(families) > 1:
+        groups[OVERALL] = [row.values for row in study.rows]
+    found = []
+    for metric in study.metrics:
+        for group, rows in groups.items() if metric.key != _ACCURACY.key else ():
+            x, y, _ = finite_pairs(rows, metric, _ACCURACY)
+            reason, interval = undefined(x, y, metric, _ACCURACY, "model"), None
+            if not reason and len(x) >= LEAST_MODELS:
+                interval = percentile_interval(resampled_pearson(x, y, 1, f"{group} {metric.name}"))
+            one = ModelCorrelation(
+                metric=metric.name,
+                key=metric.key,
+                label_free=isinstance(metric, LabelFreeMetric),
+                group=group,
+                models=len(x),
+                **associate(x, y, interval, reason),
+            )
+            found.append(one)
+    return found
+
+
+def table_columns(study: Study) -> list[Column]:
+    """A column a family, then one over all models."""
+    figures: dict[str, dict[str, Figure]] = {}
+    for one in correlate_models(study):
+        figures.setdefault(one.group, {})[one.metric] = Figure(one.pearson, one.marked)
+    return [Column((group, study.dataset), own) for group, own in figures.items()]
+
+
+def published_columns(dataset: str) -> list[Column]:
+    """The paper's Table II for one of its data sets."""
+    return [
+        Column((f, f"{dataset} (paper)"), {name: Figure(one.value, one.marked) for name, one in own.items()})
+        for f, own in paper.table_two(dataset).items()
+    ]
+
+
+def print_study(study: Study, console: Console, published: bool = False) -> None:
+    """Draws what was measured of each model, Table II, and all statistics."""
+    paragraph(console, study_line(study))
+    if study.untrained:
+        paragraph(console, UNTRAINED)
+    draw_rows(console, ("model", "px", "acc.", "entropy", "agreement", "silhouette"), model_rows(study))
+    kinds = list(dict.fromkeys(row.weights for row in study.rows))
+    more = f" and {len(kinds) - 5} more" if len(kinds) > 5 else ""
+    paragraph(console, f"Weights: {', '.join(kinds[:5])}{more}")
+    console.print()
+    correlations = correlate_models(study)
+    if correlations:
+        paragraph(console, f"Pearson's r of each metric with {_ACCURACY.key} over models")
+        draw_columns(console, [Column(one.heads[:1], one.cells) for one in table_columns(study)], set())
+    for group in dict.fromkeys(one.group for one in correlations if not one.reason):
+        console.print()
+        paragraph(console, f"{group}:")
+        titles = ("metric", "n", "r", "p", "ρ", "p", "95 % of r")
+        draw_rows(console, titles, statistics_rows(correlations, group))
+    for line in reason_lines(correlations):
+        paragraph(console, line)
+    beside = (study.dataset,) if study.dataset in paper.DATASETS else paper.DATASETS
+    for dataset in beside if published else ():
+        console.print()
+        paragraph(console, f"The paper's, {dataset}: 17 models pretrained on ImageNet")
+        columns = [Column(one.heads[:1], one.cells) for one in published_columns(dataset)]
+        draw_columns(console, columns, set())
+    console.print()
+    for line in notes(study, correlations, published):
+        paragraph(console, line)
+
+
+def model_rows(study: Study) -> list[tuple[str, ...]]:
+    """Of each model, as they were named: name, pixels, accuracy in percent, three metrics."""
+    keys = ("label_free/entropy", "label_free/clustering_agreement", "label_free/silhouette")
+    rows = []
+    for row in study.rows:
+        accuracy = row.values.get(_ACCURACY.key)
+        shown = UNKNOWN if accuracy is None else f"{100 * accuracy:.1f}"
+        rows.append((row.model, str(row.resolution), shown, *(number(row.values.get(key)) for key in keys)))
+    return rows
+
+
+def statistics_rows(correlations: Sequence[ModelCorrelation], group: str) -> list[tuple[str, ...]]:
+    """A group's figures with number of models, significance and interval; what is undefined is left out."""
+    rows: list[tuple[str, ...]] = []
+    for one in correlations:
+        if one.group == group and not one.reason:
+            r, rho = str(Figure(one.pearson)), str(Figure(one.spearman))
+            texts = (str(one.models), r, _p(one.pearson_p), rho, _p(one.spearman_p))
+            rows.append((one.metric, *texts, interval_text(one.interval)))
+    return rows
+
+
+def study_line(study: Study) -> str:
+    """What was studied, in a sentence."""
+    count = len(study.rows)
+    return (
+        f"{count} model{'' if count == 1 else 's'} on {study.dataset}: {study.evaluation_images} evaluation"
+        f" images, {study.train_images} training images for the probe '{study.settings['probe']}'"
+    )
+
+
+def reason_lines(correlations: Sequence[ModelCorrelation]) -> list[str]:
+    """Why figures are missing, each reason once with what it concerns."""
+    concerned: dict[tuple[str, str], list[str]] = {}
+    for one in correlations:
+        if one.reason:
+            concerned.setdefault((one.group, one.reason), []).append(one.metric)
+    metrics = len({one.metric for one in correlations})
+    return [
+        f"{UNKNOWN} {group} ({', '.join(names) if len(names) < metrics else 'all'}): {reason}"
+        for (group, reason), names in concerned.items()
+    ]
+
+
+def notes(study: Study, correlations: Sequence[ModelCorrelation], published: bool) -> list[str]:
+    """What stands below the tables."""
+    lines = []
+    if correlations:
+        lines.append(
+            f"n: models. * p < {SIGNIFICANT} (from all orders for n < {EXACT_BELOW}, else Student's t; not"
+            " corrected for the number of metrics)."
+            f" 95 %: models resampled with replacement ({RESAMPLES} resamples, seed {SEED}), from"
+            f" {LEAST_MODELS} models on. ρ: Spearman."
+        )
+        most = max(one.models for one in correlations)
+        if most < 4:
+            lines.append(f"At most {most} models: no order of so few models is rare enough for p < 0.05.")
+        elif most < 17:
+            lines.append(f"At most {most} models: only a strong correlation can be told from chance.")
+    else:
+        lines.append("No linear probe was trained, so there is nothing to correlate the metrics with.")
+    settings = study.settings
+    lines.append(
+        f"Entropy in bins of {settings['bin_width']:g} σ; {settings['clusters']} clusters; means over"
+        f" {settings['umap_seeds']} UMAP seeds. Images are scaled to each model's own resolution (px)."
+    )
+    if published:
+        lines.append(f"Paper: {paper.TABLE_II_SOURCE}; * from the number of its models.")
+    return lines
+
+
+def study_csv(studies: Sequence[Study], published: bool = False) -> str:
+    """Values of the models, then correlations over models, then the paper's."""
+    renamed = {"pearson": "value", "pearson_p": "p", "models": "n"}
+    return to_csv(list(_csv_rows(studies, published)), _CSV.split(), renamed)
+
+
+def study_latex(studies: Sequence[Study], published: bool = False) -> str:
+    r"""Table II as a tabular, for \usepackage{booktabs,xcolor}."""
+    columns = [column for study in studies for column in table_columns(study)]
+    columns += [one for dataset in paper.DATASETS for one in published_columns(dataset)] if published else []
+    comments = ["Pearson's r of each metric with linear-probe accuracy over models; gray: p >= 0.05"]
+    comments += [UNTRAINED] if any(study.untrained for study in studies) else []
+    return to_latex(columns, set(), comments)
+
+
+def study_object(studies: Sequence[Study], published: bool = False) -> dict[str, Any]:
+    """What `pretrained --json` prints: null, with a reason beside it, for what is undefined."""
+    datasets = [
+        {
+            "dataset": study.dataset,
+            "train_images": study.train_images,
+            "evaluation_images": study.evaluation_images,
+            "settings": dict(study.settings),
+            "models": [vars(row) for row in study.rows],
+            "correlations": [asdict(one) for one in correlate_models(study)],
+        }
+        for study in studies
+    ]
+    return {
+        "oracle": "linear_probe_accuracy",
+        "untrained": any(study.untrained for study in studies),
+        "datasets": datasets,
+        "least_models": LEAST_PAIRS,
+        "significant_below": SIGNIFICANT,
+        "bootstrap": {
+            "over": "models, with replacement",
+            "resamples": RESAMPLES,
+            "seed": SEED,
+            "level": LEVEL,
+            "least_models": LEAST_MODELS,
+        },
+        "published": list(_published_rows()) if published else None,
+        "published_source": paper.TABLE_II_SOURCE if published else None,
+        "warnings": [warning for study in studies for warning in study.warnings],
+    }
+
+
+def _csv_rows(studies: Sequence[Study], published: bool) -> Iterator[dict[str, Any]]:
+    for study in studies:
+        for row in study.rows:
+            model = {"kind": "model", "dataset": study.dataset, "group": row.family} | vars(row)
+            for metric in study.metrics:
+                yield model | {"metric": metric.name, "value": row.values.get(metric.key)}
+        head = {"kind": "correlation", "dataset": study.dataset}
+        head["weights"] = "untrained" if study.untrained else ""
+        yield from (head | vars(one) for one in correlate_models(study))
+    yield from ({"kind": "paper"} | row for row in _published_rows() if published)
+
+
+def _published_rows() -> Iterator[dict[str, Any]]:
+    for dataset in paper.DATASETS:
+        for group, figures in paper.table_two(dataset).items():
+            for name, one in figures.items():
+                place = {"dataset": dataset, "group": group, "metric": name}
+                yield place | {"pearson": one.value, "models": one.n, "marked": one.marked}
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
