@@ -71,7 +71,7 @@ def by_selector(path: str, cache: Path) -> int:
     from rich.console import Console
 
     from selector.reports.reading_bar import ReadingBar
-    from selector.tracking.wandb_api import read_wandb
+    from selector.tracking.api import read_wandb
 
     with ReadingBar(Console(file=sys.stderr, force_terminal=True)) as bar:
         found = read_wandb(path, cache=cache, progress=bar)

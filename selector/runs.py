@@ -158,7 +158,8 @@ Progress = Callable[[int, int], None]
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _PART = r"[^/\s.~][^/\s]*"
-_PATH = re.compile(rf"{_PART}/{_PART}(?:/{_PART})?")
+_PATH = re.compile(rf"{_PART}/{_PART}(?: +{_PART})*(?:/{_PART})?/?")  # the name of a project may hold spaces
+_SWEEP_ID = re.compile(r"[a-z0-9]{4,}")
 
 
 def read_source(
@@ -169,11 +170,13 @@ def read_source(
     keys: Collection[str] = (),
     spectra: bool = False,
     progress: Progress | None = None,
+    known: dict[str, Any] | None = None,
 ) -> RunSet:
     """Read runs from a folder, a file of `selector export`, or a path or URL of a W&B sweep or project.
 
     A path is `entity/project/sweep_id`, or `entity/project` for all runs of a project; a folder of the same
-    name comes first. Runs of job type `selection` hold what selectors wrote, and are left out.
+    name comes first. With WANDB_ENTITY and WANDB_PROJECT set, a sweep may be `project/sweep_id` or its id.
+    Runs of job type `selection` hold what selectors wrote, and are left out.
 
     Args:
         source: As the user named it.
@@ -182,6 +185,7 @@ def read_source(
         keys: From a server, histories only of runs that logged one of these keys; empty reads them all.
         spectra: Read the logged spectra too, which are most of a history.
         progress: Called with (runs read, runs in all) while a server is read, or of a folder with files.
+        known: Filled with what a server said, so that the next call reads only what has changed.
 
     Raises:
         UserError: There are no runs; the text says what was looked for.
@@ -189,10 +193,12 @@ def read_source(
     if not source.strip():
         raise UserError("the name of the source is empty: name a folder of runs, or entity/project/sweep_id")
     if is_online(source):
-        from selector.tracking.wandb_api import read_wandb
+        from selector.tracking.api import read_wandb
 
         try:
-            return read_wandb(source, tag=tag, group=group, keys=keys, spectra=spectra, progress=progress)
+            return read_wandb(
+                source, tag=tag, group=group, keys=keys, spectra=spectra, progress=progress, known=known
+            )
         except UserError as error:
             if _URL.match(source):
                 raise
@@ -210,7 +216,10 @@ def is_online(source: str) -> bool:
     """Whether a source names runs on a W&B server."""
     if _URL.match(source):
         return True
-    return _PATH.fullmatch(source) is not None and not os.path.exists(source)
+    if os.path.exists(source):
+        return False
+    bare = "WANDB_PROJECT" in os.environ and _SWEEP_ID.fullmatch(source.strip())
+    return bool(bare or _PATH.fullmatch(source.strip()))
 
 
 def _only(runs: RunSet, tag: str | None, group: str | None) -> RunSet:

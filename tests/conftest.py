@@ -75,3 +75,15 @@ def wandb_here(_server: "Backend", tmp_path_factory: pytest.TempPathFactory) -> 
     wandb.teardown()
     os.environ.clear()  # wandb's commands leave their project and their entity there
     os.environ.update(before)
+
+
+@pytest.fixture
+def logged_out(wandb_here: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """This process without any credentials of W&B."""
+    import wandb
+
+    wandb.teardown()
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("NETRC", str(tmp_path / "no netrc"))
+    yield
+    wandb.teardown()

@@ -232,7 +232,7 @@ def test_the_summary_still_holds_the_last_milestone(capsys, tmp_path, trained):
 
 def test_a_run_on_a_server_is_resumed(capsys, tmp_path, trained, backend, wandb_here):
     """With the real client, against the backend of the tests."""
-    from selector.tracking.wandb_api import read_wandb
+    from selector.tracking.api import read_wandb
 
     with wandb.init(
         project="p", id="served", config={**trained.config, "definition": trained.definition}
@@ -245,7 +245,7 @@ def test_a_run_on_a_server_is_resumed(capsys, tmp_path, trained, backend, wandb_
     wandb.teardown()
     status, out, _ = call(capsys, "loopback/p")
     assert (status, "knn_accuracy" in out) == (0, True)
-    (run,) = read_wandb("loopback/p", cache=tmp_path / "cache").runs
+    (run,) = read_wandb("loopback/p").runs
     assert run.state == "finished"
     for ours, logged in zip(run.milestones, trained.milestones, strict=True):
         assert ours.values[KNN] == logged.values[KNN]

@@ -10,7 +10,7 @@ from loopback import API_KEY, Fault, Workplace, wait_for
 from loopback.records import Sweep
 from wandb.cli.cli import cli
 
-from selector.tracking.wandb_api import read_wandb
+from selector.tracking.api import read_wandb
 
 GRID = """
 program: program.py
@@ -105,7 +105,7 @@ def test_sweep_agent_and_reading_back(workplace: Workplace, wandb_here: None, tm
     assert {"last", "latest", "milestone-0", "milestone-1", "milestone-2"} <= logged
 
     # As the selector reads it.
-    found = read_wandb(path, cache=tmp_path / "cache")
+    found = read_wandb(path)
     assert (found.planned, found.finish_command, found.unreadable) == (2, "", ())
     by_rate = {run.config["lr"]: run for run in found.runs}
     assert {run.state for run in found.runs} == {"finished"}

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.usefixtures("wandb_here")
 @pytest.fixture
 def sweep(backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
     """Eight finished runs that rise in a straight line to 40, 41, … at epoch 100, and three running ones."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     sweep = backend.sweep("p", "method: random\nparameters: {a: {values: [1]}}")
     sweep.state = "RUNNING"
     for n in range(8):
@@ -67,7 +66,7 @@ def test_a_dry_run_is_the_default(backend: Backend, stop: Any):
         "1 of 3 running runs cannot win any more; --yes asks W&B to stop them",
     ]
     assert asked_to_stop(backend) == []
-    assert "SelectorStop" not in backend.requests
+    assert "StopRun" not in backend.requests
 
 
 def test_yes_stops_what_the_rule_names_and_nothing_else(backend: Backend, stop: Any):
@@ -76,7 +75,7 @@ def test_yes_stops_what_the_rule_names_and_nothing_else(backend: Backend, stop: 
     assert out.splitlines()[0].startswith("behind asked to stop: rank 10 of 10")
     assert out.splitlines()[-1] == "1 of 3 running runs were asked to stop"
     assert asked_to_stop(backend) == ["behind"]
-    assert backend.requests.count("SelectorStop") == 1
+    assert backend.requests.count("StopRun") == 1
 
 
 def test_as_an_object(backend: Backend, stop: Any):
@@ -89,14 +88,14 @@ def test_as_an_object(backend: Backend, stop: Any):
 
 def test_a_run_that_has_ended_since_is_left_alone(backend: Backend, stop: Any):
     run = backend.project("p").bucket_by_name["behind"]
-    backend.fail(Fault("call", "SelectorRunsToStop", action=lambda: setattr(run, "state", "finished")))
+    backend.fail(Fault("call", "Runs", after=1, action=lambda: setattr(run, "state", "finished")))
     status, out, _ = stop("--yes")
-    assert (status, "SelectorStop" in backend.requests) == (0, False)
+    assert (status, "StopRun" in backend.requests) == (0, False)
     assert "behind has ended by itself" in out
 
 
 def test_a_server_that_refuses(backend: Backend, stop: Any):
-    backend.fail(Fault("error", "SelectorStop", times=None, status=403))
+    backend.fail(Fault("error", "StopRun", times=None, status=403))
     status, out, err = stop("--yes")
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("selector: cannot stop runs of loopback/p/")

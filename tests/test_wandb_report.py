@@ -35,11 +35,6 @@ def trained(backend: Backend, labels: bool = True) -> str:
     return f"loopback/p/{sweep.name}"
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
 def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     try:
         status = main(["report", *arguments])

@@ -19,7 +19,7 @@ from loopback.records import Run, Sweep
 from offline_files import write_run
 
 from selector.cli import main
-from selector.tracking.wandb_client import Patience
+from selector.tracking.connection import Patience
 
 pytestmark = pytest.mark.usefixtures("wandb_here")
 
@@ -47,8 +47,7 @@ def finish(run: Run) -> None:
 
 
 @pytest.fixture
-def sweep(backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def sweep(backend: Backend) -> Sweep:
     sweep = backend.sweep("p", "method: random\nrun_cap: 2\nparameters: {a: {values: [1]}}")
     sweep.state = "RUNNING"
     return sweep
@@ -60,7 +59,7 @@ def watch(backend: Backend, sweep: Sweep, capfd: pytest.CaptureFixture[str]) -> 
 
     def watch(*events: Callable[[], object], options: tuple[str, ...] = ("--interval=0.01",)) -> Any:
         for number, event in enumerate(events, start=1):
-            backend.fail(Fault("call", "SelectorSource", after=number, action=event))
+            backend.fail(Fault("call", "GetSweep", after=number, action=event))
         status = main(["watch", f"loopback/p/{sweep.name}", *options])
         out, err = capfd.readouterr()
         assert API_KEY not in out + err
@@ -116,7 +115,7 @@ def test_only_what_changed_is_read_again(backend: Backend, sweep: Sweep, watch: 
 
     status, _, _ = watch(lambda: None, more, lambda: [finish(run) for run in both])
     assert status == 0
-    assert backend.requests.count("SelectorHistories") == 2  # a's new row; and both, that ended, together
+    assert backend.requests.count("RunFullHistory") == 3  # a's new row; and both, that ended
 
 
 def test_a_run_that_ends_badly_and_one_that_is_deleted(backend: Backend, sweep: Sweep, watch: Any):
@@ -142,8 +141,8 @@ def test_a_server_that_fails_for_a_while(backend: Backend, sweep: Sweep, watch: 
     run = start(backend, sweep, "a")
     log(run, 5, 10.0)
     sweep.state = "FINISHED"
-    backend.fail(Fault("text", "SelectorRuns", after=1, times=4, text="7"))
-    monkeypatch.setattr(Patience.__init__, "__defaults__", (90.0, 180.0, (0.0,) * 3))
+    backend.fail(Fault("text", "Runs", after=1, times=4, text="7"))
+    monkeypatch.setattr(Patience.__init__, "__defaults__", (20, 90, 180.0, 120.0, (0.0,) * 3))
     status, lines, err = watch(lambda: None, lambda: finish(run))
     assert (status, lines[-2]) == (0, "ended; chosen: a")
     assert err.startswith("selector: warning: cannot read loopback/p/")

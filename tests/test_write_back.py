@@ -15,19 +15,12 @@ from loopback.records import Run, Sweep
 
 from selector.cli import main
 from selector.tracking.notes import DECISION, MARK
-from selector.tracking.wandb_writer import write_back
+from selector.tracking.write_back import write_back
 
 pytestmark = pytest.mark.usefixtures("wandb_here")
 
 DEFINITION = {"projector_dim": 128, "rankme_images": 1000, "umap_seeds": 3, "version": 1}
-CHANGING = {
-    "SelectorSummary",
-    "SelectorTags",
-    "SelectorAddAlias",
-    "SelectorDropAlias",
-    "UpsertBucket",
-    "file_stream",
-}
+CHANGING = {"UpsertBucket", "AddAliases", "DeleteAliases", "UpdateArtifact", "file_stream"}
 # What three runs with labels, and without spectra, give.
 CHARTS = (
     "scatter", "choices", "stopping", "parallel", "heatmap", "along-training/rankme",
@@ -80,9 +73,8 @@ def rank(
     backend: Backend, sweep: Sweep, capfd: pytest.CaptureFixture[str], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., tuple[int, str, str]]:  # fmt: skip
-    """`selector rank SWEEP …` with a cache of its own: exit status, stdout, stderr."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("selector.tracking.wandb_writer.write_back", quick)
+    """`selector rank SWEEP …`: exit status, stdout, stderr."""
+    monkeypatch.setattr("selector.tracking.write_back.write_back", quick)
 
     def rank(*options: str) -> tuple[int, str, str]:
         backend.requests.clear()
@@ -260,7 +252,7 @@ def test_another_selector_decides_by_another_metric_meanwhile(backend: Backend, 
         run = backend.project("p").bucket_by_name[f"selection-{sweep.name}"]
         run.summary[DECISION] = json.dumps({"metric": "lidar", "picks": [["a", 10]], "signature": "x"})
 
-    backend.fail(Fault("call", "SelectorNotedRuns", after=4, action=meanwhile))
+    backend.fail(Fault("call", "Runs", after=4, action=meanwhile))
     assert rank("--write-back")[0] == 0
     assert marked(backend) == (["a"], ["model-a:v1"])
     assert noted(backend.project("p").bucket_by_name["c"])["picked"] is True
@@ -272,7 +264,7 @@ def test_another_selector_sees_other_runs_meanwhile(backend: Backend, sweep: Swe
         run = backend.project("p").bucket_by_name[f"selection-{sweep.name}"]
         run.summary[DECISION] = json.dumps({"metric": "rankme", "picks": [["d", 10]], "signature": "x"})
 
-    backend.fail(Fault("call", "SelectorNotedRuns", after=4, action=meanwhile))
+    backend.fail(Fault("call", "Runs", after=4, action=meanwhile))
     status, out, _ = rank("--write-back")
     assert (status, "Chosen: d" in out) == (0, True)
     assert marked(backend) == (["d"], ["model-d:v1"])
@@ -281,7 +273,7 @@ def test_another_selector_sees_other_runs_meanwhile(backend: Backend, sweep: Swe
 def test_what_others_note_is_kept(backend: Backend, sweep: Sweep, rank: Any):
     b = backend.project("p").bucket_by_name["b"]
     # After the runs were compared, and before they are read anew to be written.
-    fault = Fault("call", "SelectorNotedRuns", mentions=r"\"b\"", action=lambda: b.summary.update(note=1))
+    fault = Fault("call", "Run", mentions='"b"', action=lambda: b.summary.update(note=1))
     backend.fail(fault)
     assert rank("--write-back")[0] == 0
     assert fault.hits == 1
@@ -293,7 +285,7 @@ def test_two_selectors_at_once(backend: Backend, sweep: Sweep, tmp_path: Path):
     for number, name in enumerate("abc"):
         run = backend.project("p").bucket_by_name[name]
         run.write_history(3, [json.dumps({"_step": 3, "epoch": 10, "label_free/entropy": float(number)})])
-    environment = backend.process_environment(tmp_path) | {"XDG_CACHE_HOME": str(tmp_path)}
+    environment = backend.process_environment(tmp_path)
     both = [
         subprocess.Popen(
             [sys.executable, "-m", "selector.cli", "rank", f"loopback/p/{sweep.name}", "--write-back",
@@ -315,7 +307,7 @@ def test_two_selectors_at_once(backend: Backend, sweep: Sweep, tmp_path: Path):
 
 
 def test_a_server_that_refuses(backend: Backend, sweep: Sweep, rank: Any):
-    backend.fail(Fault("error", "SelectorSummary", times=None, status=403))
+    backend.fail(Fault("error", "UpsertBucket", times=None, status=403, mentions="UpsertBucket( $id"))
     status, out, err = rank("--write-back")
     assert (status, out) == (1, "")
     assert err.startswith(f"selector: cannot write back to loopback/p/{sweep.name} on http")

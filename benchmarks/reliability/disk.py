@@ -1,9 +1,9 @@
-"""A disk that is full while a run saves or logs, a sweep writes its ledger, or histories are cached.
+"""A disk that is full while a run saves or logs, or a sweep writes its ledger.
 
     python benchmarks/reliability/disk.py
 
 Needs the right to mount a small tmpfs (root). On it a tiny training runs out of room for its checkpoints, for
-W&B's files, for both; so do a sweep's ledger and a cache for histories. Each must end with one clear line, or
+W&B's files, for both; so does a sweep's ledger. Each must end with one clear line, or
 go on; what was saved before must be whole; and when there is room again, the same command must bring the run
 to the milestones and weights of one that had room all the time.
 """
@@ -21,20 +21,17 @@ from pathlib import Path
 from kill import Campaign, judge_finished, judge_interrupted, waited
 from trials import TINY, TRAIN, Row, flags, kill_family, offline, print_table
 
-from selector.runs import Milestone
 from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
 from selector.sweeping.warm_start import PRELOAD, RunProcess, WarmStarter
-from selector.tracking.history_cache import HistoryCache, Milestones
 from selector.tracking.wandb_offline import read_offline
 
 
 def main() -> int:
     """Fill the disk in all places, print the rows."""
     rows = [Row("disk full: checkpoints"), Row("disk full: W&B's files"), Row("disk full: both")]
-    cache, ledger = Row("disk full: cached histories"), Row("disk full: a sweep's ledger")
+    ledger = Row("disk full: a sweep's ledger")
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "small") as small:
         root = Path(name)
-        fill_cache(small, cache)
         fill_ledger(small, ledger)
         starter = WarmStarter(str(TRAIN), PRELOAD, offline(root), root / "imports.log")
         try:
@@ -47,7 +44,7 @@ def main() -> int:
                     trial(campaign, small, kilobytes, where, row)
         finally:
             starter.close()
-    return print_table([*rows, ledger, cache])
+    return print_table([*rows, ledger])
 
 
 def trial(campaign: Campaign, small: Path, kilobytes: int, where: str, row: Row) -> None:
@@ -97,25 +94,6 @@ def end_of(process: RunProcess, row: Row, what: str) -> int | None:
         kill_family(process.pid)
         row.blame("hung", what)
     return process.poll()
-
-
-def fill_cache(small: Path, row: Row) -> None:
-    """A cache without room keeps nothing, and says nothing wrong."""
-    filler = fill(small, 8)
-    milestones = Milestones("epoch", tuple(Milestone(epoch, {"x": float(epoch)}) for epoch in range(50)))
-    for attempt in range(20):
-        row.trials += 1
-        cache = HistoryCache(small / "cache")
-        for run in range(20):
-            cache.store(("e", f"p{attempt}", f"r{run}"), ["signature"], milestones)
-        cache.close()
-        again = HistoryCache(small / "cache")
-        for run in range(20):
-            if again.load(("e", f"p{attempt}", f"r{run}"), ["signature"]) not in (None, milestones):
-                row.blame("wrong", f"run {run} came back as another")
-        again.close()
-    filler.unlink()
-    shutil.rmtree(small / "cache", ignore_errors=True)
 
 
 def fill_ledger(small: Path, row: Row) -> None:

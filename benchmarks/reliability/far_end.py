@@ -5,9 +5,9 @@
 The server is the one of the tests, on this machine. In each trial one fault strikes some of the requests:
 once, a few times, or all of them; the first, or later ones; where it struck none, it was no trial. What is
 read must then be as it was logged, each run that was not read must be named, the ranking must be that of the
-runs that were read, and an error must be one line. When the server is well again the same cache must give all
-runs. Selectors that write back at once, clocks that differ and 1,000 runs of which 50 are broken are judged
-as by the tests of these names.
+runs that were read, and an error must be one line. When the server is well again all runs must be read.
+Selectors that write back at once, clocks that differ and 1,000 runs of which 50 are broken are judged as by
+the tests of these names.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from trials import Row, print_table
 from selector.errors import UserError
 from selector.runs import RunSet
 from selector.selection.ranking import rank
-from selector.tracking.wandb_api import read_wandb
-from selector.tracking.wandb_client import Patience
+from selector.tracking.api import read_wandb
+from selector.tracking.connection import Patience
 
 sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "runs")]
 import test_far_end
@@ -39,7 +39,7 @@ from loopback import Backend, Fault
 
 RUNS = 24
 _HANG = 60  # seconds for what may take ten
-_OPERATIONS = ("", "SelectorSource", "SelectorRuns", "SelectorHistories")
+_OPERATIONS = ("", "GetSweep", "Runs", "RunFullHistory")
 _KINDS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
     "slow answers": lambda _: {"kind": "slow", "seconds": 0.7},
     "500, 502 and 503": lambda drawn: {"kind": "error", "status": drawn.choice((500, 502, 503))},
@@ -62,14 +62,14 @@ def main() -> int:
         os.environ.update(backend.environment(root / "wandb"))
         places = (root / f"trial-{number}" for number in itertools.count())
         rows = [
-            row_of(fault, options.trials, backend, places)
+            row_of(fault, options.trials, backend)
             for fault in (*_KINDS, "connection refused", "runs that log while they are read")
         ]
         rows += list(as_tested(backend, places, options.trials))
     return print_table(rows)
 
 
-def row_of(fault: str, trials: int, backend: Backend, places: Iterator[Path]) -> Row:
+def row_of(fault: str, trials: int, backend: Backend) -> Row:
     """One fault, many times."""
     row = Row(f"W&B: {fault}")
     for index in itertools.count():
@@ -79,7 +79,7 @@ def row_of(fault: str, trials: int, backend: Backend, places: Iterator[Path]) ->
         backend.reset()
         backend.store.page_limit = 10
         path = test_far_end.sweep_of(backend, RUNS)
-        source = Trial(path, next(places), f"trial {index}", row)
+        source = Trial(path, f"trial {index}", row)
         planted = strike(fault, drawn, backend)
         with watched(row, source.what):
             source.judge()
@@ -127,13 +127,13 @@ def refuse(backend: Backend, back: float | None) -> None:
 class Trial:
     """One sweep that is read."""
 
-    def __init__(self, path: str, place: Path, what: str, row: Row) -> None:
-        self.path, self.place, self.what, self.row = path, place, what, row
+    def __init__(self, path: str, what: str, row: Row) -> None:
+        self.path, self.what, self.row = path, what, row
 
     def judge(self, is_well: bool = False) -> None:
         """Read and rank, and look at what came of it."""
         try:
-            found = read_wandb(self.path, cache=self.place, patience=Patience(2.0, 3.0, (0.01, 0.01)))
+            found = read_wandb(self.path, patience=Patience(2, 2, 3.0, 3.0, (0.01, 0.01)))
         except UserError as error:
             if is_well or "\n" in str(error):
                 self.row.blame("wrong", f"{self.what}: {error}")
@@ -172,9 +172,9 @@ def as_tested(backend: Backend, places: Iterator[Path], trials: int) -> Iterator
             test_write_back.trained(backend, sweep, name, rankme, accuracy)
         test_write_back.test_two_selectors_at_once(backend, sweep, place)
 
-    def a_thousand(place: Path) -> None:
+    def a_thousand(_: Path) -> None:
         def read(source: str) -> RunSet:
-            return read_wandb(source, cache=place / "cache", patience=Patience(garbled=(0.01, 0.01)))
+            return read_wandb(source, patience=Patience(pauses=(0.01, 0.01)))
 
         test_far_end.test_a_thousand_runs_of_which_fifty_are_broken(backend, read)
 

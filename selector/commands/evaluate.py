@@ -143,7 +143,7 @@ def _server(source: str) -> dict[str, str]:
 
     if not is_online(source):
         return {}
-    from selector.tracking.wandb_source import parse_source
+    from selector.tracking.connection import find
 
-    parsed = parse_source(source)
-    return {"entity": parsed.entity, "project": parsed.project}
+    place = find(source).place
+    return {"entity": place.entity, "project": place.project}

@@ -65,7 +65,7 @@ def _rank_and_write(runs: Runs, choice: Choice, dry_run: bool) -> tuple["Ranking
     from selector.reports.write_back import change_lines, change_object, notes_of
     from selector.runs import is_online
     from selector.selection.regret import regret
-    from selector.tracking.wandb_writer import Overtaken, write_back
+    from selector.tracking.write_back import Overtaken, write_back
 
     source, oracle = runs.source, labelled_metric("linear_probe_accuracy")
     if not is_online(source):

@@ -45,7 +45,7 @@ def stop_losers(
     warn(found.warnings)
     stopped: list[str] = []
     if yes and verdicts.losers:
-        from selector.tracking.wandb_stop import stop_runs
+        from selector.tracking.stop import stop_runs
 
         stopped = stop_runs(source, [loser.run.id for loser in verdicts.losers])
     if json:

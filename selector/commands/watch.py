@@ -2,7 +2,7 @@
 
 import time
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selector.commands.arguments import MetricName, Mixed, RunOptions, Runs, Way, named_label_free, warn
 from selector.errors import UsageError, UserError
@@ -49,9 +49,10 @@ def watch(
         raise UsageError(f"--interval wants a number of seconds above 0, a day at most, got {interval:g}")
     chosen = named_label_free(metric, direction)
     seen: set[str] = set()
+    known: dict[str, Any] = {}
 
     def look() -> "Standing":
-        found = _read(runs)
+        found = _read(runs, known)
         warn([text for text in found.warnings if text not in seen])
         seen.update(found.warnings)
         return standing(*prepared(found, chosen, "last", allow_mixed, running=True), allow_mixed, direction)
@@ -70,13 +71,13 @@ def watch(
     return 0
 
 
-def _read(runs: Runs) -> "RunSet":
+def _read(runs: Runs, known: dict[str, Any]) -> "RunSet":
     """The runs; none for a sweep whose first one has yet to start."""
     from selector.runs import RunSet, read_source
-    from selector.tracking.wandb_api import NoRunsYet
+    from selector.tracking.api import NoRunsYet
 
     try:
-        return read_source(runs.source, tag=runs.tag, group=runs.group)
+        return read_source(runs.source, tag=runs.tag, group=runs.group, known=known)
     except NoRunsYet:
         return RunSet(runs.source, (), ended=False)
 
@@ -87,7 +88,7 @@ def _follow(look: "Callable[[], Standing]", interval: float) -> "Standing":
 
     from selector.reports.tables import open_console
     from selector.reports.watching import change_lines, watch_table
-    from selector.tracking.wandb_client import Unreachable
+    from selector.tracking.connection import Unreachable
 
     console = open_console()
     before, now = None, look()

@@ -15,8 +15,8 @@ from selector.reports.wandb_report_rows import (
 )
 from selector.runs import SELECTION_JOB
 from selector.text import printable
-from selector.tracking.wandb_client import Patience, WandbClient
-from selector.tracking.wandb_source import WandbSource, parse_source
+from selector.tracking.connection import find
+from selector.tracking.place import Place
 
 MOST_NAMED = 500  # ranked runs that a panel names one by one
 
@@ -37,8 +37,8 @@ def save_report(source: str, report: WandbReport) -> str:
     """
     import wandb_workspaces.reports.v2 as wr
 
-    place = parse_source(source)
-    client = WandbClient.connect(place.host, Patience())
+    found = find(source)
+    place = found.place
     blocks = [wr.MarkdownBlock(report.warnings)] if report.warnings else []
     try:
         for section in report.sections:
@@ -53,11 +53,11 @@ def save_report(source: str, report: WandbReport) -> str:
         ).save()
     except Exception as error:  # it raises what its parts raise: pydantic's, requests' and W&B's own errors
         reason = " ".join(printable(str(error)).split())[:300]
-        raise UserError(f"{client.server} did not take the report: {reason}") from error
+        raise UserError(f"{found.server} did not take the report: {reason}") from error
     return str(saved.url)
 
 
-def _blocks(section: WandbSection, place: WandbSource, wr: Any) -> list[Any]:
+def _blocks(section: WandbSection, place: Place, wr: Any) -> list[Any]:
     blocks = [wr.H2(section.title), wr.MarkdownBlock(section.text)]
     if section.command:
         blocks.append(wr.CodeBlock(section.command, language=None))
@@ -66,7 +66,7 @@ def _blocks(section: WandbSection, place: WandbSource, wr: Any) -> list[Any]:
     return [*blocks, wr.H3("What to do next"), wr.MarkdownBlock(section.next_steps)]
 
 
-def _runset(section: WandbSection, place: WandbSource, wr: Any) -> Any:
+def _runset(section: WandbSection, place: Place, wr: Any) -> Any:
     """The ranked runs, the pick in its colour; of very many, all trainings of the sweep or the project."""
     ids = [run for run in section.runs if re.fullmatch(r"[\w-]+", run)]  # what W&B allows in an id
     if len(ids) <= MOST_NAMED:

@@ -15,16 +15,29 @@ from selector.runs import is_online, read_source
         "my-team/my.project/a1b2c3d4",
         "https://wandb.ai/entity/project/sweeps/a1b2c3d4",
         "HTTP://localhost:8080/e/p",
+        "entity/project/",
+        "entity/my own project/sweep1",
     ],
 )
 def test_online(source: str):
     assert is_online(source)
 
 
+def test_a_bare_sweep_id_is_online_where_wandb_knows_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert not is_online("a1b2c3d4")
+    monkeypatch.setenv("WANDB_PROJECT", "p")
+    assert is_online("a1b2c3d4")
+    (tmp_path / "a1b2c3d4").mkdir()
+    assert not is_online("a1b2c3d4")
+
+
 @pytest.mark.parametrize(
     "source",
     [
-        "runs", "/runs/a/b", "./a/b", "../a/b", "~/a/b", "a/b/", "a/b/c/d", "a/../b", "", ".",
+        "runs", "/runs/a/b", "./a/b", "../a/b", "~/a/b", "a/b/c/d", "a/../b", "", ".",
         "a b/c/d", "a//b",
     ],
 )  # fmt: skip

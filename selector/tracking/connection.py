@@ -1,0 +1,192 @@
+"""The way to a W&B server: wandb.Api, logged in, and what its client says in one line.
+
+wandb's client repeats by itself, with growing pauses, what a server answers with 429 or 5xx or not at all,
+and heeds Retry-After. An answer that broke off it leaves to the caller: that is asked for again here.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from selector.errors import UserError
+from selector.text import printable
+from selector.tracking.place import Place, places_named, service_of
+from selector.tracking.wandb_modes import settings_of_wandb
+
+if TYPE_CHECKING:
+    import wandb
+
+T = TypeVar("T")
+
+_PAGE = 100  # runs in one answer of a list
+_SLOW = "did not respond in time"  # wandb's words where its own repetitions take longer than the timeout
+
+
+class Unreachable(UserError):
+    """The server gives no useful answer just now; a later try may get one."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait, in seconds.
+
+    Attributes:
+        login: For the first answer of all; a server that is there gives it at once.
+        answer: For one answer, wandb's own repetitions included; W&B's rate limits ask for up to 60.
+        silence: Without the history of any run, until the server counts as gone.
+        run: For the history of one run, page by page.
+        pauses: Before an answer that broke off is asked for again, and again.
+    """
+
+    login: int = 20
+    answer: int = 90
+    silence: float = 180.0
+    run: float = 120.0
+    pauses: tuple[float, ...] = (0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A sweep or project that is there.
+
+    Attributes:
+        api: Logged in; several threads may ask it at once.
+        place: Which it is.
+        server: URL of the server.
+        sweep: What wandb's client says of the sweep, or None for a project.
+        patience: How long it is waited for.
+    """
+
+    api: "wandb.Api"
+    place: Place
+    server: str
+    sweep: Any
+    patience: Patience
+
+    def runs(self, filters: dict[str, Any]) -> Any:
+        """The runs that W&B's filters select, as wandb's client lists them: anew with each call."""
+        self.api.flush()  # type: ignore[no-untyped-call]
+        path = f"{self.place.entity}/{self.place.project}"
+        return self.api.runs(path, filters=filters, per_page=_PAGE, lazy=False)
+
+    def each(self, listing: Any) -> Iterator[Any]:
+        """The items of a list of wandb's client; by their places, so that a page can be asked for again."""
+        for place in count():
+            try:
+                yield again(partial(listing.__getitem__, place), self.patience)
+            except IndexError:
+                return
+
+
+def find(source: str, patience: Patience | None = None) -> Found:
+    """Log in, and look for what a user named.
+
+    Raises:
+        UserError: The source names nothing, there is no such thing, or the key is missing or wrong.
+        Unreachable: The server does not answer.
+    """
+    patience = patience or Patience()
+    places = places_named(source)
+    api, server = _connect(places[0].host, patience)
+    try:
+        places = tuple(replace(one, entity=one.entity or api.default_entity or "") for one in places)
+        for place in places:
+            if place.sweep is None and _project_exists(api, place, patience):
+                return Found(api, place, server, None, patience)
+            if place.sweep is not None and (sweep := _sweep(api, place, patience)) is not None:
+                return Found(api, place, server, sweep, patience)
+        project_exists = _project_exists(api, places[0], patience)
+    except Exception as error:  # of wandb's client, which raises private kinds too
+        raise Unreachable(f"cannot read {printable(source)} from {server}: {reason(error)}") from None
+    named = f"{printable(places[0].entity)}/{printable(places[0].project)}"
+    if project_exists:
+        raise UserError(
+            f"no sweep {printable(places[0].sweep or '')} in {named} on {server}:"
+            " it was deleted, or its id is another"
+        )
+    raise UserError(
+        f"no project {named} on {server}, or no access to it:"
+        " check the path, and whose key you are logged in with"
+    )
+
+
+def _connect(host: str | None, patience: Patience) -> tuple["wandb.Api", str]:
+    """An API with the credentials that wandb finds in the environment, netrc or its settings.
+
+    A key is never sent to where a URL happens to point: its host must be the server that wandb is set up for.
+    """
+    import wandb
+
+    with settings_of_wandb():
+        settings = wandb.setup(settings=wandb.Settings(silent=True)).settings  # silent: no key is asked for
+    server, app = str(settings.base_url).rstrip("/"), urlsplit(str(settings.app_url)).hostname or ""
+    if host is not None and service_of(host) not in (service_of(app), urlsplit(server).hostname):
+        raise UserError(
+            f"the URL is of {printable(host)}, but wandb is set up for {app}:"
+            f" set WANDB_BASE_URL to the server of {printable(host)}"
+        )
+    try:
+        wandb.Api(timeout=patience.login)
+        return wandb.Api(timeout=patience.answer), server
+    except wandb.errors.UsageError:
+        raise UserError(f"no W&B login for {server}: run `wandb login`, or set WANDB_API_KEY") from None
+    except (wandb.errors.Error, ValueError) as error:
+        if _SLOW in str(error):
+            raise Unreachable(
+                f"no answer from the W&B server {server} within {patience.login} s:"
+                " check the network, or WANDB_BASE_URL"
+            ) from None
+        raise UserError(f"cannot log in to W&B at {server}: {reason(error)}") from None
+
+
+def _project_exists(api: "wandb.Api", place: Place, patience: Patience) -> bool:
+    return _if_found(lambda: api.project(place.project, place.entity).id, patience) is not None
+
+
+def _sweep(api: "wandb.Api", place: Place, patience: Patience) -> Any | None:
+    return _if_found(lambda: api.sweep(place.path), patience)  # type: ignore[no-untyped-call]
+
+
+def _if_found(call: Callable[[], T], patience: Patience) -> T | None:
+    try:
+        return again(call, patience)
+    except Exception as error:
+        if _says_no(error):
+            return None
+        raise
+
+
+def again(call: Callable[[], T], patience: Patience) -> T:
+    """What a call of wandb's client gives; an answer that broke off is asked for again."""
+    for pause in patience.pauses:
+        try:
+            return call()
+        except Exception as error:
+            if isinstance(error, IndexError) or _says_no(error) or _SLOW in str(error):
+                raise
+            time.sleep(pause)
+    return call()
+
+
+def reason(error: BaseException) -> str:
+    """Why a call of wandb's client failed, in one line; its errors hold no credentials."""
+    inner = _inner(error)
+    if isinstance(inner, AttributeError | KeyError | TypeError):
+        return "the answer lacks what W&B's answers have"
+    if _SLOW in str(inner):
+        return "no usable answer in time, however often wandb's client asked"
+    return " ".join(printable(str(inner)).split()) or type(inner).__name__
+
+
+def _says_no(error: BaseException) -> bool:
+    """Whether wandb's client found nothing, rather than failed."""
+    return type(_inner(error)) is ValueError
+
+
+def _inner(error: BaseException) -> BaseException:
+    """The error that wandb's client wrapped in one of its own."""
+    return getattr(error, "exc", None) or error.__cause__ or error
