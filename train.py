@@ -24,7 +24,8 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
     from selector.training.data import load_images
     from selector.training.device import take_device
     from selector.training.milestones import milestones_of
-    from selector.training.pretrain import SilentLog, build_method, pretrain
+    from selector.training.network import Network
+    from selector.training.pretrain import SilentLog, pretrain
     from selector.training.processes import meet, processes_of
     from selector.training.progress import TrainingProgress, images_an_epoch
     from selector.training.run_folder import last_checkpoint, open_run_folder
@@ -42,7 +43,7 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
 
     # B. Self-supervised learning: encoder, heads, loss.
     folder = open_run_folder(config)
-    method = build_method(config, images)
+    method = Network(config, images)
 
     # Of several processes one talks to W&B.
     with wandb_log(config, folder, signals) if processes.is_main else nullcontext(SilentLog()) as log:

@@ -81,7 +81,8 @@ def child(dataset: str, method: str, data_dir: str) -> None:
 
     from selector.config import paper_recipe
     from selector.training.data import load_images
-    from selector.training.pretrain import build_method, pretrain
+    from selector.training.network import Network
+    from selector.training.pretrain import pretrain
     from selector.training.processes import meet, process_number, processes_of
 
     torch.set_num_threads(1)
@@ -106,7 +107,7 @@ def child(dataset: str, method: str, data_dir: str) -> None:
     meet(processes_of(config))
     images, timed = load_images(config), Timed()
     with tempfile.TemporaryDirectory() as folder:
-        pretrain(build_method(config, images), config, Path(folder), [timed])
+        pretrain(Network(config, images), config, Path(folder), [timed])
     trained = EPOCHS[dataset] * (len(images.train) // config.batch_size) * config.batch_size
     result = {"rank": process_number(), "images_a_second": trained / timed.wall}
     print(json.dumps(result | {"cpu": timed.cpu, "loss": timed.loss}), flush=True)

@@ -28,7 +28,7 @@ from selector.training.after_training import stored_milestones
 from selector.training.data import ImageSplits, load_images
 from selector.training.embed import embed
 from selector.training.milestones import milestones_of
-from selector.training.pretrain import build_method
+from selector.training.network import Network
 from selector.training.stored import read_stored
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +78,7 @@ def restored(checkpoint: Path) -> tuple[Any, Any, Any, MetricSettings]:
     """The trained network, its training images in order, how to embed them, and how to evaluate them."""
     stored = read_stored(checkpoint)
     images: ImageSplits = load_images(stored.config)
-    module = build_method(stored.config, images)
+    module = Network(stored.config, images)
     module.load_state_dict(stored.state)
     callback = milestones_of(stored.config, images, NoLog())
     settings = replace(callback.settings, umap_seeds=1, probe="none")

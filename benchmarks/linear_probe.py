@@ -29,7 +29,8 @@ from selector.metrics.linear_probe import fast_probe, paper_probe
 from selector.training.batches import Batches, autoaugmented
 from selector.training.data import load_images
 from selector.training.embed import embed
-from selector.training.pretrain import build_method, pretrain
+from selector.training.network import Network
+from selector.training.pretrain import pretrain
 
 OWN: dict[str, dict[str, Any]] = {
     "digits": {"flip_probability": 0.0},
@@ -105,7 +106,7 @@ def compare(dataset: str, data_dir: str, epochs: int, rounds: int, own: dict[str
 class Encoder:
     def __init__(self, config: TrainConfig, trained: bool) -> None:
         self.images = load_images(config)
-        self.method = build_method(config, self.images)
+        self.method = Network(config, self.images)
         if trained:
             with tempfile.TemporaryDirectory() as folder:
                 pretrain(self.method, config, Path(folder), [])

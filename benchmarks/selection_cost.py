@@ -30,7 +30,8 @@ from selector.training.after_training import stored_milestones
 from selector.training.data import load_images
 from selector.training.embed import embed
 from selector.training.milestones import milestones_of
-from selector.training.pretrain import build_method, pretrain
+from selector.training.network import Network
+from selector.training.pretrain import pretrain
 from selector.training.stored import read_stored
 
 RECORD = Path(__file__).parents[1] / "docs" / "evidence" / "cost" / "digits.json"
@@ -60,7 +61,7 @@ def measure(checkpoint: Path, rounds: int) -> dict[str, list[float]]:
     stored = read_stored(checkpoint)
     config = replace(stored.config, probe="none")
     images = load_images(config)
-    module = build_method(config, images)
+    module = Network(config, images)
     module.load_state_dict(stored.state)
     callback = milestones_of(config, images, NoLog())
     times: dict[str, list[float]] = {}
@@ -100,7 +101,7 @@ def measure(checkpoint: Path, rounds: int) -> dict[str, list[float]]:
             paper_probe(augmented, test)
         with tempfile.TemporaryDirectory() as folder, timed("training", config.epochs):
             one_epoch = replace(config, epochs=1)
-            pretrain(build_method(one_epoch, images), one_epoch, Path(folder), [])
+            pretrain(Network(one_epoch, images), one_epoch, Path(folder), [])
     return {
         step: [round(figure, 3) for figure in (median(found), min(found), max(found))]
         for step, found in times.items()

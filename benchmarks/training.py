@@ -176,12 +176,13 @@ def ours(precision: str) -> Callable[[argparse.Namespace, str], None]:
         import torch
 
         from selector.training.data import load_images
-        from selector.training.pretrain import build_method, pretrain
+        from selector.training.network import Network
+        from selector.training.pretrain import pretrain
 
         torch.set_num_threads(asked.threads)
         config = recipe(asked, dataset, precision=precision, epochs=10**6, milestone_every=10**6)
         images = load_images(config)
-        method = build_method(config, images)
+        method = Network(config, images)
         epochs, out = EPOCHS[dataset], sys.stdout
         sys.stdout = sys.stderr
         facts = {
@@ -409,10 +410,11 @@ def accuracy(config: Any, by_lightly: bool, workers: int) -> float:
     from selector.training.batches import Batches
     from selector.training.data import load_images
     from selector.training.embed import embed
-    from selector.training.pretrain import build_method, pretrain
+    from selector.training.network import Network
+    from selector.training.pretrain import pretrain
 
     images = load_images(config)
-    method = build_method(config, images)
+    method = Network(config, images)
     if by_lightly:
         keep: list[Any] = []
         for _ in lightly_training(config, workers, config.epochs, keep):

@@ -13,6 +13,7 @@ import tyro
 
 from selector.command_line import parse_command, parse_config
 from selector.config import TrainConfig, paper_recipe
+from selector.training.methods import METHODS
 
 
 def refusal(capsys, *argv):
@@ -23,7 +24,7 @@ def refusal(capsys, *argv):
     return output.err.strip()
 
 
-@pytest.mark.parametrize("method", ["simsiam", "simclr", "moco_v2"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("form", ["--method={}", "--method {}", "method={}", '{{"method":"{}"}}'])
 def test_the_method_brings_its_recipe(method, form):
     assert parse_config(form.format(method).split()) == paper_recipe(method)
@@ -57,7 +58,7 @@ def test_values_over_the_recipe_in_every_form(tmp_path):
 
 
 def test_every_field_takes_its_own_value_back():
-    for method in ("simsiam", "simclr", "moco_v2"):
+    for method in METHODS:
         recipe = paper_recipe(method)
         assert parse_config([f"--{name}={value}" for name, value in asdict(recipe).items()]) == recipe
 
@@ -77,7 +78,7 @@ def test_none_and_bare_flags():
         ),
         (
             ["--method", "simsam"],
-            "--method cannot be 'simsam', did you mean 'simsiam'? (one of simsiam, simclr,",
+            "--method cannot be 'simsam', did you mean 'simsiam'? (one of byol, moco_v2, simclr,",
         ),
         (["--method"], "--method needs a value"),
         (["--labels=yes"], "--labels cannot be 'yes' (one of True, False)"),
@@ -93,11 +94,11 @@ def test_none_and_bare_flags():
         (["--learning-rate=inf"], "learning_rate must be finite, got inf"),
         (["--batch-size=1"], "batch_size must be at least 2, got 1"),
         (["--backbone-width=0.01"], "backbone_width must be at least 0.015625, got 0.01"),
-        (["--seed=18446744073709551616"], "seed must be below 2**63"),
+        (["--seed=18446744073709551616"], "seed must be below 9223372036854775808"),
         (["--method=moco_v2", "--batch-size=8"], "batch_norm_splits 8 leave one image a part of the batch"),
         (
             ["--method=simsiam", "--temperature=0.5"],
-            "temperature has no effect on simsiam; it belongs to simclr",
+            "temperature has no effect on simsiam; it belongs to moco_v2 and simclr",
         ),
         (["--dataset=cifar10"], "data set cifar10 needs --data-dir"),
         (["x" * 300 + " y"], "unexpected argument"),

@@ -13,9 +13,8 @@ from selector.errors import UserError
 from selector.metrics.milestone import Probe, Row
 from selector.text import printable
 from selector.training.data import ImageSplits, load_images
-from selector.training.method import Method
 from selector.training.milestones import milestones_of
-from selector.training.pretrain import build_method
+from selector.training.network import Network
 from selector.training.stored import CHECKPOINT_NAME, Stored
 
 # What decides which images a run has; `batch_size` and `clusters` can be refused for them.
@@ -56,7 +55,7 @@ class Evaluator:
             UserError: The data set is not there, or the weights do not fit this version's network.
         """
         config, images = self._prepared(stored.config)
-        method = build_method(config, images)
+        method = Network(config, images)
         _load(method, stored)
         return self._row(method, config, images, stored.epoch)
 
@@ -67,9 +66,9 @@ class Evaluator:
             UserError: The data set is not there.
         """
         config, images = self._prepared(config)
-        return self._row(build_method(config, images), config, images, 0)
+        return self._row(Network(config, images), config, images, 0)
 
-    def _row(self, method: Method, config: TrainConfig, images: ImageSplits, epoch: int) -> Row:
+    def _row(self, method: Network, config: TrainConfig, images: ImageSplits, epoch: int) -> Row:
         log = _Definition()
         with _threads(config.threads):
             row = milestones_of(config, images, log).row(method.to(self.device), epoch)
@@ -121,7 +120,7 @@ class _Definition:
         """Nothing: it has long been."""
 
 
-def _load(method: Method, stored: Stored) -> None:
+def _load(method: Network, stored: Stored) -> None:
     shown = repr(printable(str(stored.path)))
     try:
         missing = method.load_state_dict(stored.state, strict=False).missing_keys

@@ -3,7 +3,7 @@
 from lightly.models import ResNetGenerator
 from torch import nn
 
-from selector.config import TrainConfig
+from selector.config import TrainConfig, own_values
 
 
 def build_backbone(config: TrainConfig) -> tuple[nn.Module, int]:
@@ -13,7 +13,8 @@ def build_backbone(config: TrainConfig) -> tuple[nn.Module, int]:
     MoCo-v2's `batch_norm_splits` normalise each part of a batch alone, as its 8 GPUs would: without that,
     query and key of an image share batch statistics, which give the pair away (He et al. 2020, section 3.3).
     """
-    resnet = ResNetGenerator(config.backbone, config.backbone_width, num_splits=config.batch_norm_splits or 0)
+    splits = own_values(config).get("batch_norm_splits", 0)
+    resnet = ResNetGenerator(config.backbone, config.backbone_width, num_splits=splits)
     stages = [resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4]
     # Lightly's own pooling wants 32 px images; averaging over all positions takes any size.
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten(1)]

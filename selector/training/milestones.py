@@ -16,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from selector.config import TrainConfig
+from selector.config import TrainConfig, own_values
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.linear_probe import paper_probe
 from selector.metrics.metrics import LABEL_FREE_PREFIX
@@ -332,7 +332,7 @@ def milestones_of(
         every=config.milestone_every,
         encoder=Encoder(
             backbone=lambda method, pixels: method.backbone(method.views.normalize(pixels)),
-            predictor="prediction_head" if config.method == "simsiam" else None,
+            predictor="prediction_head" if "predictor_hidden" in own_values(config) else None,
         ),
         augmented=lambda probe_epoch: Batches(autoaugmented(shuffled, config.seed, probe_epoch)),
         views=TrainingViews(config, shuffled) if config.lidar_images else None,

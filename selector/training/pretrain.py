@@ -19,8 +19,7 @@ from selector.errors import UserError
 from selector.metrics.milestone import Row
 from selector.text import first_line
 from selector.training.checkpoints import CheckpointLog, LastCheckpoint, MilestoneCheckpoints
-from selector.training.data import ImageSplits
-from selector.training.method import Method
+from selector.training.network import Network
 from selector.training.processes import PATIENCE, processes_of
 from selector.training.run_folder import last_checkpoint, refuse_other_configuration
 from selector.training.stopping import StopSignals
@@ -53,23 +52,6 @@ class Outcome:
     status: Literal["completed", "diverged"]
     epoch: int
     detail: str
-
-
-def build_method(config: TrainConfig, images: ImageSplits) -> Method:
-    """The network and loss of `config.method`, with weights drawn from its seed."""
-    match config.method:
-        case "simclr":
-            from selector.training.simclr import SimCLR
-
-            return SimCLR(config, images)
-        case "simsiam":
-            from selector.training.simsiam import SimSiam
-
-            return SimSiam(config, images)
-        case "moco_v2":
-            from selector.training.moco_v2 import MoCoV2
-
-            return MoCoV2(config, images)
 
 
 class RefuseNonFiniteLoss(pl.Callback):
@@ -106,7 +88,7 @@ class SilentLog:
 
 
 def pretrain(
-    method: Method,
+    network: Network,
     config: TrainConfig,
     folder: Path,
     callbacks: Sequence[pl.Callback],
@@ -116,7 +98,7 @@ def pretrain(
     """Train to the last epoch, from the last checkpoint in `folder` if there is one.
 
     Args:
-        method: The network and its loss.
+        network: The encoder, its heads and its loss.
         config: What was asked for.
         folder: Where checkpoints go.
         callbacks: Milestones, progress and the like, run before the checkpoint of the same epoch.
@@ -136,7 +118,7 @@ def pretrain(
     milestones = MilestoneCheckpoints(folder, config, signals, log or SilentLog())
     trainer = _trainer(config, [RefuseNonFiniteLoss(), last, *callbacks, milestones])
     try:
-        trainer.fit(method, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(network, ckpt_path=checkpoint, weights_only=True)
     except Diverged as result:
         return Outcome("diverged", result.epoch, str(result))
     except BaseException:

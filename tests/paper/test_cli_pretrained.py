@@ -12,7 +12,7 @@ from torchvision import models
 from selector.cli import main
 from selector.config import TrainConfig
 from selector.training.data import load_images
-from selector.training.pretrain import build_method
+from selector.training.network import Network
 
 FAST = ["--dataset", "digits", "--images", "60", "--probe", "fast", "--umap-seeds", "1", "--device", "cpu"]
 
@@ -28,7 +28,7 @@ def place(tmp_path_factory):
         )  # fmt: skip
         content = {
             "epoch": 4,
-            "state_dict": build_method(config, load_images(config)).state_dict(),
+            "state_dict": Network(config, load_images(config)).state_dict(),
             "train_config": dataclasses.asdict(config),
         }
         (folder / f"run{seed}").mkdir()

@@ -15,10 +15,13 @@ import torch
 
 from selector.config import TrainConfig, paper_recipe
 from selector.training.data import Images, load_images
-from selector.training.pretrain import build_method, pretrain
+from selector.training.network import Network
+from selector.training.pretrain import pretrain
 from selector.training.streamed import streamed_spectra
 
 OWN = {
+    "byol": {"predictor_hidden": 8},
+    "vicreg": {},
     "simclr": {},
     "simsiam": {"predictor_hidden": 8},
     # a queue that no whole number of batches fills, so that the order of the keys matters, too
@@ -58,7 +61,7 @@ def config_of(method: str) -> TrainConfig:
 def train(method: str, folder: Path) -> None:
     config = config_of(method)
     images = load_images(config)
-    module = build_method(config, images).double()
+    module = Network(config, images).double()
     module.compare = lambda a, b: module.criterion(a, b)  # train.py computes it in float32
     pretrain(module, config, folder / method, [StreamedSpectrum(images.train, folder / method)])
 

@@ -16,7 +16,8 @@ from selector.config import TrainConfig, paper_recipe
 from selector.training.background import Worker, WorkerDied
 from selector.training.data import load_images
 from selector.training.milestones import milestones_of
-from selector.training.pretrain import SilentLog, build_method, pretrain, read_checkpoint
+from selector.training.network import Network
+from selector.training.pretrain import SilentLog, pretrain, read_checkpoint
 
 
 class Rows(SilentLog):
@@ -45,7 +46,7 @@ def train(asked: TrainConfig, folder: Path, in_background: bool, *callbacks: pl.
     images, log = load_images(asked), Rows()
     milestones = milestones_of(asked, images, log, folder)
     milestones.in_background = in_background
-    pretrain(build_method(asked, images), asked, folder, [*callbacks, milestones], log)
+    pretrain(Network(asked, images), asked, folder, [*callbacks, milestones], log)
     return log
 
 

@@ -15,7 +15,8 @@ from selector.config import Method, TrainConfig, paper_recipe
 from selector.metrics.milestone import MetricSettings
 from selector.training.data import ImageSplits, load_images
 from selector.training.milestones import Milestones
-from selector.training.pretrain import SilentLog, build_method, pretrain, read_checkpoint
+from selector.training.network import Network
+from selector.training.pretrain import SilentLog, pretrain, read_checkpoint
 from selector.training.run_folder import last_checkpoint
 from selector.training.stopping import Stopped, StopSignals
 
@@ -70,7 +71,7 @@ def signals() -> Iterator[StopSignals]:
 def run(config: TrainConfig, images: ImageSplits, folder: Path, signals=None, **interruption: Any):
     log = SilentLog()
     recorder = Recorder(log, config, **interruption)
-    method = build_method(config, images)
+    method = Network(config, images)
     pretrain(method, config, folder, [recorder], log=log, signals=signals)
     return log.rows, recorder.steps
 
@@ -85,7 +86,7 @@ def assert_same_end(whole: Path, cut: Path) -> None:
 @pytest.mark.parametrize("method", ["simclr", "moco_v2"])
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_inside_an_epoch_saves_that_very_step(
-    method: Method, how: signal.Signals, images: ImageSplits, tmp_path: Path, signals: StopSignals
+    method: Network, how: signal.Signals, images: ImageSplits, tmp_path: Path, signals: StopSignals
 ) -> None:
     config = small_config(method)
     rows, steps = run(config, images, tmp_path / "whole")
@@ -184,9 +185,9 @@ def test_a_run_that_goes_on_inside_its_first_epoch_has_one_untrained_milestone(
     milestones = Evaluated([], [], MetricSettings(clusters=10), log, every=2)
     stop = Recorder(SilentLog(), config, signal_at=(0, 1))
     with pytest.raises(Stopped):
-        pretrain(build_method(config, images), config, tmp_path, [milestones, stop], log, signals)
+        pretrain(Network(config, images), config, tmp_path, [milestones, stop], log, signals)
     signals.received = None
-    pretrain(build_method(config, images), config, tmp_path, [milestones], log, signals)
+    pretrain(Network(config, images), config, tmp_path, [milestones], log, signals)
     assert rows == [0, 2, 4]
 
 

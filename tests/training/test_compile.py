@@ -9,7 +9,8 @@ import torch
 from selector.config import paper_recipe
 from selector.training.data import load_images
 from selector.training.milestones import milestones_of
-from selector.training.pretrain import SilentLog, build_method, pretrain
+from selector.training.network import Network
+from selector.training.pretrain import SilentLog, pretrain
 
 
 class Rows(SilentLog):
@@ -28,7 +29,7 @@ def test_a_compiled_encoder_trains_the_same_and_is_evaluated_uncompiled(tmp_path
     for compiled in (False, True):
         asked = dataclasses.replace(config, compile=compiled)
         images, log = load_images(asked), Rows()
-        method = build_method(asked, images)
+        method = Network(asked, images)
         pretrain(method, asked, tmp_path / str(compiled), [milestones_of(asked, images, log)], log)
         rows[compiled] = log.rows
         assert [row["epoch"] for row in log.rows] == [0, 1]

@@ -10,7 +10,8 @@ from selector.config import paper_recipe
 from selector.training import host_images, method
 from selector.training.data import load_images
 from selector.training.host_images import HostImages, fit_on_gpu
-from selector.training.pretrain import build_method, pretrain, read_checkpoint
+from selector.training.network import Network
+from selector.training.pretrain import pretrain, read_checkpoint
 
 
 def test_a_batch_is_gathered_at_once_and_in_order() -> None:
@@ -39,7 +40,7 @@ def test_images_from_the_host_train_the_same(tmp_path: Path, monkeypatch: pytest
     weights = []
     for resident in (True, False):
         monkeypatch.setattr(method, "fit_on_gpu", lambda _, resident=resident: resident)
-        trained = build_method(config, images)
+        trained = Network(config, images)
         assert hasattr(trained, "pixels") == resident
         pretrain(trained, config, tmp_path / str(resident), [])
         weights.append(read_checkpoint(tmp_path / str(resident) / "milestone-0002.ckpt")["state_dict"])

@@ -14,7 +14,8 @@ from selector.metrics.milestone import MetricSettings
 from selector.training import Encoder
 from selector.training.data import load_images
 from selector.training.milestones import Milestones, milestones_of
-from selector.training.pretrain import SilentLog, build_method, pretrain
+from selector.training.network import Network
+from selector.training.pretrain import SilentLog, pretrain
 
 # Of UMAP's points: whether the last bit of an input moves one of forty points to another cluster is chance.
 OF_POINTS = (
@@ -37,7 +38,7 @@ def rows_of(threads: int, folder: Path) -> list[dict]:
             "moco_v2", epochs=2, probe="fast", lidar_images=20, lidar_views=2, umap_seeds=1, milestone_every=2
         )
         images, log = load_images(config), Log()
-        method = build_method(config, images)
+        method = Network(config, images)
         pretrain(method, config, folder, [milestones_of(config, images, log, folder)], log)
     finally:
         torch.set_num_threads(before)

@@ -7,10 +7,12 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from selector.config import Method, TrainConfig, paper_recipe
+from selector.config import TrainConfig, paper_recipe
 from selector.errors import UserError
 from selector.training.data import ImageSplits, load_images
-from selector.training.pretrain import build_method, pretrain, read_checkpoint
+from selector.training.methods import METHODS
+from selector.training.network import Network
+from selector.training.pretrain import pretrain, read_checkpoint
 from selector.training.run_folder import last_checkpoint
 
 _SMALL = {
@@ -18,12 +20,15 @@ _SMALL = {
     "batch_size": 32,
     "projector_hidden": 16, "projector_dim": 8, "epochs": 4, "milestone_every": 2, "device": "cpu",
 }  # fmt: skip
+_OWN = {
+    "byol": {"predictor_hidden": 8},
+    "simsiam": {"predictor_hidden": 8},
+    "moco_v2": {"queue_size": 150, "batch_norm_splits": 4},
+}
 
 
-def small_config(method: Method, **changes: object) -> TrainConfig:
-    extra = {"predictor_hidden": 8} if method == "simsiam" else {}
-    extra |= {"queue_size": 150, "batch_norm_splits": 4} if method == "moco_v2" else {}
-    return dataclasses.replace(paper_recipe(method), **(_SMALL | extra | changes))
+def small_config(method: Network, **changes: object) -> TrainConfig:
+    return dataclasses.replace(paper_recipe(method), **(_SMALL | _OWN.get(method, {}) | changes))
 
 
 class Kill(pl.Callback):
@@ -38,13 +43,13 @@ class Kill(pl.Callback):
 
 
 def run(config: TrainConfig, images: ImageSplits, folder: Path, *callbacks: pl.Callback):
-    method = build_method(config, images)
+    method = Network(config, images)
     outcome = pretrain(method, config, folder, callbacks)
     return method, outcome
 
 
-@pytest.mark.parametrize("method", ["simclr", "simsiam", "moco_v2"])
-def test_a_resumed_run_ends_with_the_same_bits(method: Method, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_a_resumed_run_ends_with_the_same_bits(method: Network, tmp_path: Path) -> None:
     config = small_config(method)
     images = load_images(config)
     run(config, images, tmp_path / "whole")
@@ -60,13 +65,13 @@ def test_a_resumed_run_ends_with_the_same_bits(method: Method, tmp_path: Path) -
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         assert equal(whole[part], cut[part]), part
     if method == "moco_v2":
-        assert whole["state_dict"]["_extra_state"]["queue"].shape == (150, 8)
+        assert whole["state_dict"]["criterion.memory_bank.bank"].shape == (150, 8)
 
 
 def test_the_queue_is_part_of_what_is_resumed(tmp_path: Path) -> None:
     config = small_config("moco_v2")
     trained, _ = run(config, load_images(config), tmp_path)
-    fresh = build_method(config, load_images(config))
+    fresh = Network(config, load_images(config))
     assert not torch.equal(fresh.criterion.memory_bank.bank, trained.criterion.memory_bank.bank)
     fresh.load_state_dict(trained.state_dict())
     assert torch.equal(fresh.criterion.memory_bank.bank, trained.criterion.memory_bank.bank)

@@ -1,7 +1,7 @@
-"""What the three methods share: encoder, views, optimiser, and seeds that an interruption cannot move."""
+"""What all methods share: encoder, views, optimiser, and seeds that an interruption cannot move."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -13,33 +13,42 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 from torchmetrics import MeanMetric
 
-from selector.config import TrainConfig
+from selector.config import TrainConfig, own_values
 from selector.training.backbone import build_backbone
 from selector.training.batch_norm import share_statistics
 from selector.training.data import ImageSplits
 from selector.training.host_images import HostImages, as_list, fit_on_gpu, loader_workers
+from selector.training.methods import method_named
 from selector.training.processes import mean_over_processes, world_size
 from selector.training.views import Views
 
+# Two views of a batch, row by row of the same images → the loss of the pairs.
+Loss = Callable[[Tensor, Tensor], Tensor]
 
-class Method(pl.LightningModule):
-    """A self-supervised method; a subclass adds its heads and its loss.
+
+class Network(pl.LightningModule):
+    """An encoder in training; the method named in its configuration gives it heads and a loss.
 
     Attributes:
         backbone: (B, 3, S, S) normalised images → (B, D) representations.
         projection_head: (B, D) → (B, projector_dim) embeddings, what the loss reads.
+        prediction_head: (B, projector_dim) → the same shape, of methods that have one.
     """
 
     projection_head: nn.Module
+    prediction_head: nn.Module
+    key_backbone: nn.Module
+    key_projection_head: nn.Module
     criterion: nn.Module
 
     def __init__(self, config: TrainConfig, images: ImageSplits) -> None:
-        """Build the encoder with weights drawn from `config.seed`."""
+        """Build the encoder and the heads with weights drawn from `config.seed`."""
         super().__init__()
         self.train_config = config
+        own = own_values(config)
         torch.manual_seed(config.seed)
         self.backbone, self.backbone_dim = build_backbone(config)
-        if (config.batch_norm_splits or 1) == 1:  # SplitBatchNorm views its groups as channels first
+        if own.get("batch_norm_splits", 1) == 1:  # SplitBatchNorm views its groups as channels first
             # Quicker convolutions: by a fifth on CPUs, and with bf16 on GPUs. Images follow the weights.
             self.backbone.to(memory_format=torch.channels_last)
         self.views = Views(config, images.train.pixels)
@@ -50,10 +59,12 @@ class Method(pl.LightningModule):
         # Kept in checkpoints: the mean of an epoch that was interrupted is that of all of its steps.
         self.epoch_loss = MeanMetric(nan_strategy="disable")
         self.epoch_loss.persistent(True)
+        self.loss: Loss = method_named(config.method).build(self, **own)
 
-    def loss(self, view_a: Tensor, view_b: Tensor) -> Tensor:
-        """The method's loss for a batch of positive pairs."""
-        raise NotImplementedError
+    def project(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) normalised images → (B, projector_dim)."""
+        projected: Tensor = self.projection_head(self.backbone(images))
+        return projected
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """The criterion in float32, whatever the precision of the network: exp(·/temperature) needs it."""
@@ -66,7 +77,7 @@ class Method(pl.LightningModule):
             share_statistics(self, self.trainer.strategy.root_device)
         if self.train_config.compile:
             for name, part in self.named_children():
-                if name.endswith("backbone"):  # MoCo-v2 has two
+                if name.endswith("backbone"):  # a momentum encoder is one, too
                     part.compile()  # in place: names in checkpoints stay
 
     def on_train_epoch_start(self) -> None:
@@ -135,7 +146,7 @@ class _Order(DistributedSampler[int]):
     A run that was interrupted in the middle of an epoch goes on with the next batch.
     """
 
-    def __init__(self, method: Method, images: int) -> None:
+    def __init__(self, method: Network, images: int) -> None:
         super().__init__(
             TensorDataset(torch.arange(images)),
             world_size(),
