@@ -13,7 +13,7 @@ import math
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from selector.metrics.definition import MetricSettings
 from selector.metrics.embeddings import Embeddings
-from selector.metrics.milestone import MetricSettings, evaluate
+from selector.metrics.evaluate import evaluate
+from selector.metrics.inputs import Inputs
+from selector.metrics.metrics import LABEL_FREE_PREFIX
 from selector.text import printable
 from selector.training.after_training import stored_milestones
 from selector.training.data import ImageSplits, load_images
@@ -63,14 +66,18 @@ def measure(folder: Path) -> list[dict[str, Any]]:
     backbone, projector = embedded["backbone"], embedded["projector"]
     rows = []
     for size, draw, chosen in subsets(len(backbone.vectors)):
-        milestone = evaluate(
-            0,
-            backbone=Embeddings(backbone.vectors[chosen], None, "backbone", "train"),
-            projector=Embeddings(projector.vectors[chosen], None, "projector", "train"),
-            settings=settings,
+        inputs = Inputs(
+            Embeddings(backbone.vectors[chosen], None, "backbone", "train"),
+            Embeddings(projector.vectors[chosen], None, "projector", "train"),
+            settings,
         )
-        values = asdict(milestone.label_free)
-        rows.append({"n": size, "draw": draw} | {k: v for k, v in values.items() if v is not None})
+        values = evaluate(0, inputs).values
+        label_free = {
+            key.removeprefix(LABEL_FREE_PREFIX): value
+            for key, value in values.items()
+            if key.startswith(LABEL_FREE_PREFIX)
+        }
+        rows.append({"n": size, "draw": draw} | label_free)
     return rows
 
 

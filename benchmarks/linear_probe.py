@@ -83,10 +83,10 @@ def compare(dataset: str, data_dir: str, epochs: int, rounds: int, own: dict[str
         return result
 
     for seed in range(rounds):
-        paper = timed("paper", lambda seed=seed: paper_probe(encoder.augmented(seed), test, seed=seed))
+        paper = timed("paper", lambda seed=seed: paper_probe(encoder.augmented(seed), test, seed=seed).mean())
         train = timed("fast", lambda: encoder.embedded(encoder.images.train))
-        plain.append(paper_probe(lambda _, train=train: train, test, seed=seed))
-        fast = timed("fit", lambda train=train: fast_probe(train, test))
+        plain.append(paper_probe(lambda _, train=train: train, test, seed=seed).mean())
+        fast = timed("fit", lambda train=train: fast_probe(train, test).mean())
         walls["fast"][-1] += walls["fit"][-1]
         cpus["fast"][-1] += cpus["fit"][-1]
         accuracies["paper"].append(paper)

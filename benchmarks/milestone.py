@@ -172,22 +172,24 @@ def naive() -> Callable[..., tuple[Metrics, Metrics]]:
 
 
 def ours(seeds: int) -> Callable[..., tuple[Metrics, Metrics]]:
-    from dataclasses import asdict
-
+    from selector.metrics.definition import MetricSettings
     from selector.metrics.embeddings import Embeddings
-    from selector.metrics.milestone import MetricSettings, evaluate
+    from selector.metrics.evaluate import evaluate
+    from selector.metrics.inputs import Inputs
 
     def run(
         backbone: NDArray[np.float32], projector: NDArray[np.float32], labels: NDArray[np.int64], k: int
     ) -> tuple[Metrics, Metrics]:
-        milestone = evaluate(
-            0,
-            backbone=Embeddings(backbone, labels, "backbone", "test"),
-            projector=Embeddings(projector, None, "projector", "train"),
-            settings=MetricSettings(clusters=k, probe="none", umap_seeds=seeds),
+        inputs = Inputs(
+            Embeddings(backbone, labels, "backbone", "test"),
+            Embeddings(projector, None, "projector", "train"),
+            MetricSettings(clusters=k, probe="none", umap_seeds=seeds),
         )
-        assert milestone.labelled is not None
-        return asdict(milestone.label_free) | asdict(milestone.labelled), dict(milestone.noise)
+        parts: dict[str, Metrics] = {"label_free": {}, "labelled": {}, "noise": {}}
+        for key, value in evaluate(0, inputs).values.items():
+            prefix, name = key.split("/")
+            parts[prefix][name] = value
+        return parts["label_free"] | parts["labelled"], parts["noise"]
 
     return run
 

@@ -23,8 +23,9 @@ import torch
 from images_needed import NoLog
 
 from selector.metrics.embeddings import Embeddings
+from selector.metrics.evaluate import evaluate
+from selector.metrics.inputs import Inputs
 from selector.metrics.linear_probe import fast_probe, paper_probe
-from selector.metrics.milestone import evaluate
 from selector.metrics.rankme import rankme
 from selector.training.after_training import stored_milestones
 from selector.training.data import load_images
@@ -93,7 +94,7 @@ def measure(checkpoint: Path, rounds: int) -> dict[str, list[float]]:
         with timed("all label-free metrics"):
             projector = unlabelled(embedded(callback.train, "projector", "train"))
             test = embedded(callback.evaluation, "backbone", "test")
-            evaluate(0, backbone=unlabelled(test), projector=projector, settings=callback.settings)
+            evaluate(0, Inputs(unlabelled(test), projector, callback.settings))
         with timed("probe, fast"):
             test = embedded(callback.evaluation, "backbone", "test")
             fast_probe(embedded(callback.train, "backbone", "train"), test)

@@ -432,7 +432,7 @@ def accuracy(config: Any, by_lightly: bool, workers: int) -> float:
         embed(method, encode, Batches(split), split.split, {"backbone": None})["backbone"]
         for split in (images.train, images.evaluation)
     )
-    return fast_probe(train, test)
+    return float(fast_probe(train, test).mean())
 
 
 def tree(pid: int) -> list[int]:

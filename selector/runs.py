@@ -1,4 +1,4 @@
-"""Run, Milestone, RunSet: what a sweep left behind, wherever it is read from."""
+"""Run, RunSet: what a sweep left behind, wherever it is read from."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from selector.errors import UserError
+from selector.metrics.milestone import Milestone as Milestone  # a part of this model, too
 from selector.text import printable
 
 # Fields of a run's config that say where and how it was carried out: no hyperparameter, whatever they hold.
@@ -27,26 +28,6 @@ DEEPEST = 100
 
 # Job type of the run that `selector rank --write-back` writes its tables to: no training run, never read.
 SELECTION_JOB = "selection"
-# How the keys of logged spectra begin. Lists are read only when asked for: they are most of a history.
-SPECTRUM_PREFIX = "spectrum/"
-
-
-@dataclass(frozen=True)
-class Milestone:
-    """One history row that a run logged.
-
-    Attributes:
-        epoch: Epochs trained; 0 is the untrained network. In a run that logs no epoch, the number that
-            `Run.counted_by` names instead.
-        values: W&B key → number, such as {"label_free/rankme": 41.2}; NaN and ±inf are kept as they came.
-        lists: W&B key → numbers, such as {"spectrum/projector": (1.0, 0.4)}; empty unless asked for.
-        texts: Key under `correct/` → base64 of packed bits: which images a labelled metric gets right.
-    """
-
-    epoch: int
-    values: Mapping[str, float]
-    lists: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -183,7 +164,7 @@ def read_source(
         tag: Only runs that carry this tag.
         group: Only runs of this group.
         keys: From a server, histories only of runs that logged one of these keys; empty reads them all.
-        spectra: Read the logged spectra too, which are most of a history.
+        spectra: Read the lists and texts of milestones too, which are most of a history.
         progress: Called with (runs read, runs in all) while a server is read, or of a folder with files.
         known: Filled with what a server said, so that the next call reads only what has changed.
 

@@ -57,7 +57,7 @@ def apart(measure: Callable[..., Any], *arguments: int) -> bool:
 
 def milestone(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) -> None:
     """All metrics of one milestone, without labels, one UMAP seed."""
-    from selector.metrics import Embeddings, MetricSettings, evaluate
+    from selector.metrics import Embeddings, Inputs, MetricSettings, evaluate
 
     def embeddings(count: int, space: Any) -> Embeddings:
         rng = np.random.default_rng(0)
@@ -67,7 +67,7 @@ def milestone(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) 
 
     def evaluated(backbone: Embeddings, projector: Embeddings, at: Callable[[str], None]) -> None:
         settings = MetricSettings(clusters=10, umap_seeds=1, probe="none")
-        evaluate(1, backbone=backbone, projector=projector, settings=settings, at=at)
+        evaluate(1, Inputs(backbone, projector, settings), at)
 
     evaluated(embeddings(1000, "backbone"), embeddings(1000, "projector"), lambda _: None)
     large = embeddings(images, "backbone"), embeddings(images, "projector")

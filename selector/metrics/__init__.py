@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from selector.metrics.clid import cluster_learnability, twonn
     from selector.metrics.clustering import clustering_agreement, cosine_kmeans, silhouette
     from selector.metrics.collapse import channel_std, collapse_level
+    from selector.metrics.definition import MetricSettings
     from selector.metrics.embeddings import Embeddings, ViewEmbeddings
     from selector.metrics.entropy import histogram_entropy, robust_histogram_entropy
+    from selector.metrics.evaluate import evaluate
     from selector.metrics.hypersphere import alignment, uniformity
+    from selector.metrics.inputs import Inputs
     from selector.metrics.knn import knn_accuracy
     from selector.metrics.linear_probe import fast_probe, paper_probe
-    from selector.metrics.milestone import MetricSettings, MilestoneMetrics, evaluate
+    from selector.metrics.milestone import Milestone
     from selector.metrics.outliers import outlier_share
     from selector.metrics.spectral_metrics import (
         alpha_req,
@@ -37,8 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Embeddings",
+    "Inputs",
     "MetricSettings",
-    "MilestoneMetrics",
+    "Milestone",
     "Spectrum",
     "SpectrumSums",
     "ViewEmbeddings",
@@ -75,8 +79,9 @@ __all__ = [
 
 _MODULE_OF = {
     "Embeddings": "embeddings",
-    "MetricSettings": "milestone",
-    "MilestoneMetrics": "milestone",
+    "Inputs": "inputs",
+    "MetricSettings": "definition",
+    "Milestone": "milestone",
     "Spectrum": "spectrum",
     "SpectrumSums": "streamed_spectrum",
     "ViewEmbeddings": "embeddings",
@@ -89,7 +94,6 @@ _MODULE_OF = {
     "collapse_level": "collapse",
     "condition_number": "spectral_metrics",
     "cosine_kmeans": "clustering",
-    "evaluate": "milestone",
     "fast_probe": "linear_probe",
     "histogram_entropy": "entropy",
     "knn_accuracy": "knn",

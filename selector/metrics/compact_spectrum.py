@@ -1,14 +1,18 @@
 """A singular value spectrum as a short list of fixed length, to log at each milestone, and back for plots."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from selector.metrics.embeddings import Space
+from selector.metrics.metric import SPECTRUM_PREFIX
+
 _SMALLEST = float(np.finfo(np.float64).eps)  # a logarithm for the value 0; spectra hold nothing between
-
-
 POINTS = 64
+_RANKS = "_ranks"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,29 @@ def expand_spectrum(compact: CompactSpectrum) -> NDArray[np.float64]:
     expanded: NDArray[np.float64] = np.exp(logs)
     expanded[ranks - 1] = values
     return expanded
+
+
+def logged_spectrum(space: Space, singular_values: ArrayLike) -> dict[str, tuple[float, ...]]:
+    """`compact_spectrum` under its W&B keys: spectrum/<space>, and its ranks under spectrum/<space>_ranks.
+
+    Four digits of at most 64 values, because a row is read again and again.
+    """
+    compact = compact_spectrum(singular_values)
+    different = compact.ranks[-1]  # a shorter spectrum is filled up with repetitions
+    values = tuple(float(f"{value:.4g}") for value in compact.values[:different])
+    key = SPECTRUM_PREFIX + space
+    return {key: values, key + _RANKS: tuple(map(float, compact.ranks[:different]))}
+
+
+def spectra_of(lists: Mapping[str, Any]) -> dict[Space, CompactSpectrum]:
+    """The spectra in `Milestone.lists`, by space; what is not there is left out."""
+    spectra: dict[Space, CompactSpectrum] = {}
+    for space in get_args(Space):
+        values = lists.get(SPECTRUM_PREFIX + space)
+        ranks = lists.get(SPECTRUM_PREFIX + space + _RANKS)
+        if values and ranks and len(values) == len(ranks):
+            spectra[space] = CompactSpectrum(tuple(map(int, ranks)), tuple(map(float, values)))
+    return spectra
 
 
 def _log_spaced_ranks(count: int, points: int) -> NDArray[np.int64]:

@@ -104,7 +104,7 @@ class MetricDefinition:
 def define(
     settings: MetricSettings,
     backbone: Embeddings,
-    projector: Embeddings,
+    projector: Embeddings | None,
     views: ViewEmbeddings | None,
     rankme_images: int,
 ) -> MetricDefinition:
@@ -112,8 +112,8 @@ def define(
     images, dimension = backbone.vectors.shape
     return MetricDefinition(
         rankme_images=rankme_images,
-        rankme_split=projector.split,
-        projector_dim=projector.vectors.shape[1],
+        rankme_split="" if projector is None else projector.split,
+        projector_dim=0 if projector is None else projector.vectors.shape[1],
         evaluation_images=images,
         evaluation_split=backbone.split,
         backbone_dim=dimension,

@@ -16,8 +16,8 @@ from selector.metrics.threads import one_thread
 PROBE_BATCH_SIZE = 256
 
 
-def fast_probe(train: Embeddings, test: Embeddings) -> float:
-    """Test accuracy of a multinomial logistic regression, from 0 to 1; higher is better.
+def fast_probe(train: Embeddings, test: Embeddings) -> NDArray[np.bool_]:
+    """Which test images a multinomial logistic regression gets right; the mean is its accuracy, 0 to 1.
 
     Trained to convergence on the features of the images as they are, each feature scaled to mean 0 and
     standard deviation 1 over the training images (a constant feature to 0). It minimises the summed
@@ -27,6 +27,9 @@ def fast_probe(train: Embeddings, test: Embeddings) -> float:
     Args:
         train: Labelled embeddings that the classifier is trained on.
         test: Labelled embeddings that it is judged on.
+
+    Returns:
+        (N,) truths, one per test image.
 
     Raises:
         ValueError: Embeddings without labels or not finite, or training images of one class only.
@@ -42,7 +45,8 @@ def fast_probe(train: Embeddings, test: Embeddings) -> float:
     with one_thread():
         weights, bias = _logistic_regression((features - mean) / scale, targets)
     predicted = classes[((test.vectors - mean) / scale @ weights + bias).argmax(axis=1)]
-    return float((predicted == test_labels).mean())
+    correct: NDArray[np.bool_] = predicted == test_labels
+    return correct
 
 
 @torch.inference_mode(mode=False)  # gradients are on, though callbacks may be called without
@@ -55,8 +59,8 @@ def paper_probe(
     weight_decay: float = 1e-4,
     batch_size: int = PROBE_BATCH_SIZE,
     seed: int = 0,
-) -> float:
-    """Test accuracy of the paper's linear probe after its last epoch, from 0 to 1; higher is better.
+) -> NDArray[np.bool_]:
+    """Which test images the paper's linear probe gets right after its last epoch; the mean is its accuracy.
 
     A linear layer on the features as they are, trained by Adam with a one-cycle learning rate (PyTorch's,
     which rises for 30 % of the steps from 1/25 of the peak) and a momentum (β1) that falls from 0.95 to 0.85
@@ -75,6 +79,9 @@ def paper_probe(
         weight_decay: Adam's L2 penalty.
         batch_size: Images a step; the last step of an epoch takes what is left.
         seed: Of the initial weights and the order of the images.
+
+    Returns:
+        (N,) truths, one per test image.
 
     Raises:
         ValueError: Embeddings without labels or not finite, or epochs of unequal size.
@@ -104,7 +111,8 @@ def paper_probe(
                 schedule.step()
     with torch.no_grad():
         predicted = linear(torch.from_numpy(test.vectors), weight, bias).argmax(dim=1).numpy()
-    return float((predicted == test_labels).mean())
+    correct: NDArray[np.bool_] = predicted == test_labels
+    return correct
 
 
 def _logistic_regression(

@@ -15,10 +15,12 @@ from torchvision.transforms.v2.functional import resize
 
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.metrics.definition import MetricDefinition, MetricSettings, Probe
 from selector.metrics.embeddings import Embeddings
+from selector.metrics.evaluate import evaluate
+from selector.metrics.inputs import Inputs
 from selector.metrics.linear_probe import paper_probe
 from selector.metrics.metrics import METRICS, LabelFreeMetric, Metric
-from selector.metrics.milestone import MetricDefinition, MetricSettings, Probe, evaluate, to_row
 from selector.paper.cache import Cache
 from selector.paper.models import Preprocessing, PretrainedModel, digest_of
 from selector.paper.table_two import ModelRow, Study
@@ -218,7 +220,7 @@ def study_models(
 
 
 def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySettings) -> dict[str, float]:
-    """The history row of one model, as of a milestone; empty where its embeddings are not finite.
+    """The figures of one model, as of a milestone; empty where its embeddings are not finite.
 
     A pretrained model has no projector, so what is computed there is left out.
     """
@@ -227,11 +229,9 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
     train = _embeddings(embedder, images.train, "training images") if probed else None
     if not all(np.isfinite(e.vectors).all() for e in (test, train) if e is not None):
         return {}
-    result = evaluate(
-        0,
+    inputs = Inputs(
         backbone=test,
-        # Two vectors stand in for the projections that there are none of; what comes of them is left out.
-        projector=replace(test, vectors=test.vectors[:2], labels=None, space="projector"),
+        projector=None,
         train_backbone=train,
         settings=MetricSettings(
             clusters=images.clusters,
@@ -240,22 +240,19 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
             entropy_bin_width=settings.bin_width,
         ),
     )
-    row = to_row(result) | {"backbone_dim": test.vectors.shape[1]}
-    for metric in METRICS:
-        if _needs_projector(metric):
-            row.pop(metric.key, None)
+    values = {**evaluate(0, inputs).values, "backbone_dim": float(test.vectors.shape[1])}
     if settings.probe == "paper" and probed:
-        row[_ACCURACY] = _paper_probe(embedder, images, test, settings)
-    row.pop("epoch")
-    # A row holds the spectra, too.
-    return {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
+        values[_ACCURACY] = float(_paper_probe(embedder, images, test, settings).mean())
+    return values
 
 
 def _needs_projector(metric: Metric) -> bool:
     return metric.space.startswith("projector")
 
 
-def _paper_probe(embedder: Embedder, images: StudyImages, test: Embeddings, settings: StudySettings) -> float:
+def _paper_probe(
+    embedder: Embedder, images: StudyImages, test: Embeddings, settings: StudySettings
+) -> NDArray[np.bool_]:
     """The paper's probe; each epoch's images are augmented at their own size, then scaled to the model's."""
     from selector.training.batches import autoaugmented
 

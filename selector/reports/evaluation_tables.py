@@ -11,6 +11,7 @@ from rich.text import Text
 
 from selector.metrics.metrics import METRICS
 from selector.reports.tables import draw, number, paragraph
+from selector.runs import Milestone
 from selector.text import printable
 from selector.training.add_metrics import Added, summary_of
 from selector.training.stored import Stored
@@ -38,7 +39,7 @@ def added_rows(added: Sequence[Added]) -> list[AddedRow]:
 
 def gained(added: Added) -> list[str]:
     """Names of the metrics that some milestone of a run gained, in the order of the table."""
-    keys = {key for row in added.rows.values() for key in row}
+    keys = {key for row in added.rows.values() for key in row.values}
     return [metric.name for metric in METRICS if metric.key in keys]
 
 
@@ -76,7 +77,7 @@ def print_added(added: Sequence[Added], console: Console, dry_run: bool) -> None
         paragraph(console, line)
 
 
-def print_checkpoints(results: Sequence[tuple[Stored, Mapping[str, Any]]], console: Console) -> None:
+def print_checkpoints(results: Sequence[tuple[Stored, Milestone]], console: Console) -> None:
     """Draws the metrics of checkpoints: a row a metric, a column a checkpoint."""
     for first in range(0, len(results), _COLUMNS_A_TABLE):
         part = results[first : first + _COLUMNS_A_TABLE]
@@ -86,8 +87,8 @@ def print_checkpoints(results: Sequence[tuple[Stored, Mapping[str, Any]]], conso
             head = f"{stored.path.resolve().parent.name}\nepoch {stored.epoch}"
             table.add_column(Text(printable_lines(head)), justify="right", overflow="fold")
         for metric in METRICS:
-            if any(metric.key in row for _, row in part):
-                cells = [number(row.get(metric.key)) for _, row in part]
+            if any(metric.key in row.values for _, row in part):
+                cells = [number(row.values.get(metric.key)) for _, row in part]
                 table.add_row(*map(Text, (metric.name, *cells)))
         console.print(table)
         console.print()
@@ -98,16 +99,14 @@ def printable_lines(text: str) -> str:
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
-def checkpoint_object(
-    stored: Stored, row: Mapping[str, Any], definition: Mapping[str, Any]
-) -> dict[str, Any]:
+def checkpoint_object(stored: Stored, row: Milestone, definition: Mapping[str, Any]) -> dict[str, Any]:
     """One checkpoint for `--json`."""
     return {
         "path": str(stored.path),
         "epoch": stored.epoch,
         "method": stored.config.method,
         "dataset": stored.config.dataset,
-        "values": {key: value for key, value in row.items() if key != "epoch"},
+        "values": {**row.values, **row.lists},
         "definition": dict(definition),
     }
 
@@ -117,8 +116,7 @@ def added_object(added: Added) -> dict[str, Any]:
     return {
         "run": added.run.id,
         "epochs": [
-            {"epoch": epoch, "values": {key: value for key, value in row.items() if key != "epoch"}}
-            for epoch, row in added.rows.items()
+            {"epoch": epoch, "values": {**row.values, **row.lists}} for epoch, row in added.rows.items()
         ],
         "same_as_logged": added.kept,
         "other_than_logged": added.changed,

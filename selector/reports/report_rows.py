@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from selector.metrics.metrics import LabelFreeMetric, LabelledMetric
+from selector.metrics.metrics import SPECTRUM_PREFIX, LabelFreeMetric, LabelledMetric
 from selector.reports.report import GroupReport
 from selector.reports.tables import BASELINES, hyperparameter, label
-from selector.runs import SPECTRUM_PREFIX, Run
+from selector.runs import Run
 from selector.selection.candidates import last_milestone
 from selector.selection.correlation import spearman
 from selector.selection.hyperparameters import canonical, is_finite_number

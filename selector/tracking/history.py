@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from selector.runs import LARGEST, LARGEST_POSITION, SPECTRUM_PREFIX, Axis, Milestone, within_limits
+from selector.metrics.milestone import CORRECT_PREFIX, LIST_PREFIXES
+from selector.runs import LARGEST, LARGEST_POSITION, Axis, Milestone, within_limits
 
 AXES: tuple[Axis, ...] = ("epoch", "trainer/global_step", "_step")  # the earlier, the better
 
 _ONLY_FLOATS = {float}
 # W&B's own keys, and what it notes of the table behind train.py's chart of spectra.
-_NO_METRIC = ("_", f"{SPECTRUM_PREFIX}chart")
+_NO_METRIC = ("_", "spectrum/chart")
 
 
 class History:
@@ -22,20 +23,18 @@ class History:
 
     Attributes:
         axis: What the milestones are counted by, so far.
+        with_spectra: Whether it keeps lists and texts.
     """
 
     def __init__(self, spectra: bool = False) -> None:
-        """Nothing yet; `spectra`: keep the lists under `spectrum/` too."""
+        """Nothing yet; `spectra`: keep the lists and texts of milestones too."""
         self.axis: Axis = "_step"
         self._milestones: dict[int, dict[str, float]] = {}
-        self._spectra: dict[int, dict[str, tuple[float, ...]]] | None = {} if spectra else None
+        self._lists: dict[int, dict[str, tuple[float, ...]]] = {}
+        self._texts: dict[int, dict[str, str]] = {}
+        self.with_spectra = spectra
         self._axes: tuple[Axis, ...] = AXES
         self._dropped: dict[tuple[str, ...], list[str]] = {}
-
-    @property
-    def with_spectra(self) -> bool:
-        """Whether it keeps spectra."""
-        return self._spectra is not None
 
     def add(self, row: dict[str, Any]) -> None:
         """Take over one row, W&B key → value; what is no number is left out, and so are W&B's `_` keys."""
@@ -45,8 +44,9 @@ class History:
                 continue
             if axis != self.axis:
                 self._count_by(axis)
-            if self._spectra is not None:
-                self._spectra.setdefault(position, {}).update(_spectra(row))
+            if self.with_spectra:
+                self._lists.setdefault(position, {}).update(_lists(row))
+                self._texts.setdefault(position, {}).update(_texts(row))
             values = self._values(row, axis)
             if position in self._milestones:
                 self._milestones[position].update(values)
@@ -73,9 +73,11 @@ class History:
         self._count_by(later.axis)
         for position, values in later._milestones.items():
             self._milestones.setdefault(position, {}).update(values)
-        for position, spectra in (later._spectra or {}).items():
-            if self._spectra is not None:
-                self._spectra.setdefault(position, {}).update(spectra)
+        if self.with_spectra:
+            for position, lists in later._lists.items():
+                self._lists.setdefault(position, {}).update(lists)
+            for position, texts in later._texts.items():
+                self._texts.setdefault(position, {}).update(texts)
 
     def overlaps(self, other: "History") -> bool:
         """Whether both hold a milestone of the same number."""
@@ -84,9 +86,10 @@ class History:
     def milestones(self) -> tuple[Milestone, ...]:
         """All milestones, in order; a number beyond `LARGEST` is taken for an infinite one."""
         ordered = [(epoch, within_limits(values)) for epoch, values in sorted(self._milestones.items())]
-        if self._spectra is None:
-            return tuple(Milestone(epoch, values) for epoch, values in ordered)
-        return tuple(Milestone(epoch, values, self._spectra.get(epoch, {})) for epoch, values in ordered)
+        return tuple(
+            Milestone(epoch, values, self._lists.get(epoch, {}), self._texts.get(epoch, {}))
+            for epoch, values in ordered
+        )
 
     def __bool__(self) -> bool:
         return bool(self._milestones)
@@ -97,8 +100,7 @@ class History:
             self._milestones = {}  # rows seen so far lack the better axis
             self._axes = AXES[: AXES.index(axis) + 1]
             self._dropped = {}
-            if self._spectra is not None:
-                self._spectra = {}
+            self._lists, self._texts = {}, {}
 
 
 def _position(value: object) -> int | None:
@@ -120,10 +122,15 @@ def _numbers(row: Mapping[str, object], axis: Axis) -> Iterator[tuple[str, float
             yield from _numbers(nested, axis)
 
 
-def _spectra(row: Mapping[str, object]) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """The lists of finite numbers under `spectrum/`, none beyond `LARGEST`."""
+def _texts(row: Mapping[str, object]) -> dict[str, str]:
+    """What `metrics.milestone.correct_images` reads."""
+    return {k: v for k, v in row.items() if k.startswith(CORRECT_PREFIX) and isinstance(v, str)}
+
+
+def _lists(row: Mapping[str, object]) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """The lists of finite numbers under their prefixes, none beyond `LARGEST`."""
     for key, value in row.items():
-        if key.startswith(SPECTRUM_PREFIX) and isinstance(value, list | tuple):
+        if key.startswith(LIST_PREFIXES) and isinstance(value, list | tuple):
             numbers = tuple(float(v) for v in value if type(v) in (int, float) and abs(v) <= LARGEST)
             if numbers and len(numbers) == len(value):
                 yield key, numbers

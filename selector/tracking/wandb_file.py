@@ -8,7 +8,8 @@ from typing import Any
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from selector.runs import DEEPEST, SPECTRUM_PREFIX, nested_too_deeply
+from selector.metrics.milestone import LARGE_PREFIXES
+from selector.runs import DEEPEST, nested_too_deeply
 from selector.tracking import completion
 from selector.tracking.history import History
 from selector.tracking.wandb_log import DamagedLog, TruncatedLog, read_payloads
@@ -105,7 +106,7 @@ def read_records(path: Path) -> Iterator[Any]:
 def history_row(history: Any, spectra: bool = True) -> dict[str, Any]:
     """A HistoryRecord as W&B key → value; the parts of a nested key are joined by dots, as W&B does.
 
-    Without `spectra` the lists under `spectrum/` are left out: decoding them takes most of the time.
+    Without `spectra` the lists and texts of milestones are left out: decoding takes most of the time.
     """
     row = {}
     for item in history.item:
@@ -114,7 +115,7 @@ def history_row(history: Any, spectra: bool = True) -> dict[str, Any]:
         try:
             row[key] = float(item.value_json)  # nearly always; NaN and Infinity too
         except ValueError:
-            if spectra or not key.startswith(SPECTRUM_PREFIX):
+            if spectra or not key.startswith(LARGE_PREFIXES):
                 row[key] = _decode(item.value_json)
     if "_step" not in row and history.HasField("step"):
         row["_step"] = history.step.num

@@ -8,8 +8,7 @@ from typing import Any
 
 from selector.errors import UserError
 from selector.metrics.metrics import METRICS
-from selector.metrics.milestone import Row
-from selector.runs import MACHINE_SETTINGS, Run
+from selector.runs import MACHINE_SETTINGS, Milestone, Run
 from selector.text import printable
 from selector.training.after_training import Evaluator, epoch_of, stored_milestones
 from selector.training.stored import Stored, read_stored
@@ -24,7 +23,7 @@ class Added:
 
     Attributes:
         run: The run.
-        rows: Epoch → what was missing in its history row, and is computed now.
+        rows: Epoch → what was missing in its milestone, and is computed now.
         kept: Values that were computed anew and equal those logged.
         changed: Values that were computed anew and differ from those logged.
         without_checkpoint: Epochs that lack metrics and left no checkpoint.
@@ -32,7 +31,7 @@ class Added:
     """
 
     run: Run
-    rows: Mapping[int, Row]
+    rows: Mapping[int, Milestone]
     kept: int = 0
     changed: int = 0
     without_checkpoint: tuple[int, ...] = ()
@@ -63,7 +62,7 @@ def missing_metrics(run: Run, evaluator: Evaluator, every: bool = False) -> Adde
     config = read_stored(next(iter(checkpoints.values()))).config
     if field := _differing(run.config, asdict(config)):
         return Added(run, {}, skipped=f"the checkpoints in its folder were trained with another {field}")
-    rows: dict[int, Row] = {}
+    rows: dict[int, Milestone] = {}
     kept = changed = 0
     without: list[int] = []
     for milestone in run.milestones:
@@ -78,15 +77,25 @@ def missing_metrics(run: Run, evaluator: Evaluator, every: bool = False) -> Adde
             else evaluator.trained(_checked(read_stored(checkpoints[milestone.epoch]), milestone.epoch))
         )
         _refuse_other_definition(run, evaluator.definition)
-        known = {**milestone.values, **milestone.lists}
-        again = [(row[key], known[key]) for key in row if key in milestone.values and key != "epoch"]
-        differing = sum(not _same(new, old) for new, old in again)
+        old = milestone.values
+        again = [(row.values[key], old[key]) for key in row.values if key in old]
+        differing = sum(not _same(*pair) for pair in again)
         kept, changed = kept + len(again) - differing, changed + differing
-        new = row if every else {key: value for key, value in row.items() if key not in known}
-        if not new.keys() - {"epoch"}:
+        new = row if every else _lacking(milestone, row)
+        if new == Milestone(milestone.epoch):
             break
-        rows[milestone.epoch] = {"epoch": milestone.epoch} | new
+        rows[milestone.epoch] = new
     return Added(run, rows, kept, changed, tuple(without))
+
+
+def _lacking(known: Milestone, found: Milestone) -> Milestone:
+    """What was found and is not known."""
+    return Milestone(
+        known.epoch,
+        {key: value for key, value in found.values.items() if key not in known.values},
+        {key: value for key, value in found.lists.items() if key not in known.lists},
+        {key: value for key, value in found.texts.items() if key not in known.texts},
+    )
 
 
 def folder_of(run: Run) -> Path:
@@ -143,5 +152,7 @@ def summary_of(added: Sequence[Added]) -> dict[str, int]:
     return {
         "runs": sum(bool(one.rows) for one in added),
         "milestones": sum(len(one.rows) for one in added),
-        "values": sum(len(row) - 1 for one in added for row in one.rows.values()),
+        "values": sum(
+            len(row.values) + len(row.lists) + len(row.texts) for one in added for row in one.rows.values()
+        ),
     }

@@ -10,7 +10,8 @@ import torch
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.milestone import Probe, Row
+from selector.metrics.definition import Probe
+from selector.metrics.milestone import Milestone
 from selector.text import printable
 from selector.training.data import ImageSplits, load_images
 from selector.training.milestones import milestones_of
@@ -48,8 +49,8 @@ class Evaluator:
         self.definition: Mapping[str, Any] = {}
         self._images: tuple[Any, ImageSplits] | None = None
 
-    def trained(self, stored: Stored) -> Row:
-        """The history row of the milestone that a checkpoint holds.
+    def trained(self, stored: Stored) -> Milestone:
+        """The milestone that a checkpoint holds.
 
         Raises:
             UserError: The data set is not there, or the weights do not fit this version's network.
@@ -57,23 +58,24 @@ class Evaluator:
         config, images = self._prepared(stored.config)
         method = Network(config, images)
         _load(method, stored)
-        return self._row(method, config, images, stored.epoch)
+        return self._evaluated(method, config, images, stored.epoch)
 
-    def untrained(self, config: TrainConfig) -> Row:
-        """The history row of milestone 0, whose weights are drawn from the seed of the configuration.
+    def untrained(self, config: TrainConfig) -> Milestone:
+        """Milestone 0, whose weights are drawn from the seed of the configuration.
 
         Raises:
             UserError: The data set is not there.
         """
         config, images = self._prepared(config)
-        return self._row(Network(config, images), config, images, 0)
+        return self._evaluated(Network(config, images), config, images, 0)
 
-    def _row(self, method: Network, config: TrainConfig, images: ImageSplits, epoch: int) -> Row:
+    def _evaluated(self, method: Network, config: TrainConfig, images: ImageSplits, epoch: int) -> Milestone:
         log = _Definition()
         with _threads(config.threads):
-            row = milestones_of(config, images, log).row(method.to(self.device), epoch)
+            found = milestones_of(config, images, log).evaluate(method.to(self.device), epoch)
         self.definition = log.definition
-        return {key: value for key, value in row.items() if not key.startswith("cost/")}
+        values = {key: value for key, value in found.values.items() if not key.startswith("cost/")}
+        return replace(found, values=values)
 
     def _prepared(self, config: TrainConfig) -> tuple[TrainConfig, ImageSplits]:
         """The configuration with what is otherwise now, and its images."""
@@ -113,7 +115,7 @@ class _Definition:
     def define(self, definition: Mapping[str, Any]) -> None:
         self.definition = definition
 
-    def milestone(self, row: Mapping[str, Any]) -> None:
+    def milestone(self, milestone: Milestone) -> None:
         """Nothing: rows are returned."""
 
     def completed(self, epoch: int) -> None:

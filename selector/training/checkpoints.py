@@ -17,7 +17,7 @@ import torch
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.milestone import Row
+from selector.metrics.milestone import Milestone
 from selector.training.run_folder import LAST, checkpoint_path
 from selector.training.stopping import StopSignals
 
@@ -29,9 +29,9 @@ class CheckpointLog(Protocol):
         rows: The milestones logged so far, those of earlier processes of the run included.
     """
 
-    rows: list[Row]
+    rows: list[Milestone]
 
-    def restore(self, rows: list[Row]) -> None:
+    def restore(self, rows: list[Milestone]) -> None:
         """Take over the milestones of an earlier process, and log those of them that got lost on the way."""
 
     def keep(self, path: Path, epoch: int) -> None:
@@ -122,12 +122,12 @@ class MilestoneCheckpoints(pl.Callback):
     def on_save_checkpoint(self, *what: Any) -> None:
         """The milestones go along, for W&B may not have received all of them when a machine dies."""
         *_, checkpoint = what
-        checkpoint["milestones"] = list(self.milestone_log.rows)
+        checkpoint["milestones"] = [milestone.row for milestone in self.milestone_log.rows]
 
     def on_load_checkpoint(self, *what: Any) -> None:
         """See `CheckpointLog.restore`."""
         *_, checkpoint = what
-        self.milestone_log.restore(checkpoint.get("milestones", []))
+        self.milestone_log.restore(list(map(Milestone.of_row, checkpoint.get("milestones", []))))
 
 
 def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:

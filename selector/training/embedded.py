@@ -2,12 +2,17 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from selector.metrics.definition import MetricSettings
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
-from selector.metrics.milestone import MetricSettings, MilestoneMetrics, evaluate
+from selector.metrics.evaluate import evaluate
+from selector.metrics.inputs import Inputs
+from selector.metrics.milestone import Milestone
 from selector.metrics.spectrum import Spectrum
 
 
@@ -22,7 +27,8 @@ class Embedded:
             where a probe learns from these.
         views: Projections of augmented views.
         streamed: Spectra of more embeddings than there are here; None where some of these were not finite.
-        accuracy: Of the paper's probe, where it has been trained already: it needs the network.
+        correct: Which evaluation images the paper's probe gets right, where it has been trained already: it
+            needs the network.
     """
 
     epoch: int
@@ -30,7 +36,7 @@ class Embedded:
     train: Mapping[Space, Embeddings]
     views: ViewEmbeddings | None
     streamed: Mapping[Space, Spectrum] | None = field(default_factory=dict)
-    accuracy: float | None = None
+    correct: NDArray[np.bool_] | None = None
 
     @property
     def is_finite(self) -> bool:
@@ -58,25 +64,42 @@ class Clock:
         return {name: end - start for (name, start), end in zip(self._steps, ends, strict=True)}
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What came of it.
+
+    Attributes:
+        milestone: All metrics.
+        definition: How they were computed.
+        points: (N, 3) UMAP points of the evaluation images by the first seed; None where there are none.
+        seconds: What each step took.
+    """
+
+    milestone: Milestone
+    definition: Mapping[str, Any]
+    points: NDArray[np.float32] | None
+    seconds: Mapping[str, float]
+
+
 def evaluated(
     embedded: Embedded,
     settings: MetricSettings,
     augmented: Callable[[int], Embeddings] | None = None,
     clock: Clock | None = None,
-) -> tuple[MilestoneMetrics, dict[str, float]]:
-    """The metrics, and the seconds that each step took; see `evaluate`."""
+) -> Evaluated:
+    """The metrics of these embeddings; see `evaluate`."""
     clock = clock or Clock()
-    metrics = evaluate(
-        embedded.epoch,
+    inputs = Inputs(
         backbone=embedded.test,
         projector=embedded.train["projector"],
+        settings=settings,
         train_backbone=embedded.train.get("backbone"),
         augmented=augmented,
-        accuracy=embedded.accuracy,
+        correct=embedded.correct,
         views=embedded.views,
         predictor=embedded.train.get("predictor"),
         streamed=embedded.streamed or {},
-        settings=settings,
-        at=clock.at,
     )
-    return metrics, clock.seconds()
+    milestone = evaluate(embedded.epoch, inputs, clock.at)
+    points = inputs.points[0] if inputs.points else None
+    return Evaluated(milestone, asdict(inputs.definition), points, clock.seconds())

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,17 +17,18 @@ import torch
 from torch import Tensor
 
 from selector.config import TrainConfig, own_values
+from selector.metrics.definition import MetricSettings
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.linear_probe import paper_probe
-from selector.metrics.metrics import LABEL_FREE_PREFIX
-from selector.metrics.milestone import LabelFreeMetrics, MetricSettings, MilestoneMetrics, Row, to_row
+from selector.metrics.metrics import METRICS, LabelFreeMetric
+from selector.metrics.milestone import Milestone
 from selector.metrics.spectrum import Spectrum
 from selector.training.background import Worker, WorkerDied
 from selector.training.batches import Batches, autoaugmented
 from selector.training.checkpoints import is_milestone
 from selector.training.data import ImageSplits, clusters_of
 from selector.training.embed import embed, embed_views
-from selector.training.embedded import Clock, Embedded, evaluated
+from selector.training.embedded import Clock, Embedded, Evaluated, evaluated
 from selector.training.encoder import Encoder
 from selector.training.milestone_views import TrainingViews
 from selector.training.progress import TrainingProgress
@@ -41,8 +42,8 @@ class MilestoneLog(Protocol):
     def define(self, definition: Mapping[str, Any]) -> None:
         """Store how the metrics are computed."""
 
-    def milestone(self, row: Mapping[str, Any]) -> None:
-        """Store one row: numbers, and lists of numbers under `spectrum/`."""
+    def milestone(self, milestone: Milestone) -> None:
+        """Store one milestone."""
 
     def completed(self, epoch: int) -> None:
         """Store that training came to its end: a run without this may have been cut off."""
@@ -182,39 +183,39 @@ class Milestones(pl.Callback):
         if trainer.is_global_zero:
             self._finish()
             if self._worker is None or epoch == trainer.max_epochs:  # there is no training left to go on with
-                self._log(self.row(module, epoch) | dict(trained))
+                self._log(_with(self.evaluate(module, epoch), trained))
             else:
                 self._begin(module, epoch, trainer.global_step, trained)
         else:
             self._streamed(module)
         trainer.strategy.barrier("milestone")  # the other processes wait for the one that evaluates
 
-    def _log(self, row: Row) -> None:
-        self.milestone_log.milestone(row)
+    def _log(self, milestone: Milestone) -> None:
+        self.milestone_log.milestone(milestone)
         if self.progress is not None:
-            self.progress.milestone(row)
+            self.progress.milestone(milestone)
 
-    def row(self, module: pl.LightningModule, epoch: int) -> Row:
-        """Embed, evaluate, and give the history row of one milestone."""
+    def evaluate(self, module: pl.LightningModule, epoch: int) -> Milestone:
+        """Embed, evaluate, and give one milestone."""
         clock = self._clock(epoch)
         embedded = self._embedded(module, epoch, clock)
         if not embedded.is_finite:
             return _nothing_finite(epoch)
         augmented = None if self.augmented is None else partial(self._augmented, module)
-        metrics, seconds = evaluated(embedded, self.settings, augmented, clock)
-        return self._row_of(metrics, embedded, seconds)
+        found = evaluated(embedded, self.settings, augmented, clock)
+        return self._finished(found, embedded, found.seconds)
 
     def _begin(self, module: pl.LightningModule, epoch: int, step: int, trained: Mapping[str, Any]) -> None:
         """Do what needs the network, and have the rest done in the background."""
         clock = self._clock(epoch)
         embedded = self._embedded(module, epoch, clock)
         if not embedded.is_finite:
-            self._log(_nothing_finite(epoch) | dict(trained))
+            self._log(_with(_nothing_finite(epoch), trained))
             return
         if self.augmented is not None and embedded.test.labels is not None and self.settings.probe == "paper":
             clock.at("linear probe")
-            accuracy = paper_probe(partial(self._augmented, module), embedded.test)
-            embedded = replace(embedded, accuracy=accuracy)
+            correct = paper_probe(partial(self._augmented, module), embedded.test)
+            embedded = replace(embedded, correct=correct)
         self._pending = _Pending(embedded, step, dict(trained), clock.seconds())
         assert self._worker is not None
         with suppress(WorkerDied):  # `_finish` will find out
@@ -228,18 +229,19 @@ class Milestones(pl.Callback):
         start = time.perf_counter()
         try:
             assert self._worker is not None
-            metrics, seconds = self._worker.result()
+            found: Evaluated = self._worker.result()
         except WorkerDied:
             print(
                 "the process that evaluates milestones was killed: from here on without it", file=sys.stderr
             )
             self._close()
-            metrics, seconds = evaluated(pending.embedded, self.settings)
+            found = evaluated(pending.embedded, self.settings)
         waited = sum(pending.seconds.values()) + time.perf_counter() - start
+        seconds = dict(found.seconds)
         for name, before in pending.seconds.items():
             seconds[name] = seconds.get(name, 0.0) + before
-        row = self._row_of(metrics, pending.embedded, seconds)
-        self._log(row | {"cost/waited_seconds": waited} | pending.trained)
+        milestone = self._finished(found, pending.embedded, seconds)
+        self._log(_with(milestone, {"cost/waited_seconds": waited} | pending.trained))
 
     def _clock(self, epoch: int) -> Clock:
         progress = self.progress
@@ -258,14 +260,14 @@ class Milestones(pl.Callback):
         train = self._embed(module, self.train, "train", wanted)
         return Embedded(epoch, test, train, self._views(module), streamed)
 
-    def _row_of(self, metrics: MilestoneMetrics, embedded: Embedded, seconds: Mapping[str, float]) -> Row:
-        self.milestone_log.define(asdict(metrics.definition))
-        if self.folder is not None and metrics.points is not None:
-            write_umap(self.folder, metrics.epoch, metrics.points, embedded.test)
+    def _finished(self, found: Evaluated, embedded: Embedded, seconds: Mapping[str, float]) -> Milestone:
+        self.milestone_log.define(found.definition)
+        if self.folder is not None and found.points is not None:
+            write_umap(self.folder, embedded.epoch, found.points, embedded.test)
         costs = {"cost/milestone_seconds": sum(seconds.values())}
         if "backbone" in embedded.train:  # what labels cost
             costs["cost/probe_seconds"] = seconds["linear probe"]
-        return to_row(metrics) | costs
+        return _with(found.milestone, costs)
 
     def _streamed(self, module: pl.LightningModule) -> Mapping[Space, Spectrum] | None:
         """Where RankMe is to read more images than are kept: its spectra, with the help of all processes."""
@@ -343,6 +345,12 @@ def milestones_of(
     )
 
 
-def _nothing_finite(epoch: int) -> Row:
-    """The row of an encoder whose weights have diverged: NaN, which is never chosen."""
-    return {"epoch": epoch} | {f"{LABEL_FREE_PREFIX}{f.name}": float("nan") for f in fields(LabelFreeMetrics)}
+def _with(milestone: Milestone, values: Mapping[str, float]) -> Milestone:
+    return replace(milestone, values={**milestone.values, **values})
+
+
+def _nothing_finite(epoch: int) -> Milestone:
+    """That of an encoder whose weights have diverged: NaN, which is never chosen."""
+    return Milestone(
+        epoch, {metric.key: float("nan") for metric in METRICS if isinstance(metric, LabelFreeMetric)}
+    )

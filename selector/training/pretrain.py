@@ -16,7 +16,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.milestone import Row
+from selector.metrics.milestone import Milestone
 from selector.text import first_line
 from selector.training.checkpoints import CheckpointLog, LastCheckpoint, MilestoneCheckpoints
 from selector.training.network import Network
@@ -68,18 +68,18 @@ class SilentLog:
     """A log for a run, or one of several processes of a run, that tells nobody."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[Milestone] = []
 
     def define(self, definition: Mapping[str, Any]) -> None:
         """Nothing."""
 
-    def milestone(self, row: Mapping[str, Any]) -> None:
+    def milestone(self, milestone: Milestone) -> None:
         """Nothing."""
 
     def completed(self, epoch: int) -> None:
         """Nothing."""
 
-    def restore(self, rows: list[Row]) -> None:
+    def restore(self, rows: list[Milestone]) -> None:
         """Nothing but to keep them for the next checkpoint."""
         self.rows = list(rows)
 

@@ -4,7 +4,6 @@
 
 import sys
 import time
-from collections.abc import Mapping
 from typing import Any, TextIO
 
 import pytorch_lightning as pl
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from selector.config import TrainConfig
+from selector.metrics.milestone import Milestone
 from selector.training.data import ImageSplits
 
 _SHOWN = ("label_free/rankme", "labelled/linear_probe_accuracy")
@@ -80,15 +80,16 @@ class TrainingProgress(pl.Callback):
         """What the milestone of an epoch is doing now, such as "UMAP"."""
         self._note(f"milestone {epoch}: {step}")
 
-    def milestone(self, row: Mapping[str, Any]) -> None:
+    def milestone(self, milestone: Milestone) -> None:
         """A milestone is done."""
         self._note()
-        figures = [f"{key.split('/')[1]} {row[key]:.4g}" for key in _SHOWN if key in row]
-        seconds = row.get("cost/milestone_seconds")
+        values = milestone.values
+        figures = [f"{key.split('/')[1]} {values[key]:.4g}" for key in _SHOWN if key in values]
+        seconds = values.get("cost/milestone_seconds")
         if seconds is not None:
             figures.append(f"{seconds:.1f} s")
         speed = f", {self.images_a_second:.0f} images/s" if self._seconds else ""
-        line = f"milestone {row['epoch']}: {', '.join(figures)}{speed}"
+        line = f"milestone {milestone.epoch}: {', '.join(figures)}{speed}"
         if self.bar is not None:
             self.bar.console.print(line, markup=False, highlight=False)
         else:

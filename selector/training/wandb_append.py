@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import wandb
 from wandb.proto import wandb_internal_pb2
 
 from selector.errors import UserError
-from selector.runs import Run
+from selector.runs import Milestone, Run
 from selector.text import first_line, printable
 from selector.tracking.completion import CHECKPOINT, EPOCH, STATUS
 from selector.tracking.wandb_log import DamagedLog, read_payloads
@@ -31,7 +31,7 @@ _QUIET: dict[str, Any] = {
 }
 
 
-def append_rows(run: Run, rows: Sequence[Mapping[str, Any]], entity: str = "", project: str = "") -> None:
+def append_rows(run: Run, rows: Sequence[Milestone], entity: str = "", project: str = "") -> None:
     """Log more values of milestones that a run has logged before.
 
     An offline run gets one more file, beside those that it has: readers merge them by epoch, and
@@ -41,22 +41,22 @@ def append_rows(run: Run, rows: Sequence[Mapping[str, Any]], entity: str = "", p
 
     Args:
         run: Finished or diverged.
-        rows: Each with its `epoch`, and what is to be added.
+        rows: What is to be added, one milestone each.
         entity: Owner of the project, for a run on a server.
         project: Its project, likewise.
 
     Raises:
         UserError: The run cannot be opened, or its file could not be written whole.
     """
-    ordered = sorted(rows, key=lambda row: int(row["epoch"]))
+    ordered = sorted(rows, key=lambda row: row.epoch)
     with _opened(run, entity, project) as opened:
         WandbLog(opened)  # declares the axis of every metric
         opened.summary.update(_marker(run))
         for row in ordered:
             opened.log(with_chart(row))
         last = run.milestones[-1]
-        if ordered[-1]["epoch"] != last.epoch:
-            logged_again = {key: last.values[key] for row in ordered for key in row if key in last.values}
+        if ordered[-1].epoch != last.epoch:
+            logged_again = {k: last.values[k] for row in ordered for k in row.values if k in last.values}
             opened.summary.update({"epoch": last.epoch} | logged_again)
 
 

@@ -19,7 +19,7 @@ from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.metrics.embeddings import Space
 from selector.metrics.metrics import SPECTRUM_PREFIX
-from selector.metrics.milestone import Row
+from selector.metrics.milestone import Milestone
 from selector.record import joined_versions, versions
 from selector.text import first_line, printable
 from selector.tracking.completion import VERSIONS
@@ -58,7 +58,7 @@ class WandbLog:
             checkpoints: Where checkpoints go in W&B; None where they stay on this machine.
         """
         self.run = run
-        self.rows: list[Row] = []
+        self.rows: list[Milestone] = []
         self._checkpoints = checkpoints
         summary: Any = run.summary
         self._known_epoch = summary.get("epoch", -1) if run.resumed else -1
@@ -75,13 +75,13 @@ class WandbLog:
         if "definition" not in self.run.config:
             self.run.config["definition"] = dict(definition)
 
-    def milestone(self, row: Mapping[str, Any]) -> None:
+    def milestone(self, milestone: Milestone) -> None:
         """One history row, with its `epoch`; none where an earlier process has logged that epoch."""
-        self.rows.append(dict(row))
-        if row["epoch"] > self._known_epoch:
-            self.run.log(with_chart(row))
+        self.rows.append(milestone)
+        if milestone.epoch > self._known_epoch:
+            self.run.log(with_chart(milestone))
 
-    def restore(self, rows: list[Row]) -> None:
+    def restore(self, rows: list[Milestone]) -> None:
         """Go on after these milestones, and log those of them that W&B has not received.
 
         Offline those are not in the files of earlier processes: a kill takes along what W&B's service has
@@ -94,7 +94,7 @@ class WandbLog:
         written = epochs_on_disk(Path(self.run.dir).parent, self.run.id)
         self.rows += rows
         for row in rows:
-            if row["epoch"] not in written:
+            if row.epoch not in written:
                 self.run.log(with_chart(row))
 
     def keep(self, path: Path, epoch: int) -> None:

@@ -4,25 +4,15 @@ import pytest
 
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.metrics.definition import MetricDefinition
 from selector.metrics.metric_table import CONFIG_FIELDS
 from selector.metrics.metrics import (
     METRICS,
-    LabelFreeMetric,
-    LabelledMetric,
     declared_label_free,
     declared_labelled,
     label_free_metric,
     labelled_metric,
 )
-from selector.metrics.milestone import LabelFreeMetrics, LabelledMetrics, MetricDefinition
-
-
-def test_the_table_names_what_a_milestone_holds():
-    label_free = {metric.name for metric in METRICS if isinstance(metric, LabelFreeMetric)}
-    labelled = {metric.name for metric in METRICS if isinstance(metric, LabelledMetric)}
-    assert label_free == {field.name for field in fields(LabelFreeMetrics)}
-    assert labelled == {field.name for field in fields(LabelledMetrics)}
-    assert len(METRICS) == len(label_free) + len(labelled)
 
 
 def test_comparable_fields_exist():

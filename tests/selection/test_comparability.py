@@ -103,7 +103,7 @@ def test_what_part_of_the_definition_concerns_which_metric(field, concerned):
 
 
 def test_every_field_of_our_definition_is_known_to_concern_something():
-    from selector.metrics.milestone import MetricDefinition  # here, because it imports torch
+    from selector.metrics.definition import MetricDefinition  # here, because it imports torch
 
     names = {field.name for field in fields(MetricDefinition)}
     assert names | CONFIG_FIELDS >= _SEPARATING | _SPECIFIC

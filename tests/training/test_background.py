@@ -25,8 +25,8 @@ class Rows(SilentLog):
         super().__init__()
         self.ended: list[int] = []
 
-    def milestone(self, row) -> None:
-        self.rows.append(dict(row))
+    def milestone(self, milestone) -> None:
+        self.rows.append(milestone)
 
     def completed(self, epoch: int) -> None:
         self.ended.append(epoch)
@@ -52,7 +52,9 @@ def train(asked: TrainConfig, folder: Path, in_background: bool, *callbacks: pl.
 
 def without_costs(rows: list) -> list:
     """As text, in which NaN equals NaN."""
-    return [{key: repr(row[key]) for key in sorted(row) if not key.startswith("cost/")} for row in rows]
+    return [
+        {key: repr(row.row[key]) for key in sorted(row.row) if not key.startswith("cost/")} for row in rows
+    ]
 
 
 class Kills(pl.Callback):
@@ -79,7 +81,7 @@ def in_this_process(tmp_path_factory: pytest.TempPathFactory) -> Rows:
 
 def test_the_rows_are_the_same_and_in_order(in_this_process: Rows, tmp_path: Path) -> None:
     log = train(config(), tmp_path, in_background=True)
-    assert [row["epoch"] for row in log.rows] == [0, 1, 2, 3]
+    assert [row.epoch for row in log.rows] == [0, 1, 2, 3]
     assert without_costs(log.rows) == without_costs(in_this_process.rows)
     assert log.ended == [3]
     last = read_checkpoint(tmp_path / "milestone-0003.ckpt")
@@ -87,8 +89,8 @@ def test_the_rows_are_the_same_and_in_order(in_this_process: Rows, tmp_path: Pat
     assert "unfinished_milestone" not in last
     assert sorted(path.name for path in tmp_path.glob("umap-*")) == [f"umap-000{n}.npz" for n in range(4)]
     for row in log.rows[:-1]:  # training stands still for no longer than the milestone takes
-        assert 0 < row["cost/probe_seconds"] < row["cost/milestone_seconds"]
-        assert row["cost/waited_seconds"] > 0
+        assert 0 < row.values["cost/probe_seconds"] < row.values["cost/milestone_seconds"]
+        assert row.values["cost/waited_seconds"] > 0
 
 
 def test_a_process_that_is_killed_costs_no_milestone(
@@ -117,8 +119,8 @@ def test_weights_that_are_not_finite_are_logged_at_once(tmp_path: Path) -> None:
             torch.nn.init.constant_(module.projection_head.layers[0].weight, math.nan)
 
     (row,) = train(config(), tmp_path, True, Breaks()).rows  # the loss is NaN, too
-    assert row["epoch"] == 0
-    assert math.isnan(row["label_free/rankme"])
+    assert row.epoch == 0
+    assert math.isnan(row.values["label_free/rankme"])
 
 
 class Unreadable:

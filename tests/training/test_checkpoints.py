@@ -12,7 +12,8 @@ import pytorch_lightning as pl
 import torch
 
 from selector.config import Method, TrainConfig, paper_recipe
-from selector.metrics.milestone import MetricSettings
+from selector.metrics.definition import MetricSettings
+from selector.metrics.milestone import Milestone
 from selector.training.data import ImageSplits, load_images
 from selector.training.milestones import Milestones
 from selector.training.network import Network
@@ -54,7 +55,7 @@ class Recorder(pl.Callback):
                 os.kill(os.getpid(), self.how)
                 raise AssertionError("an evaluation is interrupted at once")
             loss = trainer.callback_metrics["train/loss"].item()
-            self.milestone_log.rows.append({"epoch": epoch, "loss": loss})
+            self.milestone_log.rows.append(Milestone(epoch, {"loss": loss}))
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,7 @@ def test_a_signal_in_the_last_step_is_too_late_only_after_the_last_milestone(
         run(config, images, tmp_path, signals, signal_at=(3, 2))
     signals.received = None
     rest, resumed = run(config, images, tmp_path, signals)
-    assert (resumed, [row["epoch"] for row in rest]) == ([(3, 2)], [2, 4])
+    assert (resumed, [row.epoch for row in rest]) == ([(3, 2)], [2, 4])
 
 
 def test_a_machine_that_dies_repeats_what_came_after_the_last_minute(
@@ -171,8 +172,8 @@ def test_without_minutes_only_milestones_and_the_step_before_are_saved(
 class Evaluated(Milestones):
     """Notes which epochs are evaluated, in place of evaluating them."""
 
-    def row(self, module, epoch):
-        return {"epoch": epoch}
+    def evaluate(self, module, epoch):
+        return Milestone(epoch)
 
 
 def test_a_run_that_goes_on_inside_its_first_epoch_has_one_untrained_milestone(
@@ -181,7 +182,7 @@ def test_a_run_that_goes_on_inside_its_first_epoch_has_one_untrained_milestone(
     config = small_config()
     rows: list[int] = []
     log = SilentLog()
-    log.milestone = lambda row: rows.append(row["epoch"])
+    log.milestone = lambda row: rows.append(row.epoch)
     milestones = Evaluated([], [], MetricSettings(clusters=10), log, every=2)
     stop = Recorder(SilentLog(), config, signal_at=(0, 1))
     with pytest.raises(Stopped):

@@ -14,8 +14,8 @@ from selector.training.pretrain import SilentLog, pretrain
 
 
 class Rows(SilentLog):
-    def milestone(self, row) -> None:
-        self.rows.append(dict(row))
+    def milestone(self, milestone) -> None:
+        self.rows.append(milestone)
 
 
 @pytest.mark.slow
@@ -32,9 +32,10 @@ def test_a_compiled_encoder_trains_the_same_and_is_evaluated_uncompiled(tmp_path
         method = Network(asked, images)
         pretrain(method, asked, tmp_path / str(compiled), [milestones_of(asked, images, log)], log)
         rows[compiled] = log.rows
-        assert [row["epoch"] for row in log.rows] == [0, 1]
+        assert [row.epoch for row in log.rows] == [0, 1]
         names = torch.load(tmp_path / str(compiled) / "milestone-0001.ckpt", weights_only=True)["state_dict"]
         assert not [name for name in names if "_orig_mod" in name]
+    rows = {compiled: [row.values for row in found] for compiled, found in rows.items()}
     assert rows[True][0]["label_free/rankme"] == rows[False][0]["label_free/rankme"]
     assert rows[True][1]["train/loss"] == pytest.approx(rows[False][1]["train/loss"], rel=1e-3)
     assert rows[True][1]["label_free/rankme"] == pytest.approx(rows[False][1]["label_free/rankme"], rel=1e-2)

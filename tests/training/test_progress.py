@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from selector.metrics.milestone import Milestone
 from selector.training.progress import TrainingProgress
 
 
@@ -39,7 +40,8 @@ class Reports(pl.Callback):
     def on_train_epoch_end(self, trainer, pl_module):
         epoch = trainer.current_epoch + 1
         self.progress.milestone_step(epoch, "UMAP")
-        self.progress.milestone({"epoch": epoch, "label_free/rankme": 12.345, "cost/milestone_seconds": 0.5})
+        values = {"label_free/rankme": 12.345, "cost/milestone_seconds": 0.5}
+        self.progress.milestone(Milestone(epoch, values))
 
 
 def shown(stream):

@@ -10,7 +10,7 @@ from test_milestones import Rows, SomebodysModule
 from test_resume import small_config
 from torch.utils.data import DataLoader, TensorDataset
 
-from selector.metrics.milestone import MetricSettings
+from selector.metrics.definition import MetricSettings
 from selector.training import Encoder
 from selector.training.data import load_images
 from selector.training.milestones import Milestones, milestones_of
@@ -25,7 +25,8 @@ OF_POINTS = (
 
 
 class Log(SilentLog):
-    def milestone(self, row):
+    def milestone(self, milestone):
+        row = milestone.row
         self.rows.append({key: value for key, value in row.items() if not key.startswith("cost/")})
 
 

@@ -16,6 +16,7 @@ from offline_files import write_run
 
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.metrics.milestone import Milestone
 from selector.tracking.wandb_file import read_segment
 from selector.tracking.wandb_offline import read_offline
 from selector.training import wandb_log
@@ -23,7 +24,7 @@ from selector.training.run_folder import RunFolder
 from selector.training.stopping import StopSignals
 
 RUN = "simclr-1.a"
-ROWS = [{"epoch": epoch, "label_free/rankme": 1.0 + epoch} for epoch in range(5)]
+ROWS = [Milestone(epoch, {"label_free/rankme": 1.0 + epoch}) for epoch in range(5)]
 
 
 @pytest.fixture(autouse=True)
@@ -41,18 +42,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def earlier(here: Path, number: int, epochs: list[int], exit_code: int | None = None) -> Path:
     """A file of an earlier process of the run."""
     folder = here / "wandb" / f"offline-run-20260101_00000{number}-{RUN}"
-    rows = [ROWS[epoch] for epoch in epochs]
+    rows = [ROWS[epoch].row for epoch in epochs]
     return write_run(
         folder / f"run-{RUN}.wandb", RUN, rows=rows, exit_code=exit_code, started=1000.0 + number
     )
 
 
-def go_on(here: Path, rows: list[dict]) -> None:
+def go_on(here: Path, rows: list[Milestone]) -> None:
     folder = RunFolder(RUN, here / "runs" / RUN, None)
     with wandb_log.wandb_log(TrainConfig(), folder, StopSignals()) as log:
         log.restore(rows)
         log.milestone(ROWS[4])
-        assert [row["epoch"] for row in log.rows] == [0, 1, 2, 3, 4]
+        assert [row.epoch for row in log.rows] == [0, 1, 2, 3, 4]
         log.end("completed", 4)
 
 
@@ -73,7 +74,7 @@ def test_all_that_a_kill_took_is_logged_again_and_nothing_else(here: Path):
 
 def test_a_run_names_the_software_of_all_its_processes(here: Path):
     file = here / "wandb" / f"offline-run-20260101_000001-{RUN}" / f"run-{RUN}.wandb"
-    write_run(file, RUN, rows=ROWS[:1], summary={"versions": "torch 1.13.1"}, started=1000.0)
+    write_run(file, RUN, rows=[ROWS[0].row], summary={"versions": "torch 1.13.1"}, started=1000.0)
     go_on(here, ROWS[:4])
     (run,) = read_offline(here).runs
     first, then = run.versions.split("; then ")

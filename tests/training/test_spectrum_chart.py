@@ -1,25 +1,29 @@
 import math
 import time
+from dataclasses import replace
 
 import pytest
 import wandb
 from wandb.proto import wandb_internal_pb2 as pb
 
-from selector.metrics.compact_spectrum import CompactSpectrum
-from selector.metrics.milestone_metrics import spectra_of
+from selector.metrics.compact_spectrum import CompactSpectrum, spectra_of
+from selector.metrics.milestone import Milestone
 from selector.tracking.wandb_log import read_payloads
 from selector.tracking.wandb_offline import read_offline
 from selector.training.spectrum_chart import with_chart
 from selector.training.wandb_log import WandbLog
 
-ROW = {
-    "epoch": 4,
-    "label_free/rankme": 2.5,
-    "spectrum/backbone": [1.0, 0.1, 0.0],
-    "spectrum/backbone_ranks": [1, 2, 5],
-    "spectrum/projector": [1.0],
-    "spectrum/projector_ranks": [1],
-}
+MILESTONE = Milestone(
+    4,
+    {"label_free/rankme": 2.5},
+    {
+        "spectrum/backbone": (1.0, 0.1, 0.0),
+        "spectrum/backbone_ranks": (1, 2, 5),
+        "spectrum/projector": (1.0,),
+        "spectrum/projector_ranks": (1,),
+    },
+    {"correct/linear_probe_accuracy": "/w=="},
+)
 SPECTRA = {
     "backbone": CompactSpectrum((1, 2, 5), (1.0, 0.1, 0.0)),
     "projector": CompactSpectrum((1,), (1.0,)),
@@ -27,8 +31,8 @@ SPECTRA = {
 
 
 def test_a_point_is_a_rank_and_the_logarithm_of_its_value():
-    row = with_chart(ROW)
-    assert {key: row[key] for key in ROW} == ROW
+    row = with_chart(MILESTONE)
+    assert MILESTONE.row.items() <= row.items()
     chart = row["spectrum/chart"]
     points = [[1, 0, "backbone"], [2, math.log10(0.1), "backbone"], [5, -16, "backbone"], [1, 0, "projector"]]
     assert chart.table.data == points
@@ -36,7 +40,7 @@ def test_a_point_is_a_rank_and_the_logarithm_of_its_value():
 
 
 def test_a_row_without_spectra_has_no_chart():
-    assert with_chart({"epoch": 4, "label_free/rankme": 2.5}) == {"epoch": 4, "label_free/rankme": 2.5}
+    assert with_chart(Milestone(4, {"label_free/rankme": 2.5})) == {"epoch": 4, "label_free/rankme": 2.5}
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +48,8 @@ def logged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wandb")
     run = wandb.init(mode="offline", dir=folder, project="p", settings=wandb.Settings(silent=True))
     log = WandbLog(run)
-    log.milestone(ROW)
-    log.milestone(ROW | {"epoch": 8})
+    log.milestone(MILESTONE)
+    log.milestone(replace(MILESTONE, epoch=8))
     run.finish()
     for _ in range(300):  # W&B's other process may close the file a little later
         if (runs := read_offline(folder).runs) and runs[0].state == "finished":
@@ -54,16 +58,15 @@ def logged(tmp_path_factory):
     return folder
 
 
-def test_spectra_are_read_back_from_a_run(logged):
+def test_what_is_logged_is_read_back_from_a_run(logged):
     milestones = read_offline(logged, spectra=True).runs[0].milestones
     assert [spectra_of(milestone.lists) for milestone in milestones] == [SPECTRA, SPECTRA]
-    assert milestones[0].values["label_free/rankme"] == 2.5
+    assert milestones == (MILESTONE, replace(MILESTONE, epoch=8))
 
 
 def test_readers_of_metrics_see_nothing_new_among_them(logged):
     milestones = read_offline(logged).runs[0].milestones
-    for milestone in milestones:
-        assert milestone.values == {"label_free/rankme": 2.5}
+    assert milestones == tuple(Milestone(epoch, {"label_free/rankme": 2.5}) for epoch in (4, 8))
 
 
 def test_the_summary_holds_the_chart_and_not_the_lists(logged):

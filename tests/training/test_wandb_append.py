@@ -30,7 +30,7 @@ def test_a_diverged_run_stays_diverged_and_keeps_its_place(tmp_path):
         display_name="my run", run_group="g", job_type="train", sweep_id="s", project="mine", tags=["t"],
     )  # fmt: skip
     (before,) = read_source(str(tmp_path)).runs
-    append_rows(before, [{"epoch": 5, "label_free/lidar": 4.0}, {"epoch": 0, "label_free/lidar": 6.0}])
+    append_rows(before, [Milestone(5, {"label_free/lidar": 4.0}), Milestone(0, {"label_free/lidar": 6.0})])
     wandb.teardown()
     (after,) = read_source(str(tmp_path)).runs
     assert [m.values["label_free/lidar"] for m in after.milestones] == [6.0, 4.0]
@@ -55,7 +55,7 @@ def finished(tmp_path):
     return run, file
 
 
-ADDED = [{"epoch": epoch, "label_free/lidar": 1.0 + epoch} for epoch in (0, 5, 10)]
+ADDED = [Milestone(epoch, {"label_free/lidar": 1.0 + epoch}) for epoch in (0, 5, 10)]
 
 
 def test_wherever_what_is_added_ends_the_run_stays_complete(tmp_path):
@@ -77,10 +77,10 @@ def test_wherever_what_is_added_ends_the_run_stays_complete(tmp_path):
 def test_an_interruption_between_two_rows_takes_nothing_back(tmp_path, monkeypatch):
     before, _ = finished(tmp_path)
 
-    def interrupted(row):
-        if row["epoch"] == 5:
+    def interrupted(milestone):
+        if milestone.epoch == 5:
             raise KeyboardInterrupt
-        return row
+        return milestone.row
 
     monkeypatch.setattr(wandb_append, "with_chart", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -110,7 +110,7 @@ def test_a_run_that_cannot_be_opened_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(wandb, "init", refuse)
     one = replace(run("aa", milestones=(Milestone(5, {}),)), directory=str(tmp_path / "wandb" / "run"))
     with pytest.raises(UserError, match="run aa cannot be added to: no such run") as refusal:
-        append_rows(one, [{"epoch": 5, "x": 1.0}])
+        append_rows(one, [Milestone(5, {"x": 1.0})])
     assert "\n" not in str(refusal.value)
 
 
