@@ -26,7 +26,7 @@ from typing import Any
 MILESTONES = 50
 LABEL_FREE = ("rankme", "rankme_backbone", "entropy", "entropy_robust", "silhouette", "clustering_agreement")
 LABELLED = ("linear_probe_accuracy", "knn_accuracy", "ami_labels", "silhouette_labels")
-READ_OURS = "import sys; from selector.tracking.wandb_offline import read_offline; read_offline(sys.argv[1])"
+READ_OURS = "import sys; from selector.tracking.offline import read_offline; read_offline(sys.argv[1])"
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def copy_runs(original: Path, folder: Path, count: int) -> list[Path]:
     """Copies of one run with ids and learning rates of their own, in folders as W&B makes them."""
     from wandb.proto import wandb_internal_pb2
 
-    from selector.tracking.wandb_log import read_payloads
+    from selector.tracking.offline_file import read_payloads
 
     with original.open("rb") as file:
         records = [wandb_internal_pb2.Record.FromString(payload) for payload in read_payloads(file)]
@@ -136,7 +136,7 @@ def read_with_leet(files: list[Path], cli: bool = False) -> list[list[dict[str, 
 
 def read_here(folder: Path) -> Any:
     """All runs, in this process."""
-    from selector.tracking.wandb_offline import read_offline
+    from selector.tracking.offline import read_offline
 
     return read_offline(str(folder))
 

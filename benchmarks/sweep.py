@@ -101,7 +101,7 @@ def by_sweep(count: int, jobs: int, folder: Path) -> None:
 
 def rankme_of_runs(folder: Path) -> list[float]:
     """RankMe of the last milestones, in the order of the values."""
-    from selector.tracking.wandb_offline import read_offline
+    from selector.tracking.offline import read_offline
 
     place = folder / "sweep" if (folder / "sweep").exists() else folder
     return sorted(run.milestones[-1].values["label_free/rankme"] for run in read_offline(str(place)).runs)

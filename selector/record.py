@@ -9,12 +9,13 @@ Each line is JSON. Its first member is the CRC-32 of the line without that membe
 numbers that are not finite are the texts "nan", "inf" and "-inf".
 """
 
+import fcntl
 import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -63,8 +64,10 @@ class Header:
         group: Group, or "".
         job_type: Job type, or "".
         sweep_id: Sweep that it belongs to, or "".
+        project: W&B project, or "".
         tags: Any words.
         versions: Of the packages and the Python that made it; several, where it went on under others.
+        host: Machine that it was last started on, or "".
         started: When it was first started (seconds since 1970), or None.
     """
 
@@ -74,8 +77,10 @@ class Header:
     group: str = ""
     job_type: str = ""
     sweep_id: str = ""
+    project: str = ""
     tags: tuple[str, ...] = ()
     versions: str = ""
+    host: str = ""
     started: float | None = None
 
 
@@ -153,6 +158,7 @@ class Record:
         group: str = "",
         job_type: str = "",
         sweep_id: str = "",
+        project: str = "",
         tags: Iterable[str] = (),
     ) -> None:
         """Begin a record, or continue the one that is there.
@@ -165,24 +171,29 @@ class Record:
             group: Group of runs.
             job_type: Kind of run.
             sweep_id: Sweep that it belongs to.
+            project: W&B project.
             tags: Any words.
 
         Raises:
-            UserError: The folder cannot be written to, or holds the record of another configuration.
+            UserError: The folder cannot be written to, or holds the record of another configuration or one
+                that another process is writing.
         """
+        self._file: int | None = None
         self.path = Path(folder) / RECORD
         there = self.path.exists() and self.path.stat().st_size > 0
         self._reader = _read(self.path, lists=True) if there or config is None else _Reader(self.path)
+        self._open()
         if self._reader.damage:
             self._cut_damage()
         if config is None:
             return
         header = Header(
-            id or Path(folder).resolve().name, _plain(config), name, group, job_type, sweep_id, tuple(tags),
-            versions(), time.time(),
+            id or Path(folder).resolve().name, _plain(config), name, group, job_type, sweep_id, project,
+            tuple(tags), versions(), platform.node(), time.time(),
         )  # fmt: skip
         if self._reader.header is not None:
             self._refuse_other_run(self._reader.header, header)
+            header = replace(header, started=self._reader.header.started)
         self._append("header", {"format": FORMAT, **asdict(header)})
 
     @property
@@ -237,27 +248,51 @@ class Record:
             own = place.resolve().parent == self.path.parent.resolve()
             place = Path(place.name) if own else place.resolve()
         self._append("end", asdict(End(status, epoch, detail, str(place) if place else None)))
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file, as `end` does; the next line takes it again."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def _append(self, event: str, content: Mapping[str, Any]) -> None:
         """One line, on the disk as a whole or not at all."""
         body = json.dumps({event: content}, separators=(",", ":"), allow_nan=False)
         line = _sealed(body.encode())
+        with self._writing():
+            _write_whole(self._open(), line)
+        self._reader.take(line)
+
+    def _open(self) -> int:
+        """The open file, locked: who reads the record sees that the run goes on."""
+        if self._file is None:
+            with self._writing():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                new = not self.path.exists()
+                self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+                if new:
+                    _flush_folder(self.path.parent)
+            if not _lock(self._file):
+                self.close()
+                raise UserError(
+                    f"{printable(str(self.path))} is being written by another process, or by an earlier"
+                    " Record of this one: wait for its end, or use another folder"
+                )
+        return self._file
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            new = not self.path.exists()
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            try:
-                _write_whole(file, line)
-            finally:
-                os.close(file)
-            if new:
-                _flush_folder(self.path.parent)
+            yield
         except OSError as error:
             raise UserError(
                 f"cannot write {printable(str(self.path))!r} ({error.strerror}): what was saved before is"
                 " whole; make room, and the same command with --resume continues the run"
             ) from error
-        self._reader.take(line)
 
     def _refuse_other_run(self, there: Header, header: Header) -> None:
         ignored = MACHINE_SETTINGS | {"data_dir"}
@@ -325,8 +360,8 @@ class _Reader:
                 f"{printable(str(self.path))} was written by another version: read it with that version"
             )
         header = Header(**{**given, "config": _settings(given["config"]), "tags": tuple(given["tags"])})
-        texts = (header.id, header.name, header.group, header.job_type, header.sweep_id, header.versions)
-        if not header.id or not all(isinstance(text, str) for text in (*texts, *header.tags)):
+        names = [value for name, value in asdict(header).items() if name not in ("config", "tags", "started")]
+        if not header.id or not all(isinstance(text, str) for text in (*names, *header.tags)):
             raise ValueError("a header without names")
         if type(header.started) not in (int, float, type(None)):
             raise ValueError("a start that is no time")
@@ -393,6 +428,32 @@ def _write_whole(file: int, line: bytes) -> None:
         with suppress(OSError):
             os.ftruncate(file, before)
         raise
+
+
+def _lock(file: int) -> bool:
+    """Whether the file could be locked, past somebody who only looks at its lock for a moment."""
+    for _ in range(10):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        except OSError:
+            return True  # a file system without locks
+        else:
+            return True
+    return False
+
+
+def is_locked(path: Path) -> bool | None:
+    """Whether a process is writing a record; None on a file system without locks."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
 
 
 def _flush_folder(folder: Path) -> None:

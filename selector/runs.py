@@ -31,6 +31,22 @@ SELECTION_JOB = "selection"
 
 
 @dataclass(frozen=True)
+class Last:
+    """What a run of somebody else's script achieved by one key.
+
+    Attributes:
+        value: In the row with the largest `_step` that holds the key.
+        epoch: That this row was logged in.
+        source: "" for that row; "summary" where no row holds the key and W&B's summary does; or the statistic
+            ("max", "min", "mean", "best", "first") that the run's `define_metric` asks for instead.
+    """
+
+    value: float
+    epoch: int
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class Run:
     """One training run.
 
@@ -54,6 +70,9 @@ class Run:
         tags: W&B tags.
         started: When it was first started (seconds since 1970), or None where that is not known.
         versions: Of the packages and the Python that made it, as train.py names them; "" of other runs.
+        project: W&B project, or "".
+        last: Of other people's runs, whose rows are of many kinds: key → what the run achieved. Empty for
+            runs of train.py, whose last milestone says it.
     """
 
     id: str
@@ -72,14 +91,16 @@ class Run:
     tags: tuple[str, ...] = ()
     started: float | None = None
     versions: str = ""
+    project: str = ""
+    last: Mapping[str, Last] = field(default_factory=dict)
 
     @property
     def trained_milestones(self) -> tuple[Milestone, ...]:
         """All but the untrained network: an untrained network can have the highest rank of all.
 
-        Steps are counted from 0, so among them the first is a trained one.
+        Other people's scripts count steps and epochs from 0, so among theirs the first is a trained one.
         """
-        return tuple(m for m in self.milestones if m.epoch > 0 or self.counted_by != "epoch")
+        return tuple(m for m in self.milestones if m.epoch > 0 or self.counted_by != "epoch" or self.last)
 
 
 @dataclass(frozen=True)
@@ -152,6 +173,8 @@ def read_source(
     spectra: bool = False,
     progress: Progress | None = None,
     known: dict[str, Any] | None = None,
+    project: str | None = None,
+    sweep: str | None = None,
 ) -> RunSet:
     """Read runs from a folder, a file of `selector export`, or a path or URL of a W&B sweep or project.
 
@@ -167,6 +190,8 @@ def read_source(
         spectra: Read the lists and texts of milestones too, which are most of a history.
         progress: Called with (runs read, runs in all) while a server is read, or of a folder with files.
         known: Filled with what a server said, so that the next call reads only what has changed.
+        project: Of a folder, only runs of this W&B project.
+        sweep: Of a folder or a project, only runs of this sweep.
 
     Raises:
         UserError: There are no runs; the text says what was looked for.
@@ -184,13 +209,18 @@ def read_source(
             if _URL.match(source):
                 raise
             raise type(error)(f"{error} (and there is no folder of that name here)") from None
+    only = {"project": project, "sweep_id": sweep, "tag": tag, "group": group}
     if source.endswith(".json"):
         from selector.tracking.records import read_records
 
-        return _only(read_records(Path(source)), tag, group)
-    from selector.tracking.wandb_offline import read_offline
+        return _only(read_records(Path(source)), only)
+    from selector.record import RECORD
+    from selector.tracking.offline import read_offline
 
-    return _only(read_offline(source, spectra, progress), tag, group)
+    if os.path.basename(source) == RECORD:
+        source = os.path.dirname(source) or "."
+
+    return _only(read_offline(source, spectra, progress, keys), only)
 
 
 def is_online(source: str) -> bool:
@@ -203,17 +233,20 @@ def is_online(source: str) -> bool:
     return bool(bare or _PATH.fullmatch(source.strip()))
 
 
-def _only(runs: RunSet, tag: str | None, group: str | None) -> RunSet:
-    """The runs of a folder that carry a tag and are of a group."""
-    if tag is None and group is None:
+def _only(runs: RunSet, only: Mapping[str, str | None]) -> RunSet:
+    """The runs of a folder that carry a tag, and are of a group, a project or a sweep."""
+    wanted = {name: value for name, value in only.items() if value is not None}
+    if not wanted:
         return runs
-
-    def wanted(run: Run) -> bool:
-        return (tag is None or tag in run.tags) and (group is None or run.group == group)
-
-    kept = tuple(run for run in runs.runs if wanted(run))
+    kept = tuple(
+        run
+        for run in runs.runs
+        if all(
+            value in run.tags if name == "tag" else getattr(run, name) == value
+            for name, value in wanted.items()
+        )
+    )
     if not kept:
-        named = (("group", group), ("tag", tag))
-        filters = [f"{what} '{printable(value)}'" for what, value in named if value is not None]
+        filters = [f"{name.removesuffix('_id')} '{printable(value)}'" for name, value in wanted.items()]
         raise UserError(f"{runs.source} holds no runs of {' and '.join(filters)}: check the spelling")
     return replace(runs, runs=kept, planned=None, finish_command="")

@@ -219,7 +219,7 @@ def test_the_summary_still_holds_the_last_milestone(capsys, tmp_path, trained):
     summary = {}
     from wandb.proto import wandb_internal_pb2
 
-    from selector.tracking.wandb_log import read_payloads
+    from selector.tracking.offline_file import read_payloads
 
     with newest.open("rb") as stream:
         for payload in read_payloads(stream):

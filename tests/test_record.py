@@ -30,7 +30,7 @@ def written(folder: Path) -> Path:
     record.milestone(FIRST)
     record.milestone(SECOND)
     record.end("completed", 5, checkpoint=folder / "milestone-0005.ckpt")
-    return record.path
+    return record.path  # `end` has let go of it
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -109,10 +109,10 @@ def test_a_run_that_goes_on_has_not_ended(tmp_path):
 
 def test_a_later_process_with_other_software_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("selector.record.versions", lambda: "torch 1")
-    Record(tmp_path, {})
+    Record(tmp_path, {}).close()
     monkeypatch.setattr("selector.record.versions", lambda: "torch 2")
     for _ in range(2):
-        Record(tmp_path, {})
+        Record(tmp_path, {}).close()
     assert read_record(tmp_path).header.versions == "torch 1; then torch 2"
 
 
@@ -294,7 +294,7 @@ def test_a_line_is_on_the_disk_when_the_call_returns(tmp_path, monkeypatch):
         real = getattr(os, name)
         monkeypatch.setattr(os, name, lambda *a, name=name, real=real: (calls.append(name), real(*a))[1])
     record = Record(tmp_path / "run", {})
-    assert calls == ["write", "fsync", "fsync"]  # the line, and the name of the new file
+    assert calls == ["fsync", "write", "fsync"]  # the name of the new file, and the line
     record.milestone(FIRST)
     assert calls[3:] == ["write", "fsync"]
 

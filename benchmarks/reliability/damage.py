@@ -22,9 +22,9 @@ from trials import Row, figures, print_table
 
 from selector.errors import UserError
 from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
+from selector.tracking.offline import read_offline
 from selector.tracking.records import read_records, write_records
 from selector.tracking.umap_files import read_umap_files
-from selector.tracking.wandb_offline import read_offline
 from selector.training.image_folder import read_folder
 from selector.training.stored import read_stored
 

@@ -23,7 +23,7 @@ from trials import TINY, TRAIN, Row, flags, kill_family, offline, print_table
 
 from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
 from selector.sweeping.warm_start import PRELOAD, RunProcess, WarmStarter
-from selector.tracking.wandb_offline import read_offline
+from selector.tracking.offline import read_offline
 
 
 def main() -> int:

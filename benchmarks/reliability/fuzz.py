@@ -31,8 +31,8 @@ with atheris.instrument_imports(include=["selector"]):
     from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
     from selector.sweeping.search import random_config
     from selector.sweeping.sweep_file import read_sweep_file
+    from selector.tracking.offline import read_offline
     from selector.tracking.records import read_records, write_records
-    from selector.tracking.wandb_offline import read_offline
     from selector.training.stored import read_stored
 
 from trials import TINY, Row, flags, print_table

@@ -40,7 +40,7 @@ from trials import (
 
 from selector.errors import UserError
 from selector.sweeping.warm_start import PRELOAD, RunProcess, WarmStarter
-from selector.tracking.wandb_offline import read_offline
+from selector.tracking.offline import read_offline
 
 _PATIENCE = 300.0  # seconds for what takes ten
 _WHERE = ("any moment", "the first second", "writing a checkpoint", "writing W&B's file")

@@ -86,7 +86,7 @@ def runs(answers: "Queue[tuple[str, bool]]", count: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_runs(write_original(folder), folder / "wandb", count)
-        from selector.tracking.wandb_offline import read_offline
+        from selector.tracking.offline import read_offline
 
         peak = Peak()
         found = read_offline(folder)

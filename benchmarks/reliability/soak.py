@@ -29,7 +29,7 @@ import yaml
 from trials import TINY, TRAIN, Row, family, figures, kill_family, offline, print_table
 
 from selector.sweeping.ledger import Ledger, read_ledger
-from selector.tracking.wandb_offline import read_offline
+from selector.tracking.offline import read_offline
 
 _SCRIPT = Path(__file__).with_name("tiny_training.py")
 _FAULTS = (

@@ -101,7 +101,9 @@ def read_scores(
 
 
 def last_milestone(run: Run, key: str) -> Milestone | None:
-    """The last trained one; of other people's runs, whose rows are of many kinds, the last with the key."""
+    """The last trained one; of other people's runs, whose rows are of many kinds, what `Run.last` says."""
+    if (last := run.last.get(key)) is not None:
+        return Milestone(last.epoch, {name: one.value for name, one in run.last.items()})
     trained = run.trained_milestones
     if not run.definition:
         trained = tuple(m for m in trained if key in m.values) or trained
@@ -141,9 +143,10 @@ def _identity(run: Run) -> str:
     settings = canonical(hyperparameters(run))
     if "seed" in run.config:
         return settings
-    if not run.milestones:
-        return settings + run.id
     logged = [
         [m.epoch, {key: m.values[key] for key in m.values if key != CONSENSUS_KEY}] for m in run.milestones
     ]
-    return settings + canonical(logged)
+    last = {key: one.value for key, one in run.last.items()}
+    if not last and not any(values for _, values in logged):
+        return settings + run.id  # nothing was read that could be equal
+    return settings + canonical([logged, last])

@@ -64,17 +64,16 @@ def _final(values: list[float], summary: Mapping[str, Any], metric: str) -> tupl
 
 
 def _whole_records(path: Path) -> Iterator[Any]:
-    from selector.tracking.wandb_file import read_records
-    from selector.tracking.wandb_log import DamagedLog, TruncatedLog
+    from selector.tracking.offline_file import CutShort, DamagedFile, read_records
 
     try:
         yield from read_records(path)
-    except (TruncatedLog, DamagedLog, OSError):
+    except (CutShort, DamagedFile, OSError):
         return  # the rest is not there yet, or was lost with its writer
 
 
 def _objective_of(history: Any, metric: str) -> list[tuple[float, float]]:
-    from selector.tracking.wandb_file import history_row
+    from selector.tracking.offline_file import history_row
 
     row = history_row(history)
     value = _number(_looked_up(row, metric))
@@ -93,7 +92,7 @@ def _looked_up(row: Mapping[str, Any], metric: str) -> Any:
 
 
 def _summary_update(payload: bytes) -> dict[str, Any]:
-    from selector.tracking.wandb_records import SummaryRecord
+    from selector.tracking.offline_file import SummaryRecord
 
     items = SummaryRecord.FromString(payload).update
     return {item.key or ".".join(item.nested_key): _json_value(item.value_json) for item in items}

@@ -21,7 +21,7 @@ from selector.tracking.completion import (
     unmarked_state,
 )
 from selector.tracking.connection import Found, Patience, Unreachable, again, find, reason
-from selector.tracking.history import History
+from selector.tracking.history import History, how_read
 from selector.tracking.place import Place
 
 Progress = Callable[[int, int], None]
@@ -107,7 +107,7 @@ def read_wandb(
         unreadable=tuple(sorted(unreadable, key=lambda gone: gone.run)),
         planned=whole.expected_run_count if whole else None,
         finish_command=_finish_command(found) if whole and goes_on else "",
-        warnings=(*sorted(warnings), *_uncounted(runs)),
+        warnings=(*sorted(warnings), *how_read(runs, keys)),
         ended=not goes_on and not any(run.state == "running" for run in runs),
     )
 
@@ -242,16 +242,6 @@ def _no_runs(place: Place, tag: str | None, group: str | None) -> str:
     return f"{named}: check the name of the project"
 
 
-def _uncounted(runs: Sequence[Run]) -> Iterator[str]:
-    for axis in ("trainer/global_step", "_step"):
-        if ids := [printable(run.id) for run in runs if run.counted_by == axis and run.milestones]:
-            more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-            yield (
-                f"{len(ids)} runs log no epoch; their milestones are numbered by {axis}:"
-                f" {', '.join(ids[:5])}{more}"
-            )
-
-
 def _run(listed: Any, history: History) -> Run:
     config, definition = split_definition(listed.config)
     summary = listed.summary_metrics
@@ -273,6 +263,7 @@ def _run(listed: Any, history: History) -> Run:
         tags=tuple(listed.tags or ()),
         started=_seconds(listed.created_at),
         versions=joined_versions([summary.get(VERSIONS)]),
+        last={} if definition else history.last(summary),
     )
 
 

@@ -1,12 +1,16 @@
-"""From the rows that a run logged to its milestones."""
+"""From the rows that a run logged to its milestones, and to the last value of each key."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from selector.metrics.milestone import CORRECT_PREFIX, LIST_PREFIXES
-from selector.runs import LARGEST, LARGEST_POSITION, Axis, Milestone, within_limits
+from selector.runs import LARGEST, LARGEST_POSITION, Axis, Last, Milestone, Run, within_limits
+from selector.text import printable
 
 AXES: tuple[Axis, ...] = ("epoch", "trainer/global_step", "_step")  # the earlier, the better
+# What `define_metric(summary=…)` keeps of a key in place of the value that was logged last.
+STATISTICS = ("max", "min", "mean", "best", "first")
 
 _ONLY_FLOATS = {float}
 # W&B's own keys, and what it notes of the table behind train.py's chart of spectra.
@@ -14,93 +18,118 @@ _NO_METRIC = ("_", "spectrum/chart")
 
 
 class History:
-    """Gathers history rows by milestone.
-
-    A milestone is an epoch: rows of equal epoch are one milestone (Lightning logs what it trained and what
-    it validated in rows of their own), and where they disagree the later row wins. A run that never logs
-    `epoch` is counted by Lightning's `trainer/global_step`, or else by W&B's `_step`. Rows that lack what
-    the run is counted by belong to no milestone.
-
-    Attributes:
-        axis: What the milestones are counted by, so far.
-        with_spectra: Whether it keeps lists and texts.
-    """
+    """The rows of a run, W&B key → value, in the order in which they were logged."""
 
     def __init__(self, spectra: bool = False) -> None:
-        """Nothing yet; `spectra`: keep the lists and texts of milestones too."""
-        self.axis: Axis = "_step"
-        self._milestones: dict[int, dict[str, float]] = {}
-        self._lists: dict[int, dict[str, tuple[float, ...]]] = {}
-        self._texts: dict[int, dict[str, str]] = {}
-        self.with_spectra = spectra
-        self._axes: tuple[Axis, ...] = AXES
-        self._dropped: dict[tuple[str, ...], list[str]] = {}
+        """No rows yet; `spectra`: milestones get the lists and texts of our own runs, too."""
+        self.spectra = spectra
+        self.rows: list[dict[str, Any]] = []
+        self._keys: dict[
+            tuple[str, ...], list[str]
+        ] = {}  # of rows with equal keys, those that may be metrics
 
     def add(self, row: dict[str, Any]) -> None:
-        """Take over one row, W&B key → value; what is no number is left out, and so are W&B's `_` keys."""
-        for axis in self._axes:
+        """Take over one row."""
+        self.rows.append(row)
+
+    def extend(self, later: "History", after: float | None = None) -> None:
+        """Take in what the same run logged after a resume; rows after the step `after` were taken back."""
+        if after is not None:
+            self.rows = [row for row in self.rows if row.get("_step", 0) <= after]
+        self.rows += later.rows
+
+    @property
+    def axis(self) -> Axis:
+        """What the milestones are counted by."""
+        for axis in AXES[:-1]:
+            if any(_position(row.get(axis)) is not None for row in self.rows):
+                return axis
+        return AXES[-1]
+
+    def milestones(self) -> tuple[Milestone, ...]:
+        """One for each epoch, in order.
+
+        Rows of equal epoch are one milestone (Lightning logs what it trained and what it validated in rows of
+        their own), and where they disagree the later row wins. A run that never logs `epoch` is counted by
+        Lightning's `trainer/global_step`, or else by W&B's `_step`. Rows that lack what the run is counted by
+        belong to no milestone: see `last`.
+        """
+        axis = self.axis
+        values: dict[int, dict[str, float]] = {}
+        lists: dict[int, dict[str, tuple[float, ...]]] = {}
+        texts: dict[int, dict[str, str]] = {}
+        for row in self.rows:
             position = _position(row.get(axis))
             if position is None:
                 continue
-            if axis != self.axis:
-                self._count_by(axis)
-            if self.with_spectra:
-                self._lists.setdefault(position, {}).update(_lists(row))
-                self._texts.setdefault(position, {}).update(_texts(row))
-            values = self._values(row, axis)
-            if position in self._milestones:
-                self._milestones[position].update(values)
-            else:
-                self._milestones[position] = values
-            return
-
-    def _values(self, row: dict[str, Any], axis: Axis) -> dict[str, float]:
-        """The numbers of a row, in the row itself where it holds little else: a large sweep has a million."""
-        keys = tuple(row)
-        dropped = self._dropped.get(keys)
-        if dropped is None:  # rows of equal keys are read alike
-            dropped = self._dropped[keys] = [key for key in keys if key == axis or key.startswith(_NO_METRIC)]
-        for key in dropped:
-            del row[key]
-        if set(map(type, row.values())) == _ONLY_FLOATS:
-            return row
-        return dict(_numbers(row, axis))
-
-    def extend(self, later: "History") -> None:
-        """Take in what the same run logged after a resume; where both logged a value, the later one wins."""
-        if AXES.index(later.axis) > AXES.index(self.axis):
-            return  # nothing in it is counted as this run is counted
-        self._count_by(later.axis)
-        for position, values in later._milestones.items():
-            self._milestones.setdefault(position, {}).update(values)
-        if self.with_spectra:
-            for position, lists in later._lists.items():
-                self._lists.setdefault(position, {}).update(lists)
-            for position, texts in later._texts.items():
-                self._texts.setdefault(position, {}).update(texts)
-
-    def overlaps(self, other: "History") -> bool:
-        """Whether both hold a milestone of the same number."""
-        return self.axis == other.axis and not self._milestones.keys().isdisjoint(other._milestones)
-
-    def milestones(self) -> tuple[Milestone, ...]:
-        """All milestones, in order; a number beyond `LARGEST` is taken for an infinite one."""
-        ordered = [(epoch, within_limits(values)) for epoch, values in sorted(self._milestones.items())]
+            values.setdefault(position, {}).update(self._numbers(row, axis))
+            if self.spectra:
+                lists.setdefault(position, {}).update(_lists(row))
+                texts.setdefault(position, {}).update(_texts(row))
         return tuple(
-            Milestone(epoch, values, self._lists.get(epoch, {}), self._texts.get(epoch, {}))
-            for epoch, values in ordered
+            Milestone(epoch, within_limits(numbers), lists.get(epoch, {}), texts.get(epoch, {}))
+            for epoch, numbers in sorted(values.items())
         )
 
-    def __bool__(self) -> bool:
-        return bool(self._milestones)
+    def last(self, summary: Mapping[str, Any] | None = None) -> dict[str, Last]:
+        """What other people's runs achieved: of each key the value in the row that was logged last.
 
-    def _count_by(self, axis: Axis) -> None:
-        if axis != self.axis:
-            self.axis = axis
-            self._milestones = {}  # rows seen so far lack the better axis
-            self._axes = AXES[: AXES.index(axis) + 1]
-            self._dropped = {}
-            self._lists, self._texts = {}, {}
+        Args:
+            summary: W&B's summary of the run. Where a `define_metric` asks for one statistic of a key, that
+                is its value; and a key that no row holds has the value that stands there.
+        """
+        axis, epochs, epoch = self.axis, [], 0
+        for row in self.rows:
+            epoch = position if (position := _position(row.get(axis))) is not None else epoch
+            epochs.append(epoch)
+        found: dict[str, Last] = {}
+        for row, position in zip(reversed(self.rows), reversed(epochs), strict=True):
+            for key, value in within_limits(self._numbers(row, axis)).items():
+                if key not in found:
+                    found[key] = Last(value, position)
+        for key, value in within_limits(dict(_flat(summary or {}))).items():
+            name, _, statistic = key.rpartition(".")
+            if key not in found:
+                found[key] = Last(value, epoch, "summary")
+            if statistic in STATISTICS and name in found and _asked_for_one(summary or {}, name):
+                found[name] = Last(value, epoch, statistic)
+        return found
+
+    def _numbers(self, row: dict[str, Any], axis: Axis) -> dict[str, float]:
+        """The numbers of a row but W&B's own and what it is counted by: a spectra sweep has a million."""
+        keys = tuple(row)
+        wanted = self._keys.get(keys)
+        if wanted is None:
+            wanted = [key for key in keys if key not in ("epoch", axis) and not key.startswith(_NO_METRIC)]
+            self._keys[keys] = wanted
+        values = {key: row[key] for key in wanted}
+        return values if set(map(type, values.values())) == _ONLY_FLOATS else dict(_flat(values))
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+
+def how_read(runs: Sequence[Run], keys: Collection[str]) -> list[str]:
+    """What somebody should know who compares other people's runs by these keys."""
+    said: dict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        if run.counted_by != "epoch" and run.milestones:
+            said[f"no epoch is logged, so milestones are numbered by {run.counted_by}"].append(run.id)
+        for key in keys:
+            match run.last[key].source if key in run.last else "":
+                case "summary":
+                    said[f"{printable(key)} is read from W&B's summary, since no row holds it"].append(run.id)
+                case "":
+                    pass
+                case statistic:
+                    said[f"{printable(key)} is each run's {statistic}, as define_metric asks"].append(run.id)
+    return [f"{what}: {listed(ids)}" for what, ids in said.items()]
+
+
+def listed(ids: Sequence[str]) -> str:
+    """The first five of some names."""
+    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    return printable(", ".join(ids[:5])) + more
 
 
 def _position(value: object) -> int | None:
@@ -110,30 +139,39 @@ def _position(value: object) -> int | None:
     return value if type(value) is int and 0 <= value <= LARGEST_POSITION else None
 
 
-def _numbers(row: Mapping[str, object], axis: Axis) -> Iterator[tuple[str, float]]:
+def _flat(row: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+    """The numbers among some values; the parts of a nested key are joined by dots."""
     for key, value in row.items():
+        if key.startswith(_NO_METRIC) or key == "epoch":
+            continue
         if type(value) is float:
-            if key != axis and key[:1] != "_":
-                yield key, value
-        elif type(value) is int and key != axis and key[:1] != "_":
+            yield key, value
+        elif type(value) is int:
             yield key, _as_float(value)
-        elif type(value) is dict and key[:1] != "_":
-            nested = {f"{key}.{inner}": deeper for inner, deeper in value.items()}
-            yield from _numbers(nested, axis)
+        elif isinstance(value, Mapping):
+            yield from _flat({f"{key}.{inner}": deeper for inner, deeper in value.items()})
 
 
-def _texts(row: Mapping[str, object]) -> dict[str, str]:
-    """What `metrics.milestone.correct_images` reads."""
-    return {k: v for k, v in row.items() if k.startswith(CORRECT_PREFIX) and isinstance(v, str)}
+def _asked_for_one(summary: Mapping[str, Any], name: str) -> bool:
+    """Whether the summary has one statistic of a key; of several none is the one that was meant."""
+    kept = summary.get(name)
+    return isinstance(kept, Mapping) and len(kept) == 1
 
 
-def _lists(row: Mapping[str, object]) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """The lists of finite numbers under their prefixes, none beyond `LARGEST`."""
+def _lists(row: Mapping[str, object]) -> Iterable[tuple[str, tuple[float, ...]]]:
+    """The lists of finite numbers of our own milestones, none beyond `LARGEST`."""
     for key, value in row.items():
         if key.startswith(LIST_PREFIXES) and isinstance(value, list | tuple):
             numbers = tuple(float(v) for v in value if type(v) in (int, float) and abs(v) <= LARGEST)
             if numbers and len(numbers) == len(value):
                 yield key, numbers
+
+
+def _texts(row: Mapping[str, object]) -> Iterable[tuple[str, str]]:
+    """What `metrics.milestone.correct_images` reads."""
+    for key, value in row.items():
+        if key.startswith(CORRECT_PREFIX) and isinstance(value, str):
+            yield key, value
 
 
 def _as_float(value: int) -> float:

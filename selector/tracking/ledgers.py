@@ -1,16 +1,19 @@
 """What `selector sweep` noted about the runs of a folder: how many were planned, and how they ended."""
 
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from selector.errors import UserError
+from selector.record import RECORD
 from selector.runs import Unreadable
 from selector.sweeping.ledger import Ledger, LedgerRun, agent_of, read_ledger
 from selector.text import printable
-from selector.tracking.run_files import RUN_FOLDER
 
+RUN_FOLDER = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)", re.DOTALL)
+LEDGER = "ledger.json"
 Ledgers = Mapping[Path, Ledger]  # by sweep folder
 
 
@@ -82,14 +85,15 @@ def finish_command(ledgers: Ledgers) -> str:
 
 
 def _sweep_folder_above(folder: Path) -> list[Path]:
-    """DIR, where the folder is DIR/wandb or DIR/wandb/offline-run-…; its own links resolved."""
+    """DIR, where the folder is DIR/wandb or DIR/runs, or a run's folder in there; its own links resolved."""
     real = folder.resolve()
-    wandb = real.parent if _is_run_folder(real) else real
-    return [wandb.parent] if wandb.name == "wandb" else []
+    runs = real.parent if _is_run_folder(real) else real
+    return [runs.parent] if runs.name in ("wandb", "runs") else []
 
 
 def _is_run_folder(folder: Path) -> bool:
-    return RUN_FOLDER.fullmatch(folder.resolve().name) is not None
+    real = folder.resolve()
+    return RUN_FOLDER.fullmatch(real.name) is not None or (real / RECORD).exists()
 
 
 def _part_of(ledger: Ledger, found: Collection[str]) -> Ledger:

@@ -14,6 +14,7 @@ from selector.runs import (
     LARGEST,
     LARGEST_POSITION,
     Axis,
+    Last,
     Milestone,
     Run,
     RunSet,
@@ -25,7 +26,7 @@ from selector.runs import (
 from selector.text import printable
 
 FORMAT = 1
-_NOT_KEPT = {"milestones", "config", "definition", "directory", "checkpoint"}
+_NOT_KEPT = {"milestones", "config", "definition", "directory", "checkpoint", "last"}
 _NOT_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
@@ -61,6 +62,7 @@ def write_records(runs: RunSet, digits: int = 7) -> str:
                     for row in run.milestones
                 ],
             }
+            | ({"last": _written_last(run, digits)} if run.last else {})
         )
         for run, config, how in zip(runs.runs, configs, definitions, strict=True)
     ]
@@ -117,6 +119,7 @@ def _run(one: Mapping[str, Any], content: Mapping[str, Any]) -> Run:
     rows = [(row[0], row[1:]) for row in one["milestones"]]
     if not one["id"] or any(len(values) != len(keys) for _, values in rows):
         raise ValueError("a run without an id, or a milestone of another length")
+    last = {str(key): Last(_float(value), epoch, source) for key, (epoch, value, source) in _last(one)}
     _refuse_others(attributes, [epoch for epoch, _ in rows], keys)
     return Run(
         **{"name": ""} | attributes,
@@ -129,7 +132,20 @@ def _run(one: Mapping[str, Any], content: Mapping[str, Any]) -> Run:
             )
             for epoch, values in rows
         ),
+        last=last,
     )
+
+
+def _written_last(run: Run, digits: int) -> dict[str, list[Any]]:
+    return {key: [one.epoch, _number(one.value, digits), one.source] for key, one in run.last.items()}
+
+
+def _last(one: Mapping[str, Any]) -> list[tuple[str, tuple[int, Any, str]]]:
+    """What `_written_last` wrote, which other people's runs have."""
+    found = [(key, tuple(value)) for key, value in one.get("last", {}).items()]
+    if not all(len(v) == 3 and type(v[0]) is int and isinstance(v[2], str) for _, v in found):
+        raise ValueError("a last value that was never written")
+    return found
 
 
 def _settings(name: str, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from selector.errors import UserError
 from selector.runs import Milestone, Run
 from selector.text import first_line, printable
 from selector.tracking.completion import CHECKPOINT, EPOCH, STATUS
-from selector.tracking.wandb_log import DamagedLog, read_payloads
+from selector.tracking.offline_file import DamagedFile, read_payloads
 from selector.tracking.wandb_modes import settings_of_wandb
 from selector.training.spectrum_chart import with_chart
 from selector.training.wandb_log import SERVICE_GONE, WandbLog, offline_file, refuse_lost_rows
@@ -117,6 +117,6 @@ def _place_of(directory: Path) -> dict[str, Any]:
                     if record.HasField("run"):
                         known = {"project": record.run.project, "entity": record.run.entity}
                         return place | {name: value for name, value in known.items() if value}
-        except (OSError, DamagedLog):
+        except (OSError, DamagedFile):
             continue
     return place

@@ -23,8 +23,7 @@ from selector.metrics.milestone import Milestone
 from selector.record import joined_versions, versions
 from selector.text import first_line, printable
 from selector.tracking.completion import VERSIONS
-from selector.tracking.wandb_file import NothingWritten, read_segment
-from selector.tracking.wandb_log import DamagedLog
+from selector.tracking.offline_file import DamagedFile, NothingWritten, read_segment
 from selector.tracking.wandb_modes import MODES, settings_of_wandb
 from selector.training.run_folder import RunFolder, last_checkpoint
 from selector.training.spectrum_chart import with_chart
@@ -143,7 +142,7 @@ def epochs_on_disk(run_folder: Path, run_id: str) -> set[int]:
             continue
         try:
             history = read_segment(folder / f"run-{run_id}.wandb").history
-        except (OSError, NothingWritten, DamagedLog):
+        except (OSError, NothingWritten, DamagedFile):
             continue
         epochs |= {row.epoch for row in history.milestones()}
     return epochs
@@ -292,7 +291,7 @@ def refuse_lost_rows(file: Path, instead: str) -> None:
 def _what_is_missing(file: Path) -> str:
     try:
         segment = read_segment(file)
-    except (OSError, NothingWritten, DamagedLog) as error:
+    except (OSError, NothingWritten, DamagedFile) as error:
         return _first_line(error)
     return segment.cut or ("lacks the end of the run" if segment.exit_code is None else "")
 

@@ -654,7 +654,7 @@ with wandb.init(config={"a": "default", "own": 1}) as run:
 
 def test_real_wandb_runs_carry_the_sweep_and_its_configuration(sweep_file, program, folder, quick_preload):
     from selector.sweeping.objective_history import offline_files
-    from selector.tracking.wandb_file import read_segment
+    from selector.tracking.offline_file import read_segment
 
     (folder / "program.py").write_text(REAL_WANDB)
     path = sweep_file("""

@@ -101,7 +101,7 @@ def test_runs_without_epochs_are_counted_by_steps(backend: Backend, read: Callab
     found = read("loopback/p")
     assert found.runs[0].counted_by == "_step"
     assert found.runs[0].milestones == (Milestone(0, {"loss": 3.0}), Milestone(1, {"loss": 2.0}))
-    assert found.warnings == ("1 runs log no epoch; their milestones are numbered by _step: x",)
+    assert found.warnings == ("no epoch is logged, so milestones are numbered by _step: x",)
 
 
 @pytest.mark.parametrize(

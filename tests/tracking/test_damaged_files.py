@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from selector.runs import Run
-from selector.tracking.wandb_log import BLOCK
-from selector.tracking.wandb_offline import read_offline
+from selector.tracking.offline import read_offline
+from selector.tracking.offline_file import BLOCK
 
 
 def figures(run: Run) -> list[tuple[int, str, str]]:

@@ -17,7 +17,7 @@ from selector.runs import RunSet
 from selector.selection.ranking import rank
 from selector.tracking.api import read_wandb
 from selector.tracking.connection import Patience
-from selector.tracking.wandb_offline import read_offline
+from selector.tracking.offline import read_offline
 
 DEFINITION = {"projector_dim": 128, "version": 1}
 CONFIG = {"method": "simclr", "dataset": "digits", "backbone": "resnet-9", "backbone_width": 0.25}

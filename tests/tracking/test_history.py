@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selector.runs import Milestone
+from selector.runs import Last, Milestone
 from selector.tracking.history import History
 
 
@@ -90,15 +90,12 @@ def test_what_is_no_epoch(epoch: object):
 def test_after_a_resume_the_later_value_wins():
     history = gathered({"epoch": 1, "a": 1.0, "b": 1.0}, {"epoch": 2, "a": 2.0})
     later = gathered({"epoch": 2, "a": 20.0}, {"epoch": 3, "a": 30.0}, {"epoch": 1, "a": 10.0})
-    assert history.overlaps(later)
     history.extend(later)
     assert history.milestones() == (
         Milestone(1, {"a": 10.0, "b": 1.0}),
         Milestone(2, {"a": 20.0}),
         Milestone(3, {"a": 30.0}),
     )
-    assert not history.overlaps(gathered({"epoch": 4}))
-    assert not history.overlaps(gathered({"_step": 1}))
 
 
 def test_after_a_resume_the_better_count_wins():
@@ -122,7 +119,6 @@ def test_one_process_or_two_make_no_difference(
     resumed = gathered(*first)
     resumed.extend(gathered(*second))
     assert resumed.milestones() == gathered(*first, *second).milestones()
-    assert bool(resumed) == bool(resumed.milestones())
 
 
 def test_the_table_behind_a_chart_of_spectra_is_no_metric():
@@ -134,3 +130,59 @@ def test_the_table_behind_a_chart_of_spectra_is_no_metric():
         {"label_free/rankme": 2.0},
         {"other/x": 2.0},
     ]
+
+
+def last(*rows: dict[str, object], summary: dict[str, object] | None = None) -> dict[str, Last]:
+    """Of rows that W&B numbered."""
+    return gathered(*({"_step": step, **row} for step, row in enumerate(rows))).last(summary)
+
+
+@pytest.mark.parametrize(
+    ("rows", "key", "expected"),
+    [
+        # A last value after the epochs, as a final test.
+        ([{"epoch": 1, "score": 4.0}, {"epoch": 2, "score": 3}, {"score": 9.0}], "score", Last(9.0, 2)),
+        # The epoch and the metric in calls of their own.
+        ([{"epoch": 1}, {"score": 4.0}, {"epoch": 2}, {"score": 3.0}], "score", Last(3.0, 2)),
+        # A second fit within one run counts its epochs from the start.
+        ([{"epoch": 1, "a": 1.0}, {"epoch": 2, "a": 2.0}, {"epoch": 1, "a": 5.0}], "a", Last(5.0, 1)),
+        # A second Lightning Trainer, whose `test` logs at epoch 0.
+        ([{"epoch": 4, "val": 1.0}, {"epoch": 0, "test_acc": 0.75}], "test_acc", Last(0.75, 0)),
+        # Fractions of epochs end none of them.
+        ([{"epoch": 1, "a": 1.0}, {"epoch": 1.5, "a": 2.0}], "a", Last(2.0, 1)),
+        # What is logged now and then.
+        ([{"epoch": 1, "val": 1.0, "a": 1.0}, {"epoch": 2, "a": 2.0}], "val", Last(1.0, 1)),
+        ([{"loss": 1.0}, {"loss": 2.0}, {"other": 1.0}], "loss", Last(2.0, 1)),
+        ([{"epoch": 1, "nested": {"b": 2}}], "nested.b", Last(2.0, 1)),
+    ],
+)
+def test_the_last_value_of_a_key_is_that_of_the_last_row_that_holds_it(rows, key, expected):
+    assert last(*rows)[key] == expected
+
+
+@pytest.mark.parametrize(
+    ("summary", "key", "expected"),
+    [
+        ({"acc": {"max": 9}}, "acc", Last(9.0, 2, "max")),  # define_metric("acc", summary="max")
+        ({"acc": {"max": 9}}, "acc.max", Last(9.0, 2, "summary")),
+        ({"acc": {"max": 9, "mean": 4.0}}, "acc", Last(1.0, 2)),  # neither of the two was meant
+        ({"acc": {"max": 9, "mean": 4.0}}, "acc.mean", Last(4.0, 2, "summary")),
+        ({"best": 0.5}, "best", Last(0.5, 2, "summary")),
+        ({"acc": 7.0}, "acc", Last(1.0, 2)),  # the row counts where both are there
+        ({"acc": {"last": 7.0}}, "acc", Last(1.0, 2)),
+    ],
+)
+def test_what_only_the_summary_says_is_read_there(summary, key, expected):
+    assert last({"epoch": 1, "acc": 9.0}, {"epoch": 2, "acc": 1.0}, summary=summary)[key] == expected
+
+
+def test_what_is_no_number_is_no_last_value():
+    found = last({"epoch": 1, "a": "x", "_timestamp": 5.0}, summary={"b": "y", "_runtime": 3, "epoch": 1})
+    assert found == {}
+
+
+def test_rows_after_a_rewind_take_the_place_of_those_before():
+    history = gathered(*({"_step": e - 1, "epoch": e, "score": float(e)} for e in range(1, 6)))
+    history.extend(gathered({"_step": 2, "epoch": 3, "score": 103.0}), after=1.0)
+    assert [(m.epoch, m.values["score"]) for m in history.milestones()] == [(1, 1.0), (2, 2.0), (3, 103.0)]
+    assert history.last()["score"] == Last(103.0, 3)

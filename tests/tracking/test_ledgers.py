@@ -7,7 +7,7 @@ from offline_files import age, write_run
 
 from selector.runs import RunSet
 from selector.sweeping.ledger import Ledger, LedgerRun, Status, write_ledger
-from selector.tracking.wandb_offline import read_offline
+from selector.tracking.offline import read_offline
 
 MARKED = {"completion/status": "completed", "completion/epoch": 1}
 

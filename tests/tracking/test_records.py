@@ -10,7 +10,7 @@ from handmade import RANKME, curve, run, sweep, write_sweep
 
 from selector.cli import main
 from selector.errors import UserError
-from selector.runs import Milestone, Unreadable, read_source
+from selector.runs import Last, Milestone, Unreadable, read_source
 from selector.selection.ranking import rank
 from selector.tracking.records import read_records, write_records
 
@@ -24,6 +24,7 @@ RUNS = sweep(
         detail="loss became nan",
     ),
     replace(run("e", 1.0), versions="torch 9.8.7"),
+    replace(run("f", 1.0, definition={}), last={"acc": Last(0.5, 3), "loss": Last(nan, 4, "min")}),
     planned=4,
     unreadable=(Unreadable("d", "cut off"),),
 )
@@ -40,7 +41,9 @@ def test_runs_come_back_as_they_were(tmp_path):
     assert found.planned == 4
     assert found.unreadable == RUNS.unreadable
     for kept, original in zip(found.runs, RUNS.runs, strict=True):
-        assert replace(kept, milestones=()) == replace(original, milestones=())
+        assert replace(kept, milestones=(), last={}) == replace(original, milestones=(), last={})
+    assert found.runs[4].last["acc"] == Last(0.5, 3)
+    assert (isnan(found.runs[4].last["loss"].value), found.runs[4].last["loss"].source) == (True, "min")
     assert found.runs[:2] == RUNS.runs[:2]
     values = found.runs[2].milestones[0].values
     assert isnan(values["loss"])
@@ -106,6 +109,7 @@ RUN = '{"id":"a","state":"finished","config":{},"definition":{},"milestones":[%s
         (HEAD + RUN % "[1,2],[1,3]", "whole numbers that rise"),
         (HEAD + RUN % "[5,2],[1,3]", "whole numbers that rise"),
         (HEAD + RUN % "[1,true]", "a truth value"),
+        (HEAD + (RUN % "[1,2]").replace('"id"', '"last":{"a":[1,2]},"id"'), "a last value"),
         (HEAD + RUN % f"[1,1{'0' * 400}]", "are damaged"),
         (HEAD + RUN % "[]", "are damaged"),
         (HEAD + (RUN % "[1,2]").replace('"finished"', '"finishd"'), "state is 'finishd'"),

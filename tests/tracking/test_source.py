@@ -78,7 +78,7 @@ def test_tags_and_groups_in_a_folder(tmp_path: Path):
     assert ids(tag="t") == ["a", "c"]
     assert ids(group="night") == ["a", "b"]
     assert ids(group="night", tag="u") == ["b"]
-    with pytest.raises(UserError, match="holds no runs of group 'day' and tag ' x': check the spelling"):
+    with pytest.raises(UserError, match="holds no runs of tag ' x' and group 'day': check the spelling"):
         ids(group="day", tag="\x1bx")
 
 
@@ -118,3 +118,17 @@ def test_how_far_the_files_of_a_folder_are_read(tmp_path: Path):
     told: list[tuple[int, int]] = []
     read_source(str(tmp_path), progress=lambda done, total: told.append((done, total)))
     assert told == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_projects_and_sweeps_in_a_folder(tmp_path: Path):
+    for run, project, sweep in (("a", "p", "s1"), ("b", "p", "s2"), ("c", "q", "s1")):
+        write_run(tmp_path / f"run-{run}.wandb", run, project=project, sweep_id=sweep)
+
+    def ids(**wanted: str) -> list[str]:
+        return [run.id for run in read_source(str(tmp_path), **wanted).runs]
+
+    assert ids(project="p") == ["a", "b"]
+    assert ids(sweep="s1") == ["a", "c"]
+    assert ids(project="q", sweep="s1") == ["c"]
+    with pytest.raises(UserError, match="holds no runs of project 'q' and sweep 's2': check the spelling"):
+        ids(project="q", sweep="s2")

@@ -17,8 +17,8 @@ from offline_files import write_run
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.metrics.milestone import Milestone
-from selector.tracking.wandb_file import read_segment
-from selector.tracking.wandb_offline import read_offline
+from selector.tracking.offline import read_offline
+from selector.tracking.offline_file import read_segment
 from selector.training import wandb_log
 from selector.training.run_folder import RunFolder
 from selector.training.stopping import StopSignals

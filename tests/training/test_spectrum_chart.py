@@ -8,8 +8,8 @@ from wandb.proto import wandb_internal_pb2 as pb
 
 from selector.metrics.compact_spectrum import CompactSpectrum, spectra_of
 from selector.metrics.milestone import Milestone
-from selector.tracking.wandb_log import read_payloads
-from selector.tracking.wandb_offline import read_offline
+from selector.tracking.offline import read_offline
+from selector.tracking.offline_file import read_payloads
 from selector.training.spectrum_chart import with_chart
 from selector.training.wandb_log import WandbLog
 

@@ -1,16 +1,34 @@
+"""One offline file: what W&B's own client wrote, what it could have written, and what damage makes of it."""
+
 import json
 import math
 import os
+import subprocess
+import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offline_files import as_log, items, leet_records, record, write_run
+from offline_files import FILE_HEADER, as_log, items, leet_records, record, write_run
+from wandb.proto import wandb_internal_pb2
 
-from selector.tracking.wandb_file import NothingWritten, Segment, history_row, read_records, read_segment
-from selector.tracking.wandb_log import DamagedLog, TruncatedLog
+from selector.tracking.offline_file import (
+    BLOCK,
+    MESSAGES,
+    CutShort,
+    DamagedFile,
+    NothingWritten,
+    Record,
+    Segment,
+    history_row,
+    read_payloads,
+    read_records,
+    read_segment,
+)
 
 FILES = [("complete", 0), ("long", 0), ("stranger", 0), ("resumed", 0), ("resumed", 1), ("failed", 0)]
 
@@ -96,8 +114,11 @@ def test_a_marker_can_be_taken_back(tmp_path: Path):
     marked = {"summary": {"update": items({"completion/status": "completed", "other": 1})}}
     taken_back = {"summary": {"remove": [{"key": "completion/status"}]}}
     run = {"run": {"run_id": "x"}}
-    assert read_segment(write(tmp_path, run, marked)).summary == {"completion/status": "completed"}
-    assert read_segment(write(tmp_path, run, marked, taken_back)).summary == {}
+    assert read_segment(write(tmp_path, run, marked)).summary == {
+        "completion/status": "completed",
+        "other": 1,
+    }
+    assert read_segment(write(tmp_path, run, marked, taken_back)).summary == {"other": 1}
 
 
 def test_a_row_without_a_step_of_its_own(tmp_path: Path):
@@ -113,27 +134,27 @@ def test_a_row_without_a_step_of_its_own(tmp_path: Path):
 def test_a_gap_in_the_record_numbers(tmp_path: Path, numbers: list[int], text: str):
     file = tmp_path / "run-x.wandb"
     file.write_bytes(as_log(record(number, run={"run_id": "x"}) for number in numbers))
-    with pytest.raises(DamagedLog, match=text):
+    with pytest.raises(DamagedFile, match=text):
         read_segment(file)
 
 
 def test_two_runs_in_one_file(tmp_path: Path):
     file = write(tmp_path, {"run": {"run_id": "x"}}, {"run": {"run_id": "y"}})
-    with pytest.raises(DamagedLog, match="names two runs, 'x' and 'y'"):
+    with pytest.raises(DamagedFile, match="names two runs, 'x' and 'y'"):
         read_segment(file)
 
 
 def test_a_sound_chunk_that_holds_no_record(tmp_path: Path):
     file = tmp_path / "run-x.wandb"
     file.write_bytes(as_log([record(1, run={"run_id": "x"}), b"\x0a\xff"]))
-    with pytest.raises(DamagedLog, match="has an unreadable record 2"):
+    with pytest.raises(DamagedFile, match="has an unreadable record 2"):
         read_segment(file)
 
 
 def test_a_value_nested_without_end(tmp_path: Path):
     deep = {"key": "deep", "value_json": "[" * 100_000}
     file = write(tmp_path, {"run": {"run_id": "x", "config": {"update": [deep]}}})
-    with pytest.raises(DamagedLog, match="nested too deeply"):
+    with pytest.raises(DamagedFile, match="nested too deeply"):
         read_segment(file)
 
 
@@ -205,7 +226,7 @@ def test_any_bytes_as_records(tmp_path_factory: pytest.TempPathFactory, payloads
     file.write_bytes(as_log([record(1, run={"run_id": "x"}), *payloads]))
     try:
         assert read_segment(file).records == 1 + len(payloads)
-    except (DamagedLog, TruncatedLog):
+    except (DamagedFile, CutShort):
         assert payloads
 
 
@@ -242,7 +263,7 @@ def test_a_config_nested_too_deeply_is_damaged(tmp_path: Path, config: list[dict
         [{"run": {"run_id": "x", "config": {"update": config}}}],
         [{"run": {"run_id": "x"}}, {"config": {"update": config}}],
     ):
-        with pytest.raises(DamagedLog, match="holds values nested too deeply"):
+        with pytest.raises(DamagedFile, match="holds values nested too deeply"):
             read_segment(write(tmp_path, *kinds))
 
 
@@ -253,3 +274,171 @@ def test_a_config_nested_deeply_is_read(tmp_path: Path):
     ]
     found = read_segment(write(tmp_path, {"run": {"run_id": "x", "config": {"update": config}}})).config
     assert (found["a"], len(found["wide"])) == (nested(100), 200)
+
+
+# Lengths around the end of the first block: it holds a file header of 7 bytes and chunk headers of 7 bytes.
+EDGE = BLOCK - 14
+
+
+def read(log: bytes) -> list[bytes]:
+    return list(read_payloads(BytesIO(log)))
+
+
+def read_until_error(log: bytes) -> tuple[list[bytes], Exception | None]:
+    found: list[bytes] = []
+    try:
+        found.extend(read_payloads(BytesIO(log)))
+    except (DamagedFile, CutShort) as error:
+        return found, error
+    return found, None
+
+
+def test_a_record_written_out_by_hand():
+    # The CRC-32 of kind and payload is what this prints first: printf '\x01abc' | gzip -n | tail -c8 | xxd
+    assert read(FILE_HEADER + bytes.fromhex("a9209d53 0300 01") + b"abc") == [b"abc"]
+
+
+@pytest.mark.parametrize("run", ["complete", "long", "stranger", "failed"])
+def test_the_layout_is_that_of_the_client(offline_files: dict[str, list[Path]], run: str):
+    real = offline_files[run][0].read_bytes()
+    assert as_log(read(real)) == real  # the tests' own writer and the reader, both against W&B's writer
+
+
+@pytest.mark.parametrize("length", [0, 1, EDGE - 8, EDGE - 7, EDGE - 6, EDGE - 1, EDGE, EDGE + 1, 3 * BLOCK])
+def test_records_over_block_ends(length: int):
+    payloads = [b"a" * length, b"b", b"", b"c" * length]
+    assert read(as_log(payloads)) == payloads
+
+
+@given(st.lists(st.integers(0, 2 * BLOCK), max_size=5))
+@settings(max_examples=50, deadline=None)
+def test_any_lengths(lengths: list[int]):
+    payloads = [bytes([i]) * length for i, length in enumerate(lengths)]
+    assert read(as_log(payloads)) == payloads
+
+
+@pytest.mark.parametrize(
+    ("log", "error", "text"),
+    [
+        (b"", CutShort, "is empty"),
+        (FILE_HEADER[:5], CutShort, "ends inside the file header at byte 5"),
+        (b"not a log", DamagedFile, "is not a .wandb file"),
+        (b"\0" * 100, DamagedFile, "is not a .wandb file"),
+        (FILE_HEADER[:-1] + b"\x01", DamagedFile, "has format version 1, only version 0 is known"),
+        (as_log([b"abc"])[:-1], CutShort, "ends inside a record at byte 16"),
+        (as_log([b"abc"]) + b"\x01", CutShort, "ends inside a record at byte 18"),
+        (as_log([b"abc"])[:-1] + b"d", DamagedFile, "has a wrong checksum at byte 7"),
+        (as_log([b"abc"]) + bytes(20), CutShort, "has only zero bytes from byte 17 on"),
+        (as_log([b"abc"]) + bytes(3 * BLOCK), CutShort, "has only zero bytes from byte 17 on"),
+        (as_log([b"abc"]) + bytes(7) + b"x", DamagedFile, "has zero bytes inside it at byte 17"),
+        (as_log([b"abc"]) + bytes(3 * BLOCK) + b"x", DamagedFile, "has zero bytes inside it at byte 17"),
+        (as_log([b"a" * (BLOCK - 20)])[:-1] + b"b" * 30, DamagedFile, "has a wrong checksum at byte 7"),
+        (FILE_HEADER + b"abcd\xff\xff\x01" + bytes(BLOCK), DamagedFile, "has a wrong checksum at byte 7"),
+        (as_log([b"a" * 2 * BLOCK])[:BLOCK], CutShort, f"ends inside a record at byte {BLOCK}"),
+    ],
+)  # fmt: skip
+def test_damage_by_name(log: bytes, error: type[Exception], text: str):
+    with pytest.raises(error, match=text):
+        read(log)
+
+
+def test_parts_without_their_first_or_last():
+    # A record that fills the rest of the first block, the second block and 14 bytes of the third.
+    log = as_log([b"a" * (BLOCK - 14 + BLOCK - 7 + 14), b"b"])
+    first, third = log[:BLOCK], log[2 * BLOCK :]
+    assert len(third) == 7 + 14 + 7 + 1
+    with pytest.raises(DamagedFile, match="lacks a part of a record at byte 7"):
+        read(FILE_HEADER + third)
+    with pytest.raises(DamagedFile, match=f"lacks a part of a record at byte {BLOCK}"):
+        read(first + as_log([b"b"])[7:])
+    lost_middle, after = read(first + third)  # the record's own content shows it: see test_damaged_files
+    assert (len(lost_middle), after) == (BLOCK - 14 + 14, b"b")
+
+
+def test_bytes_in_the_filling_between_blocks():
+    log = bytearray(as_log([b"a" * (EDGE - 3), b"b"]))
+    assert log[BLOCK - 3 : BLOCK] == bytes(3)
+    log[BLOCK - 1] = 1
+    with pytest.raises(DamagedFile, match=f"has bytes between two blocks at byte {BLOCK - 3}"):
+        read(bytes(log))
+
+
+@given(st.binary(max_size=200), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_arbitrary_bytes(content: bytes, with_header: bool):
+    _, error = read_until_error(FILE_HEADER + content if with_header else content)
+    assert "\n" not in str(error)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_whatever_survives_damage_was_written(data: st.DataObject):
+    """Cut, overwritten, zeroed, repeated or left out: what is read before the error is a prefix."""
+    lengths = data.draw(st.lists(st.integers(0, BLOCK), min_size=1, max_size=6))
+    payloads = [i.to_bytes(2, "big") + bytes([i % 251 + 1]) * length for i, length in enumerate(lengths)]
+    log = as_log(payloads)
+    start = data.draw(st.integers(7, len(log)))
+    end = data.draw(st.integers(start, min(len(log), start + 40000)))
+    change = data.draw(st.sampled_from(["cut", "flip", "zero", "repeat", "drop"]))
+    middle = log[start:end]
+    damaged = {
+        "cut": log[:start],
+        "flip": log[:start] + bytes(byte ^ 0x55 for byte in middle) + log[end:],
+        "zero": log[:start] + bytes(len(middle)) + log[end:],
+        "repeat": log[:end] + middle + log[end:],
+        "drop": log[:start] + log[end:],
+    }[change]
+    found, error = read_until_error(damaged)
+    if change in ("cut", "flip", "zero"):
+        assert found == payloads[: len(found)]
+        assert error or found == payloads or change == "cut"  # a cut between two records cannot be seen here
+    else:  # whole records can be repeated or lost unseen here: the numbering of the records shows those
+        assert all(payload in payloads for payload in found)
+
+
+# Our names for W&B's messages, where one of ours stands for several of theirs.
+THEIRS = {"Item": ("HistoryItem", "SummaryItem", "ConfigItem"), "Timestamp": ()}
+TYPES = {
+    FieldDescriptor.TYPE_INT64: "int64",
+    FieldDescriptor.TYPE_INT32: "int32",
+    FieldDescriptor.TYPE_STRING: "string",
+    FieldDescriptor.TYPE_DOUBLE: "double",
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_every_field_is_the_one_of_wandb(message: str):
+    theirs = THEIRS.get(message, (message,))
+    for descriptor in [getattr(wandb_internal_pb2, name).DESCRIPTOR for name in theirs]:
+        for name, (number, kind) in MESSAGES[message].items():
+            field = descriptor.fields_by_name[name]
+            assert (field.number, field.is_repeated) == (number, kind.startswith("["))
+            inner = kind.strip("[]")
+            if field.type != FieldDescriptor.TYPE_MESSAGE:
+                assert TYPES[field.type] == inner
+            elif inner == "bytes":
+                assert field.message_type.name == "SummaryRecord"
+            else:
+                assert field.message_type.name in (inner, *THEIRS.get(inner, ()), "Timestamp")
+
+
+def test_timestamp_is_the_well_known_one():
+    theirs = wandb_internal_pb2.RunRecord.DESCRIPTOR.fields_by_name["start_time"].message_type
+    assert {f.name: f.number for f in theirs.fields} == {
+        n: number for n, (number, _) in MESSAGES["Timestamp"].items()
+    }
+
+
+def test_a_record_of_wandb_reads_the_same():
+    theirs = wandb_internal_pb2.Record(num=7, exit={"exit_code": -2})
+    theirs.uuid = "left out"
+    ours = Record.FromString(theirs.SerializeToString())
+    assert (ours.num, ours.exit.exit_code, ours.HasField("run")) == (7, -2, False)
+
+
+def test_the_schema_is_read_without_wandb():
+    script = (
+        "import sys, selector.tracking.offline;"
+        " sys.exit(any(name in sys.modules for name in ('wandb', 'torch')))"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
