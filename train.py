@@ -48,6 +48,7 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
     # Of several processes one talks to W&B.
     with wandb_log(config, folder, signals) if processes.is_main else nullcontext(SilentLog()) as log:
         if isinstance(log, WandbLog):
+            print(images.summary, file=sys.stderr)
             for path in images.skipped:
                 print(f"skipped {path!r}: not readable", file=sys.stderr)
             log.fetch_checkpoint(folder.path)

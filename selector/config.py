@@ -1,18 +1,21 @@
 """TrainConfig: what one training run was asked for. YAML key = CLI flag = wandb.config key = field."""
 
 from dataclasses import dataclass, field, make_dataclass
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from typing_extensions import Doc
 
 from selector.ranges import Count, NotNegative, Positive, Range, Share, SomeCount
+from selector.training.datasets import DATASETS
 from selector.training.methods import METHODS, OwnField, method_named
 
 if TYPE_CHECKING:
     Method = str
+    Dataset = str
 else:
     Method = Literal[tuple(METHODS)]
-Dataset = Literal["digits", "cifar10", "cifar100", "fashion_mnist", "folder"]
+    Dataset = Literal[tuple(DATASETS)]
 Backbone = Literal["resnet-9", "resnet-18", "resnet-34", "resnet-50", "resnet-101", "resnet-152"]
 
 
@@ -43,6 +46,12 @@ class TrainConfig:
     """False ignores the labels that a data set has: only label-free metrics are computed."""
     skip_bad_images: bool = False
     """Leave out unreadable images of a folder, and count them, instead of stopping."""
+    channels: SomeCount = None
+    """Channels of the images, such as 1 for grey or 13 for Sentinel-2; None makes all images RGB."""
+    pixel_range: tuple[float, float] | None = None
+    """Values that are black and white; None: 0 255 of 8-bit images, else the training images' range."""
+    background: str = "white"
+    """Colour behind the transparent parts of a folder's images."""
 
     # Encoder and heads
     backbone: Backbone = "resnet-18"
@@ -145,7 +154,11 @@ class TrainConfig:
                 raise ValueError(f"{name} must be given for {self.method}")
         if problem := METHODS[self.method].refuse(vars(self)):
             raise ValueError(problem)
-        if self.dataset not in ("digits",) and self.data_dir is None:
+        if self.pixel_range is not None and not -inf < self.pixel_range[0] < self.pixel_range[1] < inf:
+            raise ValueError(f"pixel_range must be two rising numbers, got {self.pixel_range}")
+        if self.probe == "paper" and self.channels not in (None, 1, 3):
+            raise ValueError(f"probe paper augments colour images, channels is {self.channels}: use fast")
+        if DATASETS[self.dataset].needs_folder and self.data_dir is None:
             raise ValueError(f"data set {self.dataset} needs --data-dir")
 
 

@@ -74,7 +74,7 @@ def test_none_and_bare_flags():
         (["--learnin-rate=0.5"], "train.py: unknown option --learnin-rate, did you mean 'learning-rate'?"),
         (
             ["--dataset=cifr10"],
-            "--dataset cannot be 'cifr10', did you mean 'cifar10'? (one of digits, cifar10,",
+            "--dataset cannot be 'cifr10', did you mean 'cifar10'? (one of cifar10, cifar100,",
         ),
         (
             ["--method", "simsam"],
@@ -118,7 +118,7 @@ def test_whatever_the_terminal_can_show(encoding):
     assert process.returncode == 2
     assert process.stderr == (
         "train.py: --dataset cannot be 'cifr10', did you mean 'cifar10'?"
-        " (one of digits, cifar10, cifar100, fashion_mnist, folder) (see train.py --help)\n"
+        " (one of cifar10, cifar100, digits, fashion_mnist, folder) (see train.py --help)\n"
     )
 
 

@@ -12,6 +12,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ import torch
 from PIL import Image
 from trials import Row, figures, print_table
 
+from selector.config import paper_recipe
 from selector.errors import UserError
 from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
 from selector.tracking.offline import read_offline
 from selector.tracking.records import read_records, write_records
 from selector.tracking.umap_files import read_umap_files
-from selector.training.image_folder import read_folder
+from selector.training.datasets import folder as folders
 from selector.training.stored import read_stored
 
 sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "runs")]
@@ -141,7 +143,7 @@ def images(folder: Path) -> list[Row]:
     generator = random.Random(0)
     for kind in formats:
         noise.save(file, format=kind)
-        sound, truth = file.read_bytes(), read_folder(folder, 8, skip_bad=False).pixels
+        sound, truth = file.read_bytes(), pixels_of(folder)
         for position, row in itertools.product(range(len(sound)), rows):
             content = bytearray(sound)
             if row is rows[0]:
@@ -151,15 +153,21 @@ def images(folder: Path) -> list[Row]:
             file.write_bytes(content)
             row.trials += 1
             try:
-                pixels = read_folder(folder, 8, skip_bad=False).pixels
+                pixels = pixels_of(folder)
             except UserError:
                 continue
             except Exception as error:
                 row.blame("wrong", f"{kind}, byte {position}: {error!r}")
                 continue
-            if pixels.shape != truth.shape or (row is rows[0] and not torch.equal(pixels, truth)):
+            if pixels.shape != truth.shape or (row is rows[0] and not np.array_equal(pixels, truth)):
                 row.blame("wrong", f"{kind}, byte {position} of {len(sound)}: other pixels")
     return rows
+
+
+def pixels_of(folder: Path) -> np.ndarray:
+    """The images of a folder as train.py decodes them."""
+    recipe = paper_recipe("simclr")
+    return folders.folder(replace(recipe, dataset="folder", data_dir=str(folder), image_size=8)).train.pixels
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def load_study_images(
         UserError: The data set cannot be read, or has no labels and a probe is asked for.
     """
     try:
-        config = TrainConfig(dataset=dataset, data_dir=data_dir, clusters=clusters, batch_size=2)  # type: ignore[arg-type]
+        config = TrainConfig(dataset=dataset, data_dir=data_dir, clusters=clusters, batch_size=2)
     except ValueError as error:
         raise UserError(str(error)) from error
     splits = load_images(config)

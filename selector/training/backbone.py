@@ -15,6 +15,9 @@ def build_backbone(config: TrainConfig) -> tuple[nn.Module, int]:
     """
     splits = own_values(config).get("batch_norm_splits", 0)
     resnet = ResNetGenerator(config.backbone, config.backbone_width, num_splits=splits)
+    if (channels := config.channels or 3) != 3:
+        wide = resnet.conv1
+        resnet.conv1 = nn.Conv2d(channels, wide.out_channels, 3, wide.stride, wide.padding, bias=False)
     stages = [resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4]
     # Lightly's own pooling wants 32 px images; averaging over all positions takes any size.
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten(1)]

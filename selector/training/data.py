@@ -1,11 +1,9 @@
-"""Data sets as tensors of images: train on one split, evaluate on the other, labels optional everywhere."""
+"""Images as tensors: train on one split, evaluate on the other, labels optional everywhere."""
 
-import fcntl
-import gzip
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +12,12 @@ from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.text import first_line
-from selector.training.image_folder import read_folder
+from selector.training.datasets import DATASETS, Loaded, Pictures
 
 _SUBSET_SEED = 0  # which images a subset or a hold-out takes must not change with a run's own seed
+_GREY = (0.299, 0.587, 0.114)  # ITU-R 601-2, as Pillow makes grey of colours
+# Repeated images are each other's nearest neighbours; from this share on they are warned of.
+_MANY_REPEATED = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Images:
     """Images of one split, in a fixed order.
 
     Attributes:
-        pixels: (N, 3, S, S) uint8.
+        pixels: (N, C, S, S) uint8.
         labels: (N,) int64 class indices, or None.
         split: "train" or "test".
     """
@@ -54,46 +54,56 @@ class ImageSplits:
         evaluation: Images whose embeddings the metrics read.
         classes: Number of classes, or None without labels.
         skipped: Files of a folder that could not be read and were left out on request.
+        pixel_range: The values that became black and white.
+        summary: One line on what the images are.
     """
 
     train: Images
     evaluation: Images
     classes: int | None
     skipped: tuple[str, ...] = ()
+    pixel_range: tuple[float, float] = (0.0, 255.0)
+    summary: str = ""
 
 
 def load_images(config: TrainConfig) -> ImageSplits:
     """Load the data set that `config` names, split as in the paper.
 
     Raises:
-        UserError: The folder is missing, empty or unreadable, or holds too few images.
+        UserError: The folder is missing, empty or unreadable, or holds too few images, or nothing but one
+            colour.
     """
-    skipped: tuple[str, ...] = ()
-    match config.dataset:
-        case "digits":
-            train, evaluation = _hold_out(_digits(), config.holdout)
-        case "cifar10" | "cifar100":
-            train, evaluation = (_cifar(config, split) for split in ("train", "test"))
-        case "fashion_mnist":
-            train, evaluation = (_fashion_mnist(_folder(config), split) for split in ("train", "test"))
-        case "folder":
-            content = read_folder(_folder(config), config.image_size or 64, config.skip_bad_images)
-            skipped = content.skipped
-            train = Images(content.pixels, content.labels, "train")
-            if content.test is None:
-                train, evaluation = _hold_out(train, config.holdout)
-            else:
-                evaluation = Images(content.test.pixels, content.test.labels, "test")
-    train = _resized(_subset(train, config.train_images, "train_images"), config.image_size)
-    evaluation = _resized(
-        _subset(evaluation, config.evaluation_images, "evaluation_images"), config.image_size
-    )
-    if train.labels is None or not config.labels:
-        train, evaluation = replace(train, labels=None), replace(evaluation, labels=None)
-    classes = None if train.labels is None else int(train.labels.max()) + 1
-    splits = ImageSplits(train, evaluation, classes, skipped)
-    _refuse_too_few(config, splits)
-    return splits
+    known = DATASETS[config.dataset]
+    if known.needs_folder and config.dataset not in _DOWNLOADED and not Path(config.data_dir or "").is_dir():
+        raise UserError(
+            f"no folder {config.data_dir!r}: --data-dir must name the folder of data set {config.dataset}"
+        )
+    loaded = known.load(config)
+    notes = list(loaded.notes)
+    train, test = loaded.train, loaded.test
+    if test is None:
+        train, test = _hold_out(loaded.train, config, notes)
+    pixel_range = _range_of(config, train)
+    splits = [
+        _images(part, split, count, pixel_range, config)
+        for part, split, count in ((train, "train", "train_images"), (test, "test", "evaluation_images"))
+    ]
+    if not config.labels or any(images.labels is None for images in splits):
+        splits = [replace(images, labels=None) for images in splits]
+    labels = splits[0].labels
+    classes = None if labels is None else int(labels.max()) + 1
+    if splits[0].pixels.min() == splits[0].pixels.max():
+        raise UserError(
+            f"all pixels of the {len(splits[0])} training images have one value, with {_shown(pixel_range)}"
+            " as black and white: there is nothing to learn; --pixel-range names other limits"
+        )
+    found = ImageSplits(splits[0], splits[1], classes, loaded.skipped, pixel_range)
+    _refuse_too_few(config, found)
+    return replace(found, summary=_summary(found, loaded, notes))
+
+
+# Torchvision makes the folder of a data set that it downloads.
+_DOWNLOADED = ("cifar10", "cifar100")
 
 
 def clusters_of(config: TrainConfig, images: ImageSplits) -> int:
@@ -127,111 +137,103 @@ def _refuse_too_few(config: TrainConfig, images: ImageSplits) -> None:
     clusters_of(config, images)
 
 
-def _folder(config: TrainConfig) -> Path:
-    folder = Path(config.data_dir or "")
-    if not folder.is_dir():
-        raise UserError(
-            f"no folder {str(folder)!r}: --data-dir must name the folder of data set {config.dataset}"
-        )
-    return folder
-
-
-def _digits() -> Images:
-    """scikit-learn's 1,797 handwritten digits, 8 × 8 grey (UCI; Alpaydin & Kaynak 1998)."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    grey = np.round(digits.images * (255 / 16)).astype(np.uint8)  # grey levels 0-16
-    return Images(_three_channels(grey), torch.as_tensor(digits.target, dtype=torch.int64), "train")
-
-
-def _cifar(config: TrainConfig, split: str) -> Images:
-    from torchvision.datasets import CIFAR10, CIFAR100
-
-    name, kind = ("CIFAR-10", CIFAR10) if config.dataset == "cifar10" else ("CIFAR-100", CIFAR100)
-    folder = Path(config.data_dir or "")
-    try:
-        if not (folder / kind.base_folder).is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / f".{config.dataset}.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes the first one downloads
-                kind(str(folder), download=True)
-        data = kind(str(folder), train=split == "train")
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"{name} is neither in {str(folder)!r} nor could it be downloaded there ({first_line(error)}):"
-            f" put {kind.filename} there and unpack it"
-        ) from error
-    pixels = torch.as_tensor(data.data).permute(0, 3, 1, 2).contiguous()
-    return Images(pixels, torch.as_tensor(data.targets, dtype=torch.int64), split)
-
-
-def _fashion_mnist(folder: Path, split: str) -> Images:
-    """Fashion-MNIST's four IDX files, as torchvision or Debian's dataset-fashion-mnist lay them out."""
-    prefix = "train" if split == "train" else "t10k"
-    images = _read_idx(folder, f"{prefix}-images-idx3-ubyte", dimensions=3)
-    labels = _read_idx(folder, f"{prefix}-labels-idx1-ubyte", dimensions=1)
-    if len(images) != len(labels):
-        raise UserError(f"{len(images)} {split} images but {len(labels)} labels in {str(folder)!r}")
-    return Images(_three_channels(images), torch.as_tensor(labels.astype(np.int64)), split)
-
-
-def _read_idx(folder: Path, name: str, dimensions: int) -> NDArray[np.uint8]:
-    """One IDX file of bytes (http://yann.lecun.com/exdb/mnist), packed or not."""
-    places = (folder, folder / "FashionMNIST" / "raw")
-    found = next((p / f for p in places for f in (name, f"{name}.gz") if (p / f).is_file()), None)
-    if found is None:
-        raise UserError(
-            f"no {name}[.gz] in {str(folder)!r}: --data-dir must hold Fashion-MNIST's four IDX files"
-            " (Debian: apt install dataset-fashion-mnist, --data-dir /usr/share/datasets/fashion-mnist)"
-        )
-    try:
-        content = gzip.decompress(found.read_bytes()) if found.suffix == ".gz" else found.read_bytes()
-        header = np.frombuffer(content, dtype=">i4", count=1 + dimensions)
-        return np.frombuffer(bytearray(content), np.uint8, offset=4 * len(header)).reshape(header[1:])
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(
-            f"{str(found)!r} is not a sound IDX file ({first_line(error)}): install it again"
-        ) from error
-
-
-def _three_channels(grey: NDArray[np.uint8]) -> Tensor:
-    return torch.as_tensor(grey)[:, None].expand(-1, 3, -1, -1).contiguous()
-
-
-def _hold_out(images: Images, share: float) -> tuple[Images, Images]:
-    """Split off `share` of the images for evaluation; stratified where there are labels."""
+def _hold_out(pictures: Pictures, config: TrainConfig, notes: list[str]) -> tuple[Pictures, Pictures]:
+    """Split off a share of the images for evaluation; stratified where the classes are large enough."""
     from sklearn.model_selection import train_test_split
 
-    everything = np.arange(len(images))
-    stratify = None if images.labels is None else images.labels.numpy()
-    if stratify is not None and np.bincount(stratify).min() < 2:
-        stratify = None  # a class with one image cannot be on both sides
-    try:
-        train, test = train_test_split(
-            everything, test_size=share, random_state=_SUBSET_SEED, stratify=stratify
-        )
-    except ValueError as error:
-        raise UserError(
-            f"{len(images)} images cannot be split with --holdout {share}: {first_line(error)}"
-        ) from error
-    return images.take(np.sort(train)), replace(images.take(np.sort(test)), split="test")
+    everything = np.arange(len(pictures.pixels))
+    held_out = int(np.ceil(config.holdout * len(everything)))
+    stratify = pictures.labels if config.labels else None
+    if not 0 < held_out < len(everything):
+        raise UserError(f"{len(everything)} images cannot be split with --holdout {config.holdout}")
+    if stratify is not None:
+        smallest, classes = np.bincount(stratify).min(), len(np.unique(stratify))
+        if smallest < 2 or min(held_out, len(everything) - held_out) < classes:
+            notes.append("held out at random: some classes are too small to be in both splits")
+            stratify = None
+    parts = train_test_split(
+        everything, test_size=config.holdout, random_state=_SUBSET_SEED, stratify=stratify
+    )
+    train, test = (_rows(pictures, np.sort(part)) for part in parts)
+    return train, test
 
 
-def _subset(images: Images, count: int | None, option: str) -> Images:
-    if count is None or count == len(images):
-        return images
-    if count > len(images):
-        raise UserError(f"{option} {count} is more than the {len(images)} images that there are")
-    order = np.random.default_rng(_SUBSET_SEED).permutation(len(images))
-    return images.take(np.sort(order[:count]))
+def _rows(pictures: Pictures, rows: NDArray[np.int64]) -> Pictures:
+    return Pictures(pictures.pixels[rows], None if pictures.labels is None else pictures.labels[rows])
 
 
-def _resized(images: Images, size: int | None) -> Images:
-    if size is None or images.pixels.shape[-1] == size:
-        return images
-    from torchvision.transforms.v2.functional import resize
+def _range_of(config: TrainConfig, train: Pictures) -> tuple[float, float]:
+    """What is black and white: as given, or the smallest and largest number in the training images."""
+    if config.pixel_range is not None:
+        return config.pixel_range
+    if train.pixels.dtype == np.uint8:
+        return 0.0, 255.0
+    return float(train.pixels.min()), float(train.pixels.max())
 
-    # In blocks, so that no second float copy of the whole split is ever in memory.
-    blocks = [resize(block, [size, size], antialias=True) for block in torch.split(images.pixels, 4096)]
-    return replace(images, pixels=torch.cat(blocks))
+
+def _images(
+    pictures: Pictures, split: str, count: str, pixel_range: tuple[float, float], config: TrainConfig
+) -> Images:
+    """The images that are used, as tensors of the size and the channels that are wanted."""
+    wanted = getattr(config, count)
+    if wanted is not None and wanted > len(pictures.pixels):
+        raise UserError(f"{count} {wanted} is more than the {len(pictures.pixels)} images that there are")
+    if wanted is not None and wanted < len(pictures.pixels):
+        order = np.random.default_rng(_SUBSET_SEED).permutation(len(pictures.pixels))
+        pictures = _rows(pictures, np.sort(order[:wanted]))
+    pixels = torch.as_tensor(_in_channels(_levels(pictures.pixels, pixel_range), config.channels or 3))
+    if config.image_size is not None and pixels.shape[-1] != config.image_size:
+        from torchvision.transforms.v2.functional import resize
+
+        size = [config.image_size, config.image_size]
+        # In blocks, so that no second float copy of the whole split is ever in memory.
+        pixels = torch.cat([resize(block, size, antialias=True) for block in torch.split(pixels, 4096)])
+    labels = None if pictures.labels is None else torch.as_tensor(pictures.labels)
+    return Images(pixels, labels, split)
+
+
+def _levels(pixels: NDArray[Any], pixel_range: tuple[float, float]) -> NDArray[np.uint8]:
+    """The 256 levels from black to white."""
+    low, high = pixel_range
+    if pixels.dtype == np.uint8 and (low, high) == (0, 255):
+        return pixels
+    scale = 255 / (high - low) if high > low else 0.0
+    scaled: NDArray[np.float32] = (pixels.astype(np.float32) - low) * scale
+    return scaled.clip(0, 255).round().astype(np.uint8)
+
+
+def _in_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    found = pixels.shape[1]
+    if found == channels:
+        return pixels
+    if found == 1 and channels == 3:
+        return np.ascontiguousarray(np.broadcast_to(pixels, (len(pixels), 3, *pixels.shape[2:])))
+    if found == 3 and channels == 1:
+        grey: NDArray[np.float64] = np.einsum("nchw,c->nhw", pixels, _GREY)
+        return grey.round().astype(np.uint8)[:, None]
+    raise UserError(f"the images have {found} channels, --channels says {channels}")
+
+
+def _summary(images: ImageSplits, loaded: Loaded, notes: list[str]) -> str:
+    """One line: how many images of what kind, and what people may not expect."""
+    train, evaluation = images.train, images.evaluation
+    channels, side = train.pixels.shape[1], train.pixels.shape[-1]
+    of_classes = "" if images.classes is None else f" of {images.classes} classes"
+    if repeated := _repeated(train.pixels) + _repeated(evaluation.pixels):
+        notes.append(f"{repeated} exact duplicates")
+        if repeated > _MANY_REPEATED * (len(train) + len(evaluation)):
+            notes[-1] += " (they are nearest neighbours: idest, CLID and kNN mean less)"
+    if channels != 3:
+        notes.append(f"no colour jitter and no greyscale views: {channels} channels")
+    size = f"{side} × {side}, {channels} channels, range {_shown(images.pixel_range)}"
+    first = f"{len(train)} + {len(evaluation)} images{of_classes} from {loaded.where}, {size}"
+    return "; ".join([first, *notes])
+
+
+def _shown(pixel_range: tuple[float, float]) -> str:
+    return f"{pixel_range[0]:g}–{pixel_range[1]:g}"
+
+
+def _repeated(pixels: Tensor) -> int:
+    """How many images are copies of an earlier one."""
+    return len(pixels) - len({hash(image.tobytes()) for image in pixels.numpy()})

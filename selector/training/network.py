@@ -53,6 +53,7 @@ class Network(pl.LightningModule):
             self.backbone.to(memory_format=torch.channels_last)
         self.views = Views(config, images.train.pixels)
         # The images live where the model lives, if they can: then only indices travel each step.
+        self.pixel_range = images.pixel_range
         self.images = HostImages(images.train.pixels)
         if config.device == "cpu" or fit_on_gpu(images.train.pixels):
             self.register_buffer("pixels", images.train.pixels, persistent=False)
@@ -138,6 +139,7 @@ class Network(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what was asked for beside the weights, as plain values that load with weights_only."""
         checkpoint["train_config"] = dataclasses.asdict(self.train_config)
+        checkpoint["pixel_range"] = list(self.pixel_range)
 
 
 class _Order(DistributedSampler[int]):

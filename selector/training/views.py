@@ -21,11 +21,11 @@ class Normalize(nn.Module):
     std: Tensor
 
     def __init__(self, pixels: Tensor) -> None:
-        """Measure the channels of (N, 3, S, S) uint8 `pixels`."""
+        """Measure the channels of (N, C, S, S) uint8 `pixels`."""
         super().__init__()
         # Integer sums: the same to the last bit for any number of threads. Of some images at a time, because
         # what bincount counts it copies.
-        counts = torch.zeros(3, 256, dtype=torch.int64)
+        counts = torch.zeros(pixels.shape[1], 256, dtype=torch.int64)
         for start in range(0, len(pixels), _BLOCK):
             channels = pixels[start : start + _BLOCK].unbind(1)
             counts += torch.stack([torch.bincount(c.reshape(-1), minlength=256) for c in channels]).cpu()
@@ -33,11 +33,11 @@ class Normalize(nn.Module):
         shares = counts.double() / counts.sum(1, keepdim=True)
         mean = shares @ levels
         std = (shares @ levels.square() - mean.square()).clamp(min=0).sqrt()
-        self.register_buffer("mean", mean.float().view(1, 3, 1, 1))
-        self.register_buffer("std", std.clamp(min=1e-3).float().view(1, 3, 1, 1))  # constant images
+        self.register_buffer("mean", mean.float().view(1, -1, 1, 1))
+        self.register_buffer("std", std.clamp(min=1e-3).float().view(1, -1, 1, 1))  # constant images
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, S, S) uint8 or floats in [0, 1] → float32."""
+        """(B, C, S, S) uint8 or floats in [0, 1] → float32."""
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images
         return (scaled - self.mean) / self.std
 
@@ -45,36 +45,40 @@ class Normalize(nn.Module):
 def simclr_augmentations(config: TrainConfig, size: int) -> nn.Sequential:
     """SimCLR's augmentations (Chen et al. 2020, appendix A), parameters drawn for each image of a batch.
 
-    Defaults are those for CIFAR-10 (appendix B.9): jitter strength 0.5, no blur.
+    Defaults are those for CIFAR-10 (appendix B.9): jitter strength 0.5, no blur. Colour jitter and greyscale
+    are left out where the images do not have three channels.
     """
     s = config.jitter_strength
+    of_colours = [
+        K.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, p=config.jitter_probability),
+        K.RandomGrayscale(p=config.grayscale_probability),
+    ]
     return nn.Sequential(
         # resample: one interpolation for the whole batch, where slice loops over the images
         K.RandomResizedCrop(
             (size, size), scale=(config.crop_scale_min, 1.0), ratio=(3 / 4, 4 / 3), cropping_mode="resample"
         ),
         K.RandomHorizontalFlip(p=config.flip_probability),
-        K.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, p=config.jitter_probability),
-        K.RandomGrayscale(p=config.grayscale_probability),
+        *(of_colours if config.channels in (None, 3) else []),
         # SimCLR's kernel: a tenth of the image, odd, sigma 0.1 to 2
         K.RandomGaussianBlur((size // 20 * 2 + 1,) * 2, (0.1, 2.0), p=config.blur_probability),
     )
 
 
 class Views(nn.Module):
-    """(B, 3, S, S) uint8 images → two independent augmentations of each, normalised."""
+    """(B, C, S, S) uint8 images → two independent augmentations of each, normalised."""
 
     augment: nn.Sequential
 
     def __init__(self, config: TrainConfig, pixels: Tensor) -> None:
-        """`pixels`: all (N, 3, S, S) training images, whose channel statistics normalise the views."""
+        """`pixels`: all (N, C, S, S) training images, whose channel statistics normalise the views."""
         super().__init__()
         self.augment = simclr_augmentations(config, pixels.shape[-1])
         self.normalize = Normalize(pixels)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Two (B, 3, S, S) float32 batches; image i of one and image i of the other are a positive pair.
+        """Two (B, C, S, S) float32 batches; image i of one and image i of the other are a positive pair.
 
         Where several processes train, `images` are this one's rows of the global batch.
         """
@@ -85,7 +89,7 @@ class Views(nn.Module):
 
 
 def augmented(augment: nn.Sequential, images: Tensor, processes: int = 1) -> Tensor:
-    """(B, 3, S, S) floats in [0, 1], each image augmented by parameters of its own.
+    """(B, C, S, S) floats in [0, 1], each image augmented by parameters of its own.
 
     Args:
         augment: Augmentations of kornia.

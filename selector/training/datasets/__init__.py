@@ -1,0 +1,80 @@
+"""Data sets. Each is a function in this folder, known by lying here, that gives images as numpy arrays.
+
+Command lines read the names, so no file in this folder imports torch before it loads.
+"""
+
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from selector.config import TrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Images of one split as they lie on disk.
+
+    Attributes:
+        pixels: (N, C, S, S) uint8, or float32 with values of any range.
+        labels: (N,) int64 class indices, or None.
+    """
+
+    pixels: "NDArray[Any]"
+    labels: "NDArray[np.int64] | None"
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A data set as it lies on disk.
+
+    Attributes:
+        train: Images to train on; all images where there is no split.
+        test: Images to evaluate on, or None where there is no split.
+        where: Where they came from, for people.
+        notes: What people should know about them, one clause each: "ignored: 90 .heic".
+        skipped: Files that could not be read and were left out on request.
+    """
+
+    train: Pictures
+    test: Pictures | None
+    where: str
+    notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set.
+
+    Attributes:
+        name: Its name on the command line.
+        load: Reads it.
+        needs_folder: Whether it lies in `data_dir`.
+    """
+
+    name: str
+    load: "Callable[[TrainConfig], Loaded]"
+    needs_folder: bool
+
+
+DATASETS: dict[str, Dataset] = {}
+
+
+def dataset(needs_folder: bool = True) -> "Callable[[Callable[[TrainConfig], Loaded]], Any]":
+    """Register a function as the data set of its name; see `Dataset`."""
+
+    def register(load: "Callable[[TrainConfig], Loaded]") -> "Callable[[TrainConfig], Loaded]":
+        DATASETS[load.__name__] = Dataset(load.__name__, load, needs_folder)
+        return load
+
+    return register
+
+
+for found in pkgutil.iter_modules(__path__):
+    import_module(f"{__name__}.{found.name}")
