@@ -64,7 +64,7 @@ def test_what_a_report_says(backend: Backend, capfd: pytest.CaptureFixture[str])
     warnings, text, ranking, steps = (
         block["content"] for block in view.blocks if block["type"] == "markdown-block"
     )
-    assert "too few for an interval" in warnings
+    assert "runs are chosen by rankme instead" in warnings
     assert "**c**: Highest rankme of 3 runs: 40\\.00 at epoch 10\\." in text
     assert "**20\\.0 points** selection regret" in text
     assert "| rank | run | rankme | linear\\_probe\\_accuracy | learning\\_rate |" in ranking

@@ -68,6 +68,13 @@ Mixed = Annotated[
 ]
 
 
+_BY = tyro.conf.arg(
+    help="What is ranked: the mean over the seeds of each configuration, whose best seed is handed over, or"
+    " each run by itself."
+)
+_SEED_KEY = tyro.conf.arg(metavar="NAME", help="The hyperparameter that holds the seed.")
+
+
 @dataclass(frozen=True)
 class Runs:
     """Which runs a command reads."""
@@ -121,6 +128,7 @@ class Comparison:
     milestone: Annotated[str, _MILESTONE] = "last"
     direction: Way = None
     allow_mixed: Mixed = False
+    seed_key: Annotated[str, _SEED_KEY] = "seed"
 
     @property
     def epoch(self) -> MilestoneChoice:
@@ -141,6 +149,7 @@ class Choice(Comparison):
     """How a command chooses among runs."""
 
     metric: MetricName = "consensus"
+    by: Annotated[Literal["configuration", "run"], _BY] = "configuration"
 
     def rank(self, runs: Runs, spectra: bool = False) -> "tuple[RunSet, Ranking]":
         """Reads the runs and ranks them; the runs come back prepared for the metric."""
@@ -149,7 +158,7 @@ class Choice(Comparison):
 
         metric, epoch = self.named_metric, self.epoch
         found, metric = prepared(runs.read(keys_of(metric), spectra), metric, epoch, self.allow_mixed)
-        return found, rank(found, metric, epoch, self.allow_mixed, self.direction)
+        return found, rank(found, metric, epoch, self.allow_mixed, self.direction, self.by, self.seed_key)
 
     @property
     def named_metric(self) -> LabelFreeMetric:
@@ -163,8 +172,11 @@ class Choice(Comparison):
             "direction": self.direction,
             "tag": runs.tag,
             "group": runs.group,
+            "by": self.by,
+            "seed-key": self.seed_key,
         }
-        options = [f"--{name}={value}" for name, value in given.items() if value not in (None, "last")]
+        usual = (None, "last", "configuration", "seed")
+        options = [f"--{name}={value}" for name, value in given.items() if value not in usual]
         return (*options, *(["--allow-mixed"] if self.allow_mixed else []))
 
 

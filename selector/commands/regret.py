@@ -65,7 +65,13 @@ def regret(
     with StepLine(runs.quiet) as line:
         line(what)
         report = judge_choices(
-            found, metrics, judge, *how, default, lambda done, total: line(f"{what}, {done} of {total}")
+            found,
+            metrics,
+            judge,
+            *how,
+            default,
+            lambda done, total: line(f"{what}, {done} of {total}"),
+            comparison.seed_key,
         )
     warn(report.warnings)
     if json:

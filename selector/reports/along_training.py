@@ -31,28 +31,30 @@ def run_rows(group: RegretGroup, oracle: LabelledMetric) -> list[RunRow]:
     Lines have one scale for all runs of the group, and begin at the first trained milestone.
     """
     metric = group.metrics[0].metric
-    by: dict[str, list[str]] = {group.judged[-1].run.id: ["(worst)"], group.best.run.id: ["(best)"]}
+    worst, best = group.judged[-1].run, group.best.run
+    by: dict[str, list[str]] = {worst.id: ["(worst)"], best.id: ["(best)"]}
     for regret in group.metrics:
         if regret.chosen is not None:
             by.setdefault(regret.chosen.id, []).append(regret.metric.name)
     bounds = {
-        key: _bounds(_trained(judged.run, key) for judged in group.judged) for key in (oracle.key, metric.key)
+        key: _bounds(_trained(run, key) for judged in group.judged for run in judged.runs)
+        for key in (oracle.key, metric.key)
     }
     percent = group.in_percent
     rows = []
-    for judged in group.judged:
-        if judged.run.id in by:
-            scores = _trained(judged.run, metric.key)
-            rows.append(
-                RunRow(
-                    label(judged.run),
-                    f"{100 * judged.accuracy:.1f}" if percent else number(judged.accuracy),
-                    sparkline(_trained(judged.run, oracle.key), *bounds[oracle.key]),
-                    number(scores[-1]) if scores else "–",
-                    sparkline(scores, *bounds[metric.key]),
-                    _listed(by[judged.run.id]),
-                )
+    accuracies = group.accuracies
+    for run in (run for judged in group.judged for run in judged.runs if run.id in by):
+        scores = _trained(run, metric.key)
+        rows.append(
+            RunRow(
+                label(run),
+                f"{100 * accuracies[run.id]:.1f}" if percent else number(accuracies[run.id]),
+                sparkline(_trained(run, oracle.key), *bounds[oracle.key]),
+                number(scores[-1]) if scores else "–",
+                sparkline(scores, *bounds[metric.key]),
+                _listed(by[run.id]),
             )
+        )
     return rows
 
 

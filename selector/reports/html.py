@@ -26,7 +26,7 @@ from selector.reports.report_rows import (
     umap_panels,
 )
 from selector.reports.report_words import Step, Tile, axis_of, lead, next_steps, notes, tiles, why
-from selector.reports.tables import label, number
+from selector.reports.tables import label, number, score_text
 from selector.runs import Run
 from selector.selection.comparability import describe
 from selector.selection.hyperparameters import is_finite_number
@@ -185,9 +185,9 @@ def charts(group: GroupReport, report: Report, place: int) -> list[Chart]:
         add(
             "choices",
             "Had you chosen by something else",
-            "Regret of each metric's choice among the same runs, with the 95 % bootstrap interval over"
-            " configurations where there are at least 8. To choose a metric by this chart and quote its"
-            " regret afterwards would be choosing with labels.",
+            "Regret of each metric's choice among the same runs, with the 95 % interval of the true regret"
+            " among these checkpoints, as far as the number of evaluation images tells it. To choose a metric"
+            " by this chart and quote its regret afterwards would be choosing with labels.",
             figures.choices_figure(choice_rows(group), percent),
         )
     found.append(_curves_chart(group, place, runs))
@@ -325,16 +325,15 @@ def _along(run: Run, group: GroupReport) -> list[float]:
 
 def _row(group: GroupReport, ranked: Ranked, low: float, high: float) -> Row:
     run = ranked.run
-    score = number(ranked.score) + (f" ± {number(ranked.standard_error, 2)}" if ranked.standard_error else "")
     cells = [Cell(f"{ranked.rank}{'=' if ranked.tied else ''}", ranked.rank, True), Cell(label(run))]
     if any(other.group for other in group.runs):
         cells.append(Cell(run.group))
     cells += [
-        Cell(score, ranked.score, True),
+        Cell(score_text(ranked), ranked.score, True),
         Cell(sort=None, line=spark_points(_along(run, group), low, high)),
     ]
     if group.judged:
-        accuracy = next((j.accuracy for j in group.judged.judged if j.run.id == run.id), None)
+        accuracy = group.judged.mean_accuracies.get(run.id)
         cells.append(Cell(number(accuracy), "" if accuracy is None else accuracy, True))
     for name in group.ranked.swept:
         value = run.config.get(name)

@@ -7,11 +7,11 @@ from math import isfinite
 from typing import Any
 
 from selector.selection.baselines import Baseline
-from selector.selection.bootstrap import LEAST_CONFIGURATIONS, LEVEL, RESAMPLES, SEED
 from selector.selection.candidates import Excluded
+from selector.selection.intervals import LEAST_REPEATED, LEAST_SEEDS, LEVEL, RESAMPLES, SEED
 from selector.selection.ranking import TIE_BREAK, TIE_RULE, Ranked, RankedGroup, Ranking
-from selector.selection.regret import RegretGroup, RegretReport
-from selector.selection.regret_figures import Regret
+from selector.selection.regret import Regret, RegretGroup, RegretReport
+from selector.selection.stopping import SETTLED
 from selector.text import escaped
 
 
@@ -46,11 +46,12 @@ def regret_object(report: RegretReport) -> dict[str, Any]:
         "excluded": [_excluded(gone) for gone in report.excluded],
         "without_oracle": [run.id for run in report.without_oracle],
         "bootstrap": {
-            "over": "configurations, with their seeds nested",
+            "over": "differences of two seeds of a repeated configuration",
             "resamples": RESAMPLES,
             "seed": SEED,
             "level": LEVEL,
-            "least_configurations": LEAST_CONFIGURATIONS,
+            "least_configurations": LEAST_REPEATED,
+            "least_seeds": LEAST_SEEDS,
         },
         "warnings": list(report.warnings),
     }
@@ -73,6 +74,8 @@ def _ranked(ranked: Ranked) -> dict[str, Any]:
         "name": ranked.run.name,
         "score": ranked.score,
         "standard_error": ranked.standard_error or None,
+        "standard_deviation": ranked.deviation,
+        "runs": [run.id for run in ranked.runs],
         "tied": ranked.tied,
         "epoch": ranked.epoch,
         "config": dict(ranked.run.config),
@@ -84,24 +87,27 @@ def _excluded(gone: Excluded) -> dict[str, Any]:
 
 
 def _regret_group(group: RegretGroup) -> dict[str, Any]:
-    accuracies = [judged.accuracy for judged in group.judged]
+    means = [judged.accuracy for judged in group.judged]
     return {
         "group": dict(group.group),
-        "runs": len(group.judged),
+        "runs": len(group.accuracies),
         "configurations": group.configurations,
         "best": group.best.run.id,
         "best_accuracy": group.best.accuracy,
         "best_accuracy_standard_error": group.best.standard_error,
         "near_best": group.near_best,
-        "mean_accuracy": sum(accuracies) / len(accuracies),
+        "mean_accuracy": sum(means) / len(means),
         "worst_accuracy": group.judged[-1].accuracy,
-        "accuracies": {judged.run.id: judged.accuracy for judged in group.judged},
+        "accuracies": group.accuracies,
+        "paired": group.paired,
+        "repetition_reason": group.repetition_reason or None,
         "metrics": [_regret(metric, group) for metric in group.metrics],
         "baselines": [_baseline(baseline) for baseline in group.baselines],
     }
 
 
 def _regret(regret: Regret, group: RegretGroup) -> dict[str, Any]:
+    settled = regret.training.settled
     return {
         "metric": regret.metric.name,
         "key": regret.metric.key,
@@ -122,7 +128,9 @@ def _regret(regret: Regret, group: RegretGroup) -> dict[str, Any]:
         "tied": [run.id for run in regret.tie_set] if len(regret.tie_set) > 1 else [],
         "tied_expected_regret": regret.tied_expected,
         "tied_worst_regret": regret.tied_worst,
-        "interval": list(regret.interval) if regret.interval else None,
+        "interval": regret.interval,
+        "configuration_interval": regret.configuration_interval,
+        "repetition_interval": regret.repetition_interval,
         "spearman": regret.spearman.value,
         "spearman_p": regret.spearman.p_value,
         "kendall_tau": regret.kendall.value,
@@ -133,7 +141,9 @@ def _regret(regret: Regret, group: RegretGroup) -> dict[str, Any]:
         "p_method": regret.spearman.method,
         "along_training": {
             "first_agreeing_epoch": regret.training.first_agreeing_epoch,
-            "settled_epoch": regret.training.settled_epoch,
+            "settled_epoch": settled.epoch if settled else None,
+            "settled_milestones": SETTLED,
+            "settled_cost": settled.regret - regret.training.points[-1].regret if settled else None,
             "epochs": [
                 {
                     "epoch": point.epoch,

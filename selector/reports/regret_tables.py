@@ -7,10 +7,9 @@ from rich.console import Console
 from selector.reports.along_training import run_rows
 from selector.reports.sparkline import sparkline
 from selector.reports.tables import BASELINES, correlation, draw, label, number, paragraph
-from selector.selection.bootstrap import RESAMPLES, SEED
 from selector.selection.comparability import describe
-from selector.selection.regret import RegretGroup, RegretReport
-from selector.selection.regret_figures import Regret
+from selector.selection.regret import Regret, RegretGroup, RegretReport
+from selector.selection.stopping import STOPPING_RULE
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class TrainingRow:
     metric: str
     settled: str
     saved: str
+    cost: str
     regrets: str
 
 
@@ -69,14 +69,15 @@ def training_rows(group: RegretGroup) -> list[TrainingRow]:
     for regret in group.metrics:
         points = regret.training.points
         if len(points) > 1:
-            settled = next(p for p in points if p.epoch == regret.training.settled_epoch)
+            settled = regret.training.settled
             line = sparkline(
                 [point.regret for point in points], 0.0, group.best.quality - group.judged[-1].quality or 1.0
             )
             row = TrainingRow(
                 regret.metric.name,
-                f"{settled.epoch} of {points[-1].epoch}",
-                f"{settled.saved_finishing_choice:.0%}",
+                f"{settled.epoch} of {points[-1].epoch}" if settled else f"not by {points[-1].epoch}",
+                f"{settled.saved_finishing_choice:.0%}" if settled else "–",
+                _share(settled.regret - points[-1].regret, group.in_percent) if settled else "–",
                 line,
             )
             rows.append(row)
@@ -95,11 +96,11 @@ def print_regret(report: RegretReport, console: Console) -> None:
             right=("accuracy", "regret", "interval", "spearman", "kendall"),
             after=len(group.metrics),
         )
-        for line in tie_lines(group):
+        for line in [*tie_lines(group), *repetition_lines(group)]:
             paragraph(console, line)
         if rows := training_rows(group):
-            paragraph(console, "Choosing earlier (the chosen run is still trained to its end):")
-            draw(console, rows, ("metric", "choice final at epoch", "epochs saved", "regret by epoch"))
+            paragraph(console, f"Stopping earlier by a rule: {STOPPING_RULE}, and finish the choice.")
+            draw(console, rows, ("metric", "stops at epoch", "saves", "costs", "regret by epoch"))
         if any(len(judged.run.trained_milestones) > 1 for judged in group.judged):
             metric = group.metrics[0].metric.name
             paragraph(console, f"{report.oracle.name} and {metric} along training:")
@@ -112,9 +113,8 @@ def print_regret(report: RegretReport, console: Console) -> None:
         console.print()
     paragraph(
         console,
-        "acc., regret: in percent, regret = best less chosen. 95 %: bootstrap over configurations"
-        f" ({RESAMPLES} resamples, seed {SEED}), from 8 on; too narrow where they have one seed each."
-        " ρ, τ: Spearman and Kendall (τ-b) with the oracle,"
+        "acc., regret: in percent, regret = best less chosen. 95 %: interval of the true regret among these"
+        " checkpoints (multiple comparisons with the best). ρ, τ: Spearman and Kendall (τ-b) with the oracle,"
         " * p < 0.05. ↑↓: the better direction.",
     )
 
@@ -124,14 +124,15 @@ def accuracy_line(group: RegretGroup) -> str:
     percent = group.in_percent
     best, worst = group.best, group.judged[-1]
     mean = sum(judged.accuracy for judged in group.judged) / len(group.judged)
+    runs = len(group.accuracies)
     error = "" if best.standard_error is None else f" ± {_share(best.standard_error, percent)}"
     text = (
-        f"{len(group.judged)} runs, {group.configurations} configurations: best"
+        f"{runs} runs, {group.configurations} configurations: best"
         f" {_share(best.accuracy, percent)}{error} ({label(best.run)}), mean {_share(mean, percent)},"
         f" worst {_share(worst.accuracy, percent)}"
     )
     if group.near_best is not None and group.near_best > 1:
-        text += f"; the oracle cannot tell {group.near_best} runs from the best"
+        text += f"; the oracle cannot tell {group.near_best} of them from the best"
     return text
 
 
@@ -143,6 +144,19 @@ def tie_lines(group: RegretGroup) -> list[str]:
         f" {_share(regret.tied_expected, percent)}, worst {_share(regret.tied_worst, percent)}"
         for regret in group.metrics
         if len(regret.tie_set) > 1
+    ]
+
+
+def repetition_lines(group: RegretGroup) -> list[str]:
+    """What other seeds would change, of the first metric; or why nobody knows."""
+    regret = group.metrics[0]
+    if group.repetition_reason or regret.chosen is None:
+        return [f"With other seeds: –, {group.repetition_reason}"] if len(group.judged) > 1 else []
+    ends = (regret.repetition_interval, regret.configuration_interval)
+    again, own = ("–".join(_share(end, group.in_percent) for end in pair or ()) for pair in ends)
+    return [
+        f"{regret.metric.name}: regret of this configuration, whatever its seeds, {own} (95 %);"
+        f" in a repetition of the sweep with other seeds {again} (95 %)"
     ]
 
 

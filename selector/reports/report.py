@@ -10,8 +10,7 @@ from selector.reports.best import Best, best_of
 from selector.runs import Run, RunSet
 from selector.selection.candidates import MilestoneChoice
 from selector.selection.ranking import RankedGroup, Ranking, rank
-from selector.selection.regret import RegretGroup, RegretReport, regret
-from selector.selection.regret_figures import Regret
+from selector.selection.regret import Regret, RegretGroup, RegretReport, regret
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,12 @@ def report_of(
     ranking = rank(runs, metric, milestone, allow_mixed, direction)
     groups, warnings = [], list(ranking.warnings)
     for ranked in ranking.groups:
-        some = replace(runs, runs=tuple(place.run for place in ranked.ranking), unreadable=(), warnings=())
+        some = replace(
+            runs,
+            runs=tuple(run for place in ranked.ranking for run in place.runs),
+            unreadable=(),
+            warnings=(),
+        )
         held = _held(some, metric, oracle)
         judged, regrets, notes = _judged(
             some, metric, oracle, held, milestone, allow_mixed, direction, progress

@@ -15,7 +15,7 @@ from selector.runs import Run
 from selector.selection.candidates import last_milestone
 from selector.selection.correlation import spearman
 from selector.selection.hyperparameters import canonical, is_finite_number
-from selector.selection.regret_figures import Regret
+from selector.selection.regret import Regret
 from selector.tracking.umap_files import UmapPoints, read_umap_files
 
 AnyMetric = LabelFreeMetric | LabelledMetric
@@ -153,13 +153,13 @@ def scatter_points(group: GroupReport) -> list[ScatterPoint]:
     """Judged runs with a score, in the order of the ranking; none without labels."""
     if group.judged is None:
         return []
-    accuracy = {judged.run.id: judged.accuracy for judged in group.judged.judged}
-    best = group.judged.best.run.id
+    accuracy = group.judged.mean_accuracies
+    best = {run.id for run in group.judged.best.runs}
 
     def role(run: Run, tied: bool) -> str:
         if run.id == group.ranked.chosen.id:
             return "pick"
-        return "best" if run.id == best else "tied" if tied else "run"
+        return "best" if run.id in best else "tied" if tied else "run"
 
     return [
         ScatterPoint(label(place.run), place.score, accuracy[place.run.id], role(place.run, place.tied))
@@ -239,7 +239,7 @@ def axes(group: GroupReport) -> list[Axis]:
     found = [_axis(name, [run.config.get(name) for run in group.runs]) for name in names]
     found.append(_axis(group.held[0].name, [place.score for place in group.ranked.ranking]))
     if group.judged is not None:
-        accuracy = {judged.run.id: judged.accuracy for judged in group.judged.judged}
+        accuracy = group.judged.mean_accuracies
         found.append(_axis(group.held[-1].name, [accuracy.get(run.id) for run in group.runs]))
     return found
 

@@ -8,7 +8,6 @@ from selector.reports.report import GroupReport, Report
 from selector.reports.report_rows import Cost
 from selector.reports.tables import correlation, coverage_line, number
 from selector.runs import Run
-from selector.selection.bootstrap import LEAST_CONFIGURATIONS
 from selector.selection.consensus import CONSENSUS
 from selector.selection.ranking import Ranking
 from selector.text import printable
@@ -70,12 +69,10 @@ def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
         percent = group.judged.in_percent
         unit = " points" if percent else ""
         ends = " to ".join(_regret(end, percent) for end in regret.interval or ())
-        single = len(group.judged.judged) < 2 * group.judged.configurations
-        few = ", too narrow where they have one seed" if single else ""
         interval = (
-            f"95 % interval {ends} over {group.judged.configurations} configurations{few}"
+            f"95 % interval among these checkpoints: {ends}"
             if regret.interval
-            else f"no interval: fewer than {LEAST_CONFIGURATIONS} configurations"
+            else "no interval: how many images judged the runs is not known"
         )
         tied = len(regret.tie_set)
         if tied > 1 and regret.tied_expected is not None and regret.tied_worst is not None:
@@ -90,7 +87,7 @@ def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
             Tile(
                 f"{_regret(group.judged.expected_random, percent)}{unit}",
                 "regret of a random choice, expected",
-                f"over {len(group.judged.judged)} runs",
+                f"over {group.judged.configurations} configurations",
             ),
             Tile(
                 number(regret.chosen_accuracy),
@@ -160,9 +157,8 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
             " these: their linear probe says which of them is good."
         )
         steps.append(Step(check))
-    elif group.judged.configurations < LEAST_CONFIGURATIONS:
-        few = f"Add configurations: below {LEAST_CONFIGURATIONS} nobody can say how sure the regret is."
-        steps.append(Step(few))
+    elif reason := group.judged.repetition_reason:
+        steps.append(Step(f"Find out what other seeds would change: {reason}."))
     take = shlex.join(["selector", "best", *map(printable, choice), "--output", "best.yaml"])
     steps.append(Step("Take the hyperparameters:", take))
     if group.best.command:

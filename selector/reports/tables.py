@@ -17,7 +17,7 @@ from selector.reports.sparkline import sparkline
 from selector.runs import Run
 from selector.selection.candidates import Excluded
 from selector.selection.comparability import describe
-from selector.selection.ranking import TIE_BREAK, Coverage, RankedGroup, Ranking
+from selector.selection.ranking import TIE_BREAK, Coverage, Ranked, RankedGroup, Ranking
 from selector.text import printable
 
 WIDTH = 80
@@ -75,12 +75,19 @@ def ranking_rows(group: RankedGroup, metric: LabelFreeMetric) -> list[RankRow]:
         RankRow(
             f"{ranked.rank}{'=' if ranked.tied else ''}",
             label(ranked.run),
-            number(ranked.score) + (f" ±{number(ranked.standard_error, 2)}" if ranked.standard_error else ""),
+            score_text(ranked),
             sparkline(series[ranked.run.id], min(every), max(every)),
             settings(ranked.run, group.swept),
         )
         for ranked in group.ranking
     ]
+
+
+def score_text(ranked: Ranked) -> str:
+    """The score with its standard error; of several seeds their mean ± standard deviation, and how many."""
+    if ranked.deviation is not None:
+        return f"{number(ranked.score)} ±{number(ranked.deviation, 2)} over {len(ranked.runs)}"
+    return number(ranked.score) + (f" ±{number(ranked.standard_error, 2)}" if ranked.standard_error else "")
 
 
 def excluded_rows(excluded: Sequence[Excluded]) -> list[ExcludedRow]:
@@ -205,5 +212,5 @@ def _tie_note(group: RankedGroup) -> str:
     equal = sum(ranked.score == group.ranking[0].score for ranked in group.ranking)
     note = f", tied with {ties - 1} other{'s' if ties > 2 else ''} (=)"
     if equal < ties:
-        note += " within twice the standard error of the difference over UMAP seeds"
+        note += " within what the metric's measured noise explains"
     return note + (f"; {TIE_BREAK}" if equal > 1 else "")

@@ -134,7 +134,7 @@ def _text(group: GroupReport, report: Report) -> str:
 
 def _ranking(group: GroupReport) -> str:
     """rank, run, score, accuracy where known, hyperparameters."""
-    accuracy = {judged.run.id: judged.accuracy for judged in group.judged.judged} if group.judged else {}
+    accuracy = group.judged.mean_accuracies if group.judged else {}
     titles = [
         "rank",
         "run",

@@ -22,15 +22,16 @@ _REGRET = (
 def notes_of(ranking: Ranking, regret: RegretReport | None, report: Report) -> Notes:
     """What is to be noted of the ranked runs; the regret only where somebody knows an accuracy."""
     fields = {
-        ranked.run.id: {
+        run.id: {
             "rank": ranked.rank,
             "score": ranked.score,
             "epoch": ranked.epoch,
             "tied": ranked.tied,
-            "picked": ranked.run is group.chosen,
+            "picked": run is group.chosen,
         }
         for group in ranking.groups
         for ranked in group.ranking
+        for run in ranked.runs
     }
     picks = tuple(Pick(group.chosen.id, group.ranking[0].epoch) for group in ranking.groups)
     tables = {f"ranking/{ranking.metric.name}": NotesTable(_RANKING, tuple(_ranking_rows(ranking)))}

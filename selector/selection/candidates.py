@@ -1,18 +1,20 @@
-"""Which runs may be chosen, and why the others may not."""
+"""Which runs may be chosen, what they score and how surely, and why the others may not."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import isfinite, sqrt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite, sqrt
+from statistics import fmean, stdev
 from typing import Literal
 
 from selector.metrics.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
 from selector.runs import Milestone, Run, RunSet
-from selector.selection.hyperparameters import canonical, hyperparameters, is_finite_number
+from selector.selection.hyperparameters import canonical, configuration, hyperparameters, is_finite_number
 
 MilestoneChoice = Literal["last"] | int
 Category = Literal[
     "diverged", "crashed", "running", "failed", "stopped", "duplicate", "missing", "not_finite", "unreadable"
 ]
+BOOTSTRAP_PREFIX = "bootstrap/"  # lists of a milestone: a metric's values on resampled images
 
 _WHY = {
     "diverged": "diverged: its loss became nan or infinite",
@@ -42,22 +44,32 @@ class Excluded:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that may be chosen, and what it scores.
+    """What may be chosen: one run, or the seeds of one configuration.
 
     Attributes:
-        run: The run.
-        epoch: Milestone that the score is from.
-        score: The metric's value, finite.
-        standard_error: Of the score, over UMAP seeds; 0 where no noise was measured.
+        run: The run that is handed over; of several seeds the best one by the metric.
+        epoch: Milestone that its score is from.
+        score: The metric's value, finite; of several seeds the mean.
+        standard_error: Of the score: over seeds where there are several, else over UMAP seeds; 0 where no
+            noise was measured.
+        degrees: Degrees of freedom of the standard error.
+        replicates: The score on resampled images, the same resamples for all runs; empty where none were
+            logged.
+        runs: The run, or all seeds that have a score, in the order of their ids.
+        deviation: Standard deviation of the score over the seeds; None for one run.
     """
 
     run: Run
     epoch: int
     score: float
-    standard_error: float
+    standard_error: float = 0.0
+    degrees: float = inf
+    replicates: tuple[float, ...] = ()
+    runs: tuple[Run, ...] = ()
+    deviation: float | None = None
 
 
-def finished_runs(runs: RunSet) -> tuple[list[Run], list[Excluded]]:
+def finished_runs(runs: RunSet, seed_key: str = "seed") -> tuple[list[Run], list[Excluded]]:
     """Finished runs by id, one of each configuration and seed; and all others with the reason.
 
     Of runs with the same configuration and seed the first by id is kept: they are one run, counted twice.
@@ -75,11 +87,11 @@ def finished_runs(runs: RunSet) -> tuple[list[Run], list[Excluded]]:
                 reason = f"{run.state}: {reason}"
             excluded.append(Excluded(run.id, run.name, run.state, reason))
             continue
-        first = first_with.setdefault(_identity(run), run)
+        first = first_with.setdefault(_identity(run, seed_key), run)
         if first is run:
             finished.append(run)
         else:
-            what = "seed" if "seed" in run.config else "logged numbers"
+            what = "seed" if seed_key in run.config else "logged numbers"
             reason = f"duplicate of run {first.id}: same configuration and {what}"
             excluded.append(Excluded(run.id, run.name, "duplicate", reason))
     return finished, sorted(excluded, key=lambda gone: (gone.category != "diverged", gone.run))
@@ -89,15 +101,23 @@ def read_scores(
     runs: Sequence[Run], metric: LabelFreeMetric, milestone: MilestoneChoice
 ) -> tuple[list[Candidate], list[Excluded]]:
     """Each run's score at a milestone, and the runs that have no finite one."""
-    candidates: list[Candidate] = []
-    excluded: list[Excluded] = []
-    for run in runs:
-        match _read_score(run, metric, milestone):
-            case Candidate() as candidate:
-                candidates.append(candidate)
-            case Excluded() as gone:
-                excluded.append(gone)
-    return candidates, excluded
+    found = [_read_score(run, metric, milestone) for run in runs]
+    candidates = [one for one in found if isinstance(one, Candidate)]
+    return candidates, [one for one in found if isinstance(one, Excluded)]
+
+
+def seed_means(candidates: Sequence[Candidate], best_is: Literal["max", "min"], key: str) -> list[Candidate]:
+    """One candidate per configuration: its seeds averaged, the best seed by the score handed over.
+
+    Args:
+        candidates: Runs.
+        best_is: Which way the score is better.
+        key: Name of the hyperparameter that holds the seed.
+    """
+    members: dict[str, list[Candidate]] = {}
+    for candidate in sorted(candidates, key=lambda candidate: candidate.run.id):
+        members.setdefault(configuration(candidate.run, key), []).append(candidate)
+    return [_mean(seeds, best_is) for seeds in members.values()]
 
 
 def last_milestone(run: Run, key: str) -> Milestone | None:
@@ -108,6 +128,32 @@ def last_milestone(run: Run, key: str) -> Milestone | None:
     if not run.definition:
         trained = tuple(m for m in trained if key in m.values) or trained
     return trained[-1] if trained else None
+
+
+def final_value(run: Run, key: str) -> float | None:
+    """What a run logged in the end, or None where that is missing or not finite."""
+    row = last_milestone(run, key)
+    value = row.values.get(key) if row else None
+    return value if value is not None and isfinite(value) else None
+
+
+def _mean(seeds: Sequence[Candidate], best_is: Literal["max", "min"]) -> Candidate:
+    if len(seeds) == 1:
+        return seeds[0]
+    scores = [one.score for one in seeds]
+    best = seeds[scores.index(max(scores) if best_is == "max" else min(scores))]
+    deviation = stdev(scores)
+    lengths = {len(one.replicates) for one in seeds}
+    replicates = zip(*(one.replicates for one in seeds), strict=True) if len(lengths) == 1 else ()
+    return replace(
+        best,
+        score=fmean(scores),
+        standard_error=deviation / sqrt(len(seeds)),
+        degrees=len(seeds) - 1,
+        replicates=tuple(map(fmean, replicates)),
+        runs=tuple(one.run for one in seeds),
+        deviation=deviation,
+    )
 
 
 def _read_score(run: Run, metric: LabelFreeMetric, milestone: MilestoneChoice) -> Candidate | Excluded:
@@ -127,21 +173,32 @@ def _read_score(run: Run, metric: LabelFreeMetric, milestone: MilestoneChoice) -
             return Excluded(run.id, run.name, "missing", f"{key} is missing at epoch {row.epoch}")
         if not isfinite(score):
             return Excluded(run.id, run.name, "not_finite", f"{key} is {score} at epoch {row.epoch}")
-    return Candidate(run, row.epoch, row.values[metric.key], _standard_error(run, row, metric))
+    return candidate_at(run, row, metric)
 
 
-def _standard_error(run: Run, row: Milestone, metric: LabelFreeMetric) -> float:
-    """Of the mean over UMAP seeds, whose standard deviation is logged as noise/<metric>."""
+def candidate_at(run: Run, row: Milestone, metric: LabelFreeMetric) -> Candidate:
+    """One run as it stands in a row that has a finite value of the metric."""
     noise = row.values.get(NOISE_PREFIX + metric.name, 0.0)
     seeds = run.definition.get("umap_seeds", run.config.get("umap_seeds"))
-    if not isfinite(noise) or not is_finite_number(seeds) or seeds < 2:
-        return 0.0
-    return abs(noise) / sqrt(seeds)
+    known = isfinite(noise) and is_finite_number(seeds) and seeds >= 2
+    return Candidate(
+        run,
+        row.epoch,
+        row.values[metric.key],
+        abs(noise) / sqrt(seeds) if known else 0.0,
+        seeds - 1 if known else inf,
+        _lists(row).get(BOOTSTRAP_PREFIX + metric.name, ()),
+        (run,),
+    )
 
 
-def _identity(run: Run) -> str:
+def _lists(row: Milestone) -> Mapping[str, tuple[float, ...]]:
+    return getattr(row, "lists", {})
+
+
+def _identity(run: Run, seed_key: str) -> str:
     settings = canonical(hyperparameters(run))
-    if "seed" in run.config:
+    if seed_key in run.config:
         return settings
     logged = [
         [m.epoch, {key: m.values[key] for key in m.values if key != CONSENSUS_KEY}] for m in run.milestones

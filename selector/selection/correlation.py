@@ -34,6 +34,9 @@ class Correlation:
     method: Literal["exact", "asymptotic"]
 
 
+UNDEFINED = Correlation(None, None, 0, "exact")
+
+
 def pearson(x: ArrayLike, y: ArrayLike) -> float | None:
     """Pearson's r: how well a straight line fits, -1 to 1; None where a side is constant or n < 2."""
     a, b = _pairs(x, y)

@@ -18,9 +18,9 @@ def hyperparameters(run: Run) -> dict[str, Any]:
     return {name: value for name, value in run.config.items() if name not in ignored}
 
 
-def configuration(run: Run) -> str:
+def configuration(run: Run, seed_key: str = "seed") -> str:
     """Equal for runs that differ in their seed alone."""
-    return canonical({name: value for name, value in hyperparameters(run).items() if name != "seed"})
+    return canonical({name: value for name, value in hyperparameters(run).items() if name != seed_key})
 
 
 def swept(runs: Sequence[Run]) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
-"""Ranking the runs of a sweep by a label-free metric."""
+"""Ranking the configurations of a sweep by a label-free metric."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import hypot
-from typing import Any
+from math import inf, sqrt
+from statistics import variance
+from typing import Any, Literal
 
 from selector.errors import UserError
 from selector.metrics.metrics import METRICS, Direction, LabelFreeMetric, Metric
@@ -15,14 +16,18 @@ from selector.selection.candidates import (
     MilestoneChoice,
     finished_runs,
     read_scores,
+    seed_means,
 )
 from selector.selection.comparability import describe, differing, pools
 from selector.selection.hyperparameters import smallest_first, swept
 from selector.text import nearest
 
+By = Literal["configuration", "run"]
+
 TIE_RULE = (
-    "tied with the best: an equal score, or a gap below twice the standard error of the difference"
-    " (from the metric's spread over UMAP seeds)"
+    "tied with the best: an equal score, or a gap below what the metric's own noise explains: the 97.5 %"
+    " quantile of Student's t times the standard error of the difference (over training seeds where there are"
+    " several, over UMAP seeds, and over resampled images where that was logged)"
 )
 TIE_BREAK = (
     "of equal scores the run with the fewest epochs is chosen, then the one with the smallest"
@@ -30,30 +35,22 @@ TIE_BREAK = (
 )
 
 
-@dataclass(frozen=True)
-class Ranked:
-    """One run in its place.
+@dataclass(frozen=True, kw_only=True)
+class Ranked(Candidate):
+    """A run, or the seeds of one configuration, in its place.
 
     Attributes:
-        rank: From 1 for the best; runs of equal score share a rank.
-        run: The run.
-        epoch: Milestone that the score is from.
-        score: The metric's value.
-        standard_error: Of the score, over UMAP seeds; 0 where no noise was measured.
+        rank: From 1 for the best; equal scores share a rank.
         tied: Whether the metric cannot tell it from the best (True for the best itself if it has company).
     """
 
     rank: int
-    run: Run
-    epoch: int
-    score: float
-    standard_error: float
     tied: bool
 
 
 @dataclass(frozen=True)
 class RankedGroup:
-    """Runs that the metric may compare, best first.
+    """What the metric may compare, best first.
 
     Attributes:
         group: What they share, field → value.
@@ -69,12 +66,12 @@ class RankedGroup:
 
     @property
     def chosen(self) -> Run:
-        """The run that the metric picks."""
+        """The run that is handed over: the best seed of the configuration that the metric picks."""
         return self.ranking[0].run
 
     @property
     def tie_set(self) -> tuple[Ranked, ...]:
-        """The chosen run and all that the metric cannot tell from it."""
+        """The pick and all that the metric cannot tell from it."""
         return tuple(ranked for ranked in self.ranking if ranked.tied) or self.ranking[:1]
 
 
@@ -132,8 +129,10 @@ def rank(
     milestone: MilestoneChoice = "last",
     allow_mixed: bool = False,
     direction: Direction | None = None,
+    by: By = "configuration",
+    seed_key: str = "seed",
 ) -> Ranking:
-    """Ranks runs by a label-free metric, group by group of what the metric may compare.
+    """Ranks configurations by a label-free metric, group by group of what the metric may compare.
 
     Only finished runs and trained milestones are ranked; ties and their breaking are as TIE_RULE and
     TIE_BREAK say. No label is read.
@@ -144,20 +143,23 @@ def rank(
         milestone: "last": each run's last one; or an epoch that all were evaluated at.
         allow_mixed: Rank everything in one list, comparable or not.
         direction: Which way is better; None takes the metric's own, which may depend on the method.
+        by: "configuration" ranks the mean over the seeds of one configuration; "run" ranks each run.
+        seed_key: Name of the hyperparameter that holds the seed.
 
     Raises:
         UserError: When nothing can be ranked, or what would be ranked was computed in different ways.
     """
     check_label_free(metric)
     check_milestone(runs, milestone)
-    finished, excluded = finished_runs(runs)
+    finished, excluded = finished_runs(runs, seed_key)
     candidates, without_score = read_scores(finished, metric, milestone)
     excluded += without_score
     if not candidates:
         raise UserError(_nothing_to_rank(runs, metric, milestone, excluded))
     by_id = {candidate.run.id: candidate for candidate in candidates}
+    seeds = seed_key if by == "configuration" else None
     groups = [
-        rank_pool([by_id[run.id] for run in pool.runs], pool.group, metric, direction)
+        rank_pool([by_id[run.id] for run in pool.runs], pool.group, metric, direction, seeds)
         for pool in pools([candidate.run for candidate in candidates], [metric], allow_mixed)
     ]
     warnings = (*runs.warnings, *_warnings(groups, metric, allow_mixed))
@@ -194,17 +196,24 @@ def rank_pool(
     group: Mapping[str, Any],
     metric: LabelFreeMetric,
     direction: Direction | None = None,
+    seed_key: str | None = None,
 ) -> RankedGroup:
-    """Ranks at least one candidate of one pool; the order of the candidates does not matter."""
+    """Ranks at least one run of one pool; the order of the runs does not matter.
+
+    With a `seed_key`, runs that differ in that hyperparameter alone are ranked as one, by their mean.
+    """
     direction = direction or _direction(candidates, metric)
     varied = swept([candidate.run for candidate in candidates])
+    if seed_key is not None:
+        varied = tuple(name for name in varied if name != seed_key)
+        candidates = seed_means(candidates, direction, seed_key)
     ordered = best_first(candidates, direction, varied)
     best = ordered[0]
-    tied = [_within_noise(candidate, best) for candidate in ordered]
+    tied = [abs(best.score - one.score) <= explained_by_noise(one, best) for one in ordered]
     scores = [candidate.score for candidate in ordered]
     ranking = tuple(
-        Ranked(scores.index(c.score) + 1, c.run, c.epoch, c.score, c.standard_error, near and sum(tied) > 1)
-        for c, near in zip(ordered, tied, strict=True)
+        Ranked(**vars(one), rank=scores.index(one.score) + 1, tied=near and sum(tied) > 1)
+        for one, near in zip(ordered, tied, strict=True)
     )
     return RankedGroup(group, direction, ranking, varied)
 
@@ -228,11 +237,29 @@ def _tie_break(candidate: Candidate, varied: Sequence[str]) -> tuple[Any, ...]:
     return candidate.epoch, smallest_first(candidate.run, varied), candidate.run.id
 
 
-def _within_noise(candidate: Candidate, best: Candidate) -> bool:
-    if candidate is best or candidate.score == best.score:
-        return True
-    noise = hypot(candidate.standard_error, best.standard_error)  # standard error of the difference
-    return abs(best.score - candidate.score) < 2 * noise
+def explained_by_noise(one: Candidate, other: Candidate) -> float:
+    """The largest gap between two scores that measured noise explains; 0 where none was measured.
+
+    Their errors add up. Where both were scored on the same resampled images, the error of these images is
+    that of the differences, which is smaller. Degrees of freedom: Welch and Satterthwaite.
+    """
+    error, degrees = error_of_difference(one, other)
+    if error == 0 or one is other:
+        return 0.0
+    from selector.selection.intervals import t_quantile  # here: most rankings need no arithmetic
+
+    return t_quantile(0.975, degrees) * error
+
+
+def error_of_difference(one: Candidate, other: Candidate) -> tuple[float, float]:
+    """Standard error of the difference of two scores, and its degrees of freedom; 0 where not measured."""
+    parts = [(some.standard_error**2, some.degrees) for some in (one, other)]
+    if len(one.replicates) == len(other.replicates) > 1:
+        gaps = [a - b for a, b in zip(one.replicates, other.replicates, strict=True)]
+        parts.append((variance(gaps), len(gaps) - 1))
+    total = sum(square for square, _ in parts)
+    doubt = sum(square**2 / degrees for square, degrees in parts)
+    return sqrt(total), total**2 / doubt if doubt else inf
 
 
 def _direction(candidates: Sequence[Candidate], metric: LabelFreeMetric) -> Direction:
@@ -301,13 +328,20 @@ def _warnings(groups: Sequence[RankedGroup], metric: LabelFreeMetric, allow_mixe
 
 def _group_warnings(group: RankedGroup, metric: LabelFreeMetric) -> list[str]:
     if len(group.ranking) == 1:
-        return [f"only run {group.chosen.id} can be ranked: it is chosen for want of another"]
+        one = group.ranking[0]
+        what = f"run {one.run.id}" if len(one.runs) == 1 else f"the configuration of run {one.run.id}"
+        return [f"only {what} can be ranked: it is chosen for want of another"]
     warnings = []
     if len({ranked.score for ranked in group.ranking}) == 1:
         warnings.append(
             f"{metric.name} is {group.ranking[0].score:g} in all runs: it does not tell them apart"
         )
-    epochs = sorted({ranked.epoch for ranked in group.ranking})
-    if len(epochs) > 1:
-        warnings.append(f"the runs are compared at different epochs: {', '.join(map(str, epochs))}")
-    return warnings
+    return warnings + at_different_epochs([ranked.epoch for ranked in group.ranking])
+
+
+def at_different_epochs(epochs: Sequence[int]) -> list[str]:
+    """A warning where runs that were trained for different times are compared."""
+    different = sorted(set(epochs))
+    if len(different) < 2:
+        return []
+    return [f"the runs are compared at different epochs: {', '.join(map(str, different))}"]

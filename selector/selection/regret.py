@@ -1,9 +1,9 @@
-"""Selection regret: what choosing by a label-free metric cost, in accuracy, against the best run."""
+"""Selection regret: what choosing by a label-free metric cost, in accuracy, against the best one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
-from math import hypot
+from math import inf, nan
 from statistics import fmean
 from typing import Any
 
@@ -11,33 +11,121 @@ from selector.errors import UserError
 from selector.metrics.metrics import Direction, LabelFreeMetric, LabelledMetric
 from selector.runs import Run, RunSet
 from selector.selection.baselines import Baseline, baselines, in_order
-from selector.selection.bootstrap import LEAST_CONFIGURATIONS
-from selector.selection.candidates import Excluded, MilestoneChoice, finished_runs, read_scores
+from selector.selection.candidates import (
+    Candidate,
+    Excluded,
+    MilestoneChoice,
+    finished_runs,
+    last_milestone,
+    read_scores,
+)
 from selector.selection.comparability import Pool, describe, pools
-from selector.selection.hyperparameters import configuration
-from selector.selection.oracle import Judged, read_oracle
-from selector.selection.ranking import check_label_free, check_milestone, meant, rank_pool
-from selector.selection.regret_figures import Regret, regret_of, undefined_regret
+from selector.selection.correlation import (
+    UNDEFINED,
+    Correlation,
+    kendall_test,
+    pearson_test,
+    spearman_test,
+    weighted_tau,
+)
+from selector.selection.intervals import (
+    Interval,
+    configuration_interval,
+    distance_from_best,
+    repetition_interval,
+    seeds_are_repeated,
+)
+from selector.selection.oracle import Judged, difference_error, read_oracle
+from selector.selection.ranking import (
+    at_different_epochs,
+    check_label_free,
+    check_milestone,
+    meant,
+    rank_pool,
+)
+from selector.selection.stopping import NEVER, AlongTraining, along_training
+
+SHORTLISTS = (1, 3, 5)
+HIT = 0.01  # one percentage point, or the oracle's own standard error where that is more
+NO_REPETITION = (
+    "seeds were not repeated: train at least two of the configurations with 2 more seeds each (the same"
+    " settings with --seed 1 and --seed 2)"
+)
+
+
+@dataclass(frozen=True)
+class Regret:
+    """What choosing by one metric cost in one pool. None wherever a figure is undefined.
+
+    What is chosen is a configuration: its score and its accuracy are means over its seeds. Where several
+    have the best score, the choice is the first by `ranking.TIE_BREAK`.
+
+    Attributes:
+        metric: The label-free metric.
+        direction: Which way was taken to be better, or None where no run has a finite score.
+        finite: Configurations with a finite score; only they can be chosen, and only they are correlated.
+        chosen: The run that is handed over: the best seed, by the metric, of the configuration chosen.
+        chosen_accuracy: The oracle's value of the configuration chosen.
+        regret: Best accuracy less the choice's: 0 is perfect.
+        normalised: Regret as a share of best less worst: 0 to 1; None where all accuracies are equal.
+        against_random: Regret as a share of the expected regret of a random choice: below 1 beats it.
+        random_as_good: Share of the configurations that are at least as good: how often chance is.
+        hit: Whether the regret is within one percentage point or one standard error of the best accuracy.
+        shortlist: k → regret of the best of the metric's k first configurations.
+        tie_set: The choice and all that the metric cannot tell from it, by the runs handed over.
+        tied_expected: Mean regret over the tie set: what choosing in it at random costs.
+        tied_worst: Largest regret in the tie set.
+        interval: 95 % interval of the true regret among these checkpoints; None where nobody knows how
+            many images judged them.
+        configuration_interval: 95 % interval of the true regret of the configuration; None unless two
+            configurations have three seeds.
+        repetition_interval: 95 % interval of the regret if all were trained again with other seeds; likewise.
+        pearson, spearman, kendall: Of the oriented score with the accuracy: 1 ranks as labels do; p-values
+            are exact below 8.
+        weighted_tau: Kendall's τ with more weight at the top.
+        training: The metric's choices at earlier epochs.
+    """
+
+    metric: LabelFreeMetric
+    direction: Direction | None = None
+    finite: int = 0
+    chosen: Run | None = None
+    chosen_accuracy: float | None = None
+    regret: float | None = None
+    normalised: float | None = None
+    against_random: float | None = None
+    random_as_good: float | None = None
+    hit: bool | None = None
+    shortlist: Mapping[int, float] = field(default_factory=dict)
+    tie_set: tuple[Run, ...] = ()
+    tied_expected: float | None = None
+    tied_worst: float | None = None
+    interval: Interval | None = None
+    configuration_interval: Interval | None = None
+    repetition_interval: Interval | None = None
+    pearson: Correlation = UNDEFINED
+    spearman: Correlation = UNDEFINED
+    kendall: Correlation = UNDEFINED
+    weighted_tau: float | None = None
+    training: AlongTraining = NEVER
 
 
 @dataclass(frozen=True)
 class RegretGroup:
-    """Runs that may be compared, with what every metric cost among them.
+    """Configurations that may be compared, with what every metric cost among them.
 
     Attributes:
         group: What the runs share, field → value.
-        judged: Runs with their accuracy, best first.
-        configurations: How many they are when seeds are not counted.
+        judged: Configurations with their accuracy, best first.
         expected_random: Expected regret of a random choice: best less mean accuracy.
-        near_best: Runs (the best included) whose accuracy the oracle cannot tell from the best's: within
-            twice the standard error of the difference; None where the standard error is unknown.
-        metrics: One a metric.
+        near_best: Configurations (the best included) whose accuracy the oracle cannot tell from the best's:
+            within twice the standard error of the difference; None where that is unknown.
+        metrics: One per metric.
         baselines: What one would have picked without a metric.
     """
 
     group: Mapping[str, Any]
     judged: tuple[Judged, ...]
-    configurations: int
     expected_random: float
     near_best: int | None
     metrics: tuple[Regret, ...]
@@ -49,9 +137,41 @@ class RegretGroup:
         return self.judged[0]
 
     @property
+    def configurations(self) -> int:
+        """How many there are."""
+        return len(self.judged)
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """Run id → its own accuracy, the best configuration's runs first."""
+        return {
+            run.id: accuracy
+            for one in self.judged
+            for run, accuracy in zip(one.runs, one.accuracies, strict=True)
+        }
+
+    @property
+    def mean_accuracies(self) -> dict[str, float]:
+        """Run id → accuracy of its configuration."""
+        return {run.id: one.accuracy for one in self.judged for run in one.runs}
+
+    @property
+    def paired(self) -> bool:
+        """Whether it is known which images each run got right."""
+        return all(one.correct is not None for one in self.judged)
+
+    @property
+    def repetition_reason(self) -> str:
+        """Why nothing is said of other seeds, or ""."""
+        repeated = seeds_are_repeated([one.accuracies for one in self.judged])
+        if not self.in_percent:
+            return "the oracle is no share of images that is better high"
+        return "" if repeated else NO_REPETITION
+
+    @property
     def in_percent(self) -> bool:
         """Whether accuracies are shares, which people read in percent; else they are shown as logged."""
-        return all(0 <= one.accuracy <= 1 and one.quality == one.accuracy for one in self.judged)
+        return _are_shares(self.judged)
 
 
 @dataclass(frozen=True)
@@ -84,6 +204,7 @@ def regret(
     direction: Direction | None = None,
     default: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    seed_key: str = "seed",
 ) -> RegretReport:
     """What choosing by each metric cost, beside what choosing without one would have cost.
 
@@ -99,6 +220,7 @@ def regret(
         direction: Which way is better for every metric; None takes each metric's own.
         default: Configuration of the baseline "default"; None takes the recipe of the run's method.
         progress: Called with (metrics weighed, metrics in all), a metric of several pools counted in each.
+        seed_key: Name of the hyperparameter that holds the seed.
 
     Raises:
         UserError: When no run can be judged, no metric has a finite score, or definitions differ.
@@ -106,93 +228,155 @@ def regret(
     for metric in metrics:
         check_label_free(metric)
     check_milestone(runs, milestone)
-    finished, excluded = finished_runs(runs)
-    judged, without = read_oracle(finished, oracle)
+    finished, excluded = finished_runs(runs, seed_key)
+    judged, without = read_oracle(finished, oracle, seed_key)
     if not judged:
         raise UserError(_nothing_to_judge(runs, oracle, finished, excluded))
     members: dict[frozenset[str], tuple[Pool, list[LabelFreeMetric]]] = {}
     for metric in metrics:
         for pool in pools(finished, [metric, oracle], allow_mixed):
-            known, users = members.setdefault(frozenset(run.id for run in pool.runs), (pool, []))
-            members[frozenset(run.id for run in pool.runs)] = (
-                replace(known, group={**known.group, **pool.group}),
-                [*users, metric],
-            )
-    counted = _counted(progress, sum(len(users) for _, users in members.values()))
-    judge = _Judge({run.run.id: run for run in judged}, milestone, direction, default, counted)
+            ids = frozenset(run.id for run in pool.runs)
+            known, users = members.get(ids, (pool, []))
+            members[ids] = replace(known, group={**known.group, **pool.group}), [*users, metric]
+    total, done = sum(len(users) for _, users in members.values()), count(1)
     groups, warnings = [], list(runs.warnings)
-    for pool, users in members.values():
-        if any(run.id in judge.judged for run in pool.runs):
-            groups.append(judge.group(pool, users))
-        else:
+    for ids, (pool, users) in members.items():
+        some = in_order([one for one in judged if one.run.id in ids])
+        if not some:
             warnings.append(f"{describe(pool.group)}: no run was judged by {oracle.key}")
-        warnings += judge.unjudged_choices(pool, users)
+            continue
+        some.sort(key=lambda one: -one.quality)
+        found = []
+        known_of = {run.id for one in some for run in one.runs}
+        for metric in users:
+            candidates, _ = read_scores(pool.runs, metric, milestone)
+            ranked = [rank_pool(candidates, pool.group, metric, direction, seed_key)] if candidates else []
+            found.append(
+                regret_of(
+                    some,
+                    [c for c in candidates if c.run.id in known_of],
+                    pool.group,
+                    metric,
+                    direction,
+                    seed_key,
+                )
+            )
+            warnings += [
+                f"{metric.name} chooses run {one.chosen.id}, which the oracle did not judge:"
+                " its regret is that of its best-ranked judged run"
+                for one in ranked
+                if one.chosen.id not in known_of
+            ]
+            if progress:
+                progress(next(done), total)
+        expected = fmean(some[0].quality - one.quality for one in some)
+        groups.append(
+            RegretGroup(
+                pool.group, tuple(some), expected, _near_best(some), tuple(found), baselines(some, default)
+            )
+        )
     if all(metric.chosen is None for group in groups for metric in group.metrics):
         names = ", ".join(metric.key for metric in metrics)
         where = "their last milestone" if milestone == "last" else f"milestone {milestone}"
         raise UserError(f"no judged run in {runs.source} has a finite value of {names} at {where}")
-    warnings += _warnings(oracle, judged, without, groups)
+    warnings += _warnings(oracle, without, groups)
     return RegretReport(oracle, milestone, tuple(groups), tuple(excluded), tuple(without), tuple(warnings))
 
 
-@dataclass(frozen=True)
-class _Judge:
-    judged: Mapping[str, Judged]
-    milestone: MilestoneChoice
-    direction: Direction | None
-    default: Mapping[str, Any] | None
-    weighed: Callable[[], None]
+def regret_of(
+    judged: Sequence[Judged],
+    candidates: Sequence[Candidate],
+    group: Mapping[str, Any],
+    metric: LabelFreeMetric,
+    direction: Direction | None = None,
+    seed_key: str = "seed",
+) -> Regret:
+    """Every figure of one metric's choice in one pool.
 
-    def group(self, pool: Pool, metrics: Sequence[LabelFreeMetric]) -> RegretGroup:
-        judged = in_order([self.judged[run.id] for run in pool.runs if run.id in self.judged])
-        judged.sort(key=lambda run: -run.quality)
-        best = judged[0]
-        return RegretGroup(
-            pool.group,
-            tuple(judged),
-            len({configuration(run.run) for run in judged}),
-            fmean(best.quality - run.quality for run in judged),
-            _near_best(judged),
-            tuple(self._regret(judged, metric, pool.group) for metric in metrics),
-            baselines(judged, self.default),
-        )
+    Args:
+        judged: All configurations of the pool with their accuracy, best first.
+        candidates: Those of their runs that have a finite score.
+        group: What the runs share.
+        metric: The metric.
+        direction: Which way is better; None takes the metric's own.
+        seed_key: Name of the hyperparameter that holds the seed.
+    """
+    if not candidates:
+        return Regret(metric)
+    ranked = rank_pool(candidates, group, metric, direction, seed_key)
+    index = {run.id: number for number, one in enumerate(judged) for run in one.runs}
+    order = [judged[index[place.run.id]] for place in ranked.ranking]
+    best, pick = judged[0], order[0]
+    cost = best.quality - pick.quality
+    tied = [best.quality - judged[index[place.run.id]].quality for place in ranked.tie_set]
+    sign = 1 if ranked.direction == "max" else -1
+    scores, quality = [sign * place.score for place in ranked.ranking], [one.quality for one in order]
+    chosen = index[ranked.chosen.id]
+    errors = [difference_error(one, pick) for one in judged]
+    shares = _are_shares(judged)
+    return Regret(
+        metric,
+        ranked.direction,
+        len(order),
+        ranked.chosen,
+        pick.accuracy,
+        cost,
+        normalised=_share(cost, best.quality - judged[-1].quality),
+        against_random=_share(cost, fmean(best.quality - one.quality for one in judged)),
+        random_as_good=fmean(one.quality >= pick.quality for one in judged),
+        hit=cost <= max(HIT, best.standard_error or 0.0) + 1e-12 if shares else None,  # 0.91 - 0.90 > 0.01
+        shortlist={
+            k: best.quality - max(one.quality for one in order[:k]) for k in SHORTLISTS if k <= len(order)
+        },
+        tie_set=tuple(place.run for place in ranked.tie_set),
+        tied_expected=fmean(tied),
+        tied_worst=max(tied),
+        interval=distance_from_best(
+            [one.quality for one in judged], chosen, [nan if error is None else error for error in errors]
+        ),
+        configuration_interval=(
+            configuration_interval([one.accuracies for one in judged], chosen) if shares else None
+        ),
+        repetition_interval=(repetition_interval(*_by_seed(judged, candidates, sign)) if shares else None),
+        pearson=pearson_test(scores, quality),
+        spearman=spearman_test(scores, quality),
+        kendall=kendall_test(scores, quality),
+        weighted_tau=weighted_tau(scores, quality),
+        training=along_training(judged, metric, ranked.direction, ranked.swept, seed_key),
+    )
 
-    def unjudged_choices(self, pool: Pool, metrics: Sequence[LabelFreeMetric]) -> list[str]:
-        """Warnings where the metric would choose a run whose accuracy nobody knows."""
-        warnings = []
-        for metric in metrics:
-            candidates, _ = read_scores(pool.runs, metric, self.milestone)
-            if candidates:
-                chosen = rank_pool(candidates, pool.group, metric, self.direction).chosen
-                if chosen.id not in self.judged:
-                    warnings.append(
-                        f"{metric.name} chooses run {chosen.id}, which the oracle did not judge:"
-                        " its regret is that of its best-ranked judged run"
-                    )
-        return warnings
 
-    def _regret(self, judged: Sequence[Judged], metric: LabelFreeMetric, group: Mapping[str, Any]) -> Regret:
-        candidates, _ = read_scores([run.run for run in judged], metric, self.milestone)
-        if candidates:
-            found = regret_of(judged, rank_pool(candidates, group, metric, self.direction), metric)
-        else:
-            found = undefined_regret(metric)
-        self.weighed()
-        return found
+def _by_seed(
+    judged: Sequence[Judged], candidates: Sequence[Candidate], sign: int
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Oriented scores and accuracies of each configuration's seeds; a score of -inf is never chosen."""
+    score = {one.run.id: sign * one.score for one in candidates}
+    scores, accuracies = [], []
+    for one in judged:
+        both = [
+            (score[run.id], accuracy)
+            for run, accuracy in zip(one.runs, one.accuracies, strict=True)
+            if run.id in score
+        ]
+        scores.append([value for value, _ in both] or [-inf])
+        accuracies.append([accuracy for _, accuracy in both] or [one.accuracy])
+    return scores, accuracies
 
 
-def _counted(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None]:
-    """Tells progress, each time that it is called, that one more of them is done."""
-    done = count(1)
-    return lambda: progress(next(done), total) if progress else None
+def _are_shares(judged: Sequence[Judged]) -> bool:
+    return all(one.higher_is_better and 0 <= share <= 1 for one in judged for share in one.accuracies)
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
 
 
 def _near_best(judged: Sequence[Judged]) -> int | None:
     best = judged[0]
     if best.standard_error is None:
         return None
-    noise = [hypot(best.standard_error, run.standard_error or 0.0) for run in judged]
-    return sum(best.quality - run.quality <= 2 * error for run, error in zip(judged, noise, strict=True))
+    errors = [difference_error(best, one) or 0.0 for one in judged]
+    return sum(best.quality - one.quality <= 2 * error for one, error in zip(judged, errors, strict=True))
 
 
 def _nothing_to_judge(
@@ -207,26 +391,22 @@ def _nothing_to_judge(
     )
 
 
-def _warnings(
-    oracle: LabelledMetric, judged: Sequence[Judged], without: Sequence[Run], groups: Sequence[RegretGroup]
-) -> list[str]:
+def _warnings(oracle: LabelledMetric, without: Sequence[Run], groups: Sequence[RegretGroup]) -> list[str]:
     warnings = []
     if without:
         ids = ", ".join(run.id for run in without[:5]) + (", …" if len(without) > 5 else "")
         warnings.append(f"{len(without)} finished runs have no finite {oracle.key} and are left out: {ids}")
-    if oracle.name.endswith("accuracy") and any(run.accuracy > 1 for run in judged):
+    if oracle.name.endswith("accuracy") and any(a > 1 for one in groups for a in one.accuracies.values()):
         warnings.append(f"{oracle.key} exceeds 1: it is no fraction, and is reported as it was logged")
     for group in groups:
         where = f"{describe(group.group)}: " if len(groups) > 1 else ""
         if len(group.judged) == 1:
             warnings.append(f"{where}only run {group.best.run.id} was judged: there was no choice to regret")
-        elif group.configurations < LEAST_CONFIGURATIONS:
-            warnings.append(
-                f"{where}{group.configurations} configurations are too few for an interval;"
-                " p-values are exact over all orders"
-            )
-        nothing = [regret.metric for regret in group.metrics if regret.chosen is None]
+        last = [last_milestone(run, oracle.key) for one in group.judged for run in one.runs]
+        warnings += [where + warning for warning in at_different_epochs([row.epoch for row in last if row])]
         warnings += [
-            f"{where}{metric.name} chooses nothing: no run has a finite {metric.key}" for metric in nothing
+            f"{where}{one.metric.name} chooses nothing: no run has a finite {one.metric.key}"
+            for one in group.metrics
+            if one.chosen is None
         ]
     return warnings

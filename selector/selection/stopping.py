@@ -1,17 +1,19 @@
 """Regret along training: what the metric would have chosen earlier, and what stopping then would save."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
 from selector.metrics.metrics import Direction, LabelFreeMetric
 from selector.runs import Milestone, Run
-from selector.selection.candidates import Candidate
+from selector.selection.candidates import Candidate, candidate_at, seed_means
 from selector.selection.oracle import Judged
 from selector.selection.ranking import first_of
 
 MOST_POINTS = 100  # a run of somebody else may have logged at each of a million steps
+SETTLED = 3
+STOPPING_RULE = f"stop the other runs once the choice has been the same at {SETTLED} milestones in a row"
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,12 @@ class StoppingPoint:
 
     Attributes:
         epoch: Epochs trained by then; a run that was shorter stands with its last milestone.
-        chosen: The run that the metric would choose then.
-        final_accuracy: Of that run at its end.
+        chosen: The run that the metric would hand over then.
+        final_accuracy: Of its configuration, at the end.
         regret: Best final accuracy less that one.
         saved: Share of the pool's epochs saved if all its runs stop here.
-        saved_finishing_choice: The same if the chosen run is trained to its end, as final_accuracy assumes.
+        saved_finishing_choice: The same if the choice is trained to its end, as final_accuracy assumes.
+        standing: For how many milestones in a row its configuration has been the choice, this one included.
     """
 
     epoch: int
@@ -33,6 +36,7 @@ class StoppingPoint:
     regret: float
     saved: float
     saved_finishing_choice: float
+    standing: int
 
 
 @dataclass(frozen=True)
@@ -41,51 +45,72 @@ class AlongTraining:
 
     Attributes:
         points: By epoch.
-        first_agreeing_epoch: Earliest epoch whose choice is the last epoch's choice.
-        settled_epoch: Earliest epoch from which on every choice is the last epoch's.
+        first_agreeing_epoch: Earliest epoch whose choice is the last epoch's: hindsight, which nobody can
+            act on.
     """
 
     points: tuple[StoppingPoint, ...]
     first_agreeing_epoch: int | None
-    settled_epoch: int | None
+
+    @property
+    def settled(self) -> StoppingPoint | None:
+        """Where STOPPING_RULE would have stopped, with what that saves and costs; None: it never would."""
+        return next((point for point in self.points if point.standing >= SETTLED), None)
+
+
+NEVER = AlongTraining((), None)
 
 
 def along_training(
-    judged: Sequence[Judged], metric: LabelFreeMetric, direction: Direction, varied: Sequence[str]
+    judged: Sequence[Judged],
+    metric: LabelFreeMetric,
+    direction: Direction,
+    varied: Sequence[str],
+    seed_key: str = "seed",
 ) -> AlongTraining:
     """The metric's choice at each epoch by which all runs that ever log it have a milestone.
 
     Of more than 100 epochs, 100 are taken at even distances, the last among them.
 
     Args:
-        judged: Runs of one pool with their final accuracy.
+        judged: Configurations of one pool with their final accuracy.
         metric: The label-free metric.
         direction: Which way is better.
         varied: Hyperparameters that break ties.
+        seed_key: Name of the hyperparameter that holds the seed.
     """
-    rows = {run.run.id: _rows(run.run, metric) for run in judged}
-    runs = [run for run in judged if rows[run.run.id]]
-    if not runs:
-        return AlongTraining((), None, None)
-    start = max(rows[run.run.id][0].epoch for run in runs)
-    epochs = _thinned(sorted({row.epoch for run in runs for row in rows[run.run.id] if row.epoch >= start}))
-    lengths = {run.run.id: max(1, run.run.trained_milestones[-1].epoch) for run in judged}
-    points = []
-    for epoch in epochs:
-        candidates = [c for run in runs if (c := _candidate(run.run, rows[run.run.id], metric, epoch))]
-        if candidates:
-            chosen = first_of(candidates, direction, varied).run
-            points.append(_stop(epoch, chosen, judged, lengths))
-    ids = [point.chosen.id for point in points]
-    if not ids:
-        return AlongTraining((), None, None)
-    changes = [i + 1 for i in range(len(ids) - 1) if ids[i] != ids[-1]]
-    settled = points[max(changes, default=0)].epoch
-    return AlongTraining(tuple(points), points[ids.index(ids[-1])].epoch, settled)
-
-
-def _rows(run: Run, metric: LabelFreeMetric) -> list[Milestone]:
-    return [row for row in run.trained_milestones if metric.key in row.values]
+    owner = {run.id: one for one in judged for run in one.runs}
+    runs = [run for one in judged for run in one.runs]
+    rows = {run.id: [row for row in run.trained_milestones if metric.key in row.values] for run in runs}
+    known = [run for run in runs if rows[run.id]]
+    start = max((rows[run.id][0].epoch for run in known), default=0)
+    epochs = sorted({row.epoch for run in known for row in rows[run.id] if row.epoch >= start})
+    lengths = {run.id: max(1, run.trained_milestones[-1].epoch) for run in runs}
+    best, total = max(one.quality for one in judged), sum(lengths.values())
+    points: list[StoppingPoint] = []
+    for epoch in _thinned(epochs):
+        candidates = [c for run in known if (c := _candidate(run, rows[run.id], metric, epoch))]
+        if not candidates:
+            continue
+        chosen = first_of(seed_means(candidates, direction, seed_key), direction, varied).run
+        pick = owner[chosen.id]
+        before = points[-1] if points and owner[points[-1].chosen.id] is pick else None
+        spent = sum(min(epoch, length) for length in lengths.values())
+        rest = sum(max(0, lengths[run.id] - epoch) for run in pick.runs)
+        points.append(
+            StoppingPoint(
+                epoch,
+                chosen,
+                pick.accuracy,
+                best - pick.quality,
+                saved=1 - spent / total,
+                saved_finishing_choice=1 - (spent + rest) / total,
+                standing=before.standing + 1 if before else 1,
+            )
+        )
+    last = owner[points[-1].chosen.id] if points else None
+    agreeing = next((point.epoch for point in points if owner[point.chosen.id] is last), None)
+    return AlongTraining(tuple(points), agreeing)
 
 
 def _thinned(epochs: list[int]) -> list[int]:
@@ -96,20 +121,4 @@ def _thinned(epochs: list[int]) -> list[int]:
 
 def _candidate(run: Run, rows: Sequence[Milestone], metric: LabelFreeMetric, epoch: int) -> Candidate | None:
     row = rows[bisect_right(rows, epoch, key=lambda row: row.epoch) - 1]
-    score = row.values[metric.key]
-    return Candidate(run, row.epoch, score, 0.0) if isfinite(score) else None
-
-
-def _stop(epoch: int, chosen: Run, judged: Sequence[Judged], lengths: Mapping[str, int]) -> StoppingPoint:
-    spent = sum(min(epoch, length) for length in lengths.values())
-    rest_of_chosen = max(0, lengths[chosen.id] - epoch)
-    total = sum(lengths.values())
-    pick = next(run for run in judged if run.run.id == chosen.id)
-    return StoppingPoint(
-        epoch,
-        chosen,
-        pick.accuracy,
-        max(run.quality for run in judged) - pick.quality,
-        1 - spent / total,
-        1 - (spent + rest_of_chosen) / total,
-    )
+    return candidate_at(run, row, metric) if isfinite(row.values[metric.key]) else None

@@ -3,6 +3,7 @@
 import json
 from math import inf, nan
 
+import pytest
 from handmade import ACCURACY, ENTROPY, RANKME, run, sweep
 
 from selector.reports.objects import as_json, ranking_object, regret_object
@@ -65,7 +66,9 @@ def test_regret():
     assert abs(metric["regret"] - 0.2) < 1e-12
     assert abs(metric["normalised_regret"] - 0.5) < 1e-12
     assert abs(metric["expected_random_regret"] - 0.2) < 1e-12
-    assert metric["interval"] is None  # three configurations
+    assert metric["interval"] == pytest.approx([0.1386, 0.2614], abs=1e-4)
+    assert (metric["repetition_interval"], metric["configuration_interval"]) == (None, None)
+    assert group["repetition_reason"].startswith("seeds were not repeated")
     assert metric["spearman"] == 0.5
     assert abs(metric["kendall_tau"] - 1 / 3) < 1e-12
     assert -1 < metric["pearson"] < 1
@@ -74,12 +77,6 @@ def test_regret():
     ]  # fmt: skip
     assert found["bootstrap"]["resamples"] == 2000
     assert isinstance(found["warnings"], list)
-
-
-def test_an_interval_is_a_pair():
-    runs = sweep(*(run(f"r{i}", float(i), i / 10) for i in range(9)))
-    (metric,) = through_json(regret_object(regret(runs, [RANKME], ACCURACY)))["groups"][0]["metrics"]
-    assert metric["interval"] == [0.0, 0.0]
 
 
 def test_what_is_undefined_is_null_not_zero():

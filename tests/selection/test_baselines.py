@@ -72,12 +72,9 @@ def test_default_counts_differing_choices_as_one():
 
 
 def test_default_ignores_the_seed_and_needs_a_known_method():
-    seeds = [
-        run("a", accuracy=0.1, learning_rate=0.5, seed=1),
-        run("b", accuracy=0.2, learning_rate=0.5, seed=0),
-    ]
-    assert picks(*seeds)["default"].run.id == "b"  # equally near; the smaller seed is first
-    assert picks(*seeds, default={"learning_rate": 0.5, "seed": 1})["default"].run.id == "b"
+    near = run("b", accuracy=0.2, learning_rate=0.4, seed=0)
+    far = run("a", accuracy=0.1, learning_rate=0.2, seed=1)
+    assert picks(near, far, default={"learning_rate": 0.5, "seed": 1})["default"].run.id == "b"
     unknown = picks(run("a", accuracy=0.1, method="barlow"))["default"]
     assert (unknown.run, unknown.detail) == (None, "no default configuration is known")
 
@@ -101,4 +98,5 @@ def test_oracle_regrets_nothing():
 
 def test_nothing_swept_is_no_reason_to_fail():
     same = run("a", accuracy=0.1, learning_rate=0.5)
-    assert picks(same, replace(same, id="b"))["default"].run.id == "a"
+    seeds = picks(same, replace(same, id="b"))
+    assert (seeds["default"].run.id, seeds["random"].detail) == ("a", "expected over 1 configurations")

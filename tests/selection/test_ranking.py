@@ -87,11 +87,11 @@ def test_equal_scores_share_a_rank_and_are_tied():
 
 def test_gaps_below_the_measured_noise_are_ties():
     # Three UMAP seeds with standard deviation 0.3: standard error 0.3 / √3 = 0.1732 a run, of a difference
-    # 0.1732 √2 = 0.2449, twice that 0.4899. A gap of 0.48 is a tie, one of 0.50 is not.
+    # 0.1732 √2 = 0.2449, with 2 + 2 degrees of freedom. t = 2.776 times that is 0.680.
     def noisy(id, entropy):
         return run(id, values={"label_free/entropy": entropy, "noise/entropy": 0.3})
 
-    ranking = rank(sweep(noisy("a", 3.0), noisy("b", 3.48), noisy("c", 3.5)), ENTROPY)
+    ranking = rank(sweep(noisy("a", 3.0), noisy("b", 3.67), noisy("c", 3.69)), ENTROPY)
     assert ranks(ranking) == [("a", 1, True), ("b", 2, True), ("c", 3, False)]
     assert ranking.groups[0].ranking[0].standard_error == pytest.approx(0.1732, abs=1e-4)
 
@@ -123,7 +123,7 @@ def test_of_equal_scores_the_cheapest_then_the_smallest_hyperparameters_win():
     large = run("x", 5.0, learning_rate=0.2, temperature=0.2)
     assert order(rank(sweep(large, small, cheap), RANKME)) == ["z", "y", "x"]
     seeds = [run("b", 5.0, learning_rate=0.2, seed=0), run("a", 5.0, learning_rate=0.2, seed=1)]
-    assert order(rank(sweep(*seeds), RANKME)) == ["b", "a"]
+    assert order(rank(sweep(*seeds), RANKME, by="run")) == ["b", "a"]
 
 
 def test_a_constant_metric_ties_everything_and_says_so():
@@ -218,8 +218,31 @@ def test_an_unfinished_copy_does_not_hide_a_finished_run():
     assert order(ranking) == ["b"]
 
 
-def test_seeds_are_no_duplicates():
-    assert order(rank(sweep(run("a", 5.0, seed=1), run("b", 6.0, seed=2)), RANKME)) == ["b", "a"]
+SEEDS = (
+    run("a", 5.0, learning_rate=0.1, seed=1), run("b", 8.0, learning_rate=0.1, seed=2),
+    run("c", 6.5, learning_rate=0.1, seed=3), run("d", 7.0, learning_rate=0.2, seed=1),
+)  # fmt: skip
+
+
+def test_seeds_of_one_configuration_are_ranked_as_their_mean():
+    # 5, 8 and 6.5 have mean 6.5 and standard deviation √(2 · 1.5² / 2) = 1.5: d, with 7, is first.
+    ranking = rank(sweep(*SEEDS), RANKME)
+    first, second = ranking.groups[0].ranking
+    assert (first.run.id, first.deviation, len(first.runs)) == ("d", None, 1)
+    assert [seed.id for seed in second.runs] == ["a", "b", "c"]
+    assert (second.score, second.deviation) == (6.5, 1.5)
+    assert second.run.id == "b"  # its best seed is handed over
+    assert rank(sweep(*SEEDS), RANKME, direction="min").groups[0].chosen.id == "a"
+    # The standard error 1.5 / √3 = 0.87 has 2 degrees of freedom: t = 4.30 times that explains a gap of 0.5.
+    assert [one.tied for one in (first, second)] == [True, True]
+    assert ranking.groups[0].swept == ("learning_rate",)
+    assert order(rank(sweep(*SEEDS), RANKME, by="run")) == ["b", "d", "c", "a"]
+
+
+def test_the_seed_may_have_another_name():
+    runs = [replace(one, config={**one.config, "random_state": n, "seed": 0}) for n, one in enumerate(SEEDS)]
+    assert len(rank(sweep(*runs), RANKME).groups[0].ranking) == 4
+    assert len(rank(sweep(*runs), RANKME, seed_key="random_state").groups[0].ranking) == 2
 
 
 def test_groups_that_cannot_be_compared_are_ranked_apart():
@@ -296,7 +319,7 @@ def test_other_peoples_runs_without_a_seed_are_repetitions_unless_they_logged_th
         replace(run(id, score, definition={}), config={"lr": 1})
         for id, score in (("a", 5.0), ("b", 6.0), ("c", 5.0))
     ]
-    ranking = rank(sweep(*runs), RANKME)
+    ranking = rank(sweep(*runs), RANKME, by="run")
     assert order(ranking) == ["b", "a"]
     assert reasons(ranking) == {"c": "duplicate of run a: same configuration and logged numbers"}
 

@@ -26,7 +26,8 @@ def test_choices_by_epoch():
         (10, "a", 0.4), (20, "b", 0.9), (30, "a", 0.4), (40, "b", 0.9),
     ]  # fmt: skip
     assert [p.regret for p in along.points] == [pytest.approx(0.5), 0, pytest.approx(0.5), 0]
-    assert (along.first_agreeing_epoch, along.settled_epoch) == (20, 40)
+    assert (along.first_agreeing_epoch, along.settled) == (20, None)
+    assert [p.standing for p in along.points] == [1, 1, 1, 1]
 
 
 def test_saved_by_hand():
@@ -41,7 +42,7 @@ def test_the_same_choice_from_the_start_settles_there():
     c = run("c", milestones=curve((10, 1.0), (20, 1.0), accuracy=0.1))
     d = run("d", milestones=curve((10, 2.0), (20, 3.0), accuracy=0.2))
     along = follow(c, d)
-    assert (along.first_agreeing_epoch, along.settled_epoch) == (10, 10)
+    assert (along.first_agreeing_epoch, along.settled) == (10, None)  # two milestones are not three
     assert follow(c, d, direction="min").points[-1].chosen.id == "c"
 
 
@@ -67,7 +68,15 @@ def test_a_run_without_the_metric_holds_nobody_up():
     without = run("w", accuracy=0.5, epoch=40)
     assert [p.epoch for p in follow(without, B).points] == [10, 20, 30, 40]
     assert follow(without).points == ()
-    assert follow(without).settled_epoch is None
+    assert follow(without).settled is None
+
+
+def test_the_rule_stops_where_a_choice_has_stood_for_three_milestones():
+    # b is the choice at 10, 20 and 30: there the rule stops. 20 of 80 epochs are saved, less b's last 10.
+    other = run("o", milestones=curve((10, 1.0), (20, 1.0), (30, 1.0), (40, 9.0), accuracy=0.95))
+    settled = follow(other, B).settled
+    assert (settled.epoch, settled.chosen.id, settled.regret) == (30, "b", pytest.approx(0.05))
+    assert (settled.saved, settled.saved_finishing_choice) == (pytest.approx(0.25), pytest.approx(0.125))
 
 
 def test_a_million_steps_are_thinned():

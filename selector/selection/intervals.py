@@ -1,0 +1,147 @@
+"""How far a regret could have come out otherwise: three questions, three answers, or none.
+
+- Of *these checkpoints*: the oracle saw so many images. Multiple comparisons with the best, in closed form.
+- Of *these configurations*: other seeds of theirs could have been better. The same on seed means.
+- Of *a repetition with other seeds*: the differences of two seeds that were seen are drawn for all runs.
+
+The last two need seeds that were repeated: at least two configurations with three seeds each.
+
+Source: Hsu 1981, Simultaneous confidence intervals for all distances from the "best".
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri, stdtrit
+
+RESAMPLES = 2000
+SEED = 0
+LEVEL = 0.95
+LEAST_REPEATED, LEAST_SEEDS = 2, 3
+_NEAREST_TO_CERTAIN = 1e-3  # a logit needs a share that is neither 0 nor 1
+
+Floats = NDArray[np.float64]
+Interval = tuple[float, float]
+
+
+def t_quantile(probability: float, degrees: float = np.inf) -> float:
+    """The quantile of Student's t; of the normal distribution for infinitely many degrees of freedom."""
+    return float(ndtri(probability) if np.isinf(degrees) else stdtrit(degrees, probability))
+
+
+def distance_from_best(
+    quality: ArrayLike, chosen: int, errors: ArrayLike, degrees: float = np.inf
+) -> Interval | None:
+    """Interval (95 %) of the true regret of one of K, given how surely each is known.
+
+    With d_j the Bonferroni quantile times the standard error of the difference between j and the chosen one,
+    it reaches from max(0, max_j(q_j - q_c - d_j)) to max(0, max_j(q_j - q_c + d_j)) over all j but c.
+
+    Args:
+        quality: (K,) estimates, larger is better.
+        chosen: Index c of the chosen one.
+        errors: (K,) standard error of the difference between each and the chosen one; NaN where unknown.
+        degrees: Of freedom of these errors.
+
+    Returns:
+        The ends, in the unit of the quality; None for fewer than two, or where an error is unknown.
+    """
+    quality, errors = np.asarray(quality, np.float64), np.asarray(errors, np.float64)
+    others = np.arange(len(quality)) != chosen
+    if not others.any() or np.isnan(errors[others]).any():
+        return None
+    gaps = (quality - quality[chosen])[others]
+    reach = t_quantile(1 - (1 - LEVEL) / 2 / len(gaps), degrees) * errors[others]
+    return max(0.0, float((gaps - reach).max())), max(0.0, float((gaps + reach).max()))
+
+
+def seed_error(accuracies: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Standard deviation over seeds on the logit scale, pooled over configurations; degrees of freedom."""
+    repeated = [logit(seeds) for seeds in accuracies if len(seeds) > 1]
+    degrees = sum(len(seeds) - 1 for seeds in repeated)
+    squares = sum(float(((seeds - seeds.mean()) ** 2).sum()) for seeds in repeated)
+    return float(np.sqrt(squares / degrees)), float(degrees)
+
+
+def configuration_interval(accuracies: Sequence[Sequence[float]], chosen: int) -> Interval | None:
+    """Interval (95 %) of a configuration's true regret, from how seeds of one configuration differ.
+
+    The standard error of a mean accuracy a over n seeds is a (1 - a) s / √n, s pooled on the logit scale.
+
+    Args:
+        accuracies: Of each configuration, those of its seeds; shares from 0 to 1.
+        chosen: Index of the chosen configuration.
+
+    Returns:
+        The ends; None unless two configurations have three seeds.
+    """
+    if not seeds_are_repeated(accuracies):
+        return None
+    deviation, degrees = seed_error(accuracies)
+    means = np.array([np.mean(seeds) for seeds in accuracies])
+    bounded = means.clip(_NEAREST_TO_CERTAIN, 1 - _NEAREST_TO_CERTAIN)
+    own = bounded * (1 - bounded) * deviation / np.sqrt([len(seeds) for seeds in accuracies])
+    return distance_from_best(means, chosen, np.hypot(own, own[chosen]), degrees)
+
+
+def repetition_interval(
+    scores: Sequence[Sequence[float]], accuracies: Sequence[Sequence[float]]
+) -> Interval | None:
+    """Interval (95 %) of the regret if all configurations were trained once more with other seeds.
+
+    In each of 2,000 resamples each configuration is changed by the difference of two seeds of a repeated
+    configuration: the score by their difference, the accuracy by theirs on the logit scale, both from the
+    same two seeds, divided by √n for a mean of n. Then the best score is chosen again. The middle of the
+    resampled regrets is no estimate of the regret: it is biased upwards.
+
+    Args:
+        scores: Of each configuration, those of its seeds; higher is chosen.
+        accuracies: Likewise; shares from 0 to 1.
+
+    Returns:
+        The ends; None unless two configurations have three seeds.
+    """
+    if not seeds_are_repeated(accuracies):
+        return None
+    sources = [
+        (np.asarray(some), logit(shares))
+        for some, shares in zip(scores, accuracies, strict=True)
+        if len(shares) >= LEAST_SEEDS
+    ]
+    rng = np.random.default_rng(SEED)
+    shape = (RESAMPLES, len(scores))
+    source = rng.integers(0, len(sources), shape)
+    seeds = np.array([len(some) for some, _ in sources])[source]
+    first = rng.integers(0, seeds)
+    second = (first + rng.integers(1, seeds)) % seeds  # any of the others
+    shift_of_score, shift_of_logit = (
+        _padded([pair[side] for pair in sources])[source, second]
+        - _padded([pair[side] for pair in sources])[source, first]
+        for side in (0, 1)
+    )
+    shrink = 1 / np.sqrt([len(some) for some in scores])
+    again = np.array([np.mean(some) for some in scores]) + shrink * shift_of_score
+    centre = logit([float(np.mean(shares)) for shares in accuracies])
+    quality = 1 / (1 + np.exp(-(centre + shrink * shift_of_logit)))
+    chosen = np.take_along_axis(quality, again.argmax(axis=1)[:, None], axis=1)[:, 0]
+    low, high = np.percentile(quality.max(axis=1) - chosen, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return float(low), float(high)
+
+
+def seeds_are_repeated(seeds: Sequence[Sequence[float]]) -> bool:
+    """Whether enough is known of other seeds: two configurations with three each."""
+    return sum(len(some) >= LEAST_SEEDS for some in seeds) >= LEAST_REPEATED
+
+
+def logit(shares: ArrayLike) -> Floats:
+    """ln(p / (1 - p)), of shares at most 0.999 and at least 0.001."""
+    bounded = np.asarray(shares, np.float64).clip(_NEAREST_TO_CERTAIN, 1 - _NEAREST_TO_CERTAIN)
+    odds: Floats = np.log(bounded / (1 - bounded))
+    return odds
+
+
+def _padded(rows: Sequence[Floats]) -> Floats:
+    """(rows, longest), filled up with 0."""
+    longest = max(map(len, rows))
+    return np.array([np.pad(row, (0, longest - len(row))) for row in rows])
