@@ -56,7 +56,7 @@ def regret(
     keys = {judge.key, *(key for one in named for key in keys_of(one))}
     if not named:
         keys |= {one.key for one in METRICS}
-    found = runs.read(keys)
+    found = runs.read(keys, spectra=True)  # with the images that each probe got right
     if not named or CONSENSUS in named:
         found, default_metric = prepared(found, CONSENSUS, *how[:2])
         named = [default_metric if one is CONSENSUS else one for one in named]

@@ -1,6 +1,6 @@
 """Which runs may be chosen, what they score and how surely, and why the others may not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite, sqrt
 from statistics import fmean, stdev
@@ -187,13 +187,9 @@ def candidate_at(run: Run, row: Milestone, metric: LabelFreeMetric) -> Candidate
         row.values[metric.key],
         abs(noise) / sqrt(seeds) if known else 0.0,
         seeds - 1 if known else inf,
-        _lists(row).get(BOOTSTRAP_PREFIX + metric.name, ()),
+        row.lists.get(BOOTSTRAP_PREFIX + metric.name, ()),
         (run,),
     )
-
-
-def _lists(row: Milestone) -> Mapping[str, tuple[float, ...]]:
-    return getattr(row, "lists", {})
 
 
 def _identity(run: Run, seed_key: str) -> str:

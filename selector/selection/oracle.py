@@ -1,7 +1,5 @@
 """The oracle: what labels say of each configuration. Only `regret` and `correlate` read it."""
 
-from base64 import b64decode
-from binascii import Error
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import hypot, sqrt
@@ -11,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.metrics.metrics import LabelledMetric
+from selector.metrics.milestone import CORRECT_PREFIX, correct_images
 from selector.runs import Run
 from selector.selection.candidates import final_value, last_milestone
 from selector.selection.hyperparameters import configuration, is_finite_number
-
-CORRECT_PREFIX = "correct/"  # texts of a milestone: which images a labelled metric got right
 
 
 @dataclass(frozen=True)
@@ -103,16 +100,7 @@ def _evaluation_images(runs: Sequence[Run]) -> int | None:
     return int(first)
 
 
-def _correct_images(run: Run, oracle: LabelledMetric, images: int) -> NDArray[np.float64] | None:
-    """(images,) 1 where the oracle's probe was right; None where that was not logged for so many images."""
+def _correct_images(run: Run, oracle: LabelledMetric, images: int) -> NDArray[np.bool_] | None:
+    """(images,) where the oracle's probe was right; None where that was not logged for so many images."""
     row = last_milestone(run, oracle.key)
-    text = getattr(row, "texts", {}).get(CORRECT_PREFIX + oracle.name)
-    if not text:
-        return None
-    try:
-        bits = np.unpackbits(np.frombuffer(b64decode(text, validate=True), np.uint8))
-    except Error:
-        return None
-    if not images <= len(bits) < images + 8:
-        return None
-    return bits[:images].astype(np.float64)
+    return correct_images(row, CORRECT_PREFIX + oracle.name, images) if row else None
