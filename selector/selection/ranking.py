@@ -19,7 +19,7 @@ from selector.selection.candidates import (
     seed_means,
 )
 from selector.selection.comparability import describe, differing, pools
-from selector.selection.hyperparameters import smallest_first, swept
+from selector.selection.hyperparameters import configuration, smallest_first, swept
 from selector.text import nearest
 
 By = Literal["configuration", "run"]
@@ -163,6 +163,8 @@ def rank(
         for pool in pools([candidate.run for candidate in candidates], [metric], allow_mixed)
     ]
     warnings = (*runs.warnings, *_warnings(groups, metric, allow_mixed))
+    if by == "configuration":
+        warnings += _incomplete(runs, groups, seed_key)
     coverage = _coverage(runs, len(candidates), excluded)
     return Ranking(metric, milestone, tuple(groups), tuple(excluded), coverage, warnings)
 
@@ -324,6 +326,19 @@ def _warnings(groups: Sequence[RankedGroup], metric: LabelFreeMetric, allow_mixe
         prefix = f"{describe(group.group)}: " if len(groups) > 1 else ""
         warnings += [prefix + warning for warning in _group_warnings(group, metric)]
     return warnings
+
+
+def _incomplete(runs: RunSet, groups: Sequence[RankedGroup], seed_key: str) -> tuple[str, ...]:
+    """A warning where seeds of a ranked configuration are missing from its mean, such as diverged ones."""
+    gone = Counter(configuration(run, seed_key) for run in runs.runs if run.state in ("diverged", "failed"))
+    short = [
+        f"{one.run.id} ({count} of {count + len(one.runs)})"
+        for group in groups
+        for one in group.ranking
+        if (count := gone[configuration(one.run, seed_key)])
+    ]
+    text = "diverged or failed seeds are missing from the mean of the configurations of"
+    return (f"{text} {', '.join(short)}",) if short else ()
 
 
 def _group_warnings(group: RankedGroup, metric: LabelFreeMetric) -> list[str]:

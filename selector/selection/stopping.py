@@ -1,7 +1,7 @@
 """Regret along training: what the metric would have chosen earlier, and what stopping then would save."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -68,9 +68,7 @@ def along_training(
     varied: Sequence[str],
     seed_key: str = "seed",
 ) -> AlongTraining:
-    """The metric's choice at each epoch by which all runs that ever log it have a milestone.
-
-    Of more than 100 epochs, 100 are taken at even distances, the last among them.
+    """The metric's choice at each epoch, as `choices` has it, with what stopping there costs and saves.
 
     Args:
         judged: Configurations of one pool with their final accuracy.
@@ -81,18 +79,10 @@ def along_training(
     """
     owner = {run.id: one for one in judged for run in one.runs}
     runs = [run for one in judged for run in one.runs]
-    rows = {run.id: [row for row in run.trained_milestones if metric.key in row.values] for run in runs}
-    known = [run for run in runs if rows[run.id]]
-    start = max((rows[run.id][0].epoch for run in known), default=0)
-    epochs = sorted({row.epoch for run in known for row in rows[run.id] if row.epoch >= start})
     lengths = {run.id: max(1, run.trained_milestones[-1].epoch) for run in runs}
     best, total = max(one.quality for one in judged), sum(lengths.values())
     points: list[StoppingPoint] = []
-    for epoch in _thinned(epochs):
-        candidates = [c for run in known if (c := _candidate(run, rows[run.id], metric, epoch))]
-        if not candidates:
-            continue
-        chosen = first_of(seed_means(candidates, direction, seed_key), direction, varied).run
+    for epoch, chosen in choices(runs, metric, direction, varied, seed_key):
         pick = owner[chosen.id]
         before = points[-1] if points and owner[points[-1].chosen.id] is pick else None
         spent = sum(min(epoch, length) for length in lengths.values())
@@ -111,6 +101,26 @@ def along_training(
     last = owner[points[-1].chosen.id] if points else None
     agreeing = next((point.epoch for point in points if owner[point.chosen.id] is last), None)
     return AlongTraining(tuple(points), agreeing)
+
+
+def choices(
+    runs: Sequence[Run],
+    metric: LabelFreeMetric,
+    direction: Direction,
+    varied: Sequence[str],
+    seed_key: str = "seed",
+) -> Iterator[tuple[int, Run]]:
+    """(epoch, run that the metric would hand over then), for each epoch by which all runs have a score.
+
+    Of more than 100 epochs, 100 are taken at even distances, the last among them.
+    """
+    rows = {run.id: [row for row in run.trained_milestones if metric.key in row.values] for run in runs}
+    known = [run for run in runs if rows[run.id]]
+    start = max((rows[run.id][0].epoch for run in known), default=0)
+    for epoch in _thinned(sorted({row.epoch for run in known for row in rows[run.id] if row.epoch >= start})):
+        candidates = [c for run in known if (c := _candidate(run, rows[run.id], metric, epoch))]
+        if candidates:
+            yield epoch, first_of(seed_means(candidates, direction, seed_key), direction, varied).run
 
 
 def _thinned(epochs: list[int]) -> list[int]:

@@ -4,7 +4,10 @@ import pytest
 from handmade import ACCURACY, DEFINITION, curve, run
 
 from selector.metrics.metrics import declared_labelled, labelled_metric
-from selector.selection.oracle import read_oracle
+from selector.metrics.milestone import CORRECT_PREFIX, Milestone, correct_text
+from selector.selection.oracle import difference_error, read_oracle
+
+KEY = CORRECT_PREFIX + ACCURACY.name
 
 
 def test_the_last_milestone_counts_not_the_best():
@@ -42,6 +45,29 @@ def test_the_standard_error_is_unknown_for_what_is_no_share_of_known_images():
     for images in (10**400, inf, nan, "400", True):
         strange = run("a", accuracy=0.8, definition={**DEFINITION, "evaluation_images": images})
         assert read_oracle([strange], ACCURACY)[0][0].standard_error is None
+
+
+def test_errors_are_paired_where_it_is_known_which_images_were_right():
+    # Of 400 images both got the same 300 right, a 20 more, b 10 others: differences +1 20 times, -1 10 times.
+    # Variance (30 - 400 · 0.025²) / 399 = 0.07456; √(0.07456 / 400) = 0.01365. Unpaired: about 0.029.
+    right = {"a": [1] * 320 + [0] * 80, "b": [1] * 300 + [0] * 20 + [1] * 10 + [0] * 70}
+    runs = [
+        run(id, milestones=(Milestone(9, {ACCURACY.key: sum(bits) / 400}, texts={KEY: correct_text(bits)}),))
+        for id, bits in right.items()
+    ]
+    (a, b), _ = read_oracle(runs, ACCURACY)
+    assert difference_error(a, b) == pytest.approx(0.01365, abs=1e-5)
+    (a, c), _ = read_oracle([runs[0], run("c", accuracy=0.775)], ACCURACY)
+    assert difference_error(a, c) == pytest.approx((0.8 * 0.2 / 400 + 0.775 * 0.225 / 400) ** 0.5)
+
+
+def test_seeds_are_judged_by_their_mean():
+    seeds = [
+        run(id, accuracy=a, learning_rate=1, seed=n) for n, (id, a) in enumerate((("a", 0.7), ("b", 0.9)))
+    ]
+    (judged,), _ = read_oracle(seeds, ACCURACY)
+    assert (judged.accuracy, judged.accuracies, judged.run.id) == (pytest.approx(0.8), (0.7, 0.9), "a")
+    assert judged.standard_error == pytest.approx(0.02)  # not less: both saw the same 400 images
 
 
 def test_quality_is_turned_where_low_is_better():

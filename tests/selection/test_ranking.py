@@ -239,6 +239,12 @@ def test_seeds_of_one_configuration_are_ranked_as_their_mean():
     assert order(rank(sweep(*SEEDS), RANKME, by="run")) == ["b", "d", "c", "a"]
 
 
+def test_diverged_seeds_are_missing_from_a_mean():
+    runs = sweep(*SEEDS[:2], replace(SEEDS[2], state="diverged"), SEEDS[3])
+    warning = "diverged or failed seeds are missing from the mean of the configurations of b (1 of 3)"
+    assert rank(runs, RANKME).warnings == (warning,)
+
+
 def test_the_seed_may_have_another_name():
     runs = [replace(one, config={**one.config, "random_state": n, "seed": 0}) for n, one in enumerate(SEEDS)]
     assert len(rank(sweep(*runs), RANKME).groups[0].ranking) == 4

@@ -1,0 +1,152 @@
+"""Second opinions: what each of several label-free metrics would pick, and how firmly."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from selector.metrics.metrics import LabelFreeMetric
+from selector.runs import Run, RunSet
+from selector.selection.candidates import MilestoneChoice, finished_runs, read_scores
+from selector.selection.comparability import pools
+from selector.selection.hyperparameters import configuration
+from selector.selection.ranking import Ranked, RankedGroup, check_label_free, error_of_difference, rank_pool
+from selector.selection.stopping import choices
+
+DIFFERENCE, UNLIKE = 0.05, 0.2  # accuracies that differ by 5 points; images that only one encoder gets right
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One metric's pick.
+
+    Attributes:
+        metric: The metric.
+        pick: The configuration that it picks, with the run that is handed over.
+        second: The next configuration, or None where there is no other.
+        margin: Gap between their scores in standard errors of the difference; None where no noise was
+            measured. Below about 2 the metric does not tell the two apart.
+        ties: Other configurations that the metric cannot tell from its pick.
+        since: Epoch since which it has been the pick without a break; None where the metric has no course.
+        milestones: At how many milestones in a row that is, the last included.
+    """
+
+    metric: LabelFreeMetric
+    pick: Ranked
+    second: Ranked | None
+    margin: float | None
+    ties: int
+    since: int | None
+    milestones: int
+
+
+@dataclass(frozen=True)
+class SecondOpinions:
+    """What several metrics say of runs that all of them may compare.
+
+    Attributes:
+        group: What the runs share, field → value.
+        opinions: One per metric that has a score, in the order asked for.
+        settle: What would settle a disagreement, one line each; empty where they agree.
+    """
+
+    group: Mapping[str, Any]
+    opinions: tuple[Opinion, ...]
+    settle: tuple[str, ...]
+
+    @property
+    def agree(self) -> bool:
+        """Whether all pick the same configuration."""
+        return len({opinion.pick.runs[0].id for opinion in self.opinions}) < 2
+
+
+def second_opinions(
+    runs: RunSet,
+    metrics: Sequence[LabelFreeMetric],
+    milestone: MilestoneChoice = "last",
+    allow_mixed: bool = False,
+    seed_key: str = "seed",
+) -> tuple[SecondOpinions, ...]:
+    """Who picks what, by how much, since when, and what would settle it; no label is read.
+
+    Args:
+        runs: What a source holds.
+        metrics: The recommended metrics; those without a finite score in a group are left out there.
+        milestone: "last", or the epoch to choose at.
+        allow_mixed: Compare everything with everything.
+        seed_key: Name of the hyperparameter that holds the seed.
+
+    Raises:
+        UserError: A metric was computed in different ways.
+    """
+    for metric in metrics:
+        check_label_free(metric)
+    finished, _ = finished_runs(runs, seed_key)
+    found = []
+    for pool in pools(finished, metrics, allow_mixed):
+        opinions = []
+        for metric in metrics:
+            candidates, _ = read_scores(pool.runs, metric, milestone)
+            if candidates:
+                ranked = rank_pool(candidates, pool.group, metric, seed_key=seed_key)
+                opinions.append(_opinion(pool.runs, metric, ranked, milestone, seed_key))
+        if opinions:
+            found.append(SecondOpinions(pool.group, tuple(opinions), _settle(opinions)))
+    return tuple(found)
+
+
+def labels_needed(difference: float = DIFFERENCE, unlike: float = UNLIKE) -> int:
+    """Labelled images that show a difference of two accuracies at the 5 % level in four cases of five.
+
+    Args:
+        difference: Between the accuracies.
+        unlike: Share of the images that only one of the two encoders gets right.
+    """
+    return ceil((1.96 + 0.84) ** 2 * unlike / difference**2)
+
+
+def _opinion(
+    runs: Sequence[Run],
+    metric: LabelFreeMetric,
+    ranked: RankedGroup,
+    milestone: MilestoneChoice,
+    seed_key: str,
+) -> Opinion:
+    pick, *others = ranked.ranking
+    error = error_of_difference(pick, others[0])[0] if others else 0.0
+    course = [
+        (epoch, configuration(run, seed_key))
+        for epoch, run in choices(runs, metric, ranked.direction, ranked.swept, seed_key)
+        if milestone == "last" or epoch <= milestone
+    ]
+    own = configuration(pick.run, seed_key)
+    held = next((n for n, (_, chosen) in enumerate(reversed(course)) if chosen != own), len(course))
+    return Opinion(
+        metric,
+        pick,
+        others[0] if others else None,
+        abs(pick.score - others[0].score) / error if error else None,
+        len(ranked.tie_set) - 1,
+        course[-held][0] if held else None,
+        held,
+    )
+
+
+def _settle(opinions: Sequence[Opinion]) -> tuple[str, ...]:
+    picks = list(dict.fromkeys(opinion.pick.run.id for opinion in opinions))
+    if len({opinion.pick.runs[0].id for opinion in opinions}) < 2:
+        return ()
+    lines = [
+        f"label about {labels_needed()} images and run `selector judge`: so many tell two picks apart that"
+        f" differ by {100 * DIFFERENCE:.0f} points"
+    ]
+    if unsure := [one for one in opinions if one.ties or one.margin is None]:
+        names = " and ".join(one.metric.name for one in unsure)
+        lines.append(
+            f"train {', '.join(picks)} with 2 more seeds each, the same settings with --seed 1 and --seed 2:"
+            f" {names} cannot say how sure the pick is, or cannot tell it from others"
+        )
+    if fresh := [one for one in opinions if one.milestones < 2]:
+        names = " and ".join(one.metric.name for one in fresh)
+        lines.append(f"train longer: the pick of {names} is as new as the last milestone")
+    return tuple(lines)
