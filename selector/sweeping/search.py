@@ -1,17 +1,67 @@
-"""Drawing configurations: grid and random search, where the n-th configuration depends on n alone."""
+"""The next configuration of a sweep. In grid and random search the n-th one depends on n alone.
 
+For bayes Optuna's TPE sampler proposes and the ledger remembers. W&B's own engine fits a Gaussian process;
+here a tree-structured Parzen estimator takes its place (Bergstra et al. 2011), so the proposals differ from
+W&B's while the search space and its laws are the same. As in W&B's engine the search happens in quantiles:
+every continuous distribution is one axis from 0 to 1.
+"""
+
+import hashlib
 import random
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
-from selector.sweeping.distributions import grid_values, quantile
+from selector.sweeping.distributions import Categorical, Constant, IntUniform, grid_values, quantile
 from selector.sweeping.parameters import Parameter
+from selector.sweeping.state import SweepRun
+from selector.sweeping.sweep_file import Objective, SweepFile
+
+_TRIED_DRAWS = 256
+
+
+def draw(
+    sweep: SweepFile, runs: Sequence[SweepRun], seed: int, index: int
+) -> tuple[dict[str, Any], dict[str, float] | None]:
+    """The index-th configuration, and for bayes its coordinates in the search space.
+
+    Grid and random look at the index alone, bayes also at how the runs before it ended.
+    """
+    match sweep.method:
+        case "grid":
+            return grid_config(sweep.parameters, index), None
+        case "random":
+            return random_config(sweep.parameters, seed, index), None
+        case "bayes":
+            assert sweep.objective is not None  # read_sweep_file asks for it
+            maximize = sweep.objective.goal == "maximize"
+            return propose(sweep.parameters, trials_of(runs, sweep.objective), maximize, seed, index)
+
+
+def foreseen(sweep: SweepFile, seed: int, planned: int | None) -> Iterator[dict[str, Any]]:
+    """The configurations that a new sweep will run, as far as they are known; for bayes, random ones."""
+    if sweep.method == "grid":
+        size = grid_size(sweep.parameters)
+        for index in range(size if planned is None else min(planned, size)):
+            yield grid_config(sweep.parameters, index)
+    else:
+        for index in range(_TRIED_DRAWS if planned is None or sweep.method == "bayes" else planned):
+            yield random_config(sweep.parameters, seed, index)
+
+
+def planned_runs(sweep: SweepFile, count: int | None) -> int | None:
+    """Number of runs: the least of count, run_cap and the size of a grid; None for no end."""
+    limits = [limit for limit in (count, sweep.run_cap) if limit is not None]
+    if sweep.method == "grid":
+        limits.append(grid_size(sweep.parameters))
+    return min(limits, default=None)
 
 
 def grid_size(parameters: Sequence[Parameter]) -> int:
     """Number of different configurations of a grid."""
-    return prod(len(values) for values in _axes(parameters))
+    return prod(len(values) for values in _grid_axes(parameters))
 
 
 def grid_config(parameters: Sequence[Parameter], index: int) -> dict[str, Any]:
@@ -20,7 +70,7 @@ def grid_config(parameters: Sequence[Parameter], index: int) -> dict[str, Any]:
     The last name changes fastest. Nothing is stored, so that a grid may be of any size.
     """
     values: list[Any] = []
-    for axis in reversed(_axes(parameters)):
+    for axis in reversed(_grid_axes(parameters)):
         index, position = divmod(index, len(axis))
         values.append(axis[position])
     if index:
@@ -54,11 +104,114 @@ def nested(values: Iterable[tuple[Parameter, Any]]) -> dict[str, Any]:
     return config
 
 
-def _axes(parameters: Sequence[Parameter]) -> list[Sequence[Any]]:
+def _grid_axes(parameters: Sequence[Parameter]) -> list[Sequence[Any]]:
     axes = [grid_values(parameter.distribution) for parameter in parameters]
     return [axis for axis in axes if axis is not None]
 
 
-def flag_values(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as W&B's agent protocol wraps it: {"learning_rate": {"value": 0.1}}."""
-    return {name: {"value": value} for name, value in config.items()}
+@dataclass(frozen=True)
+class Trial:
+    """A configuration that bayes proposed before.
+
+    Attributes:
+        coordinates: Where it lies in the search space, as `propose` returned it.
+        outcome: The objective, or "failed", or "running".
+    """
+
+    coordinates: Mapping[str, float]
+    outcome: float | Literal["failed", "running"]
+
+
+def trials_of(runs: Sequence[SweepRun], objective: Objective) -> list[Trial]:
+    """What bayes knows: runs without a result count as what `metric: impute:` says, if that is known."""
+    results = [run.objective for run in runs if run.objective is not None]
+    better, worse = (min, max) if objective.goal == "minimize" else (max, min)
+    trials: list[Trial] = []
+    for run in runs:
+        if run.coordinates is None:
+            continue
+        outcome: float | Literal["failed", "running"] | None = run.objective
+        if run.status in ("running", "interrupted"):
+            outcome = "running"
+        elif outcome is None:
+            match objective.impute:
+                case "worst":
+                    outcome = worse(results, default=None)
+                case "best":
+                    outcome = better(run.values, default=None)
+                case "latest":
+                    outcome = run.values[-1] if run.values else None
+        trials.append(Trial(run.coordinates, "failed" if outcome is None else outcome))
+    return trials
+
+
+def propose(
+    parameters: Sequence[Parameter], trials: Sequence[Trial], maximize: bool, seed: int, index: int
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """The index-th configuration of a bayes search and its coordinates in the search space.
+
+    The answer depends on the arguments alone: the sampler starts afresh with a seed of (seed, index), so that
+    an interrupted sweep proposes what an uninterrupted one would have.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        # Optuna calls options of TPE experimental that it has had for years.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(
+            seed=_sampler_seed(seed, index), multivariate=True, constant_liar=True
+        )
+    study = optuna.create_study(direction="maximize" if maximize else "minimize", sampler=sampler)
+    axes = _bayes_axes(parameters)
+    for trial in trials:
+        study.add_trial(_optuna_trial(trial, axes))
+    coordinates = study.ask(axes).params
+    return nested((p, _value(p, coordinates)) for p in parameters), coordinates
+
+
+def _bayes_axes(parameters: Sequence[Parameter]) -> dict[str, Any]:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    axes: dict[str, Any] = {}
+    for parameter in parameters:
+        match parameter.distribution:
+            case Constant():
+                pass
+            case Categorical(values, None):
+                # Positions, because Optuna takes no lists or dictionaries as choices.
+                axes[parameter.name] = CategoricalDistribution(range(len(values)))
+            case IntUniform(low, high):
+                axes[parameter.name] = IntDistribution(low, high)
+            case _:
+                axes[parameter.name] = FloatDistribution(0.0, 1.0)
+    return axes
+
+
+def _value(parameter: Parameter, coordinates: Mapping[str, float]) -> Any:
+    match parameter.distribution:
+        case Constant(value):
+            return value
+        case Categorical(values, None):
+            return values[int(coordinates[parameter.name])]
+        case IntUniform():
+            return int(coordinates[parameter.name])
+        case distribution:
+            return quantile(distribution, coordinates[parameter.name])
+
+
+def _optuna_trial(trial: Trial, axes: Mapping[str, Any]) -> Any:
+    from optuna.trial import TrialState, create_trial
+
+    match trial.outcome:
+        case "failed":
+            state, value = TrialState.FAIL, None
+        case "running":
+            state, value = TrialState.RUNNING, None
+        case outcome:
+            state, value = TrialState.COMPLETE, outcome
+    return create_trial(state=state, value=value, params=dict(trial.coordinates), distributions=dict(axes))
+
+
+def _sampler_seed(seed: int, index: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:4])

@@ -1,4 +1,4 @@
-"""What a run has logged of the sweep's metric so far, read from its offline .wandb files while it runs."""
+"""What a run has logged of the sweep's metric so far: from its record, or from its offline W&B file."""
 
 import json
 import math
@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from selector.errors import UserError
+from selector.record import RECORD, read_record
 
 
 @dataclass(frozen=True)
@@ -21,24 +24,49 @@ class ObjectiveHistory:
         reason: Why `final` is None, in one line, or "".
     """
 
-    values: tuple[float, ...]
-    final: float | None
-    reason: str
-
-
-def offline_files(directory: Path, run: str) -> list[Path]:
-    """The .wandb files of a run in a sweep folder: one for each time that it was started, oldest first."""
-    return sorted((directory / "wandb").glob(f"offline-run-*-{run}/run-{run}.wandb"))
+    values: tuple[float, ...] = ()
+    final: float | None = None
+    reason: str = ""
 
 
 def read_objective(directory: Path, run: str, metric: str) -> ObjectiveHistory:
-    """Read what is there; a file that is still being written is read up to its last whole record.
+    """Read what is there; a file that is still being written is read up to its last whole line or record."""
+    record = directory / "runs" / run / RECORD
+    try:
+        content = read_record(record, lists=False)
+    except UserError:
+        return _of_wandb_files(directory, run, metric)
+    values = [row.values[metric] for row in content.milestones if metric in row.values]
+    if content.end and content.end.status == "diverged":
+        return ObjectiveHistory(_finite(values), None, content.end.detail or "diverged")
+    return _history(metric, values, values[-1] if values else None)
 
-    Where a resumed run logs epochs that its earlier life had logged too, the later rows count.
-    """
+
+def files_of(directory: Path, run: str) -> list[Path]:
+    """What a run writes its metric to: its record, and an offline W&B file for each time it was started."""
+    return [
+        *(directory / "runs" / run).glob(RECORD),
+        *sorted((directory / "wandb").glob(f"offline-run-*-{run}/run-{run}.wandb")),
+    ]
+
+
+def _history(metric: str, values: list[float], final: float | None) -> ObjectiveHistory:
+    if final is None:
+        return ObjectiveHistory(_finite(values), None, f"logged no value of {metric!r}")
+    if not math.isfinite(final):
+        return ObjectiveHistory(_finite(values), None, f"the last value of {metric!r} is {final}")
+    return ObjectiveHistory(_finite(values), final)
+
+
+def _finite(values: list[float]) -> tuple[float, ...]:
+    return tuple(value for value in values if math.isfinite(value))
+
+
+def _of_wandb_files(directory: Path, run: str, metric: str) -> ObjectiveHistory:
+    """Where a resumed run logs epochs that its earlier life had logged too, the later rows count."""
     rows: list[tuple[float, float]] = []  # position in training, value
     summary: dict[str, Any] = {}
-    for path in offline_files(directory, run):
+    for path in files_of(directory, run):
         life: list[tuple[float, float]] = []
         for record in _whole_records(path):
             if record.HasField("history"):
@@ -47,25 +75,16 @@ def read_objective(directory: Path, run: str, metric: str) -> ObjectiveHistory:
                 summary |= _summary_update(record.summary)
         if life:
             rows = [(position, value) for position, value in rows if position < life[0][0]] + life
-    final, reason = _final([value for _, value in rows], summary, metric)
-    return ObjectiveHistory(tuple(value for _, value in rows if math.isfinite(value)), final, reason)
-
-
-def _final(values: list[float], summary: Mapping[str, Any], metric: str) -> tuple[float | None, str]:
-    from selector.tracking.completion import marked_state
-
-    match marked_state(summary):
-        case ("diverged", detail):
-            return None, detail
-    value = values[-1] if values else _number(summary.get(metric))
-    if value is None:
-        return None, f"logged no value of {metric!r}"
-    return (value, "") if math.isfinite(value) else (None, f"the last value of {metric!r} is {value}")
+    values = [value for _, value in rows]
+    final = values[-1] if values else _number(summary.get(metric))
+    return _history(metric, values, final)
 
 
 def _whole_records(path: Path) -> Iterator[Any]:
     from selector.tracking.offline_file import CutShort, DamagedFile, read_records
 
+    if path.suffix != ".wandb":
+        return
     try:
         yield from read_records(path)
     except (CutShort, DamagedFile, OSError):

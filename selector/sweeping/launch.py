@@ -3,37 +3,47 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from selector.sweeping.command import build_command
-from selector.sweeping.ledger import LedgerRun
-from selector.sweeping.run_process import RunProcess, start_command
+from selector.sweeping.processes import ForkServer, RunProcess, start_command
+from selector.sweeping.state import SweepRun
 from selector.sweeping.sweep_file import SweepFile
-from selector.sweeping.sweep_folder import config_path, log_path, run_environment, write_config
 from selector.sweeping.train_fields import imported_modules
-from selector.sweeping.warm_start import PRELOAD, WarmStarter
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def log_path(directory: Path, run: str) -> Path:
+    """Where a run's output goes."""
+    return directory / "logs" / f"{run}.log"
 
 
 class Launcher:
-    """Starts runs; see `start`."""
+    """Starts the runs of one sweep in one folder; see `start`."""
 
     def __init__(self, sweep: SweepFile, directory: Path, sweep_id: str, jobs: int) -> None:
         self._sweep = sweep
         self._directory = directory
         self._sweep_id = sweep_id
         self._jobs = jobs
-        self._warm: WarmStarter | None = None
+        self._server: ForkServer | None = None
+        self._configs = directory / "wandb" / f"sweep-{sweep_id}"
+        for folder in (self._configs, directory / "logs"):
+            folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, run: LedgerRun) -> RunProcess:
+    def start(self, run: SweepRun) -> RunProcess:
         """Start a run.
 
         Raises:
             OSError: The command cannot be started.
         """
-        yaml_path = config_path(self._directory, self._sweep_id, run.id, "yaml")
-        json_path = config_path(self._directory, self._sweep_id, run.id, "json")
-        write_config(yaml_path, run.config)
+        self._config_path(run.id).write_text(_config_for_wandb(run.config), encoding="utf-8")
+        json_path = self._config_path(run.id).with_suffix(".json")
         if "${args_json_file}" in self._sweep.command:
             json_path.write_text(json.dumps(run.config), encoding="utf-8")
         environment = self._environment(run.id)
@@ -48,12 +58,12 @@ class Launcher:
             environment=environment,
         )
         log = log_path(self._directory, run.id)
-        if self._warm is not None:
-            before_args = warm_parts(self._sweep)
+        if self._server is not None:
+            program, *args = command[warm_parts(self._sweep) - 1 :]
             try:
-                return self._warm.start(command[before_args:], environment, log)
-            except OSError:  # the server was killed; the children that it had count as killed too
-                self.close()
+                return self._server.start(program, args, environment, log)
+            except OSError:  # it was killed
+                self._server = None
         return start_command(command, environment, log)
 
     def warm_up(self, stop: Callable[[], bool]) -> bool:
@@ -64,22 +74,44 @@ class Launcher:
         """
         if not warm_parts(self._sweep):
             return True
-        assert self._sweep.program is not None
-        log = self._directory / "logs" / "warm-start.log"
-        self._warm = WarmStarter(self._sweep.program, PRELOAD, self._environment("warm"), log)
-        if self._warm.wait_until_ready(stop):
-            return True
-        self.close()
-        return stop()
+        server = ForkServer(self._environment("warm"), self._directory / "logs" / "warm-start.log")
+        if not server.wait_until_ready(stop):
+            return stop()
+        self._server = server
+        return True
 
-    def close(self) -> None:
-        """Let go of the process that runs are forked from; runs that are going go on."""
-        if self._warm is not None:
-            self._warm.close()
-            self._warm = None
+    def _config_path(self, run: str) -> Path:
+        return self._configs / f"config-{run}.yaml"
 
     def _environment(self, run: str) -> dict[str, str]:
-        return run_environment(self._directory, self._sweep, self._sweep_id, run, self._jobs, os.environ)
+        """That of a `wandb agent`, offline, in the sweep folder."""
+        environment = dict(os.environ)
+        environment.pop("WANDB_SERVICE", None)  # as W&B's agent does: the run starts a service of its own
+        for name, value in (("WANDB_PROJECT", self._sweep.project), ("WANDB_ENTITY", self._sweep.entity)):
+            if value is not None:
+                environment.setdefault(name, value)
+        environment |= {
+            "WANDB_MODE": "offline",
+            "WANDB_DIR": str(self._directory),
+            "WANDB_SWEEP_ID": self._sweep_id,
+            "WANDB_RUN_ID": run,
+            "WANDB_SWEEP_PARAM_PATH": str(self._config_path(run)),
+            # W&B writes its file every 15 s; hyperband must see rows sooner, and a kill must not lose them.
+            "WANDB__TRANSACTION_LOG_FLUSH_INTERVAL": "1",
+        }
+        if self._jobs > 1:
+            # Threads of several runs on the same cores wait for each other: up to ten times slower.
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            for name in _THREADS:
+                environment.setdefault(name, str(max(1, cores // self._jobs)))
+        return environment
+
+
+def _config_for_wandb(config: Mapping[str, Any]) -> str:
+    """A configuration as W&B's agent protocol wraps it: {"learning_rate": {"value": 0.1}}."""
+    wrapped = {name: {"value": value} for name, value in config.items()}
+    content = yaml.safe_dump(wrapped, default_flow_style=False, allow_unicode=True, sort_keys=False)
+    return f"wandb_version: 1\n\n{content}"
 
 
 def warm_parts(sweep: SweepFile) -> int:

@@ -1,0 +1,253 @@
+"""Processes that execute runs: each with a log and an environment of its own, ended with patience.
+
+Importing torch and its kin takes seconds, which a sweep of short runs would pay again and again. Where the
+program imports selector.training, its runs are therefore forked from a process that has imported it before:
+the fork server of Python's multiprocessing. A forked run becomes what `python program args` would be.
+"""
+
+import atexit
+import fcntl
+import json
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Thread
+from types import ModuleType
+from typing import Any, Protocol
+
+from selector.errors import UserError
+from selector.sweeping.state import is_locked
+from selector.text import printable
+
+PRELOAD = ("selector.training.preload",)
+_SERVER = "selector.sweeping.fork_server"
+
+# Seconds between SIGTERM and SIGKILL, as W&B's agent waits (WANDB_AGENT_KILL_DELAY).
+KILL_DELAY = 30.0
+
+# What W&B (its goodbye) and nanobind (triton's leaks, in every process that loaded torch) print at the very
+# end of a process, after the line that says what went wrong.
+_EXIT_NOISE = re.compile(r"wandb:(?! ERROR)|nanobind: | - leaked | - \.\.\. skipped|See https://nanobind")
+
+
+class RunProcess(Protocol):
+    """A process that executes a run: a subprocess.Popen, or a child of the fork server."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Exit status, negative for a signal, or None while it runs."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal, unless it has ended."""
+
+
+def start_command(command: Sequence[str], environment: Mapping[str, str], log: Path) -> RunProcess:
+    """Start a command in a process group of its own, without input, its output appended to `log`.
+
+    As under W&B's agent the group is its own, so that Ctrl-C reaches the run only through the agent.
+
+    Raises:
+        OSError: There is no such program, or it may not be executed.
+    """
+    with closing(_open_log(log)) as output:
+        return subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output.fileno(),
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+
+
+def _open_log(log: Path) -> Connection:
+    """A log for a run's output, locked for as long as the run or a process that it started holds it open.
+
+    As a Connection it can be handed to another process, which multiprocessing allows of no file.
+    """
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return Connection(descriptor, readable=False)
+
+
+class ForkServer:
+    """Starts runs of one Python program from a process that has imported what they need."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        """Start the server; it takes its time to import.
+
+        Args:
+            environment: Of the server; whatever is read at import time, such as OMP_NUM_THREADS, counts.
+            log: Where its own output goes.
+        """
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([_SERVER])
+        before = dict(os.environ)
+        os.environ.update(environment)
+        os.environ["SELECTOR_FORK_SERVER"] = json.dumps([str(log), *PRELOAD])
+        try:
+            forkserver.ensure_running()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        self._ready: int | None = None
+        self._waiting = Thread(target=self._await, daemon=True)
+        self._waiting.start()
+
+    def _await(self) -> None:
+        probe = self._context.Process(target=_has_imported)
+        with suppress(OSError, EOFError):
+            probe.start()
+            probe.join()
+            self._ready = probe.exitcode
+
+    def wait_until_ready(self, stop: Callable[[], bool]) -> bool:
+        """Wait for the imports to be done. False where they failed, or when `stop` says so."""
+        while self._waiting.is_alive() and not stop():
+            self._waiting.join(0.1)
+        return self._ready == 0
+
+    def start(
+        self, program: str, args: Sequence[str], environment: Mapping[str, str], log: Path
+    ) -> RunProcess:
+        """Start the program with these arguments.
+
+        Raises:
+            OSError: The server is gone.
+        """
+        with closing(_open_log(log)) as output:
+            process = self._context.Process(target=_become, args=(program, args, dict(environment), output))
+            try:
+                process.start()
+            except EOFError as error:
+                raise ConnectionResetError("the fork server has ended") from error
+        return _ForkedRun(process, log)
+
+
+class _ForkedRun:
+    """A child of the fork server, used like a subprocess.Popen."""
+
+    def __init__(self, process: Any, log: Path) -> None:
+        self.pid: int = process.pid
+        self._process = process
+        self._log = log
+        self._lost = False
+
+    def poll(self) -> int | None:
+        """Exit status, negative for a signal, or None while it runs."""
+        status: int | None = self._process.exitcode
+        # 255 is also what multiprocessing says where the server was killed and nobody will be told how its
+        # children end. One that is still going holds its log; at its end it counts as killed, too.
+        if status == 255 and is_locked(self._log):
+            self._lost = True
+            return None
+        return -signal.SIGKILL if self._lost else status
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, sig)
+
+
+def _has_imported() -> None:
+    sys.exit(0 if _SERVER in sys.modules else 1)
+
+
+def _become(program: str, args: Sequence[str], environment: Mapping[str, str], output: Connection) -> None:
+    """What `python program args` does, in a child of the fork server."""
+    os.setpgid(0, 0)
+    for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(signum, signal.SIG_DFL)
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    output.close()
+    os.environ.clear()
+    os.environ.update(environment)
+    if "numpy.random" in sys.modules:
+        # Python reseeds `random` after a fork; NumPy's global state would repeat itself in every run.
+        sys.modules["numpy.random"].seed()
+    path = os.path.abspath(program)
+    sys.argv = [program, *args]
+    sys.path[0] = os.path.dirname(os.path.realpath(path))
+    # runpy.run_path would put the absolute path into sys.argv[0] and take the module away at the end.
+    main_module = ModuleType("__main__")
+    main_module.__file__ = path
+    sys.modules["__main__"] = main_module
+    try:
+        exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), main_module.__dict__)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
+        if isinstance(error, KeyboardInterrupt):
+            sys.stderr.flush()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        sys.exit(1)
+    finally:
+        # multiprocessing ends its processes without these before Python 3.14; W&B ends its run in one.
+        atexit._run_exitfuncs()
+
+
+def kill(process: RunProcess) -> None:
+    """End a process, and what it started in its group, at once."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.send_signal(signal.SIGKILL)
+
+
+def end_leftover(log: Path, pid: int | None, kill_delay: float = KILL_DELAY) -> None:
+    """End a run that an agent left behind when it was killed itself, or it would be executed twice at once.
+
+    Such a run is known by its log, which it keeps locked; that holds even where its process id was reused.
+
+    Args:
+        log: Of the run.
+        pid: The process that the ledger names, or None where the agent had no time to write it down.
+        kill_delay: Seconds that the run has to end by itself.
+
+    Raises:
+        UserError: The run is still going and its process is not known, or cannot be ended.
+    """
+    for signum, patience in ((signal.SIGTERM, kill_delay), (signal.SIGKILL, 2.0)):
+        if not is_locked(log):
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            if pid is not None and os.getpgid(pid) == pid:
+                os.kill(pid, signum) if signum == signal.SIGTERM else os.killpg(pid, signum)
+        deadline = time.monotonic() + (patience if pid is not None else 0)
+        while is_locked(log) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    if is_locked(log):
+        known = f"process {pid}" if pid is not None else f"see `fuser {log}`"
+        raise UserError(f"a run of an earlier call is still going and writes {log}; end it first ({known})")
+
+
+def last_line(log: Path, start: int) -> str:
+    """The last thing that a run itself said in its log from byte `start` on, or "".
+
+    Cut to 300 characters, and without what could move a terminal's cursor.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(max(start, log.stat().st_size - 10_000))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    own = [line for line in lines if not _EXIT_NOISE.match(line)] or lines
+    return printable(own[-1].strip())[:300] if own else ""
