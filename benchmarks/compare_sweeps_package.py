@@ -31,7 +31,7 @@ import sweeps
 from selector.errors import UserError
 from selector.sweeping.distributions import quantile
 from selector.sweeping.hyperband import Hyperband, runs_to_stop
-from selector.sweeping.search import flag_values, grid_config, grid_size, random_config
+from selector.sweeping.search import grid_config, grid_size, random_config
 from selector.sweeping.sweep_file import SweepFile, read_sweep_file
 
 DRAWS = 20_000
@@ -124,7 +124,8 @@ def compare_grids() -> Iterator[tuple[str, str, bool]]:
         config = {"method": "grid", "parameters": parameters}
         ours = our_sweep(config)
         size = grid_size(ours.parameters)
-        mine = [flag_values(grid_config(ours.parameters, index)) for index in range(size)]
+        configs = (grid_config(ours.parameters, index) for index in range(size))
+        mine = [{name: {"value": value} for name, value in config.items()} for config in configs]
         theirs = [run and dict(run.config) for run in sweeps.next_runs(config, [], n=size + 1)]
         same = [repr(_sorted(run)) for run in mine] == [repr(_sorted(run)) for run in theirs[:-1]]
         yield f"grid: {name}", f"{size} configurations", same and theirs[-1] is None

@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fail(f"selector {argv[0]}", str(error))
     except UserError as error:
         print(f"selector: {' '.join(printable(str(error)).split())}", file=sys.stderr)
-        return 1
+        return error.exit_status
     except KeyboardInterrupt:
         print("selector: interrupted", file=sys.stderr)
         return 130

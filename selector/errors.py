@@ -10,8 +10,10 @@ from selector.text import printable
 class UserError(Exception):
     """A request that cannot be met; its text is one line: what came, what was wanted, what to do.
 
-    The command line prints that line to stderr and exits with status 1; no traceback is shown.
+    The command line prints that line to stderr and exits with `exit_status`; no traceback is shown.
     """
+
+    exit_status = 1
 
 
 class UsageError(UserError):

@@ -1,5 +1,6 @@
-"""What a path is, before it is opened."""
+"""What a path is, before it is opened, and whether somebody holds its lock."""
 
+import fcntl
 from pathlib import Path
 from stat import S_ISREG
 
@@ -11,3 +12,15 @@ def is_regular(path: Path) -> bool:
         OSError: There is nothing, or it cannot be looked at.
     """
     return S_ISREG(path.stat().st_mode)
+
+
+def is_locked(path: Path) -> bool | None:
+    """Whether a process holds the lock of a file; it is only looked at. None where there are no locks."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False

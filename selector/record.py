@@ -444,18 +444,6 @@ def _lock(file: int) -> bool:
     return False
 
 
-def is_locked(path: Path) -> bool | None:
-    """Whether a process is writing a record; None on a file system without locks."""
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    return False
-
-
 def _flush_folder(folder: Path) -> None:
     """Bring the name of a new file to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)

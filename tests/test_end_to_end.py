@@ -14,8 +14,9 @@ import train
 from selector.cli import main
 from selector.commands.demo import _sweep_file
 from selector.config import TrainConfig
+from selector.sweeping.search import planned_runs
+from selector.sweeping.state import read_sweep
 from selector.sweeping.sweep_file import read_sweep_file
-from selector.sweeping.sweep_folder import planned_runs
 
 _SWEEP = {
     "program": "train.py",
@@ -108,16 +109,15 @@ def test_best_repeats_the_winner(
 
 
 def test_a_second_call_runs_nothing_again(swept: Path, capsys) -> None:
-    ledger = (swept / "out" / "ledger.json").read_text()
+    before = read_sweep(swept / "out")
     assert main(["sweep", str(swept / "tiny.yaml"), "--directory", str(swept / "out")]) == 0
-    assert json.loads((swept / "out" / "ledger.json").read_text())["runs"] == json.loads(ledger)["runs"]
+    assert read_sweep(swept / "out") == before
 
 
 def test_runs_carry_the_sweeps_id(swept: Path) -> None:
     from selector.runs import read_source
 
-    ledger = json.loads((swept / "out" / "ledger.json").read_text())
-    assert {run.sweep_id for run in read_source(str(swept / "out")).runs} == {ledger["sweep"]}
+    assert {run.sweep_id for run in read_source(str(swept / "out")).runs} == {read_sweep(swept / "out").id}
 
 
 def test_the_demos_sweep_is_sound_and_large_enough(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from loopback import Backend, Workplace
 from wandb.cli.cli import cli
 
 from selector.command_line import parse_config
-from selector.sweeping.ledger import read_ledger
+from selector.sweeping.state import read_sweep
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 BY_BAYES = [path for path in sorted(SWEEPS.glob("*.yaml")) if "method: bayes" in path.read_text()]
@@ -89,9 +89,9 @@ def test_hyperband_without_a_server(workplace: Workplace):
         WANDB_MODE="offline",
     )
     assert "2 runs done, 0 failed" in workplace.end(process)
-    ledger = read_ledger(workplace.folder / "out")
-    assert ledger
-    good, bad = ledger.runs
+    sweep = read_sweep(workplace.folder / "out")
+    assert sweep
+    good, bad = sweep.runs
     assert (good.status, bad.status) == ("finished", "stopped")
     assert bad.reason.startswith("hyperband at iteration 6: value 50.")
     assert good.coordinates != bad.coordinates  # drawn by bayes

@@ -23,7 +23,8 @@ from trials import Row, figures, print_table
 
 from selector.config import paper_recipe
 from selector.errors import UserError
-from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
+from selector.sweeping.state import Agent, read_sweep
+from selector.sweeping.storage import Ledger
 from selector.tracking.offline import read_offline
 from selector.tracking.records import read_records, write_records
 from selector.tracking.umap_files import read_umap_files
@@ -120,10 +121,10 @@ def umap(folder: Path) -> tuple[Path, Callable[[], bool]]:
 
 def ledger(folder: Path) -> tuple[Path, Callable[[], bool]]:
     """The ledger of a sweep."""
-    one = LedgerRun(0, "aaaaaaaa", {"x": 0.1, "g": {"y": [1, None]}}, "running", 1.5, coordinates={"x": 0.3})
-    truth = Ledger("swp01234", 3, 5, {"method": "random"}, (one,))
-    write_ledger(folder, truth)
-    return folder / "ledger.json", lambda: read_ledger(folder) == truth
+    written = Ledger(folder, None, 3, 5, {"method": "random"})
+    run = written.begin_next(Agent("aaaaaaaa", "here"))
+    written.note(run, config={"x": 0.1, "g": {"y": [1, None]}}, coordinates={"x": 0.3})
+    return folder / "journal.log", lambda: read_sweep(folder) == written.state
 
 
 def records(folder: Path) -> tuple[Path, Callable[[], bool]]:

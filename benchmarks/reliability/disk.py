@@ -21,8 +21,9 @@ from pathlib import Path
 from kill import Campaign, judge_finished, judge_interrupted, waited
 from trials import TINY, TRAIN, Row, flags, kill_family, offline, print_table
 
-from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
-from selector.sweeping.warm_start import PRELOAD, RunProcess, WarmStarter
+from selector.sweeping.processes import ForkServer, RunProcess
+from selector.sweeping.state import Agent, read_sweep
+from selector.sweeping.storage import Ledger
 from selector.tracking.offline import read_offline
 
 
@@ -33,17 +34,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "small") as small:
         root = Path(name)
         fill_ledger(small, ledger)
-        starter = WarmStarter(str(TRAIN), PRELOAD, offline(root), root / "imports.log")
-        try:
-            assert starter.wait_until_ready(lambda: False), (root / "imports.log").read_text()
-            campaign = Campaign(root, starter)
-            campaign.learn()
-            # A checkpoint takes 210 kB, an empty run of W&B 30 kB, and a milestone of it 10 kB.
-            for kilobytes in (10, 100, 230, 330, 450):
-                for row, where in zip(rows, ("runs", "wandb", "both"), strict=True):
-                    trial(campaign, small, kilobytes, where, row)
-        finally:
-            starter.close()
+        starter = ForkServer(offline(root), root / "imports.log")
+        assert starter.wait_until_ready(lambda: False), (root / "imports.log").read_text()
+        campaign = Campaign(root, starter, TRAIN)
+        campaign.learn()
+        # A checkpoint takes 210 kB, an empty run of W&B 30 kB, and a milestone of it 10 kB.
+        for kilobytes in (10, 100, 230, 330, 450):
+            for row, where in zip(rows, ("runs", "wandb", "both"), strict=True):
+                trial(campaign, small, kilobytes, where, row)
     return print_table([*rows, ledger])
 
 
@@ -80,7 +78,7 @@ def trial(campaign: Campaign, small: Path, kilobytes: int, where: str, row: Row)
 def start(campaign: Campaign, folder: Path) -> RunProcess:
     """The run, or its continuation; milestones' checkpoints all stay."""
     arguments = [*flags(TINY | {"keep": "all"}), "--resume=True"]
-    return campaign.starter.start(arguments, offline(folder), log_of(campaign, folder))
+    return campaign.starter.start(str(TRAIN), arguments, offline(folder), log_of(campaign, folder))
 
 
 def log_of(campaign: Campaign, folder: Path) -> Path:
@@ -97,25 +95,28 @@ def end_of(process: RunProcess, row: Row, what: str) -> int | None:
 
 
 def fill_ledger(small: Path, row: Row) -> None:
-    """A ledger that has no room for more runs is an error of the system, and that of before is whole."""
-    folder = small / "sweep"
-    folder.mkdir()
-    runs = tuple(LedgerRun(n, f"run{n:05}", {"lr": n / 100}, "finished", 1.0, 2.0) for n in range(200))
+    """A ledger that has no room for one more run is an error of the system, and that of before is whole."""
     for index in range(20):
         row.trials += 1
-        before = Ledger("swp01234", 1, 200, {"method": "grid"}, runs[: 40 + index])
-        write_ledger(folder, before)
+        folder = small / f"sweep-{index}"
+        folder.mkdir()
+        ledger = Ledger(folder, None, 1, 200, {"method": "grid"})
         filler = fill(small, 4 * (index % 5))
+        before = ledger.state
         try:
-            write_ledger(folder, Ledger("swp01234", 1, 200, {"method": "grid"}, runs))
+            for number in range(1000):
+                run = ledger.begin_next(Agent("aaaaaaaa", "here"))
+                before = ledger.note(run, config={"lr": number / 100}) and ledger.state
             row.blame("wrong", f"trial {index}: more was written than there is room for")
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 row.blame("wrong", f"trial {index}: {error}")
-        if read_ledger(folder) != before:
+        found = read_sweep(folder)
+        if found is None or found.runs[: len(before.runs)] != before.runs:
             row.blame("lost", f"trial {index}: the ledger is another")
         filler.unlink()
-    shutil.rmtree(folder)
+        ledger.plan(300)  # there is room again
+        shutil.rmtree(folder)
 
 
 def fill(small: Path, kilobytes: int) -> Path:

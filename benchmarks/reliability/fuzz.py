@@ -28,8 +28,9 @@ with atheris.instrument_imports(include=["selector"]):
     from selector.reports.objects import as_json, ranking_object
     from selector.reports.report import report_of
     from selector.selection.ranking import rank
-    from selector.sweeping.ledger import Ledger, LedgerRun, read_ledger, write_ledger
     from selector.sweeping.search import random_config
+    from selector.sweeping.state import Agent, read_sweep
+    from selector.sweeping.storage import Ledger
     from selector.sweeping.sweep_file import read_sweep_file
     from selector.tracking.offline import read_offline
     from selector.tracking.records import read_records, write_records
@@ -109,19 +110,20 @@ def seeds_arguments() -> list[bytes]:
 
 def fuzz_ledger(place: Path, data: bytes) -> None:
     """The ledger of a sweep folder."""
-    (place / "ledger.json").write_bytes(data)
-    ledger = read_ledger(place)
-    if ledger is not None:
-        write_ledger(place, ledger)
-        assert read_ledger(place) == ledger
+    (place / "journal.log").write_bytes(data)
+    state = read_sweep(place)
+    assert state is None or all(run.index < len(state.runs) for run in state.runs)
 
 
 def seeds_ledger() -> list[bytes]:
     """A ledger of two runs."""
-    one = LedgerRun(0, "aaaaaaaa", {"x": 0.1, "g": {"y": [1, None]}}, "running", 1.5, coordinates={"x": 0.3})
     with tempfile.TemporaryDirectory() as name:
-        write_ledger(Path(name), Ledger("swp01234", 3, 5, {"method": "random"}, (one,)))
-        return [(Path(name) / "ledger.json").read_bytes()]
+        ledger = Ledger(Path(name), None, 3, 5, {"method": "random"})
+        for status in ("finished", "failed"):
+            run = ledger.begin_next(Agent("aaaaaaaa", "here"))
+            ledger.note(run, config={"x": 0.1, "g": {"y": [1, None]}}, coordinates={"x": 0.3})
+            ledger.end(run, status, "", 0, None)
+        return [(Path(name) / "journal.log").read_bytes()]
 
 
 def fuzz_records(place: Path, data: bytes) -> None:

@@ -39,7 +39,7 @@ from trials import (
 )
 
 from selector.errors import UserError
-from selector.sweeping.warm_start import PRELOAD, RunProcess, WarmStarter
+from selector.sweeping.processes import ForkServer, RunProcess
 from selector.tracking.offline import read_offline
 
 _PATIENCE = 300.0  # seconds for what takes ten
@@ -56,13 +56,15 @@ class Campaign:
     Attributes:
         root: Folder of all trials.
         starter: Process that has the imports done.
+        program: What the runs execute.
         seconds: What an undisturbed run takes.
         truth: Its milestones.
         weights: Its last weights.
     """
 
     root: Path
-    starter: WarmStarter
+    starter: ForkServer
+    program: Path
     seconds: float = 0.0
     truth: dict[int, str] | None = None
     weights: dict[str, torch.Tensor] | None = None
@@ -71,7 +73,7 @@ class Campaign:
         """Start, or continue, the run of a folder."""
         folder.mkdir(exist_ok=True)
         arguments = [*flags(TINY), "--resume=True"]
-        return self.starter.start(arguments, offline(folder), folder / "output.log")
+        return self.starter.start(str(self.program), arguments, offline(folder), folder / "output.log")
 
     def learn(self) -> None:
         """Run once without disturbance."""
@@ -102,15 +104,12 @@ def main() -> int:
     rows = {how: Row(f"{name}: {how}") for how in ways}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        starter = WarmStarter(str(program), PRELOAD, offline(root), root / "imports.log")
-        try:
-            assert starter.wait_until_ready(lambda: False), (root / "imports.log").read_text()
-            campaign = Campaign(root, starter)
-            campaign.learn()
-            for index in range(options.trials):
-                trial(campaign, index, options.seed, ways, rows[ways[index % len(ways)]])
-        finally:
-            starter.close()
+        starter = ForkServer(offline(root), root / "imports.log")
+        assert starter.wait_until_ready(lambda: False), (root / "imports.log").read_text()
+        campaign = Campaign(root, starter, program)
+        campaign.learn()
+        for index in range(options.trials):
+            trial(campaign, index, options.seed, ways, rows[ways[index % len(ways)]])
     return print_table(list(rows.values()))
 
 

@@ -28,7 +28,7 @@ from typing import Any
 import yaml
 from trials import TINY, TRAIN, Row, family, figures, kill_family, offline, print_table
 
-from selector.sweeping.ledger import Ledger, read_ledger
+from selector.sweeping.state import SweepState, read_sweep
 from selector.tracking.offline import read_offline
 
 _SCRIPT = Path(__file__).with_name("tiny_training.py")
@@ -93,16 +93,16 @@ class Soak:
         kills: Fault → how often.
         calls: Of selector sweep.
         starts: Of runs, as far as they were seen.
-        done: Run id → when it was last started, as the ledger said when it was first finished.
+        done: Run id → which attempt it was, as the ledger said when it was first finished.
     """
 
     def __init__(self, root: Path, jobs: int, generator: random.Random) -> None:
         self.root, self.jobs, self.generator = root, jobs, generator
         self.kills = dict.fromkeys(_FAULTS, 0)
         self.calls = self.starts = 0
-        self.done: dict[str, float] = {}
+        self.done: dict[str, int] = {}
         self.repeated: set[str] = set()
-        self._started: set[tuple[str, float]] = set()
+        self._started: set[tuple[str, int]] = set()
 
     def call(self, directory: Path) -> subprocess.Popen[bytes]:
         """Start, or continue, the sweep."""
@@ -125,8 +125,8 @@ class Soak:
             if agent.poll() is None:
                 self.strike(agent, next(faults), directory, row)
             if agent.poll() is not None:
-                ledger = read_ledger(directory)
-                if ledger and all(run.done for run in ledger.runs) and len(ledger.runs) == ledger.planned:
+                ledger = read_sweep(directory)
+                if ledger and ledger.complete:
                     break
                 agent = self.call(directory)
         with suppress(ProcessLookupError):
@@ -136,7 +136,7 @@ class Soak:
     def strike(self, agent: subprocess.Popen[bytes], fault: str, directory: Path, row: Row) -> None:
         """One fault."""
         children = family(agent.pid)[1:]
-        server = [pid for pid in children if "fork_server" in command_of(pid) and parent_of(pid) == agent.pid]
+        server = [pid for pid in children if "forkserver" in command_of(pid) and parent_of(pid) == agent.pid]
         match fault:
             case "SIGKILL of the agent":
                 agent.kill()
@@ -145,7 +145,7 @@ class Soak:
             case "Ctrl-C":
                 agent.send_signal(signal.SIGINT)
             case "SIGKILL of a run":
-                ledger = read_ledger(directory)
+                ledger = read_sweep(directory)
                 going = (
                     [run.pid for run in ledger.runs if run.status == "running" and run.pid] if ledger else []
                 )
@@ -165,15 +165,15 @@ class Soak:
                 agent.kill()
                 agent.wait()
 
-    def look(self, directory: Path) -> Ledger | None:
+    def look(self, directory: Path) -> SweepState | None:
         """Read the ledger, which must be whole, and note what was finished and what was started again."""
-        ledger = read_ledger(directory)
+        ledger = read_sweep(directory)
         for run in ledger.runs if ledger else ():
-            self._started.add((run.id, run.started))
-            if run.id in self.done and self.done[run.id] != run.started:
+            self._started.add((run.id, run.attempt))
+            if run.id in self.done and self.done[run.id] != run.attempt:
                 self.repeated.add(run.id)
             if run.done:
-                self.done.setdefault(run.id, run.started)
+                self.done.setdefault(run.id, run.attempt)
         self.starts = len(self._started)
         return ledger
 
@@ -200,7 +200,7 @@ def judge(root: Path, soak: Soak, runs: int, row: Row) -> None:
         {cell(run.config): run for run in read_offline(root / name).runs}
         for name in ("peaceful", "disturbed")
     )
-    ledger = read_ledger(root / "disturbed")
+    ledger = read_sweep(root / "disturbed")
     statuses = [run.status for run in ledger.runs] if ledger else []
     if statuses != ["finished"] * runs:
         row.blame("lost", f"the ledger has {len(statuses)} runs, {statuses.count('finished')} finished")

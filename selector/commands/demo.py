@@ -26,7 +26,7 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
     from selector.selection.consensus import CONSENSUS, prepared
     from selector.selection.ranking import rank
     from selector.selection.regret import regret
-    from selector.sweeping.local_agent import run_sweep
+    from selector.sweeping.agent import run_sweep
 
     file = _sweep_file(directory)
     jobs = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)

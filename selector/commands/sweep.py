@@ -15,9 +15,13 @@ def sweep(
     directory: Path | None = None,
     jobs: int = 1,
     seed: int | None = None,
+    storage: str | None = None,
     quiet: bool = False,
 ) -> int:
-    """Run a W&B sweep file on this machine, without a server; a second call goes on where the first stopped.
+    """Run a W&B sweep file without a server; the same command on other machines shares the sweep.
+
+    A later call goes on where the first stopped. All machines need the sweep folder, on a file system that
+    they share, or a database (--storage).
 
     Args:
         file: A W&B sweep file.
@@ -26,15 +30,21 @@ def sweep(
             file lies if that is a sweep folder.
         jobs: Runs at the same time; they share the cores.
         seed: Seed of the search; None: that of an earlier call, else 0.
+        storage: URL of a database that keeps the ledger, such as postgresql://user@host/name; None: a file in
+            the sweep folder does.
         quiet: Say only what went wrong, and the result.
     """
     from selector.reports.sweep_progress import SweepBar
-    from selector.sweeping.local_agent import run_sweep
+    from selector.sweeping.agent import run_sweep
+    from selector.sweeping.state import JOURNAL
 
-    beside = file.parent if (file.parent / "ledger.json").exists() else Path(f"sweep-{file.stem}")
+    beside = file.parent if (file.parent / JOURNAL).exists() else Path(f"sweep-{file.stem}")
     where = directory or beside
     with SweepBar(quiet=quiet) as bar:
-        progress = run_sweep(file, where, count, jobs, seed, reporter=bar)
-    print(f"{progress.done} runs done, {progress.failed} failed in {printable(str(where))}")
-    print(f"next: selector rank {shlex.quote(printable(str(where)))}")
-    return 1 if progress.failed else 0
+        state = run_sweep(file, where, count, jobs, seed, reporter=bar, storage=storage)
+    elsewhere = sum(run.status == "running" for run in state.runs)
+    others = f", {elsewhere} still going elsewhere" if elsewhere else ""
+    print(f"{state.done} runs done, {state.failed} failed{others} in {printable(str(where))}")
+    if state.done:
+        print(f"next: selector rank {shlex.quote(printable(str(where)))}")
+    return 1 if state.failed else 0

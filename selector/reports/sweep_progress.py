@@ -20,8 +20,8 @@ from rich.text import Text
 
 from selector.reports.sparkline import sparkline
 from selector.reports.tables import WIDTH, settings_of
-from selector.sweeping.ledger import LedgerRun
-from selector.sweeping.reporter import SweepProgress
+from selector.sweeping.agent import Reporter
+from selector.sweeping.state import SweepRun, SweepState
 from selector.text import printable
 
 
@@ -42,7 +42,7 @@ class _TimeLeft(ProgressColumn):
         return Text(f"{timedelta(seconds=round(seconds))} left")
 
 
-class SweepBar:
+class SweepBar(Reporter):
     """A progress bar on stderr, and a line for each run that starts or ends. Use it as a context."""
 
     def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
@@ -77,34 +77,35 @@ class SweepBar:
             self._bar.update(self._task, going="")
             self._bar.stop()
 
-    def sweep_started(self, progress: SweepProgress) -> None:
+    def sweep_started(self, state: SweepState) -> None:
         """Shows what earlier calls have already done."""
         self._bar.start()
         self._task = self._bar.add_task(
-            "runs", total=progress.ledger.planned, completed=progress.done, best="", going="",
-            before=progress.done, ended=0.0,
+            "runs", total=state.planned, completed=state.done, best="", going="",
+            before=state.done, ended=0.0,
         )  # fmt: skip
-        self._say(f"sweep {progress.ledger.sweep} in {progress.directory}")
-        if progress.done:
-            self._say(f"{progress.done} runs were done before")
-        self._show(progress)
+        self._say(f"sweep {state.id} in {state.directory}")
+        if state.done:
+            self._say(f"{state.done} runs were done before")
+        self._show(state)
 
-    def run_started(self, run: LedgerRun, progress: SweepProgress) -> None:
+    def run_started(self, run: SweepRun, state: SweepState) -> None:
         """Says which hyperparameters are tried."""
-        self._say(f"{run.id} started: {settings_of(_varied(run, progress))}")
-        self._show(progress)
+        self._say(f"{run.id} started: {settings_of(_varied(run, state))}")
+        self._show(state)
 
-    def run_advanced(self, run: LedgerRun, values: Sequence[float]) -> None:
+    def run_advanced(self, run: SweepRun, values: Sequence[float]) -> None:
         """Draws the sweep's metric of the run that is going."""
         if self._task is not None:
             self._bar.update(self._task, going=f" {run.id} {sparkline(values)}")
 
-    def run_ended(self, run: LedgerRun, progress: SweepProgress) -> None:
+    def run_ended(self, run: SweepRun, state: SweepState) -> None:
         """Says how the run ended."""
-        score = "" if run.objective is None else f", {run.objective:.4g}"
+        metric = str(state.sweep_file.get("metric", {}).get("name", "")).rpartition("/")[2]
+        score = "" if run.objective is None else f"{metric} {run.objective:.4g}"
         tell = self.note if run.status == "failed" else self._say
-        tell(f"{run.id} {run.status}{score}" + (f": {run.reason}" if run.reason else ""))
-        self._show(progress)
+        tell(": ".join(part for part in (f"{run.id} {run.status}", score, run.reason) if part))
+        self._show(state)
 
     def note(self, text: str) -> None:
         """One line above the bar; it comes even to who wants it quiet."""
@@ -114,15 +115,15 @@ class SweepBar:
         if not self._quiet:
             self.note(text)
 
-    def _show(self, progress: SweepProgress) -> None:
+    def _show(self, state: SweepState) -> None:
         if self._task is not None:
-            best = progress.best
+            best = state.best
             line = f"best {best.objective:.4g}" if best and best.objective is not None else ""
-            self._bar.update(self._task, completed=progress.done, best=line, going="")
+            self._bar.update(self._task, completed=state.done, best=line, going="")
             self._bar.update(self._task, ended=self._bar.tasks[0].elapsed or 0.0)
 
 
-def _varied(run: LedgerRun, progress: SweepProgress) -> dict[str, Any]:
+def _varied(run: SweepRun, state: SweepState) -> dict[str, Any]:
     """The run's hyperparameters without those that the sweep file gives one `value`."""
-    parameters = progress.ledger.sweep_file.get("parameters", {})
+    parameters = state.sweep_file.get("parameters", {})
     return {k: v for k, v in run.config.items() if "value" not in (parameters.get(k) or {})}

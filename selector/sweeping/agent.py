@@ -20,6 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from selector.errors import UserError
+from selector.files import is_locked
 from selector.sweeping.hyperband import runs_to_stop
 from selector.sweeping.launch import Launcher, check_program, is_our_train, log_path
 from selector.sweeping.located_yaml import shown
@@ -34,9 +35,8 @@ from selector.sweeping.state import (
     SweepRun,
     SweepState,
     agent_lock,
-    is_locked,
     new_id,
-    read_folder,
+    read_sweep,
 )
 from selector.sweeping.sweep_file import SweepFile, read_sweep_file
 from selector.sweeping.train_fields import check_train_fields
@@ -115,7 +115,7 @@ def run_sweep(
     sweep = read_sweep_file(file)
     directory = directory.resolve()
     check_program(sweep)  # before anything is written
-    if is_our_train(sweep) and read_folder(directory) is None:
+    if is_our_train(sweep) and read_sweep(directory) is None:
         check_train_fields(sweep, foreseen(sweep, seed or 0, planned_runs(sweep, count)))
     flags = {"--directory": directory, "--storage": storage, "--count": count, "--seed": seed}
     given = [str(part) for flag, value in flags.items() if value is not None for part in (flag, value)]
@@ -138,7 +138,7 @@ def run_sweep(
 
 @contextmanager
 def _presence(directory: Path) -> Iterator[Agent]:
-    """An identity for this process, and a lock that says that it lives; the system lets go of it at its end."""
+    """An identity for this process, and a lock that says that it lives; the system drops it at its end."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     machine = boot.read_text().strip() if boot.exists() else platform.node()
     agent = Agent(new_id(), machine)
@@ -146,11 +146,11 @@ def _presence(directory: Path) -> Iterator[Agent]:
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX)  # others only look at it, for a moment
         except OSError as error:
             raise UserError(
-                f"the file system of {directory} has no locks ({error.strerror}): mount it with locks, or name"
-                " another --directory"
+                f"the file system of {directory} has no locks ({error.strerror}): mount it with locks, or"
+                " name another --directory"
             ) from error
         yield agent
     lock.unlink(missing_ok=True)
@@ -312,7 +312,7 @@ class _Agent:
         self._failures = 0  # in a row
         self._metric = sweep.objective.name if sweep.objective else None
         self._trials_before = ledger.trials
-        self._beats: dict[int, tuple[int, int, float]] = {}  # of other agents' trials: first, last, since when
+        self._beats: dict[int, tuple[int, int, float]] = {}  # other agents' trials: first, last, since
         self._read_at = self._beat_at = 0.0
 
     def run(self, jobs: int, warm: bool, command: str) -> SweepState:
@@ -360,7 +360,7 @@ class _Agent:
     # Which run is next
 
     def _next(self) -> SweepRun | str | None:
-        """A run to take up again, "new", or None: what was interrupted, then what is new, then what failed."""
+        """A run to take up again, or "new", or None. Interrupted ones come first, failed ones last."""
         state = self._ledger.refresh()
         runs = self._asked_for(state)
         for run in runs:
@@ -396,7 +396,7 @@ class _Agent:
         return now - since > LEASE_SECONDS and not is_locked(log_path(self._directory, run.id))
 
     def _undecided(self) -> bool:
-        """Whether some run may have lost its agent: no beat of it was seen, and not for long enough either."""
+        """Whether some run may have lost its agent: no beat was seen, and not for long enough either."""
         for run in self._asked_for(self._ledger.refresh()):
             if run.status == "running" and not self._is_dead(run) and run.number in self._beats:
                 first, last, _ = self._beats[run.number]
@@ -512,7 +512,7 @@ class _Agent:
     ) -> None:
         run = self._ledger.end(run, status, reason, exit_status, objective)
         self._reporter.run_ended(run, self._ledger.state)
-        self._failures = self._failures + 1 if status == "failed" else 0
+        self._failures = 0 if status != "failed" else self._failures + (run.failures == 1)
         if self._failures == _FIRST_FAILURES and not self._ledger.state.done:
             raise UserError(
                 f"the first {_FIRST_FAILURES} runs failed, the last one: {reason}"
@@ -556,6 +556,4 @@ class _Agent:
             if exit_status is not None:  # else it stays "running": the next call ends it
                 status: Status = "finished" if exit_status == 0 else "interrupted"
                 with suppress(OSError, UserError):  # on a full disk too: the next call then runs it again
-                    self._ledger.end(
-                        active.run, status, "the sweep ended", exit_status, active.history.final
-                    )
+                    self._ledger.end(active.run, status, "the sweep ended", exit_status, active.history.final)

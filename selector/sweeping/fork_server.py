@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import signal
+import traceback
 
 SETTINGS = "SELECTOR_FORK_SERVER"  # environment variable: the log, and the modules to import
 
@@ -19,7 +20,11 @@ for _signal in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
 _output = os.open(_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
 os.dup2(_output, 1)
 os.dup2(_output, 2)
-for _module in _modules:
-    importlib.import_module(_module)
+try:
+    for _module in _modules:
+        importlib.import_module(_module)
+except Exception:
+    traceback.print_exc()  # multiprocessing says nothing
+    raise
 gc.collect()
 gc.freeze()  # a later collection in a run would otherwise copy every page that it only looks at

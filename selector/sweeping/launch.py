@@ -32,8 +32,7 @@ class Launcher:
         self._sweep_id = sweep_id
         self._jobs = jobs
         self._server: ForkServer | None = None
-        self._configs = directory / "wandb" / f"sweep-{sweep_id}"
-        for folder in (self._configs, directory / "logs"):
+        for folder in (config_path(directory, sweep_id, "", "").parent, directory / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, run: SweepRun) -> RunProcess:
@@ -42,8 +41,9 @@ class Launcher:
         Raises:
             OSError: The command cannot be started.
         """
-        self._config_path(run.id).write_text(_config_for_wandb(run.config), encoding="utf-8")
-        json_path = self._config_path(run.id).with_suffix(".json")
+        yaml_path = config_path(self._directory, self._sweep_id, run.id, "yaml")
+        yaml_path.write_text(config_for_wandb(run.config), encoding="utf-8")
+        json_path = yaml_path.with_suffix(".json")
         if "${args_json_file}" in self._sweep.command:
             json_path.write_text(json.dumps(run.config), encoding="utf-8")
         environment = self._environment(run.id)
@@ -80,34 +80,51 @@ class Launcher:
         self._server = server
         return True
 
-    def _config_path(self, run: str) -> Path:
-        return self._configs / f"config-{run}.yaml"
-
     def _environment(self, run: str) -> dict[str, str]:
-        """That of a `wandb agent`, offline, in the sweep folder."""
-        environment = dict(os.environ)
-        environment.pop("WANDB_SERVICE", None)  # as W&B's agent does: the run starts a service of its own
-        for name, value in (("WANDB_PROJECT", self._sweep.project), ("WANDB_ENTITY", self._sweep.entity)):
-            if value is not None:
-                environment.setdefault(name, value)
-        environment |= {
-            "WANDB_MODE": "offline",
-            "WANDB_DIR": str(self._directory),
-            "WANDB_SWEEP_ID": self._sweep_id,
-            "WANDB_RUN_ID": run,
-            "WANDB_SWEEP_PARAM_PATH": str(self._config_path(run)),
-            # W&B writes its file every 15 s; hyperband must see rows sooner, and a kill must not lose them.
-            "WANDB__TRANSACTION_LOG_FLUSH_INTERVAL": "1",
-        }
-        if self._jobs > 1:
-            # Threads of several runs on the same cores wait for each other: up to ten times slower.
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            for name in _THREADS:
-                environment.setdefault(name, str(max(1, cores // self._jobs)))
-        return environment
+        return run_environment(self._directory, self._sweep, self._sweep_id, run, self._jobs, os.environ)
 
 
-def _config_for_wandb(config: Mapping[str, Any]) -> str:
+def config_path(directory: Path, sweep: str, run: str, suffix: str) -> Path:
+    """Where a run's configuration is handed over, as W&B's agent names it."""
+    return directory / "wandb" / f"sweep-{sweep}" / f"config-{run}.{suffix}"
+
+
+def run_environment(
+    directory: Path, sweep: SweepFile, sweep_id: str, run: str, jobs: int, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """Environment of a run: that of a `wandb agent`, offline, in the sweep folder.
+
+    Args:
+        directory: The sweep folder.
+        sweep: The sweep file.
+        sweep_id: Of the sweep.
+        run: Id of the run.
+        jobs: Runs at the same time, which divide the cores among themselves.
+        inherited: Environment of the agent.
+    """
+    environment = dict(inherited)
+    environment.pop("WANDB_SERVICE", None)  # as W&B's agent does: the run starts a service of its own
+    for name, value in (("WANDB_PROJECT", sweep.project), ("WANDB_ENTITY", sweep.entity)):
+        if value is not None:
+            environment.setdefault(name, value)
+    environment |= {
+        "WANDB_MODE": "offline",
+        "WANDB_DIR": str(directory),
+        "WANDB_SWEEP_ID": sweep_id,
+        "WANDB_RUN_ID": run,
+        "WANDB_SWEEP_PARAM_PATH": str(config_path(directory, sweep_id, run, "yaml")),
+        # W&B writes its file every 15 s; hyperband must see rows sooner, and a kill must not lose them.
+        "WANDB__TRANSACTION_LOG_FLUSH_INTERVAL": "1",
+    }
+    if jobs > 1:
+        # Threads of several runs on the same cores wait for each other: up to ten times slower.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        for name in _THREADS:
+            environment.setdefault(name, str(max(1, cores // jobs)))
+    return environment
+
+
+def config_for_wandb(config: Mapping[str, Any]) -> str:
     """A configuration as W&B's agent protocol wraps it: {"learning_rate": {"value": 0.1}}."""
     wrapped = {name: {"value": value} for name, value in config.items()}
     content = yaml.safe_dump(wrapped, default_flow_style=False, allow_unicode=True, sort_keys=False)

@@ -1,14 +1,12 @@
 """What a run has logged of the sweep's metric so far: from its record, or from its offline W&B file."""
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from selector.errors import UserError
-from selector.record import RECORD, read_record
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,9 @@ class ObjectiveHistory:
 
 def read_objective(directory: Path, run: str, metric: str) -> ObjectiveHistory:
     """Read what is there; a file that is still being written is read up to its last whole line or record."""
-    record = directory / "runs" / run / RECORD
+    from selector.record import read_record  # NumPy comes with it
+
+    record = directory / "runs" / run / "run.jsonl"
     try:
         content = read_record(record, lists=False)
     except UserError:
@@ -45,7 +45,7 @@ def read_objective(directory: Path, run: str, metric: str) -> ObjectiveHistory:
 def files_of(directory: Path, run: str) -> list[Path]:
     """What a run writes its metric to: its record, and an offline W&B file for each time it was started."""
     return [
-        *(directory / "runs" / run).glob(RECORD),
+        *(directory / "runs" / run).glob("run.jsonl"),
         *sorted((directory / "wandb").glob(f"offline-run-*-{run}/run-{run}.wandb")),
     ]
 
@@ -64,41 +64,26 @@ def _finite(values: list[float]) -> tuple[float, ...]:
 
 def _of_wandb_files(directory: Path, run: str, metric: str) -> ObjectiveHistory:
     """Where a resumed run logs epochs that its earlier life had logged too, the later rows count."""
+    from selector.tracking.offline_file import DamagedFile, NothingWritten, read_segment
+
     rows: list[tuple[float, float]] = []  # position in training, value
     summary: dict[str, Any] = {}
     for path in files_of(directory, run):
-        life: list[tuple[float, float]] = []
-        for record in _whole_records(path):
-            if record.HasField("history"):
-                life += _objective_of(record.history, metric)
-            elif record.summary:
-                summary |= _summary_update(record.summary)
+        try:
+            segment = read_segment(path)
+        except (DamagedFile, NothingWritten, OSError):
+            continue  # its record was left out, or nothing is there yet
+        found = [(row, _number(_looked_up(row, metric))) for row in segment.history.rows]
+        life = [
+            (_number(row.get("epoch", row.get("_step"))) or 0.0, value)
+            for row, value in found
+            if value is not None
+        ]
         if life:
             rows = [(position, value) for position, value in rows if position < life[0][0]] + life
+        summary |= segment.summary
     values = [value for _, value in rows]
-    final = values[-1] if values else _number(summary.get(metric))
-    return _history(metric, values, final)
-
-
-def _whole_records(path: Path) -> Iterator[Any]:
-    from selector.tracking.offline_file import CutShort, DamagedFile, read_records
-
-    if path.suffix != ".wandb":
-        return
-    try:
-        yield from read_records(path)
-    except (CutShort, DamagedFile, OSError):
-        return  # the rest is not there yet, or was lost with its writer
-
-
-def _objective_of(history: Any, metric: str) -> list[tuple[float, float]]:
-    from selector.tracking.offline_file import history_row
-
-    row = history_row(history)
-    value = _number(_looked_up(row, metric))
-    if value is None:
-        return []
-    return [(_number(row.get("epoch", row.get("_step"))) or 0.0, value)]
+    return _history(metric, values, values[-1] if values else _number(summary.get(metric)))
 
 
 def _looked_up(row: Mapping[str, Any], metric: str) -> Any:
@@ -108,20 +93,6 @@ def _looked_up(row: Mapping[str, Any], metric: str) -> Any:
     outer, _, inner = metric.partition(".")
     value = row.get(outer)
     return _looked_up(value, inner) if inner and isinstance(value, dict) else None
-
-
-def _summary_update(payload: bytes) -> dict[str, Any]:
-    from selector.tracking.offline_file import SummaryRecord
-
-    items = SummaryRecord.FromString(payload).update
-    return {item.key or ".".join(item.nested_key): _json_value(item.value_json) for item in items}
-
-
-def _json_value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
 
 
 def _number(value: Any) -> float | None:

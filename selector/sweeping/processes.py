@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from selector.errors import UserError
-from selector.sweeping.state import is_locked
+from selector.files import is_locked
 from selector.text import printable
 
 PRELOAD = ("selector.training.preload",)
@@ -187,20 +187,23 @@ def _become(program: str, args: Sequence[str], environment: Mapping[str, str], o
     main_module = ModuleType("__main__")
     main_module.__file__ = path
     sys.modules["__main__"] = main_module
+    interrupted = False
     try:
         exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), main_module.__dict__)
     except SystemExit:
         raise
     except BaseException as error:
-        sys.excepthook(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
-        if isinstance(error, KeyboardInterrupt):
-            sys.stderr.flush()
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
+        interrupted = isinstance(error, KeyboardInterrupt)
+        own = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+        sys.excepthook(type(own), own, own.__traceback__)
         sys.exit(1)
     finally:
         # multiprocessing ends its processes without these before Python 3.14; W&B ends its run in one.
         atexit._run_exitfuncs()
+        if interrupted:
+            sys.stdout.flush()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def kill(process: RunProcess) -> None:

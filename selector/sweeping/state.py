@@ -4,7 +4,6 @@ The ledger is a study in Optuna's storage (see storage.py). In a folder it is a 
 event, which is read here without Optuna, so that ranking a folder does not wait for its import.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from selector.errors import UserError
-from selector.files import is_regular
+from selector.files import is_locked, is_regular
 
 JOURNAL = "journal.log"
 FIRST_EDITION = "ledger.json"
@@ -143,7 +142,7 @@ def _base36(number: int) -> str:
     return "".join(_ALPHABET[number // 36**position % 36] for position in range(8))
 
 
-def read_folder(directory: Path) -> SweepState | None:
+def read_sweep(directory: Path) -> SweepState | None:
     """The sweep of a folder; None where no sweep was started, or where a database keeps it.
 
     Folders of the first edition, which have a ledger.json, are read too.
@@ -278,18 +277,6 @@ def _read_first_edition(directory: Path, content: bytes) -> SweepState:
 def agent_lock(directory: Path, name: str) -> Path:
     """What an agent keeps locked for as long as it lives."""
     return directory / "agents" / name
-
-
-def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock of a file; it is only looked at."""
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
 
 
 def at_work(directory: Path) -> bool:

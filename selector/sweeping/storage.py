@@ -9,13 +9,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from optuna import logging
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from selector.errors import UserError
 from selector.sweeping.state import JOURNAL, VERSION, Agent, Status, SweepRun, SweepState, new_id, state_of
@@ -31,8 +34,8 @@ _STATES: Mapping[Status, TrialState] = {
 class _Journal(JournalFileBackend):
     """Optuna's journal, which a full disk or a killed writer does not spoil.
 
-    A line that is cut short would make the next one unreadable, and the journal with it: what follows the last
-    whole line is taken away, by whoever writes next. The lock is a file that must not exist yet (O_EXCL),
+    A line that is cut short would make the next one unreadable, and the journal with it: whoever writes
+    next takes away what follows the last whole line. The lock is a file that must not exist yet (O_EXCL),
     which holds on NFS from version 3 on; a lock whose owner was killed is broken after 30 s.
     """
 
@@ -60,8 +63,8 @@ class _Journal(JournalFileBackend):
             self._own_lock.release()
 
 
-def _end_of_last_line(file: Any) -> int:
-    size: int = file.seek(0, os.SEEK_END)
+def _end_of_last_line(file: BinaryIO) -> int:
+    size = file.seek(0, os.SEEK_END)
     length = 1
     while size:
         length = min(2 * length, size)
@@ -99,7 +102,8 @@ class Ledger:
             UserError: The storage cannot be reached, or holds something else.
         """
         self._directory = directory
-        self._where = str(directory / JOURNAL) if url is None else _without_password(url)
+        logging.set_verbosity(logging.WARNING)
+        self._where = str(directory / JOURNAL) if url is None else _shown(url)
         with self._errors():
             self._storage: BaseStorage = (
                 JournalStorage(_Journal(directory / JOURNAL))
@@ -208,10 +212,8 @@ class Ledger:
         return self.state.runs[run.index]
 
     def _set_state(self, run: SweepRun, state: TrialState, values: Sequence[float] | None) -> None:
-        try:
+        with suppress(UpdateFinishedTrialError):  # by another process
             self._storage.set_trial_state_values(self._ids[run.number], state, values)
-        except UpdateFinishedTrialError:
-            pass  # by another process
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -219,14 +221,18 @@ class Ledger:
             yield
         except UpdateFinishedTrialError:
             pass
-        except (StorageInternalError, ImportError) as error:
+        except (StorageInternalError, SQLAlchemyError, ImportError) as error:
             reason = str(error.__cause__ or error).splitlines()[0]
             raise UserError(f"cannot use the storage {self._where}: {reason}") from error
         except (TypeError, KeyError, IndexError, ValueError) as error:
             raise UserError(f"{self._where} is no ledger of a sweep: {error!r}; use another one") from error
 
 
-def _without_password(url: str) -> str:
-    from sqlalchemy.engine import make_url
-
-    return make_url(url).render_as_string(hide_password=True)
+def _shown(url: str) -> str:
+    """A database without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        raise UserError(
+            "--storage wants the URL of a database, such as postgresql://user@host/name"
+        ) from None

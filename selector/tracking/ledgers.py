@@ -1,7 +1,6 @@
 """What `selector sweep` noted about the runs of a folder: how many were planned, and how they ended."""
 
 import re
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +8,12 @@ from pathlib import Path
 from selector.errors import UserError
 from selector.record import RECORD
 from selector.runs import Unreadable
-from selector.sweeping.ledger import Ledger, LedgerRun, agent_of, read_ledger
+from selector.sweeping.state import FIRST_EDITION, JOURNAL, SweepRun, SweepState, at_work, read_sweep
 from selector.text import printable
 
 RUN_FOLDER = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)", re.DOTALL)
-LEDGER = "ledger.json"
-Ledgers = Mapping[Path, Ledger]  # by sweep folder
+LEDGERS = frozenset((JOURNAL, FIRST_EDITION))
+Ledgers = Mapping[Path, SweepState]  # by sweep folder
 
 
 def read_ledgers(
@@ -27,13 +26,13 @@ def read_ledgers(
         sweep_folders: Folders below it that hold a ledger.
         found: Ids of the runs below it; a single run's folder is not asked for the rest of its sweep.
     """
-    ledgers: dict[Path, Ledger] = {}
+    ledgers: dict[Path, SweepState] = {}
     warnings = []
     for where in sweep_folders or _sweep_folder_above(folder):
         try:
-            ledger = read_ledger(where)
+            ledger = read_sweep(where)
         except UserError:
-            if (where / "sweep.yaml").exists():  # else it is some other program's ledger.json
+            if (where / "sweep.yaml").exists():  # else it is some other program's
                 warnings.append(
                     f"how many runs {printable(str(where))} planned is not known: its ledger is not readable"
                 )
@@ -54,7 +53,7 @@ def planned_runs(ledgers: Ledgers, found: Collection[str]) -> int | None:
 
 def in_progress(ledgers: Ledgers) -> bool:
     """Whether a `selector sweep` is at work in one of the sweep folders, on this machine."""
-    return any(agent_of(where) is not None for where in ledgers)
+    return any(at_work(where) for where in ledgers)
 
 
 def never_started(ledgers: Ledgers) -> list[str]:
@@ -67,7 +66,7 @@ def never_started(ledgers: Ledgers) -> list[str]:
     ]
 
 
-def never_written(entry: LedgerRun) -> Unreadable:
+def never_written(entry: SweepRun) -> Unreadable:
     """A run that the ledger knows and of which no file is left."""
     why = f": {printable(entry.reason)}" if entry.reason else ""
     if entry.done:  # so it had files
@@ -77,11 +76,7 @@ def never_written(entry: LedgerRun) -> Unreadable:
 
 def finish_command(ledgers: Ledgers) -> str:
     """The shell command that runs what is missing, or ""."""
-    return " && ".join(
-        f"selector sweep {shlex.quote(str(where / 'sweep.yaml'))} --directory {shlex.quote(str(where))}"
-        for where, ledger in ledgers.items()
-        if not all(run.done for run in ledger.runs) or len(ledger.runs) < (ledger.planned or 0)
-    )
+    return " && ".join(ledger.finish_command for ledger in ledgers.values() if not ledger.complete)
 
 
 def _sweep_folder_above(folder: Path) -> list[Path]:
@@ -96,5 +91,5 @@ def _is_run_folder(folder: Path) -> bool:
     return RUN_FOLDER.fullmatch(real.name) is not None or (real / RECORD).exists()
 
 
-def _part_of(ledger: Ledger, found: Collection[str]) -> Ledger:
+def _part_of(ledger: SweepState, found: Collection[str]) -> SweepState:
     return replace(ledger, planned=None, runs=tuple(run for run in ledger.runs if run.id in found))

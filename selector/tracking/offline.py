@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from selector.errors import UserError
-from selector.files import is_regular
-from selector.record import RECORD, RecordContent, is_locked, joined_versions, read_record
+from selector.files import is_locked, is_regular
+from selector.record import RECORD, RecordContent, joined_versions, read_record
 from selector.runs import MACHINE_SETTINGS, SELECTION_JOB, Run, RunSet, State, Unreadable
-from selector.sweeping.ledger import LedgerRun
+from selector.sweeping.state import SweepRun
 from selector.text import printable
 from selector.tracking import completion
 from selector.tracking.history import History, how_read, listed
 from selector.tracking.ledgers import (
-    LEDGER,
+    LEDGERS,
     RUN_FOLDER,
     finish_command,
     in_progress,
@@ -128,7 +128,7 @@ def find(folder: Path) -> Found:
     found = Found()
     seen: set[Path] = set()
     for parent, names in _walk(folder, found):
-        if LEDGER in names:
+        if LEDGERS.intersection(names):
             found.sweep_folders.append(parent)
         candidates = [parent / name for name in names if name == RECORD or name.endswith(".wandb")]
         in_run_folder = RUN_FOLDER.fullmatch(parent.name)
@@ -300,7 +300,7 @@ def _read_wandb_file(file: Path, spectra: bool, reading: _Reading) -> None:
         reading.segments[segment.run_id].append(segment)
 
 
-def _join(reading: _Reading, entries: Mapping[str, LedgerRun]) -> tuple[list[Run], list[Unreadable]]:
+def _join(reading: _Reading, entries: Mapping[str, SweepRun]) -> tuple[list[Run], list[Unreadable]]:
     now = time.time()
     runs = []
     unreadable = []
@@ -323,7 +323,7 @@ def _join(reading: _Reading, entries: Mapping[str, LedgerRun]) -> tuple[list[Run
             continue  # what the damaged file would have changed in the sound ones is not known
         try:
             entry = entries.get(run)
-            ended = entry is not None and entry.ended is not None
+            ended = entry is not None and entry.status != "running"
             runs.append(join_segments(segments, now, ended, rest))
         except ConflictingSegments as error:
             files = ", ".join(printable(str(segment.path)) for segment in segments)
@@ -383,7 +383,7 @@ def _is_being_written(file: Path, host: str, now: float) -> bool:
     return now - newest < CRASHED_AFTER_SECONDS
 
 
-def _with_ledger(run: Run, entry: LedgerRun | None) -> Run:
+def _with_ledger(run: Run, entry: SweepRun | None) -> Run:
     """The run with what the sweep knows: that it ended the run, or why the run ended."""
     if entry is None or run.state in ("finished", "diverged"):
         return run

@@ -1,4 +1,4 @@
-"""Imports that cost seconds, for a process that will fork: see selector/sweeping/local_agent.py."""
+"""Imports that cost seconds, for a process that will fork: see selector/sweeping/processes.py."""
 
 import kornia.augmentation  # noqa: F401
 import lightly.loss

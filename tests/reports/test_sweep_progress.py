@@ -5,22 +5,21 @@ from pathlib import Path
 from rich.console import Console
 
 from selector.reports.sweep_progress import SweepBar
-from selector.sweeping.ledger import Ledger, LedgerRun
-from selector.sweeping.reporter import SweepProgress
-from selector.sweeping.sweep_file import Objective
+from selector.sweeping.state import SweepRun, SweepState
 
 
 def tell(bar: SweepBar) -> None:
-    run = LedgerRun(index=0, id="abcd1234", config={"temperature": 0.5}, status="running", started=0.0)
-    ledger = Ledger(sweep="sweep123", seed=0, planned=3, sweep_file={}, runs=(run,))
-    ended = replace(run, status="failed", ended=1.0, reason="[red]bad\x1b[31m thing")
+    run = SweepRun(index=0, id="abcd1234", config={"temperature": 0.5}, status="running")
+    file = {"metric": {"name": "label_free/rankme", "goal": "maximize"}}
+    state = SweepState(Path("dir"), "sweep123", seed=0, planned=3, sweep_file=file, runs=(run,))
+    ended = replace(run, status="failed", reason="[red]bad\x1b[31m thing")
     with bar:
-        bar.sweep_started(SweepProgress(Path("dir"), replace(ledger, runs=()), None))
-        bar.run_started(run, SweepProgress(Path("dir"), ledger, None))
+        bar.sweep_started(replace(state, runs=()))
+        bar.run_started(run, state)
         bar.run_advanced(run, [1.0, 2.0])
-        bar.run_ended(ended, SweepProgress(Path("dir"), replace(ledger, runs=(ended,)), None))
+        bar.run_ended(ended, replace(state, runs=(ended,)))
         done = replace(run, status="finished", objective=3.25)
-        bar.run_ended(done, SweepProgress(Path("dir"), replace(ledger, runs=(done,)), None))
+        bar.run_ended(done, replace(state, runs=(done,)))
         bar.note("a note")
 
 
@@ -31,7 +30,7 @@ def test_events_are_lines_and_the_bar_counts():
     assert "sweep sweep123 in dir" in text
     assert "abcd1234 started: temperature=0.5" in text
     assert "abcd1234 failed: [red]bad [31m thing" in text
-    assert "abcd1234 finished, 3.25" in text
+    assert "abcd1234 finished: rankme 3.25" in text
     assert "a note" in text
     assert "1/3" in text
     assert "\x1b" not in text
@@ -41,16 +40,15 @@ def test_events_are_lines_and_the_bar_counts():
 def test_a_terminal_shows_the_best_so_far_the_run_that_goes_and_the_time_left():
     file = io.StringIO()
     console = Console(file=file, width=80, markup=False, force_terminal=True, color_system=None)
-    first = LedgerRun(index=0, id="first", config={}, status="finished", started=0.0, objective=3.25)
-    second = LedgerRun(index=1, id="second", config={}, status="running", started=0.0)
-    ledger = Ledger(sweep="s", seed=0, planned=3, sweep_file={}, runs=(first,))
+    first = SweepRun(index=0, id="first", config={}, status="finished", objective=3.25)
+    second = SweepRun(index=1, id="second", config={}, status="running")
+    state = SweepState(Path("dir"), "s", seed=0, planned=3, sweep_file={}, runs=(first,))
     bar = SweepBar(console)
     now = iter([0.0, *[60.0] * 20])
     bar._bar.get_time = lambda: next(now, 100.0)
     with bar:
-        objective = Objective("rankme", "maximize", None)
-        bar.sweep_started(SweepProgress(Path("dir"), replace(ledger, runs=()), objective))
-        bar.run_ended(first, SweepProgress(Path("dir"), ledger, objective))
+        bar.sweep_started(replace(state, runs=()))
+        bar.run_ended(first, state)
         bar.run_advanced(second, [1.0, 2.0])
         for _ in range(20):
             bar._bar.get_time()

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 from textwrap import dedent
 
@@ -16,6 +17,13 @@ def folder(tmp_path, monkeypatch) -> Path:
         if name.startswith("WANDB_"):
             monkeypatch.delenv(name)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def own_fork_server():
+    """multiprocessing keeps one fork server for a process; each test may want another."""
+    yield
+    forkserver._forkserver._stop()
 
 
 @pytest.fixture

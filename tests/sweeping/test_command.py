@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from selector.sweeping.command import DEFAULT_COMMAND, build_command, unknown_macro
-from selector.sweeping.search import flag_values
-from selector.sweeping.sweep_folder import config_path, run_environment, write_config
+from selector.sweeping.launch import config_for_wandb, config_path, run_environment
 
 CONFIG = {
     "augment": ["crop", "jitter"],
@@ -61,7 +60,9 @@ def wandb_agent(folder, monkeypatch):
         agent._sweep_command = list(template)
         agent._function = agent._in_jupyter = agent._forward_signals = None
         with pytest.raises(Started) as started:
-            agent._command_run({"run_id": run, "program": "train.py", "args": flag_values(config)})
+            agent._command_run(
+                {"run_id": run, "program": "train.py", "args": {k: {"value": v} for k, v in config.items()}}
+            )
         return started.value.args
 
     return command_run
@@ -84,9 +85,8 @@ def test_command_lines_are_those_of_wandbs_agent(wandb_agent, folder, monkeypatc
 
 def test_parameter_files_are_those_of_wandbs_agent(wandb_agent, folder):
     wandb_agent(["x", "${args_json_file}"], CONFIG, "theirs00")
-    theirs, ours = (config_path(folder, "swp01234", run, "yaml") for run in ("theirs00", "ours0000"))
-    write_config(ours, CONFIG)
-    assert ours.read_bytes() == theirs.read_bytes()
+    theirs = config_path(folder, "swp01234", "theirs00", "yaml").read_text(encoding="utf-8")
+    assert config_for_wandb(CONFIG) == theirs
     assert json.loads(config_path(folder, "swp01234", "theirs00", "json").read_text()) == CONFIG
 
 

@@ -1,11 +1,20 @@
 import itertools
+import math
 import random
 from collections import Counter
 
 import pytest
 from scipy import stats
 
-from selector.sweeping.search import flag_values, grid_config, grid_size, nested, random_config
+from selector.sweeping.search import (
+    Trial,
+    grid_config,
+    grid_size,
+    nested,
+    planned_runs,
+    propose,
+    random_config,
+)
 
 GRID = """
     program: p.py
@@ -90,4 +99,97 @@ def test_draws_are_uniform_over_indices_and_independent_between_parameters(read)
 def test_nested_parameters_become_one_dictionary_under_the_first_name(read):
     config = nested((parameter, i) for i, parameter in enumerate(read(GRID).parameters))
     assert config == {"a": 0, "c": 1, "fixed": 2, "group": {"m": 3, "n": 4}}
-    assert flag_values(config)["group"] == {"value": {"m": 3, "n": 4}}
+
+
+@pytest.mark.parametrize(
+    ("method", "cap", "count", "planned"),
+    [
+        ("grid", None, None, 3), ("grid", None, 2, 2), ("grid", None, 9, 3), ("grid", 1, 2, 1),
+        ("random", None, None, None), ("random", None, 4, 4), ("random", 6, None, 6), ("random", 6, 4, 4),
+        ("random", 6, 9, 6),
+    ],
+)  # fmt: skip
+def test_number_of_runs_is_the_least_of_all_limits(read, method, cap, count, planned):
+    text = f"program: p.py\nmethod: {method}\nparameters: {{x: {{values: [1, 2, 3]}}}}\n"
+    assert planned_runs(read(text + (f"run_cap: {cap}" if cap else "")), count) == planned
+
+
+# Bayes
+
+BAYES = """
+    program: p.py
+    method: bayes
+    metric: {name: loss, goal: minimize}
+    parameters:
+      rate: {distribution: log_uniform_values, min: 1.0e-4, max: 1}
+      layers: {min: 1, max: 9}
+      kind: {values: [[1], {a: 2}, null]}
+      skewed: {values: [x, y], probabilities: [0.9, 0.1]}
+      step: {distribution: q_normal, q: 2}
+      fixed: {value: 3}
+"""
+
+
+def loss(config) -> float:
+    """Best, with 0, at rate 0.01, layers 3 and kind None."""
+    return (
+        (math.log10(config["rate"]) + 2) ** 2 + (config["layers"] - 3) ** 2 / 9 + (config["kind"] is not None)
+    )
+
+
+def search(parameters, runs: int, seed: int, maximize: bool = False) -> list[float]:
+    trials: list[Trial] = []
+    losses: list[float] = []
+    for index in range(runs):
+        config, coordinates = propose(parameters, trials, maximize, seed, index)
+        losses.append(loss(config))
+        trials.append(Trial(coordinates, -losses[-1] if maximize else losses[-1]))
+    return losses
+
+
+def test_proposals_lie_in_the_search_space(read):
+    parameters = read(BAYES).parameters
+    trials: list[Trial] = []
+    for index in range(25):
+        config, coordinates = propose(parameters, trials, False, 0, index)
+        trials.append(Trial(coordinates, loss(config)))
+        assert 1e-4 <= config["rate"] <= 1
+        assert type(config["layers"]) is int
+        assert 1 <= config["layers"] <= 9
+        assert config["kind"] in ([1], {"a": 2}, None)
+        assert config["skewed"] in ("x", "y")
+        assert config["step"] % 2 == 0
+        assert config["fixed"] == 3
+        assert list(config) == sorted(config)
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_finds_better_configurations_than_chance(read, maximize):
+    parameters = read(BAYES).parameters
+    found, chance = [], []
+    for seed in range(4):
+        found += sorted(search(parameters, 40, seed, maximize)[20:])[:10]
+        chance += sorted(loss(random_config(parameters, seed, index)) for index in range(20, 40))[:10]
+    assert sum(found) < 0.6 * sum(chance)
+
+
+def test_a_proposal_depends_on_seed_index_and_trials_alone(read):
+    parameters = read(BAYES).parameters
+    trials = [Trial(propose(parameters, [], False, 0, i)[1], float(i)) for i in range(12)]
+    again = propose(parameters, trials, False, 0, 12)
+    assert propose(parameters, trials, False, 0, 12) == again
+    assert propose(parameters, trials, False, 0, 13) != again
+    assert propose(parameters, trials, False, 1, 12) != again
+    assert propose(parameters, trials[::-1][:11], False, 0, 12) != again
+
+
+def test_runs_that_failed_or_are_going_are_no_results(read):
+    parameters = read(BAYES).parameters
+    points = [propose(parameters, [], False, 0, i) for i in range(15)]
+    failed = [Trial(coordinates, "failed") for _, coordinates in points]
+    going = [Trial(coordinates, "running") for _, coordinates in points]
+    for trials in (failed, going, []):
+        config, _ = propose(parameters, trials, False, 0, 15)
+        assert set(config) == {"rate", "layers", "kind", "skewed", "step", "fixed"}
+    # Without one result the sampler still draws at random, whatever failed.
+    assert propose(parameters, failed, False, 0, 15) == propose(parameters, [], False, 0, 15)

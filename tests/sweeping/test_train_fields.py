@@ -1,7 +1,7 @@
 import pytest
 
 from selector.errors import UserError
-from selector.sweeping.draws import foreseen
+from selector.sweeping.search import foreseen
 from selector.sweeping.train_fields import check_train_fields, imported_modules
 
 HEAD = "program: train.py\nmethod: {}\nmetric: {{name: m, goal: minimize}}\nrun_cap: 20\nparameters:\n"

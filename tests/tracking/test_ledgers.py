@@ -1,33 +1,33 @@
+import json
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from offline_files import age, write_run
 
 from selector.runs import RunSet
-from selector.sweeping.ledger import Ledger, LedgerRun, Status, write_ledger
+from selector.sweeping.state import Status
 from selector.tracking.offline import read_offline
 
 MARKED = {"completion/status": "completed", "completion/epoch": 1}
 
 
-def entry(index: int, status: Status, reason: str = "", ended: float | None = 5.0) -> LedgerRun:
-    return LedgerRun(
-        index, f"runid{index:03d}", {"lr": index}, status, started=1.0, ended=ended, reason=reason
-    )
+def entry(index: int, status: Status, reason: str = "") -> dict:
+    return {
+        "index": index, "id": f"runid{index:03d}", "config": {"lr": index}, "status": status,
+        "reason": reason, "exit_status": None, "objective": None,
+    }  # fmt: skip
 
 
-def write_sweep(
-    folder: Path, *entries: LedgerRun, planned: int | None = 4, files: tuple[int, ...] = ()
-) -> Path:
+def write_sweep(folder: Path, *entries: dict, planned: int | None = 4, files: tuple[int, ...] = ()) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sweep.yaml").write_text("method: grid\n")
-    write_ledger(folder, Ledger("sweepid1", 0, planned, {"method": "grid"}, entries))
+    ledger = {"version": 1, "sweep": "sweepid1", "seed": 0, "planned": planned, "sweep_file": {}}
+    (folder / "ledger.json").write_text(json.dumps(ledger | {"runs": entries}))
     for index in files:
         run = f"runid{index:03d}"
         file = folder / "wandb" / f"offline-run-20260101_00000{index}-{run}" / f"run-{run}.wandb"
-        done = next((e.status == "finished" for e in entries if e.id == run), True)
+        done = next((e["status"] == "finished" for e in entries if e["id"] == run), True)
         config = {"lr": index, "definition": {"version": 1}}
         write_run(file, run, config, [{"epoch": 1, "a": 1}], MARKED if done else None, 0 if done else None)
     return folder
@@ -58,7 +58,7 @@ def test_runs_that_the_sweep_stopped_or_saw_fail(tmp_path: Path):
         entry(0, "stopped", "hyperband at epoch 1"),
         entry(1, "interrupted", "Ctrl-C"),
         entry(2, "failed", "no such \x1b[31mfile"),
-        entry(3, "running", ended=None),
+        entry(3, "running"),
         files=(0, 1, 3),
     )
     found = read_offline(tmp_path)
@@ -139,8 +139,7 @@ def test_a_ledger_that_is_none(tmp_path: Path):
 
 
 def test_a_run_that_is_tried_again_is_running(tmp_path: Path):
-    again = replace(entry(0, "running"), ended=None)
-    folder = write_sweep(tmp_path, again, files=(0,))
+    folder = write_sweep(tmp_path, entry(0, "running"), files=(0,))
     assert states(read_offline(folder)) == {"runid000": "running"}
     (file,) = folder.glob("wandb/*/run-*.wandb")
     age(file, 700)

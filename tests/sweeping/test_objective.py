@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from selector.sweeping.objective_history import offline_files, read_objective
+from selector.record import Record
+from selector.runs import Milestone
+from selector.sweeping.objective import files_of, read_objective
 
 WRITER = """
 import json, sys, time, wandb
@@ -35,7 +37,6 @@ NO_METRIC = ['{"m": true}', '{"m": "text"}', '{"nest": {"in": 7}}']
 LIVES = [
     ("aaaaaaaa", ROWS + NO_METRIC, {}),
     ("bbbbbbbb", ['{"epoch": 0, "m": 1}', '{"epoch": 1, "m": Infinity}'], {}),
-    ("cccccccc", ['{"m": 1}', '{"m": 2}'], {"completion/status": "diverged", "completion/epoch": 4}),
     ("dddddddd", ['{"x": 1}'], {"m": 0.25}),
     ("aaaaaaaa", ['{"epoch": 2, "m": 2.5}', '{"epoch": 3, "m": 1.5}'], {}),  # resumed at epoch 2
 ]
@@ -65,11 +66,23 @@ def test_a_last_value_that_is_not_finite_is_no_result(folder):
     assert history.reason == "the last value of 'm' is inf"
 
 
-def test_a_diverged_run_has_no_result(folder):
-    history = read_objective(folder, "cccccccc", "m")
-    assert history.values == (1.0, 2.0)
-    assert history.final is None
-    assert "epoch 4" in history.reason
+@pytest.mark.parametrize(
+    ("rows", "end", "expected"),
+    [
+        ([5.0, None, float("nan"), 3.5], "completed", ((5.0, 3.5), 3.5, "")),
+        ([1.0, float("inf")], "completed", ((1.0,), None, "the last value of 'm' is inf")),
+        ([1.0, 2.0], "diverged", ((1.0, 2.0), None, "loss became nan in epoch 2")),
+        ([None], None, ((), None, "logged no value of 'm'")),
+    ],
+)
+def test_a_runs_own_record_comes_first(tmp_path, rows, end, expected):
+    record = Record(tmp_path / "runs" / "aaaaaaaa", {"a": 1})
+    for epoch, value in enumerate(rows):
+        record.milestone(Milestone(epoch, {"other": 1.0} if value is None else {"m": value}))
+    if end:
+        record.end(end, len(rows), "loss became nan in epoch 2" if end == "diverged" else "")
+    history = read_objective(tmp_path, "aaaaaaaa", "m")
+    assert (history.values, history.final, history.reason) == expected
 
 
 def test_the_summary_stands_in_for_a_history_without_the_metric(folder):
@@ -88,7 +101,7 @@ def test_a_metric_that_was_never_logged(folder, run):
 
 
 def test_a_file_that_is_still_being_written_is_read_up_to_its_last_whole_row(folder, tmp_path):
-    (source, _) = offline_files(folder, "aaaaaaaa")
+    (source, _) = files_of(folder, "aaaaaaaa")
     content = source.read_bytes()
     target = tmp_path / "wandb" / source.parent.name / source.name
     target.parent.mkdir(parents=True)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import random
@@ -12,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from selector.errors import UserError
-from selector.sweeping import active_run, launcher
-from selector.sweeping.ledger import read_ledger
-from selector.sweeping.local_agent import run_sweep
-from selector.sweeping.reporter import SilentReporter, SweepProgress
-from selector.sweeping.search import random_config
+from selector.sweeping import agent as agent_module
+from selector.sweeping import launch, processes
+from selector.sweeping.agent import Reporter, run_sweep
+from selector.sweeping.search import random_config, trials_of
+from selector.sweeping.state import SweepState, read_sweep
 from selector.sweeping.sweep_file import read_sweep_file
 
 # Every start and every end of a run is a line in calls.txt: id, event, arguments.
@@ -70,13 +71,13 @@ def calls(folder):
     return read
 
 
-class Recorder(SilentReporter):
+class Recorder(Reporter):
     def __init__(self) -> None:
         self.events: list[str] = []
         self.notes: list[str] = []
 
-    def sweep_started(self, progress: SweepProgress) -> None:
-        self.events.append(f"sweep of {progress.ledger.planned}, {progress.done} done")
+    def sweep_started(self, progress: SweepState) -> None:
+        self.events.append(f"sweep of {progress.planned}, {progress.done} done")
 
     def run_started(self, run, progress) -> None:
         self.events.append(f"start {run.index} {run.status}")
@@ -92,7 +93,7 @@ class Recorder(SilentReporter):
         self.notes.append(text)
 
 
-def statuses(progress: SweepProgress) -> list[str]:
+def statuses(progress: SweepState) -> list[str]:
     return [run.status for run in progress.runs]
 
 
@@ -110,7 +111,7 @@ def test_every_configuration_runs_once_and_a_second_call_runs_nothing(sweep_file
         "sweep of 4, 0 done",
         *(f"{event}" for i in range(4) for event in (f"start {i} running", f"end {i} finished best None")),
     ]
-    assert read_ledger(out) == progress.ledger
+    assert read_sweep(out) == progress
     assert (out / "sweep.yaml").read_text() == path.read_text()
     assert sorted(p.stem for p in (out / "logs").iterdir()) == sorted(run.id for run in progress.runs)
     assert run_sweep(path, out) == progress
@@ -128,11 +129,11 @@ print(Path(os.environ["WANDB_SWEEP_PARAM_PATH"]).read_text(), os.getcwd())
     progress = run_sweep(sweep_file(GRID), Path("out"), count=1)
     (run,) = progress.runs
     log = (folder / "out" / "logs" / f"{run.id}.log").read_text()
-    parameters = folder / "out" / "wandb" / f"sweep-{progress.ledger.sweep}" / f"config-{run.id}.yaml"
+    parameters = folder / "out" / "wandb" / f"sweep-{progress.id}" / f"config-{run.id}.yaml"
     assert json.loads(log.splitlines()[0]) == {
         "WANDB_MODE": "offline",
         "WANDB_DIR": str(folder / "out"),
-        "WANDB_SWEEP_ID": progress.ledger.sweep,
+        "WANDB_SWEEP_ID": progress.id,
         "WANDB_RUN_ID": run.id,
         "WANDB_SWEEP_PARAM_PATH": str(parameters),
         "WANDB__TRANSACTION_LOG_FLUSH_INTERVAL": "1",
@@ -180,15 +181,16 @@ if values == {"a": "1", "b": "None"} and not Path("mended").exists():
     path = sweep_file(GRID)
     progress = run_sweep(path, folder / "out")
     assert statuses(progress) == ["finished", "failed", "finished", "finished"]
-    assert progress.runs[1].exit_status == 1
     assert progress.runs[1].reason == "exit status 1:  [31mno such thing"
-    assert (progress.done, progress.failed) == (3, 1)
-    assert statuses(run_sweep(path, folder / "out")) == statuses(progress)  # tried again, and failed again
+    assert (progress.done, progress.failed, progress.runs[1].failures) == (3, 1, 2)
+    assert [arguments for _, arguments in calls("start")][4:] == [
+        ["--a=1", "--b=None"]
+    ]  # once more, at the end
+    assert run_sweep(path, folder / "out").runs[1].failures == 3  # and once more in each later call
     (folder / "mended").touch()
     mended = run_sweep(path, folder / "out")
     assert statuses(mended) == ["finished"] * 4
     assert mended.runs[1].id == progress.runs[1].id
-    assert [arguments for _, arguments in calls("start")][4:] == [["--a=1", "--b=None"]] * 2
 
 
 @pytest.mark.parametrize(
@@ -236,7 +238,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins without one
 from pathlib import Path
 from selector.errors import UserError
-from selector.sweeping.local_agent import run_sweep
+from selector.sweeping.agent import run_sweep
 try:
     run_sweep(Path("sweep.yaml"), Path("out"), jobs=int(sys.argv[1]))
 except UserError as error:
@@ -274,7 +276,7 @@ def test_a_stopped_sweep_continues_where_it_was(sweep_file, program, calls, fold
     agent.send_signal(signum)
     message = agent.communicate(timeout=20)[1]
     second = calls("slow")[0][0]
-    ledger = read_ledger(folder / "out")
+    ledger = read_sweep(folder / "out")
     if signum == signal.SIGKILL:
         assert [run.status for run in ledger.runs] == ["finished", "running"]
     else:
@@ -321,7 +323,7 @@ def test_who_presses_ctrl_c_again_and_again_need_not_wait(sweep_file, program, c
         agent.send_signal(signal.SIGINT)
         time.sleep(0.3)
     assert "stopped by SIGINT" in agent.communicate(timeout=10)[1]
-    assert [run.status for run in read_ledger(folder / "out").runs] == ["interrupted"]
+    assert [run.status for run in read_sweep(folder / "out").runs] == ["interrupted"]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -349,22 +351,28 @@ time.sleep(0.15)
     assert statuses(progress) == ["finished"] * 8
     assert [run.config for run in progress.runs] == [random_config(parameters, 0, i) for i in range(8)]
     assert calls("twice at once") == []
-    done = [run for run in read_ledger(folder / "out").runs if run.status == "finished"]
+    done = [run for run in read_sweep(folder / "out").runs if run.status == "finished"]
     assert len(done) == 8
     assert {run for run, _ in calls("end")} == {run.id for run in done}
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_full_disk_ends_the_sweep_and_leaves_no_run_behind(sweep_file, program, folder, jobs, monkeypatch):
-    monkeypatch.setattr(active_run, "KILL_DELAY", 1.0)
+    from selector.sweeping import storage
+
+    def fsync(descriptor: int) -> None:
+        if Path("full").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fsync", fsync)
+    monkeypatch.setattr(agent_module, "KILL_DELAY", 1.0)
     path = sweep_file(GRID)
     program(f"""
+from selector.sweeping.state import read_sweep
 if values["a"] == "1" and values["b"] == "x" and not Path("room").exists():
-    def started():
-        return [run for run in json.loads(Path("out/ledger.json").read_text())["runs"] if run["pid"]]
-    while len(started()) < {jobs}:  # the ledger is full only once all runs stand in it
+    while len([run for run in read_sweep(Path("out")).runs if run.pid]) < {jobs}:
         time.sleep(0.01)
-    Path("out/ledger.json.new").symlink_to("/dev/full")  # takes every byte and has room for none
+    Path("full").touch()  # only once all runs stand in the ledger
 elif not Path("room").exists():
     if values["a"] == "2":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -375,11 +383,11 @@ elif not Path("room").exists():
     ) as full:
         run_sweep(path, folder / "out", jobs=jobs)
     assert "\n" not in str(full.value)
-    before = read_ledger(folder / "out")
-    assert [run.status for run in before.runs] == ["running"] * jobs  # as it was when there was room
+    before = read_sweep(folder / "out")
+    assert statuses(before) == ["running"] * jobs  # as it was when there was room
     assert not any(Path(f"/proc/{run.pid}").exists() for run in before.runs)
     (folder / "room").touch()
-    (folder / "out" / "ledger.json.new").unlink()
+    (folder / "full").unlink()
     progress = run_sweep(path, folder / "out", jobs=jobs)
     assert statuses(progress) == ["finished"] * 4
     assert [run.id for run in progress.runs[:jobs]] == [run.id for run in before.runs]
@@ -401,7 +409,7 @@ def test_works_outside_the_main_thread(sweep_file, program, folder):
 
 
 def test_an_error_in_the_reporter_leaves_no_run_behind(sweep_file, program, calls, folder):
-    class Broken(SilentReporter):
+    class Broken(Reporter):
         def run_started(self, run, progress) -> None:
             wait_for(lambda: calls("start"))
             raise RuntimeError("broken pipe")
@@ -409,7 +417,7 @@ def test_an_error_in_the_reporter_leaves_no_run_behind(sweep_file, program, call
     program("time.sleep(60)")
     with pytest.raises(RuntimeError, match="broken pipe"):
         run_sweep(sweep_file(GRID), folder / "out", reporter=Broken())
-    (run,) = read_ledger(folder / "out").runs
+    (run,) = read_sweep(folder / "out").runs
     assert run.status == "interrupted"
 
 
@@ -579,8 +587,6 @@ def test_bayes_learns_from_results_alone_and_interruptions_change_nothing(sweep_
 
 @pytest.mark.parametrize(("impute", "outcome"), [("worst", 8.0), ("best", 1.0), ("latest", 5.0)])
 def test_what_a_failed_run_counts_as_for_bayes(sweep_file, program, folder, impute, outcome):
-    from selector.sweeping.draws import _trials
-
     # Runs 0 and 1 reach 8 and 3. Run 2 logs 1, then 5, and fails.
     program(
         LOGS
@@ -593,16 +599,15 @@ match len(list(Path("out/logs").iterdir())):
     )
     path = sweep_file(BAYES.replace("goal: minimize", f"goal: minimize, impute: {impute}"))
     progress = run_sweep(path, folder / "out", count=3)
-    trials = _trials(progress.ledger, progress.objective, progress.directory)
+    trials = trials_of(progress.runs, read_sweep_file(path).objective)
     assert [trial.outcome for trial in trials] == [8.0, 3.0, outcome]
 
 
 def test_the_worst_of_no_results_is_a_failure(sweep_file, program, folder):
-    from selector.sweeping.draws import _trials
-
     program("sys.exit(1)")
-    progress = run_sweep(sweep_file(BAYES), folder / "out", count=2)
-    trials = _trials(progress.ledger, progress.objective, progress.directory)
+    path = sweep_file(BAYES)
+    progress = run_sweep(path, folder / "out", count=2)
+    trials = trials_of(progress.runs, read_sweep_file(path).objective)
     assert [trial.outcome for trial in trials] == ["failed", "failed"]
 
 
@@ -612,7 +617,7 @@ def test_the_worst_of_no_results_is_a_failure(sweep_file, program, folder):
 @pytest.fixture
 def quick_preload(monkeypatch):
     """Preloads a small module in place of torch, whose import alone would take as long as all tests."""
-    monkeypatch.setattr(launcher, "PRELOAD", ("decimal",))
+    monkeypatch.setattr(processes, "PRELOAD", ("decimal",))
 
 
 OURS = """
@@ -653,7 +658,7 @@ with wandb.init(config={"a": "default", "own": 1}) as run:
 
 
 def test_real_wandb_runs_carry_the_sweep_and_its_configuration(sweep_file, program, folder, quick_preload):
-    from selector.sweeping.objective_history import offline_files
+    from selector.sweeping.objective import files_of
     from selector.tracking.offline_file import read_segment
 
     (folder / "program.py").write_text(REAL_WANDB)
@@ -667,9 +672,9 @@ def test_real_wandb_runs_carry_the_sweep_and_its_configuration(sweep_file, progr
         progress = run_sweep(path, folder / f"warm-{warm}", warm=warm, count=1)
         for run in progress.runs:
             assert (run.status, run.objective) == ("finished", run.config["a"])
-            (file,) = offline_files(progress.directory, run.id)
+            (file,) = files_of(progress.directory, run.id)
             segment = read_segment(file)
-            assert (segment.run_id, segment.sweep_id) == (run.id, progress.ledger.sweep)
+            assert (segment.run_id, segment.sweep_id) == (run.id, progress.id)
             assert segment.config["a"] == run.config["a"]
             assert segment.config["group"] == {"b": [1, "x"]}
             assert segment.config["own"] == 1
@@ -696,13 +701,13 @@ found.close()
     path = sweep_file("{program: program.py, method: grid, parameters: {a: {values: [0.25, 0.5]}}}")
     assert statuses(run_sweep(path, folder / "out", warm=warm)) == ["finished"] * 2
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} >= {".wandb", ".log", ".yaml", ".json", ".txt"}
+    assert {path.suffix for path in files} >= {".wandb", ".log", ".yaml", ".txt"}
     assert not [path for path in files if key.encode() in path.read_bytes()]
     assert key not in "".join(capfd.readouterr())
 
 
 def test_preloading_that_fails_is_said_and_runs_start_cold(sweep_file, program, folder, monkeypatch):
-    monkeypatch.setattr(launcher, "PRELOAD", ("no_such_module",))
+    monkeypatch.setattr(processes, "PRELOAD", ("no_such_module",))
     path = program()
     path.write_text(OURS + path.read_text())
     recorder = Recorder()
@@ -715,7 +720,7 @@ def test_an_interruption_reaches_a_forked_run(sweep_file, program, calls, folder
     path = program(SLOW_SECOND)
     path.write_text(OURS + path.read_text())
     sweep_file(GRID)
-    quick = "from selector.sweeping import launcher; launcher.PRELOAD = ('decimal',)\n"
+    quick = "from selector.sweeping import processes; processes.PRELOAD = ('decimal',)\n"
     agent = subprocess.Popen([sys.executable, "-c", quick + AGENT, "1"], stderr=subprocess.PIPE, text=True)
     wait_for(lambda: calls("slow"))
     agent.send_signal(signal.SIGINT)
@@ -739,12 +744,12 @@ def test_an_interruption_reaches_a_forked_run(sweep_file, program, calls, folder
 def test_which_commands_can_be_forked(read, folder, command, source, parts):
     (folder / "program.py").write_text(source)
     text = f"program: program.py\nmethod: grid\ncommand: {command}\nparameters: {{a: {{value: 1}}}}\n"
-    assert launcher.warm_parts(read(text)) == parts
+    assert launch.warm_parts(read(text)) == parts
 
 
 def test_importing_the_agent_imports_neither_wandb_nor_torch_nor_optuna():
     code = (
-        "import sys, selector.sweeping.local_agent;"
+        "import sys, selector.sweeping.agent;"
         "heavy = ('wandb', 'torch', 'optuna', 'scipy', 'numpy', 'rich', 'google.protobuf');"
         "print([module for module in heavy if module in sys.modules])"
     )
