@@ -1,1 +1,40 @@
-"""Pick the best run of a self-supervised sweep without labels, and see what the choice cost."""
+"""Pick the best run of a self-supervised sweep without labels, and see what the choice cost.
+
+    from selector import Encoder, MetricSettings, Milestones, Record, evaluate      # monitor any training
+    from selector import rank, read_runs, regret                                    # choose
+
+Names are imported when they are first used: torch and Lightning take seconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selector.metrics.definition import MetricSettings
+    from selector.record import Record
+    from selector.runs import read_source as read_runs
+    from selector.selection.ranking import rank
+    from selector.selection.regret import regret
+    from selector.training.encoder import Encoder
+    from selector.training.milestones import Milestones
+    from selector.training.plain_loop import evaluate
+
+__all__ = ["Encoder", "MetricSettings", "Milestones", "Record", "evaluate", "rank", "read_runs", "regret"]
+
+_PLACES = {
+    "Encoder": "selector.training.encoder.Encoder",
+    "MetricSettings": "selector.metrics.definition.MetricSettings",
+    "Milestones": "selector.training.milestones.Milestones",
+    "Record": "selector.record.Record",
+    "evaluate": "selector.training.plain_loop.evaluate",
+    "rank": "selector.selection.ranking.rank",
+    "read_runs": "selector.runs.read_source",
+    "regret": "selector.selection.regret.regret",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _PLACES[name].rpartition(".")
+    return getattr(import_module(module), attribute)

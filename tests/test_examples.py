@@ -1,4 +1,4 @@
-"""The example of a Lightly user: few changed lines make its runs selectable."""
+"""Few changed lines make the runs of a Lightly user selectable, and two calls those of a plain loop."""
 
 import difflib
 import os
@@ -37,3 +37,17 @@ def test_its_runs_are_ranked(tmp_path):
     assert [row.epoch for row in run.milestones] == [0, 1]
     assert not [key for row in run.milestones for key in row.values if key.startswith("labelled/")]
     assert rank(runs, label_free_metric("rankme")).groups[0].chosen.id == run.id
+
+
+def test_runs_of_a_plain_loop_are_ranked_without_lightning_and_wandb(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for rate in ("0.0001", "0.02"):
+        command = [sys.executable, EXAMPLES / "plain_loop.py", "--epochs", "2", "--learning-rate", rate]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    runs = read_source(str(tmp_path / "runs"))
+    assert [(run.state, [row.epoch for row in run.milestones]) for run in runs.runs] == [
+        ("finished", [0, 2])
+    ] * 2
+    (group,) = rank(runs, label_free_metric("rankme")).groups
+    assert group.chosen.config["method"] == "denoising"

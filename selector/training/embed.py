@@ -1,17 +1,20 @@
 """Encoder + images → embeddings, in evaluation mode and float32, leaving the training run as it was."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import RandomSampler
 
 from selector.errors import UserError
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
+from selector.text import first_line
 
 # (B, C, H, W) images as the encoder wants them, and (B,) labels or None.
 Batch = tuple[Tensor, Tensor | None]
@@ -56,27 +59,25 @@ def embed(
     Args:
         module: The network; in evaluation mode while it embeds.
         encode: Images → {"backbone": (B, D), "projector": (B, D')}.
-        batches: What a data loader yields: tensors of images, or tuples that start with images and labels;
-            in a fixed order.
+        batches: What a data loader yields; see `as_batch`. In a fixed order.
         split: Name of the split, for the record.
         limits: The spaces wanted, each with the number of images wanted from the start (None: all).
 
     Raises:
-        UserError: There is no image, or the network gives something other than (B, D) vectors.
+        UserError: There is no image, or one with pixels that are not finite, or the network takes no such
+            images.
     """
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
     vectors: dict[Space, list[NDArray[np.float32]]] = {space: [] for space in limits}
     labels: list[Tensor] = []
     seen = 0
     with frozen(module):
         for images, batch_labels in map(as_batch, batches):  # within: a loader draws a seed when it starts
-            encoded = encode(images.to(device))
+            if images.is_floating_point() and not (finite := images.isfinite().flatten(1).all(1)).all():
+                number = seen + int(finite.int().argmin())
+                raise UserError(f"image {number} of the {split} split holds pixels that are NaN or infinite")
+            encoded = encoded_by(module, encode, images)
             for space, limit in limits.items():
                 kept = encoded[space][: None if limit is None else max(0, limit - seen)]
-                if kept.ndim != 2:
-                    raise UserError(
-                        f"the {space} gives {tuple(kept.shape)} for a batch, expected (B, D): flatten it"
-                    )
                 vectors[space].append(kept.float().cpu().numpy())
             if batch_labels is not None:
                 labels.append(batch_labels.cpu())
@@ -95,6 +96,25 @@ def embed(
     return embeddings
 
 
+def encoded_by(module: nn.Module, encode: Encode, images: Tensor) -> dict[Space, Tensor]:
+    """The vectors of a batch, which is brought to where the network is, and to its precision.
+
+    Raises:
+        UserError: The network takes no images of whole numbers.
+    """
+    weight = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
+    images = images.to(weight.device)
+    if images.is_floating_point():
+        return encode(images.to(weight.dtype))
+    try:
+        return encode(images)
+    except RuntimeError as error:
+        raise UserError(
+            f"the encoder does not take {str(images.dtype).removeprefix('torch.')} images"
+            f" ({first_line(error)}): scale them as in training, in the loader or in Encoder(backbone=…)"
+        ) from error
+
+
 def embed_views(module: nn.Module, encode: Encode, batches: Iterable[Tensor], source: str) -> ViewEmbeddings:
     """Project several views of each image with a network that is in training.
 
@@ -107,11 +127,10 @@ def embed_views(module: nn.Module, encode: Encode, batches: Iterable[Tensor], so
     Raises:
         UserError: There is no view, or only one of an image, or another number of them in each batch.
     """
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
     vectors: list[NDArray[np.float32]] = []
     with frozen(module):
         for views in batches:  # within: to draw views moves the random state
-            projected = encode(views.to(device).flatten(0, 1))["projector"]
+            projected = encoded_by(module, encode, views.flatten(0, 1))["projector"]
             vectors.append(projected.float().reshape(*views.shape[:2], -1).cpu().numpy())
     counts = sorted({batch.shape[1] for batch in vectors})
     if len(counts) != 1 or counts[0] < 2:
@@ -122,9 +141,59 @@ def embed_views(module: nn.Module, encode: Encode, batches: Iterable[Tensor], so
     return ViewEmbeddings(np.concatenate(vectors), source)
 
 
+@dataclass(frozen=True)
+class Loader:
+    """Batches of images as often as they are asked for.
+
+    Attributes:
+        batches: A DataLoader, a list, or anything that can be iterated again and again.
+        image_key: Where a batch that is a mapping holds its images, or a function of a batch that gives the
+            images, or the images and labels; None for batches as `as_batch` takes them.
+        name: What they are, for messages.
+    """
+
+    batches: Iterable[Any]
+    image_key: str | Callable[[Any], Any] | None = None
+    name: str = "the loader"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.batches, Iterator):
+            raise UserError(
+                f"{self.name} is a {type(self.batches).__name__}, which is used up by the first milestone:"
+                " pass a DataLoader, or a list of batches"
+            )
+        if isinstance(getattr(self.batches, "sampler", None), RandomSampler):
+            print(
+                f"{self.name} shuffles its images: metrics of some of them then read others at every"
+                " milestone, and runs are not compared on the same images; pass shuffle=False",
+                file=sys.stderr,
+            )
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self.batches:
+            if callable(self.image_key):
+                yield as_batch(self.image_key(batch))
+            elif self.image_key is not None:
+                yield as_batch(batch[self.image_key])
+            else:
+                yield as_batch(batch)
+
+
 def as_batch(batch: Any) -> Batch:
-    """What a data loader yields, as images and labels."""
-    if isinstance(batch, Tensor):
-        return batch, None
-    images, *rest = batch
-    return images, rest[0] if rest and isinstance(rest[0], Tensor) else None
+    """What a data loader yields, as images and labels: a tensor of images, or (images, labels, …).
+
+    Raises:
+        UserError: It is something else.
+    """
+    first, *rest = batch if isinstance(batch, tuple | list) and batch else (batch,)
+    if isinstance(first, Tensor) and not first.is_sparse and first.ndim >= 2:
+        return first, rest[0] if rest and isinstance(rest[0], Tensor) else None
+    match first:
+        case Mapping():
+            wanted = f'a mapping with {", ".join(map(repr, first))}: pass image_key="{next(iter(first), "")}"'
+        case Tensor():
+            kind = "sparse" if first.is_sparse else f"of shape {tuple(first.shape)}"
+            wanted = f"a tensor {kind}: pass image_key=lambda batch: batch[1] if the images come second"
+        case _:
+            wanted = f"{type(first).__name__}: pass image_key, a function of a batch that gives its images"
+    raise UserError(f"expected batches of images, a tensor (B, C, H, W) first, got {wanted}")

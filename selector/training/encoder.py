@@ -1,41 +1,97 @@
-"""Where the encoder and its heads are in a LightningModule."""
+"""Where the encoder and its heads are in a module, and what to make of what they give."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, Literal
 
-import pytorch_lightning as pl
-from torch import Tensor
+from torch import Tensor, nn
 
+from selector.errors import UserError
 from selector.metrics.embeddings import Space
+
+Part = str | Callable[[Any, Tensor], Any]
+Pool = Literal["cls", "mean"]
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """How to get vectors out of a LightningModule.
+    """How to get vectors out of a module.
 
     Attributes:
-        backbone: Attribute with the encoder, or a function (module, images) → (B, D).
+        backbone: Attribute with the encoder, such as "backbone" or "student.backbone", or a function
+            (module, images) → (B, D).
         projector: Attribute with the projection head that reads the encoder's vectors, or a function
             (module, vectors) → (B, D').
         predictor: Attribute with the prediction head that reads the projector's vectors, or a function
             (module, vectors) → (B, D''); None where the method has none.
+        pool: What makes a vector of the encoder's tokens (B, T, D) or maps (B, C, H, W): the first token, or
+            the mean of all; None refuses both.
     """
 
-    backbone: str | Callable[[Any, Tensor], Tensor] = "backbone"
-    projector: str | Callable[[Any, Tensor], Tensor] = "projection_head"
-    predictor: str | Callable[[Any, Tensor], Tensor] | None = None
+    backbone: Part = "backbone"
+    projector: Part = "projection_head"
+    predictor: Part | None = None
+    pool: Pool | None = None
 
-    def __call__(self, module: pl.LightningModule, images: Tensor) -> dict[Space, Tensor]:
-        """All spaces of a batch, flattened to (B, D)."""
-        vectors = self._apply(self.backbone, module, images).flatten(1)
-        projected = self._apply(self.projector, module, vectors).flatten(1)
-        spaces: dict[Space, Tensor] = {"backbone": vectors, "projector": projected}
+    def __call__(self, module: nn.Module, images: Tensor) -> dict[Space, Tensor]:
+        """All spaces of a batch, each (B, D).
+
+        Raises:
+            UserError: A part is not there, or gives something else than vectors.
+        """
+        spaces: dict[Space, Tensor] = {}
+        spaces["backbone"] = x = self._vectors("backbone", self.backbone, module, images, self.pool)
+        spaces["projector"] = x = self._vectors("projector", self.projector, module, x)
         if self.predictor is not None:
-            spaces["predictor"] = self._apply(self.predictor, module, projected).flatten(1)
+            spaces["predictor"] = self._vectors("predictor", self.predictor, module, x)
         return spaces
 
     @staticmethod
-    def _apply(part: str | Callable[[Any, Tensor], Tensor], module: Any, x: Tensor) -> Tensor:
-        result: Tensor = getattr(module, part)(x) if isinstance(part, str) else part(module, x)
-        return result
+    def _vectors(name: str, part: Part, module: nn.Module, x: Tensor, pool: Pool | None = None) -> Tensor:
+        if callable(part):
+            output = part(module, x)
+        else:
+            try:
+                function = attrgetter(part)(module)
+            except AttributeError as error:
+                raise UserError(
+                    f"the module has no {name} {part!r} ({error}): Encoder({name}=…) names it, or takes a"
+                    " function of the module and its input"
+                ) from None
+            output = function(x)
+        output = getattr(output, "last_hidden_state", output) if pool else output
+        if not isinstance(output, Tensor):
+            raise UserError(
+                f"the {name} gives {_described(output)}, expected a tensor (B, D): say which part is meant,"
+                f" as in Encoder({name}=lambda module, x: module.{part if isinstance(part, str) else name}(x)"
+                f"[{_first(output)}])"
+            )
+        return _pooled(name, output, pool)
+
+
+def _described(output: Any) -> str:
+    kind = type(output).__name__
+    if isinstance(output, Mapping):
+        return f"a {kind} with {', '.join(map(repr, output))}"
+    return f"a {kind} of {len(output)}" if isinstance(output, tuple | list) else f"a {kind}"
+
+
+def _first(output: Any) -> str:
+    return repr(next(iter(output), 0)) if isinstance(output, Mapping) else "0"
+
+
+def _pooled(name: str, output: Tensor, pool: Pool | None) -> Tensor:
+    if output.ndim == 2:
+        return output
+    if output.ndim == 4 and output.shape[2:] == (1, 1):
+        return output.flatten(1)  # maps of one pixel are vectors
+    if output.ndim == 3 and pool is not None:
+        return output[:, 0] if pool == "cls" else output.mean(1)
+    if output.ndim == 4 and pool == "mean":
+        return output.mean((2, 3))
+    kinds = {3: "tokens (B, T, D)", 4: "maps (B, C, H, W)"}
+    raise UserError(
+        f"the {name} gives {kinds.get(output.ndim, 'an array')} of shape {tuple(output.shape)}, not vectors"
+        ' (B, D): Encoder(pool="mean") takes their mean, and pool="cls" the first token'
+    )

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from selector.config import TrainConfig, own_values
 from selector.metrics.definition import MetricSettings
@@ -27,7 +27,7 @@ from selector.training.background import Worker, WorkerDied
 from selector.training.batches import Batches, autoaugmented
 from selector.training.checkpoints import is_milestone
 from selector.training.data import ImageSplits, clusters_of
-from selector.training.embed import embed, embed_views
+from selector.training.embed import Loader, embed, embed_views
 from selector.training.embedded import Clock, Embedded, Evaluated, evaluated
 from selector.training.encoder import Encoder
 from selector.training.milestone_views import TrainingViews
@@ -50,7 +50,11 @@ class MilestoneLog(Protocol):
 
 
 class Milestones(pl.Callback):
-    """Logs label-free metrics of the embeddings before training, every `every` epochs and after the last one.
+    """Logs label-free metrics of the embeddings before training, every `every` epochs and at the end.
+
+    The last state of a training is a milestone whatever ended it: its epochs or steps, its time, early
+    stopping, or an interruption. The numbers of a milestone are in `trainer.callback_metrics` of all
+    processes, where ModelCheckpoint and EarlyStopping can monitor them, unless they come in the background.
 
     Serves any LightningModule: give it batches of images as the encoder wants them, and say where the encoder
     and the projection head are. Labels are optional; without them only label-free metrics are logged.
@@ -68,6 +72,8 @@ class Milestones(pl.Callback):
         log: MilestoneLog,
         *,
         every: int = 20,
+        every_steps: int | None = None,
+        image_key: str | Callable[[Any], Any] | None = None,
         encoder: Encoder | None = None,
         augmented: Callable[[int], Iterable[Any]] | None = None,
         views: Callable[[pl.LightningModule], Iterable[Tensor]] | None = None,
@@ -76,6 +82,7 @@ class Milestones(pl.Callback):
         folder: Path | None = None,
         progress: TrainingProgress | None = None,
         in_background: bool = False,
+        resumable: bool = False,
     ) -> None:
         """Set up the callback.
 
@@ -86,6 +93,10 @@ class Milestones(pl.Callback):
             settings: How the metrics are computed; `settings.clusters` is k1.
             log: Where the rows go.
             every: Epochs between milestones.
+            every_steps: Steps between milestones instead, for data without epochs; milestones are then
+                numbered by steps.
+            image_key: Where batches that are mappings hold their images, or a function of a batch; see
+                `embed.Loader`.
             encoder: Where the encoder and the projection head are; None: `Encoder()`.
             augmented: Epoch of the probe → augmented training batches, for the paper's linear probe.
             views: The module → batches (B, q, C, H, W), for LiDAR and alignment: q ≥ 2 views of each of B
@@ -97,12 +108,20 @@ class Milestones(pl.Callback):
             progress: What shows people how far the milestone is; None shows nothing.
             in_background: Whether training goes on while another process computes the metrics of what was
                 embedded: for where training has a GPU to itself. Rows come in the same order, later.
+            resumable: Whether an interrupted training will be resumed; then its last state is no milestone.
+
+        Raises:
+            UserError: Batches that can be read only once.
         """
-        self.train, self.evaluation, self.settings = train, evaluation, settings
+        self.train = Loader(train, image_key, "the loader of training images")
+        self.evaluation = Loader(evaluation, image_key, "the loader of evaluation images")
+        self.settings = settings
         self.milestone_log = log  # Lightning gives every callback a `log` of its own
         self.every, self.encoder, self.augmented, self.loss = every, encoder or Encoder(), augmented, loss
         self.views, self.view_source = views, view_source
         self.folder, self.progress, self.in_background = folder, progress, in_background
+        self.every_steps, self.resumable = every_steps, resumable
+        self._last_step: int | None = None  # of the last milestone
         self._worker: Worker | None = None
         self._pending: _Pending | None = None
         self._unfinished: dict[str, Any] | None = None
@@ -116,23 +135,35 @@ class Milestones(pl.Callback):
         elif trainer.global_step == 0:
             self._at(trainer, pl_module, 0, {})
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Log the milestone that has been evaluated meanwhile."""
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Log the milestone that has been evaluated meanwhile; and the one of this step, if it is one."""
         if self._pending is not None and self._worker is not None and self._worker.is_ready():
             self._finish()
+        step = trainer.global_step
+        if self.every_steps is not None and step % self.every_steps == 0 and step != self._last_step:
+            self._at(trainer, pl_module, step, self._loss(trainer))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The milestone of this epoch, if it is one."""
         epoch = trainer.current_epoch + 1
-        if is_milestone(epoch, self.every, trainer.max_epochs or epoch):
-            loss = trainer.callback_metrics.get(self.loss)
-            self._at(trainer, pl_module, epoch, {} if loss is None else {"train/loss": float(loss)})
+        if self.every_steps is None and is_milestone(epoch, self.every, trainer.max_epochs or epoch):
+            self._at(trainer, pl_module, epoch, self._loss(trainer))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The run is complete, whether its epochs are done or another callback was content earlier."""
+        """The run is complete, whatever ended it: its last state is a milestone."""
         self._finish()
+        self._at_last(trainer, pl_module)
         if trainer.is_global_zero:
             self.milestone_log.completed(trainer.current_epoch)
+
+    def _at_last(self, trainer: pl.Trainer, module: nn.Module) -> None:
+        if trainer.global_step != self._last_step:
+            number = trainer.current_epoch if self.every_steps is None else trainer.global_step
+            self._at(trainer, module, number, self._loss(trainer), is_last=True)
+
+    def _loss(self, trainer: pl.Trainer) -> dict[str, float]:
+        loss = trainer.callback_metrics.get(self.loss)
+        return {} if loss is None else {"train/loss": float(loss)}
 
     def on_save_checkpoint(
         self,
@@ -162,9 +193,15 @@ class Milestones(pl.Callback):
         pl_module: pl.LightningModule,
         exception: BaseException,
     ) -> None:
-        """What was measured before a training failed is logged; who stops a run does not want to wait."""
+        """What was measured before a training failed is logged, and where nothing resumes it its last state.
+
+        A second Ctrl-C does not wait for that.
+        """
         if isinstance(exception, Exception):
             self._finish()
+        elif isinstance(exception, KeyboardInterrupt) and not self.resumable and trainer.world_size == 1:
+            self._finish()
+            self._at_last(trainer, pl_module)
         self._close()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -177,25 +214,37 @@ class Milestones(pl.Callback):
         self._worker = None
 
     def _at(
-        self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int, trained: Mapping[str, Any]
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        epoch: int,
+        trained: Mapping[str, Any],
+        is_last: bool = False,
     ) -> None:
         """`trained`: what training itself says of the epoch, for the row."""
+        self._last_step = trainer.global_step
+        values: Mapping[str, float] = {}
         if trainer.is_global_zero:
             self._finish()
-            if self._worker is None or epoch == trainer.max_epochs:  # there is no training left to go on with
-                self._log(_with(self.evaluate(module, epoch), trained))
+            if (
+                self._worker is None or is_last or epoch == trainer.max_epochs
+            ):  # no training goes on meanwhile
+                milestone = _with(self.evaluate(module, epoch), trained)
+                self._log(milestone)
+                values = milestone.values
             else:
                 self._begin(module, epoch, trainer.global_step, trained)
         else:
             self._streamed(module)
-        trainer.strategy.barrier("milestone")  # the other processes wait for the one that evaluates
+        values = trainer.strategy.broadcast(values)  # the others wait for the one that evaluates
+        trainer.callback_metrics.update({key: torch.tensor(value) for key, value in values.items()})
 
     def _log(self, milestone: Milestone) -> None:
         self.milestone_log.milestone(milestone)
         if self.progress is not None:
             self.progress.milestone(milestone)
 
-    def evaluate(self, module: pl.LightningModule, epoch: int) -> Milestone:
+    def evaluate(self, module: nn.Module, epoch: int) -> Milestone:
         """Embed, evaluate, and give one milestone."""
         clock = self._clock(epoch)
         embedded = self._embedded(module, epoch, clock)
@@ -205,7 +254,7 @@ class Milestones(pl.Callback):
         found = evaluated(embedded, self.settings, augmented, clock)
         return self._finished(found, embedded, found.seconds)
 
-    def _begin(self, module: pl.LightningModule, epoch: int, step: int, trained: Mapping[str, Any]) -> None:
+    def _begin(self, module: nn.Module, epoch: int, step: int, trained: Mapping[str, Any]) -> None:
         """Do what needs the network, and have the rest done in the background."""
         clock = self._clock(epoch)
         embedded = self._embedded(module, epoch, clock)
@@ -247,7 +296,7 @@ class Milestones(pl.Callback):
         progress = self.progress
         return Clock() if progress is None else Clock(partial(progress.milestone_step, epoch))
 
-    def _embedded(self, module: pl.LightningModule, epoch: int, clock: Clock) -> Embedded:
+    def _embedded(self, module: nn.Module, epoch: int, clock: Clock) -> Embedded:
         clock.at("embeddings")
         test = self._embed(module, self.evaluation, "test", {"backbone": None})["backbone"]
         limit = min(self.settings.rankme_images, KEPT_ROWS)
@@ -269,7 +318,7 @@ class Milestones(pl.Callback):
             costs["cost/probe_seconds"] = seconds["linear probe"]
         return _with(found.milestone, costs)
 
-    def _streamed(self, module: pl.LightningModule) -> Mapping[Space, Spectrum] | None:
+    def _streamed(self, module: nn.Module) -> Mapping[Space, Spectrum] | None:
         """Where RankMe is to read more images than are kept: its spectra, with the help of all processes."""
         if self.settings.rankme_images <= KEPT_ROWS:
             return {}
@@ -279,11 +328,11 @@ class Milestones(pl.Callback):
         encode = partial(self.encoder, module)
         return streamed_spectra(module, encode, self.train, spaces, self.settings.rankme_images)
 
-    def _augmented(self, module: pl.LightningModule, probe_epoch: int) -> Embeddings:
+    def _augmented(self, module: nn.Module, probe_epoch: int) -> Embeddings:
         assert self.augmented is not None
         return self._embed(module, self.augmented(probe_epoch), "train", {"backbone": None})["backbone"]
 
-    def _views(self, module: pl.LightningModule) -> ViewEmbeddings | None:
+    def _views(self, module: nn.Module) -> ViewEmbeddings | None:
         if self.views is None:
             return None
         make = self.views
@@ -294,7 +343,7 @@ class Milestones(pl.Callback):
         return embed_views(module, lambda x: self.encoder(module, x), views(), self.view_source)
 
     def _embed(
-        self, module: pl.LightningModule, batches: Iterable[Any], split: str, limits: dict[Space, int | None]
+        self, module: nn.Module, batches: Iterable[Any], split: str, limits: dict[Space, int | None]
     ) -> dict[Space, Embeddings]:
         return embed(module, lambda x: self.encoder(module, x), batches, split, limits)
 
@@ -342,6 +391,7 @@ def milestones_of(
         folder=folder,
         progress=progress,
         in_background=config.device != "cpu" and torch.cuda.is_available(),
+        resumable=True,
     )
 
 

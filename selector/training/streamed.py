@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from selector.metrics.embeddings import Space
 from selector.metrics.spectrum import Spectrum
 from selector.metrics.streamed_spectrum import SpectrumSums
-from selector.training.embed import Encode, as_batch, frozen
+from selector.training.embed import Encode, as_batch, encoded_by, frozen
 from selector.training.processes import process_number, world_size
 
 # Rows that a milestone holds in memory at most: the paper's number for RankMe (Garrido et al. 2023).
@@ -40,7 +40,7 @@ def streamed_spectra(
             images = as_batch(batch)[0][: limit - seen]
             seen += len(images)
             if number % world_size() == process_number():
-                _add(sums, encode(images.to(device)))
+                _add(sums, encoded_by(module, encode, images))
             if seen >= limit:
                 break
     for of_space in sums.values():

@@ -2,17 +2,21 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from sklearn.datasets import load_digits
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from selector import Record, evaluate
+from selector.errors import UserError
 from selector.metrics.compact_spectrum import spectra_of
 from selector.metrics.definition import MetricSettings
 from selector.metrics.lidar import lidar
@@ -257,10 +261,151 @@ class Interrupts(pl.Callback):
             raise KeyboardInterrupt
 
 
-def test_the_end_of_training_is_logged_and_an_interruption_is_not():
-    complete, cut_off = Rows(), Rows()
-    fit([callback(complete, labelled=False)], epochs=2)
-    assert complete.ended == [2]
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
-        fit([callback(cut_off, labelled=False), Interrupts()], epochs=2)
-    assert cut_off.ended == []
+class Stops(pl.Callback):
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = trainer.current_epoch == 2
+
+
+class Endless(IterableDataset):
+    """A stream without epochs: 64 digits at a time."""
+
+    def __iter__(self):
+        while True:
+            yield from loaders(labelled=False)[0]
+
+
+class Unchanged(EarlyStopping):
+    def __init__(self) -> None:
+        super().__init__("my_loss", min_delta=1e9, patience=2, check_on_train_epoch_end=True)
+
+
+def light(rows: Rows, **options: Any) -> Milestones:
+    settings = MetricSettings(clusters=4, probe="none", umap_seeds=1)
+    return Milestones(*loaders(False), settings, rows, **({"encoder": Encoder("net", "head")} | options))
+
+
+def run_with(
+    module: pl.LightningModule, data: object, callbacks: list[pl.Callback], **how: Any
+) -> pl.Trainer:
+    trainer = pl.Trainer(
+        callbacks=callbacks, logger=False, accelerator="cpu", enable_progress_bar=False,
+        **({"enable_checkpointing": False, "enable_model_summary": False} | how),
+    )  # fmt: skip
+    trainer.fit(module, data)
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("how", "callbacks", "epochs"),
+    [
+        ({"max_epochs": -1, "max_steps": 12}, [], [0, 3]),  # 200 images, 64 a step: 4 steps per epoch
+        ({"max_epochs": -1, "max_steps": 10}, [], [0, 3]),  # in the middle of the third
+        ({"max_epochs": 9}, [Stops], [0, 3]),
+        ({"max_epochs": 9}, [Unchanged], [0, 3]),
+        ({"max_epochs": 40}, [], [0, 20, 40]),
+    ],
+)
+def test_the_last_state_is_a_milestone_whatever_ended_it(how, callbacks, epochs) -> None:
+    rows = Rows()
+    run_with(SomebodysModule(), loaders(True)[0], [*(kind() for kind in callbacks), light(rows)], **how)
+    assert [row["epoch"] for row in rows.rows] == epochs
+    assert rows.ended == [epochs[-1]]
+
+
+def test_an_interruption_is_a_milestone_unless_the_training_will_be_resumed() -> None:
+    for resumable, epochs in ((False, [0, 1]), (True, [0])):
+        rows = Rows()
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            fit([light(rows, resumable=resumable), Interrupts()], epochs=2)
+        assert [row["epoch"] for row in rows.rows] == epochs
+        assert rows.ended == []
+
+
+def test_milestones_by_step_of_data_without_epochs() -> None:
+    rows = Rows()
+    stream = DataLoader(Endless(), batch_size=None)
+    run_with(SomebodysModule(), stream, [light(rows, every_steps=5)], max_epochs=-1, max_steps=13)
+    assert [row["epoch"] for row in rows.rows] == [0, 5, 10, 13]
+
+
+def test_checkpoints_are_chosen_by_a_label_free_metric(tmp_path: Path) -> None:
+    rows = Rows()
+    best = ModelCheckpoint(tmp_path, "{epoch}", monitor="label_free/rankme", mode="max")
+    callbacks = [light(rows, every=1), best]
+    run_with(SomebodysModule(), loaders(True)[0], callbacks, max_epochs=4, enable_checkpointing=True)
+    values = {row["epoch"]: row["label_free/rankme"] for row in rows.rows[1:]}
+    assert float(best.best_model_score) == pytest.approx(max(values.values()))
+    assert best.best_model_path.endswith(f"epoch={max(values, key=values.get) - 1}.ckpt")
+
+
+@pytest.mark.parametrize("precision", ["16-true", "bf16-true", "64-true"])
+def test_true_half_and_double_precision(precision: str) -> None:
+    rows = Rows()
+
+    class Casts(SomebodysModule):
+        def training_step(self, batch):
+            return super().training_step([batch[0].to(self.head.weight.dtype)])
+
+    if precision == "16-true":  # trains on GPUs alone
+        light(rows).evaluate(SomebodysModule().half(), 1)
+        rows.rows = [light(rows).evaluate(SomebodysModule().half(), 0).row] * 2
+    else:
+        run_with(Casts(), loaders(True)[0], [light(rows)], max_epochs=1, precision=precision)
+    assert len(rows.rows) == 2
+    assert all(math.isfinite(row["label_free/rankme"]) for row in rows.rows)
+
+
+def images_in(form: Callable[[torch.Tensor], object]) -> list[object]:
+    return [form(batch) for (batch,) in loaders(labelled=False)[0]]
+
+
+@pytest.mark.parametrize(
+    ("form", "key", "said"),
+    [
+        (lambda x: {"image": x}, None, "a mapping with 'image': pass image_key=\"image\""),
+        (lambda x: (torch.arange(len(x)), x), None, r"a tensor of shape \(64,\): pass image_key=lambda"),
+        (lambda x: x.numpy(), None, "got ndarray: pass image_key"),
+        (lambda x: x.to_sparse(), None, "a tensor sparse"),
+        (lambda x: (x * 16).byte(), None, "the encoder does not take uint8 images"),
+        (lambda x: x / 0, None, "image 0 of the test split holds pixels that are NaN or infinite"),
+        (lambda x: {"image": x}, "image", ""),
+        (lambda x: (torch.arange(len(x)), x), lambda batch: batch[1], ""),
+    ],
+)
+def test_batches_of_other_forms_are_named_or_taken_as_told(form, key, said: str) -> None:
+    settings = MetricSettings(clusters=4, probe="none", umap_seeds=1)
+    batches = images_in(form)
+    callback = Milestones(batches, batches, settings, Rows(), encoder=Encoder("net", "head"), image_key=key)
+    if said:
+        with pytest.raises(UserError, match=said) as refusal:
+            callback.evaluate(SomebodysModule(), 0)
+        assert "\n" not in str(refusal.value)
+    else:
+        expected = light(Rows()).evaluate(SomebodysModule(), 0)
+        found = callback.evaluate(SomebodysModule(), 0)
+        assert found.values["label_free/rankme"] == expected.values["label_free/rankme"]
+
+
+def test_loaders_that_are_used_up_are_refused_and_shuffled_ones_warned_of(capsys) -> None:
+    settings = MetricSettings(clusters=4)
+    train, test = loaders(False)
+    with pytest.raises(UserError, match="the loader of training images is a generator, which is used up"):
+        Milestones((batch for batch in train), test, settings, Rows())
+    Milestones(train, DataLoader(test.dataset, 64, shuffle=True), settings, Rows())
+    assert "the loader of evaluation images shuffles" in capsys.readouterr().err
+
+
+def test_a_plain_loop_measures_what_the_callback_does(tmp_path: Path) -> None:
+    module, rows = SomebodysModule(), Rows()
+    settings = MetricSettings(clusters=4, probe="none", umap_seeds=1)
+    expected = light(rows).evaluate(module, 3)
+    record = Record(tmp_path / "mine", {"learning_rate": 0.1})
+    train, test = loaders(False)
+    module.train()
+    found = evaluate(module.net, train, test, settings, projector=module.head, epoch=3, record=record)
+    assert module.net.training
+    assert {k: repr(v) for k, v in found.values.items() if not k.startswith("cost/")} == {
+        k: repr(v) for k, v in expected.values.items() if not k.startswith("cost/")
+    }
+    assert record.content.milestones == (found,)
+    assert record.content.definition["evaluation_images"] == rows.definition["evaluation_images"] == 100
