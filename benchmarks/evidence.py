@@ -2,7 +2,7 @@
 
     python benchmarks/evidence.py run                  all of sweeps/evidence, going on where it stopped
     python benchmarks/evidence.py run simclr-digits    one of them
-    python benchmarks/evidence.py tables               docs/results.md anew, from docs/evidence/*.json alone
+    python benchmarks/evidence.py tables               every table anew, from docs/evidence/*.json alone
 
 `run` trains in evidence/<name>/ (some hours on two cores for all; --jobs 2 uses both) and then writes
 docs/evidence/<name>.json. The records are what the tables are made of: the same records give the same
@@ -29,12 +29,14 @@ def main() -> int:
     run.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
     run.add_argument("--jobs", type=int, default=1, help="runs at the same time")
     run.add_argument("--directory", type=Path, default=Path("evidence"), help="where to train")
-    commands.add_parser("tables", help="rebuild docs/results.md from the records")
+    commands.add_parser("tables", help="rebuild docs/results.md and the tables beside the records")
     options = parser.parse_args()
     if options.command == "tables":
-        from results import rebuild
+        from results import pages
 
-        rebuild(RECORDS, ROOT / "docs" / "results.md")
+        for path, text in pages(ROOT / "docs").items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         return 0
     if unknown := set(options.names) - set(names):
         parser.error(f"no sweep {', '.join(sorted(unknown))} in {SWEEPS} (there are {', '.join(names)})")

@@ -88,12 +88,7 @@ def configuration_interval(accuracies: Sequence[Sequence[float]], chosen: int) -
 def repetition_interval(
     scores: Sequence[Sequence[float]], accuracies: Sequence[Sequence[float]]
 ) -> Interval | None:
-    """Interval (95 %) of the regret if all configurations were trained once more with other seeds.
-
-    In each of 2,000 resamples each configuration is changed by the difference of two seeds of a repeated
-    configuration: the score by their difference, the accuracy by theirs on the logit scale, both from the
-    same two seeds, divided by √n for a mean of n. Then the best score is chosen again. The middle of the
-    resampled regrets is no estimate of the regret: it is biased upwards.
+    """Interval (95 %) of the regret if all configurations were trained once more with as many other seeds.
 
     Args:
         scores: Of each configuration, those of its seeds; higher is chosen.
@@ -104,29 +99,49 @@ def repetition_interval(
     """
     if not seeds_are_repeated(accuracies):
         return None
-    sources = [
-        (np.asarray(some), logit(shares))
-        for some, shares in zip(scores, accuracies, strict=True)
-        if len(shares) >= LEAST_SEEDS
-    ]
-    rng = np.random.default_rng(SEED)
-    shape = (RESAMPLES, len(scores))
-    source = rng.integers(0, len(sources), shape)
-    seeds = np.array([len(some) for some, _ in sources])[source]
+    repeated = [pair for pair in zip(scores, accuracies, strict=True) if len(pair[1]) >= LEAST_SEEDS]
+    again = resampled_regrets(
+        [float(np.mean(some)) for some in scores],
+        [float(np.mean(some)) for some in accuracies],
+        repeated,
+        1 / np.sqrt([len(some) for some in scores]),
+    )
+    low, high = np.percentile(again, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return float(low), float(high)
+
+
+def resampled_regrets(
+    scores: ArrayLike,
+    accuracies: ArrayLike,
+    repeated: Sequence[tuple[Sequence[float], Sequence[float]]],
+    shrink: ArrayLike = 1.0,
+) -> Floats:
+    """Regrets of 2,000 imagined repetitions with other seeds.
+
+    In each, each configuration is changed by the difference of two seeds of a repeated configuration: the
+    score by theirs, the accuracy by theirs on the logit scale, both from the same two seeds. Then the best
+    score is chosen again. Their mean is no estimate of the regret: it is biased upwards.
+
+    Args:
+        scores: (K,) higher is chosen.
+        accuracies: (K,) shares from 0 to 1.
+        repeated: Scores and accuracies of the seeds of each repeated configuration.
+        shrink: Factor of the differences: 1/√n for a mean of n seeds.
+    """
+    centre, rng = logit(accuracies), np.random.default_rng(SEED)
+    source = rng.integers(0, len(repeated), (RESAMPLES, len(centre)))
+    seeds = np.array([len(shares) for _, shares in repeated])[source]
     first = rng.integers(0, seeds)
     second = (first + rng.integers(1, seeds)) % seeds  # any of the others
-    shift_of_score, shift_of_logit = (
-        _padded([pair[side] for pair in sources])[source, second]
-        - _padded([pair[side] for pair in sources])[source, first]
-        for side in (0, 1)
+    tables = (
+        _padded([np.asarray(some, np.float64) for some, _ in repeated]),
+        _padded([logit(shares) for _, shares in repeated]),
     )
-    shrink = 1 / np.sqrt([len(some) for some in scores])
-    again = np.array([np.mean(some) for some in scores]) + shrink * shift_of_score
-    centre = logit([float(np.mean(shares)) for shares in accuracies])
-    quality = 1 / (1 + np.exp(-(centre + shrink * shift_of_logit)))
-    chosen = np.take_along_axis(quality, again.argmax(axis=1)[:, None], axis=1)[:, 0]
-    low, high = np.percentile(quality.max(axis=1) - chosen, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return float(low), float(high)
+    shifts = [np.asarray(shrink) * (table[source, second] - table[source, first]) for table in tables]
+    chosen = (np.asarray(scores, np.float64) + shifts[0]).argmax(axis=1)
+    quality = 1 / (1 + np.exp(-(centre + shifts[1])))
+    regrets: Floats = quality.max(axis=1) - np.take_along_axis(quality, chosen[:, None], axis=1)[:, 0]
+    return regrets
 
 
 def seeds_are_repeated(seeds: Sequence[Sequence[float]]) -> bool:
