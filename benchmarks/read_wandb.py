@@ -70,7 +70,7 @@ def by_loop(runs: Iterator[Any], count: int) -> int:
 def by_selector(path: str, cache: Path) -> int:
     from rich.console import Console
 
-    from selector.reports.reading_bar import ReadingBar
+    from selector.reports.progress import ReadingBar
     from selector.tracking.api import read_wandb
 
     with ReadingBar(Console(file=sys.stderr, force_terminal=True)) as bar:

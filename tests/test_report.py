@@ -14,7 +14,7 @@ from handmade import ACCURACY, RANKME, curve, run, sweep, write_sweep
 from selector.cli import main
 from selector.config import TrainConfig
 from selector.metrics.metrics import CONSENSUS_KEY, METRICS
-from selector.reports.html import page_of, spark_points
+from selector.reports.html import page_of
 from selector.reports.report import report_of
 from selector.runs import Unreadable
 
@@ -151,7 +151,7 @@ def test_names_never_become_markup():
 
 def test_a_page_without_labels_leaves_out_what_labels_say():
     text = page(trained("a", 1.0, 3.0), trained("b", 1.0, 2.0))
-    assert "No labels here" in text
+    assert "What the choice cost" not in text
     assert 'id="g0-scatter"' not in text
     assert 'id="g0-choices"' not in text
     assert 'id="g0-stopping"' not in text
@@ -162,13 +162,6 @@ def test_groups_that_cannot_be_compared_have_sections_of_their_own():
     text = page(*SWEEP, trained("delta", 1.0, 2.0, accuracy=0.5, method="simsiam"))
     assert text.count('<div class="group"') == 2
     assert '<select id="group">' in text
-
-
-def test_a_small_line_goes_from_the_lowest_to_the_highest_value():
-    assert spark_points([1.0, float("nan"), 3.0, 2.0], 1.0, 3.0) == "0,22 50,2 100,12"
-    assert spark_points([1.0], 0.0, 1.0) == ""
-    # 1 and 2 of a scale from 0 to 4: a quarter and half of the 20 units above the floor at 22.
-    assert spark_points([1.0, 2.0], 0.0, 4.0) == "0,17 100,12"
 
 
 # In the browser.
@@ -293,11 +286,54 @@ def test_the_page_follows_the_colour_scheme(opened):
     assert opened.complaints == []
 
 
-def test_a_phone_need_not_scroll_sideways(browser, tmp_path):
-    narrow = Opened(browser, page(*SWEEP), tmp_path, viewport={"width": 360, "height": 800})
-    narrow.draw_all()
-    assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 360
-    narrow.context.close()
+# Six hyperparameters, and a metric and an oracle beside them.
+NAMES = ("weight_decay", "crop_scale_min", "predictor_hidden", "color_jitter_strength", "onelongwordasaname")
+WIDE = tuple(
+    trained(f"run{i}", 1.0, 1000.0 + i, accuracy=0.9712 + i / 1e4, temperature=i, learning_rate=0.1,
+            **dict.fromkeys(NAMES, i / 7))
+    for i in range(1, 5)
+)  # fmt: skip
+LOGGED = [metric.key for metric in METRICS if metric.key != CONSENSUS_KEY][:20]
+MANY = tuple(run(f"r{i}", values={key: i * k % 23 for k, key in enumerate(LOGGED, 1)}) for i in range(1, 6))
+
+OUTSIDE = """() => {
+  const room = document.documentElement.clientWidth, found = [];
+  for (const chart of document.querySelectorAll(".chart")) {
+    const frame = chart.getBoundingClientRect();
+    for (const mark of chart.querySelectorAll(
+        ".point, .js-line, .hm image, .xtick text, .ytick text, .annotation-text, .gtitle, .legendtext")) {
+      const box = mark.getBoundingClientRect();
+      const left = Math.max(0, frame.left) - 1, right = Math.min(room, frame.right) + 1;
+      if (box.width && (box.left < left || box.right > right))
+        found.push(`${chart.id}: ${mark.textContent || mark.getAttribute("class")}`);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 360])
+@pytest.mark.parametrize("runs", [SWEEP, WIDE, MANY], ids=["few", "wide", "many"])
+def test_no_mark_lies_outside_a_phones_screen(browser, tmp_path, runs, width):
+    phone = Opened(browser, page(*runs), tmp_path, viewport={"width": width, "height": 800})
+    assert phone.page.locator(".chart:empty").count() > 0  # what is not in view has yet to be drawn
+    phone.draw_all()
+    assert phone.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert phone.page.evaluate(OUTSIDE) == []
+    phone.context.close()
+
+
+def test_the_run_of_a_row_stays_while_its_table_is_scrolled(browser, tmp_path):
+    phone = Opened(browser, page(*WIDE), tmp_path, viewport={"width": 390, "height": 800})
+    left = phone.page.evaluate("""() => {
+      const table = document.querySelector("table.ranking"), cell = table.tBodies[0].rows[0].cells[1];
+      const before = cell.getBoundingClientRect().left;
+      table.parentElement.scrollLeft = 200;
+      return [table.parentElement.scrollLeft, cell.getBoundingClientRect().left - before];
+    }""")
+    assert left[0] == 200
+    assert abs(left[1]) < 30  # the run's column stays, close to the edge
+    phone.context.close()
 
 
 def test_paper_is_white_and_as_wide_as_a_page(browser, tmp_path):
@@ -305,7 +341,8 @@ def test_paper_is_white_and_as_wide_as_a_page(browser, tmp_path):
         browser, page(*SWEEP), tmp_path, color_scheme="dark", viewport={"width": 1200, "height": 800}
     )
     look = """() => [...document.querySelectorAll(".chart")].map(chart => [
-        chart.querySelector(".main-svg").clientWidth, chart.querySelector(".xtick text").style.fill
+        chart.querySelector(".main-svg").clientWidth,
+        (chart.querySelector(".xtick text") ?? chart.querySelector(".annotation-text")).style.fill
     ])"""
     dark.draw_all()
     screen = dark.page.evaluate(look)
@@ -326,44 +363,18 @@ def test_paper_is_white_and_as_wide_as_a_page(browser, tmp_path):
     dark.context.close()
 
 
-# Six hyperparameters, and a metric and an oracle beside them.
-NAMES = ("weight_decay", "crop_scale_min", "predictor_hidden", "color_jitter_strength", "onelongwordasaname")
-WIDE = tuple(
-    trained(f"run{i}", 1.0, 1000.0 + i, accuracy=0.9712 + i / 1e4, temperature=i, learning_rate=0.1,
-            **dict.fromkeys(NAMES, i / 7))
-    for i in range(1, 5)
-)  # fmt: skip
-
-
-def cut_off(shown, chart, texts):
-    """Texts of a chart that stand out of its picture."""
-    return shown.page.evaluate(
-        """([chart, texts]) => {
-          const frame = document.querySelector(`${chart} .main-svg`).getBoundingClientRect();
-          return [...document.querySelectorAll(`${chart} ${texts}`)].filter(text => {
-            const box = text.getBoundingClientRect();
-            return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1;
-          }).map(text => text.textContent);
-        }""",
-        [chart, texts],
-    )
-
-
-def test_names_of_many_hyperparameters_are_in_the_picture_and_on_the_paper(browser, tmp_path):
-    wide = Opened(browser, page(*WIDE), tmp_path, viewport={"width": 360, "height": 800})
-    wide.draw_all()
-    assert wide.page.locator("#g0-parallel .xtick text").count() == 8
-    assert cut_off(wide, "#g0-parallel", ".xtick text") == []
-    wide.page.set_viewport_size({"width": 718, "height": 1000})  # A4 at 96 dpi without its margins
+def test_a_table_of_many_columns_fits_the_paper(browser, tmp_path):
+    wide = Opened(browser, page(*WIDE), tmp_path, viewport={"width": 718, "height": 1000})  # A4 at 96 dpi
     wide.page.emulate_media(media="print")
-    assert not wide.page.locator("details").first.evaluate("details => details.open")
+    folded = wide.page.locator("details").first
+    assert not folded.evaluate("details => details.open")
     wide.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert cut_off(wide, "#g0-parallel", ".xtick text") == []
+    assert wide.page.evaluate(OUTSIDE) == []
     table = wide.page.locator("table.ranking")
     assert table.evaluate("table => table.offsetWidth <= table.parentElement.clientWidth")
-    assert wide.page.locator("details").first.evaluate("details => details.open")
+    assert folded.evaluate("details => details.open")
     wide.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-    assert not wide.page.locator("details").first.evaluate("details => details.open")
+    assert not folded.evaluate("details => details.open")
     wide.context.close()
 
 
@@ -381,23 +392,14 @@ def test_the_title_of_the_scatter_keeps_off_its_numbers(browser, tmp_path):
     fine.context.close()
 
 
-def test_every_metric_of_the_heat_map_is_named_on_a_phone(browser, tmp_path):
-    keys = [metric.key for metric in METRICS if metric.key != CONSENSUS_KEY][:20]
-    runs = [run(f"r{i}", values={key: i * k % 23 for k, key in enumerate(keys, 1)}) for i in range(1, 6)]
-    phone = Opened(browser, page(*runs), tmp_path, viewport={"width": 360, "height": 800})
-    phone.draw_all()
-    count = phone.page.locator("#g0-heatmap .ytick text").count()
-    assert count == 20
-    assert phone.page.locator("#g0-heatmap .xtick text").count() == count
-    assert phone.page.locator("#g0-heatmap .heatmap-label").count() == count**2
-    phone.context.close()
-
-
-def test_small_lines_of_all_runs_have_one_scale():
-    text = page(*SWEEP)
-    # Trained milestones from 9.25 to 31.5: beta falls from 30 to 9.25, the floor at 22.
-    lines = re.findall(r'<polyline points="([^"]+)"', text)
-    assert [line.split(" ")[-1] for line in lines] == ["100,2", "100,10.54", "100,22"]
+@pytest.mark.parametrize(("width", "numbers"), [(1280, 400), (360, 0)])
+def test_every_metric_of_the_heat_map_is_named_on_a_phone(browser, tmp_path, width, numbers):
+    shown = Opened(browser, page(*MANY), tmp_path, viewport={"width": width, "height": 800})
+    shown.draw_all()
+    assert shown.page.locator("#g0-heatmap .ytick text").count() == 20
+    assert shown.page.locator("#g0-heatmap .xtick text").count() == 20
+    assert shown.page.locator("#g0-heatmap .heatmap-label").count() == numbers  # a phone has no room for them
+    shown.context.close()
 
 
 def test_one_group_can_be_shown_alone(browser, tmp_path):

@@ -106,7 +106,7 @@ class Runs:
             keys: From a server, only runs that logged one of these keys; empty reads them all.
             spectra: Read the logged lists, too.
         """
-        from selector.reports.reading_bar import ReadingBar
+        from selector.reports.progress import ReadingBar
         from selector.runs import read_source
 
         with ReadingBar() as bar:

@@ -65,7 +65,7 @@ def _evaluate_checkpoints(
     names: list[str], data_dir: str | None, probe: Any, device: str, quiet: bool, json: bool
 ) -> int:
     from selector.reports.evaluation_tables import checkpoint_object, print_checkpoints
-    from selector.reports.step_line import StepLine
+    from selector.reports.progress import StepLine
     from selector.training.after_training import Evaluator
     from selector.training.device import device_named
     from selector.training.stored import read_stored
@@ -108,7 +108,7 @@ def _evaluate_runs(
     where = _server(source)
 
     from selector.reports.evaluation_tables import added_object, print_added
-    from selector.reports.step_line import StepLine
+    from selector.reports.progress import StepLine
     from selector.training.add_metrics import missing_metrics
     from selector.training.after_training import Evaluator
     from selector.training.device import device_named

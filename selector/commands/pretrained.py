@@ -72,7 +72,7 @@ def pretrained(
     from selector.paper.cache import Cache, user_cache
     from selector.paper.models import PAPER_MODELS, find_model
     from selector.paper.study import StudySettings, load_study_images, study_models
-    from selector.reports.step_line import StepLine
+    from selector.reports.progress import StepLine
     from selector.training.device import device_named
 
     where = device_named(device)

@@ -45,8 +45,8 @@ def regret(
         json: Print one JSON object.
     """
     from selector.reports.objects import as_json, regret_object
+    from selector.reports.progress import StepLine
     from selector.reports.regret_tables import print_regret
-    from selector.reports.step_line import StepLine
     from selector.reports.tables import open_console
     from selector.selection.regret import regret as judge_choices
 

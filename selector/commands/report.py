@@ -37,8 +37,8 @@ def report(
         wandb: Make a report in W&B instead, in the runs' own project, whose panels draw from the runs; needs
             the extra wandb-report.
     """
+    from selector.reports.progress import StepLine
     from selector.reports.report import report_of
-    from selector.reports.step_line import StepLine
     from selector.selection.consensus import prepared
 
     if wandb:
@@ -99,6 +99,5 @@ def _check_wandb(source: str) -> None:
 
 def _save_report(source: str, found: "Report") -> str:
     from selector.reports.wandb_report import save_report
-    from selector.reports.wandb_report_rows import wandb_report_of
 
-    return f"{printable(save_report(source, wandb_report_of(found)))}: the report in W&B"
+    return f"{printable(save_report(source, found))}: the report in W&B"

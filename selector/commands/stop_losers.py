@@ -49,13 +49,13 @@ def stop_losers(
 
         stopped = stop_runs(source, [loser.run.id for loser in verdicts.losers])
     if json:
-        from selector.reports.losers import verdicts_object
         from selector.reports.objects import as_json
+        from selector.reports.running import losers_object
 
-        print(as_json(verdicts_object(verdicts, stopped, dry_run=not yes)))
+        print(as_json(losers_object(verdicts, stopped, dry_run=not yes)))
     else:
-        from selector.reports.losers import verdict_lines
+        from selector.reports.running import loser_lines
 
-        for line in verdict_lines(verdicts, stopped if yes else None):
+        for line in loser_lines(verdicts, stopped if yes else None):
             print(printable(line))
     return 0

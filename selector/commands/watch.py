@@ -39,8 +39,9 @@ def watch(
         interval: Seconds between two looks.
         once: Look once, print the table, and end.
     """
-    from selector.reports.tables import coverage_line, label, open_console
-    from selector.reports.watching import watch_table
+    from selector.reports.running import watch_table
+    from selector.reports.tables import coverage_line, open_console
+    from selector.reports.words import label
     from selector.selection.consensus import prepared
     from selector.selection.ranking import rank
     from selector.selection.standing import standing
@@ -86,8 +87,8 @@ def _follow(look: "Callable[[], Standing]", interval: float) -> "Standing":
     """Look again and again until the sweep has ended; how it stood then."""
     from rich.live import Live
 
+    from selector.reports.running import change_lines, watch_table
     from selector.reports.tables import open_console
-    from selector.reports.watching import change_lines, watch_table
     from selector.tracking.connection import Unreachable
 
     console = open_console()

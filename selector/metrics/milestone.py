@@ -4,10 +4,11 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+if TYPE_CHECKING:  # commands that only read runs start without numpy
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 # How the keys of lists begin, and of texts: which images a labelled metric gets right.
 LIST_PREFIXES = ("spectrum/", "bootstrap/")
@@ -59,12 +60,14 @@ class Milestone:
         )
 
 
-def correct_text(correct: ArrayLike) -> str:
+def correct_text(correct: "ArrayLike") -> str:
     """(N,) truths about N images as a text: base64 of numpy.packbits, 1.3 KB for 10,000 images."""
+    import numpy as np
+
     return base64.b64encode(np.packbits(np.asarray(correct, dtype=bool)).tobytes()).decode("ascii")
 
 
-def correct_images(milestone: Milestone, key: str, count: int) -> NDArray[np.bool_] | None:
+def correct_images(milestone: Milestone, key: str, count: int) -> "NDArray[np.bool_] | None":
     """(count,) whether each evaluation image was classified rightly, in the order of the data set.
 
     Args:
@@ -81,6 +84,8 @@ def correct_images(milestone: Milestone, key: str, count: int) -> NDArray[np.boo
         return None
     if count < 1 or len(packed) != (count + 7) // 8:
         return None
+    import numpy as np
+
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=count).astype(bool)
 
 

@@ -29,8 +29,8 @@ from selector.paper.layout import (
     to_csv,
     to_latex,
 )
-from selector.reports.sparkline import sparkline
-from selector.reports.tables import label, paragraph
+from selector.reports.tables import paragraph
+from selector.reports.words import label, sparkline
 
 SIDE_BY_SIDE = 3  # runs whose training is drawn, which fill 80 columns with a metric's name
 STAR = (

@@ -33,7 +33,8 @@ from selector.paper.layout import (
     to_csv,
     to_latex,
 )
-from selector.reports.tables import number, paragraph
+from selector.reports.tables import paragraph
+from selector.reports.words import number
 from selector.selection.correlation import EXACT_BELOW
 
 OVERALL = "overall"

@@ -1,46 +1,29 @@
 """What `selector evaluate` computed, for people and for programs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from selector.metrics.metrics import METRICS
-from selector.reports.tables import draw, number, paragraph
+from selector.reports.tables import paragraph, table_of
+from selector.reports.words import number
 from selector.runs import Milestone
-from selector.text import printable
 from selector.training.add_metrics import Added, summary_of
 from selector.training.stored import Stored
 
 _COLUMNS_A_TABLE = 4
 
 
-@dataclass(frozen=True)
-class AddedRow:
-    """What was done for one run."""
-
-    run: str
-    epochs: str
-    added: str
-
-
-def added_rows(added: Sequence[Added]) -> list[AddedRow]:
-    """A line a run: which epochs gained which metrics, or why none did."""
+def added_rows(added: Sequence[Added]) -> list[tuple[str, str, str]]:
+    """One line per run: its id, which epochs gained metrics, and which, or why none did."""
     rows = []
     for one in added:
-        what = one.skipped or ", ".join(gained(one)) or "nothing is missing"
-        rows.append(AddedRow(one.run.id, ", ".join(map(str, one.rows)) or "–", what))
+        keys = {key for row in one.rows.values() for key in row.values}
+        gained = ", ".join(metric.name for metric in METRICS if metric.key in keys)
+        what = one.skipped or gained or "nothing is missing"
+        rows.append((one.run.id, ", ".join(map(str, one.rows)) or "–", what))
     return rows
-
-
-def gained(added: Added) -> list[str]:
-    """Names of the metrics that some milestone of a run gained, in the order of the table."""
-    keys = {key for row in added.rows.values() for key in row.values}
-    return [metric.name for metric in METRICS if metric.key in keys]
 
 
 def added_notes(added: Sequence[Added], dry_run: bool) -> list[str]:
@@ -71,32 +54,24 @@ def added_notes(added: Sequence[Added], dry_run: bool) -> list[str]:
 def print_added(added: Sequence[Added], console: Console, dry_run: bool) -> None:
     """Draws what was added to the runs."""
     if added:
-        draw(console, added_rows(added), ("run", "epochs", "added"))
+        console.print(table_of(("run", "epochs", "added"), added_rows(added)))
         console.print()
     for line in added_notes(added, dry_run):
         paragraph(console, line)
 
 
 def print_checkpoints(results: Sequence[tuple[Stored, Milestone]], console: Console) -> None:
-    """Draws the metrics of checkpoints: a row a metric, a column a checkpoint."""
+    """Draws the metrics of checkpoints: one row per metric, one column per checkpoint."""
     for first in range(0, len(results), _COLUMNS_A_TABLE):
         part = results[first : first + _COLUMNS_A_TABLE]
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-        table.add_column("metric", overflow="fold")
-        for stored, _ in part:
-            head = f"{stored.path.resolve().parent.name}\nepoch {stored.epoch}"
-            table.add_column(Text(printable_lines(head)), justify="right", overflow="fold")
-        for metric in METRICS:
-            if any(metric.key in row.values for _, row in part):
-                cells = [number(row.values.get(metric.key)) for _, row in part]
-                table.add_row(*map(Text, (metric.name, *cells)))
-        console.print(table)
+        heads = [f"{stored.path.resolve().parent.name}\nepoch {stored.epoch}" for stored, _ in part]
+        rows = [
+            (metric.name, *(number(row.values.get(metric.key)) for _, row in part))
+            for metric in METRICS
+            if any(metric.key in row.values for _, row in part)
+        ]
+        console.print(table_of(("metric", *heads), rows, right=heads))
         console.print()
-
-
-def printable_lines(text: str) -> str:
-    """Text from elsewhere on its lines, without what could move the cursor."""
-    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def checkpoint_object(stored: Stored, row: Milestone, definition: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The table of metrics: an overview in one line each, and then what each one is."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.padding import Padding
@@ -9,49 +8,26 @@ from rich.text import Text
 
 from selector.metrics.metric_table import SAME_TRAINING
 from selector.metrics.metrics import LabelFreeMetric, Metric
-from selector.reports.tables import draw, paragraph
+from selector.reports.tables import paragraph, table_of
 from selector.text import printable
 
 _ONE_TRAINING = f"one training = same {', '.join(SAME_TRAINING)}"
 
 
-@dataclass(frozen=True)
-class MetricRow:
-    """One line of the overview."""
-
-    metric: str
-    better: str
-    cost: str
+def metric_rows(metrics: Iterable[Metric]) -> list[tuple[str, str, str]]:
+    """The overview: name, which way is better, cost."""
+    return [(metric.name, _better(metric), metric.cost) for metric in metrics]
 
 
-@dataclass(frozen=True)
-class MetricEntry:
-    """What there is to know about one metric, in lines of text."""
-
-    title: str
-    meaning: str
-    formula: str
-    compare: str
-    source: str
-
-
-def metric_rows(metrics: Iterable[Metric]) -> list[MetricRow]:
-    """The overview."""
-    return [MetricRow(metric.name, _better(metric), metric.cost) for metric in metrics]
-
-
-def metric_entries(metrics: Iterable[Metric]) -> list[MetricEntry]:
-    """All the rest."""
-    return [
-        MetricEntry(
-            f"{metric.name}, {metric.symbol}" if metric.symbol != metric.name else metric.name,
-            metric.meaning,
-            metric.formula,
-            _compare(metric),
-            metric.source,
-        )
-        for metric in metrics
-    ]
+def metric_entry(metric: Metric) -> tuple[str, ...]:
+    """What there is to know about one metric, in lines of text; the first one is its title."""
+    return (
+        f"{metric.name}, {metric.symbol}" if metric.symbol != metric.name else metric.name,
+        metric.meaning,
+        f"= {metric.formula}",
+        f"Compare within {_compare(metric)}.",
+        f"Source: {metric.source}.",
+    )
 
 
 def print_metrics(metrics: Sequence[Metric], console: Console) -> None:
@@ -61,17 +37,13 @@ def print_metrics(metrics: Sequence[Metric], console: Console) -> None:
     for title, some in (("Without labels: these choose", label_free), ("With labels: these judge", labelled)):
         for space in dict.fromkeys(metric.space for metric in some):
             paragraph(console, f"{title}. Space: {space}")
-            of_space = [metric for metric in some if metric.space == space]
-            draw(console, metric_rows(of_space), ("metric", "better", "cost"))
+            rows = metric_rows(metric for metric in some if metric.space == space)
+            console.print(table_of(("metric", "better", "cost"), rows))
             console.print()
-    for entry in metric_entries([*label_free, *labelled]):
-        paragraph(console, entry.title)
-        for line in (
-            entry.meaning,
-            f"= {entry.formula}",
-            f"Compare within {entry.compare}.",
-            f"Source: {entry.source}.",
-        ):
+    for metric in [*label_free, *labelled]:
+        title, *lines = metric_entry(metric)
+        paragraph(console, title)
+        for line in lines:
             console.print(Padding(Text(printable(line)), (0, 0, 0, 4)))
     console.print()
     paragraph(console, f"({_ONE_TRAINING})")

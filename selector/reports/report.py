@@ -1,16 +1,23 @@
 """What a report says: a sweep's ranking by a label-free metric and, where labels exist, what it cost."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from selector.errors import UserError
-from selector.metrics.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric
+from selector.metrics.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric, Metric
 from selector.reports.best import Best, best_of
 from selector.runs import Run, RunSet
-from selector.selection.candidates import MilestoneChoice
-from selector.selection.ranking import RankedGroup, Ranking, rank
+from selector.selection.candidates import MilestoneChoice, read_scores
+from selector.selection.comparability import pools
+from selector.selection.ranking import RankedGroup, Ranking, rank, rank_pool
 from selector.selection.regret import Regret, RegretGroup, RegretReport, regret
+from selector.selection.verdicts import Verdict, verdict_of
+
+# What this page recommends to choose by, besides the metric that chose.
+_PRETEXT = ("pretext_score", "rotation_probe", "view_retrieval", "hog_probe")
+RECOMMENDED = (*_PRETEXT, "nesum", "channel_std", "idest", "rankme", "lidar")
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,8 @@ class GroupReport:
         judged: The same runs with their accuracy, and what the metric's choice cost; None without labels.
         metrics: What every held metric's choice cost among the same runs, the ranking metric first.
         held: Metrics of the table that some run of the group logged, and the ranking metric and oracle.
+        opinions: Recommended metrics with how they rank the same configurations, the ranking metric first.
+        verdicts: Run id → what became of its training.
     """
 
     ranked: RankedGroup
@@ -30,6 +39,8 @@ class GroupReport:
     judged: RegretGroup | None
     metrics: tuple[Regret, ...]
     held: tuple[LabelFreeMetric | LabelledMetric, ...]
+    opinions: tuple[tuple[LabelFreeMetric, RankedGroup], ...]
+    verdicts: Mapping[str, Verdict]
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -96,19 +107,30 @@ def report_of(
     ranking = rank(runs, metric, milestone, allow_mixed, direction)
     groups, warnings = [], list(ranking.warnings)
     for ranked in ranking.groups:
-        some = replace(
-            runs,
-            runs=tuple(run for place in ranked.ranking for run in place.runs),
-            unreadable=(),
-            warnings=(),
-        )
+        seeds = tuple(run for place in ranked.ranking for run in place.runs)
+        some = replace(runs, runs=seeds, unreadable=(), warnings=())
         held = _held(some, metric, oracle)
         judged, regrets, notes = _judged(
             some, metric, oracle, held, milestone, allow_mixed, direction, progress
         )
-        groups.append(GroupReport(ranked, best_of(ranked), judged, regrets, held))
+        opinions = [(metric, ranked), *_opinions(some.runs, ranked, held[1:], milestone)]
+        verdicts = {run.id: verdict_of(run) for run in some.runs}
+        groups.append(GroupReport(ranked, best_of(ranked), judged, regrets, held, tuple(opinions), verdicts))
         warnings += notes
     return Report(runs.source, ranking, oracle, tuple(groups), tuple(dict.fromkeys(warnings)))
+
+
+def _opinions(
+    runs: Sequence[Run], ranked: RankedGroup, others: Sequence[Metric], milestone: MilestoneChoice
+) -> Iterator[tuple[LabelFreeMetric, RankedGroup]]:
+    """How other recommended metrics rank the same configurations."""
+    seed = "seed" if any(len(place.runs) > 1 for place in ranked.ranking) else None
+    for metric in others:
+        if isinstance(metric, LabelFreeMetric) and metric.name in RECOMMENDED:
+            candidates, _ = read_scores(runs, metric, milestone)
+            with suppress(UserError):  # it may not compare these runs, or nobody knows which way is better
+                if len(candidates) > 1 and len(pools(runs, [metric])) == 1:
+                    yield metric, rank_pool(candidates, ranked.group, metric, seed_key=seed)
 
 
 def _held(

@@ -1,16 +1,20 @@
-"""What a report says in words: why this run, what it cost, how sure one can be, and what to do next."""
+"""What a report says in words: why this run, what threatens it, what it cost, and what to do next."""
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from selector.metrics.metrics import METRICS
 from selector.reports.report import GroupReport, Report
-from selector.reports.report_rows import Cost
-from selector.reports.tables import correlation, coverage_line, number
-from selector.runs import Run
+from selector.reports.rows import opinion_rows, score_text
+from selector.reports.tables import coverage_line
+from selector.reports.words import axis_of, correlation, number, share
 from selector.selection.consensus import CONSENSUS
 from selector.selection.ranking import Ranking
 from selector.text import printable
+
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,13 @@ class Step:
     command: str = ""
 
 
+def source_name(report: Report) -> str:
+    """What a title calls the source: the name of a folder, file or sweep, without the way to it."""
+    sources = report.sources or (report.source,)
+    names = [PurePath(source.rstrip("/")).name.removesuffix(".json") for source in sources]
+    return printable(", ".join(name for name in names if name) or "runs")
+
+
 def lead(report: Report) -> str:
     """The sentence under the title."""
     where = "last milestone" if report.ranking.milestone == "last" else f"epoch {report.ranking.milestone}"
@@ -47,90 +58,109 @@ def why(group: GroupReport, ranking: Ranking) -> str:
     """Why the pick is the pick."""
     first = group.ranked.ranking[0]
     better = "Highest" if group.ranked.direction == "max" else "Lowest"
-    spread = f" ± {number(first.standard_error, 2)}" if first.standard_error else ""
-    text = f"{better} {ranking.metric.name} of {len(group.runs)} runs"
-    text += f": {number(first.score)}{spread} at {axis_of(first.run)} {first.epoch}"
+    what = "runs" if len(first.runs) < 2 else "configurations"
+    text = (
+        f"{better} {ranking.metric.name} of {len(group.runs)} {what}:"
+        f" {score_text(first)} at {axis_of(first.run)} {first.epoch}"
+    )
     ties = len(group.ranked.tie_set) - 1
     return f"{text}; {ties} more cannot be told from it." if ties else f"{text}."
 
 
-def axis_of(run: Run) -> str:
-    """What its milestones are numbered by."""
-    return {"epoch": "epoch", "_step": "W&B's step"}.get(run.counted_by, "step")
+def threats(group: GroupReport, report: Report) -> list[str]:
+    """What speaks against taking the pick as it is, the gravest first; nothing where nothing does."""
+    return list(_threats(group, report))
 
 
-def tiles(group: GroupReport, cost: Cost) -> list[Tile]:
-    """The figures beside the pick."""
-    regret = group.regret
+def _threats(group: GroupReport, report: Report) -> Iterator[str]:
+    ranked, coverage, metric = group.ranked, report.ranking.coverage, report.ranking.metric.name
+    others = [row for row in opinion_rows(group)[1:] if not row.agrees]
+    if others:
+        named = [f"{row.metric} would pick {row.choice}" for row in others[:MOST_NAMED]]
+        more = [f"{len(others) - MOST_NAMED} more pick another"] if len(others) > MOST_NAMED else []
+        yield (
+            f"{len(others)} of {len(group.opinions) - 1} other recommended metrics disagree:"
+            f" {'; '.join([*named, *more])}."
+        )
+    if (verdict := group.verdicts[ranked.chosen.id]).is_bad:
+        yield f"The pick's training: {verdict.text}"
+    if len(ranked.ranking) == 1:
+        yield "Only this run can be ranked: it is chosen for want of another."
+    elif len({place.score for place in ranked.ranking}) == 1:
+        yield f"{metric} is {number(ranked.ranking[0].score)} in all runs: it does not tell them apart."
+    elif len(ranked.tie_set) > 1:
+        yield f"{len(ranked.tie_set)} of {len(ranked.ranking)} are tied: {metric} cannot say which is best."
+    if "--allow-mixed" in report.options:
+        yield "All runs are ranked together, whether or not they may be compared."
+    missing = coverage.found - coverage.ranked + (coverage.not_started or 0)
+    if missing:
+        yield f"{missing} of {coverage.found + (coverage.not_started or 0)} runs are not in this ranking."
+
+
+def tiles(group: GroupReport) -> list[Tile]:
+    """The figures beside the pick: what it cost by labels, and what the milestones took."""
     found: list[Tile] = []
-    if group.judged and regret and regret.chosen and regret.regret is not None:
+    regret, judged = group.regret, group.judged
+    if judged and regret and regret.chosen and regret.regret is not None:
+        percent = judged.in_percent
+        unit = " points" if percent else ""
         is_pick = regret.chosen.id == group.ranked.chosen.id
         whose = "the pick" if is_pick else "the best-ranked run that labels judged"
-        percent = group.judged.in_percent
-        unit = " points" if percent else ""
-        ends = " to ".join(_regret(end, percent) for end in regret.interval or ())
+        ends = " to ".join(share(end, percent) for end in regret.interval or ())
         interval = (
             f"95 % interval among these checkpoints: {ends}"
             if regret.interval
             else "no interval: how many images judged the runs is not known"
         )
         tied = len(regret.tie_set)
-        if tied > 1 and regret.tied_expected is not None and regret.tied_worst is not None:
-            by_lot, most = _regret(regret.tied_expected, percent), _regret(regret.tied_worst, percent)
+        if tied > 1:
+            by_lot, most = share(regret.tied_expected, percent), share(regret.tied_worst, percent)
             interval += f"; among the {tied} tied runs {by_lot} are to be expected, {most} at worst"
+        p = regret.spearman.p_value
+        p_text = "p undefined" if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
         found += [
             Tile(
-                f"{_regret(regret.regret, percent)}{unit}",
+                f"{share(regret.regret, percent)}{unit}",
                 "selection regret" if is_pick else f"selection regret of {whose}",
                 interval,
             ),
             Tile(
-                f"{_regret(group.judged.expected_random, percent)}{unit}",
+                f"{share(judged.expected_random, percent)}{unit}",
                 "regret of a random choice, expected",
-                f"over {group.judged.configurations} configurations",
+                f"over {judged.configurations} configurations",
             ),
             Tile(
                 number(regret.chosen_accuracy),
                 f"{group.held[-1].name} of {whose}",
-                f"best run: {number(group.judged.best.accuracy)}",
+                f"best run: {number(judged.best.accuracy)}",
             ),
             Tile(
                 correlation(regret.spearman.value),
                 "Spearman's ρ with the oracle",
-                f"{_p(regret.spearman.p_value)}, n = {regret.spearman.n}",
+                f"{p_text}, n = {regret.spearman.n}",
             ),
         ]
-    found.append(
-        Tile(str(len(group.ranked.tie_set)), "runs in the tie set", "1: the metric sees one best run")
-    )
-    if cost.seconds is not None:
-        found.append(
-            Tile(
-                _duration(cost.seconds),
-                "spent on milestones",
-                f"{cost.milestones} milestones, probes included",
-            )
-        )
+    rows = [row.values for run in group.runs for row in run.milestones]
+    seconds = [row["cost/milestone_seconds"] for row in rows if "cost/milestone_seconds" in row]
+    if seconds:
+        spent = _duration(sum(seconds))
+        found.append(Tile(spent, "spent on milestones", f"{len(rows)} milestones, probes included"))
     return found
 
 
 def notes(group: GroupReport) -> list[str]:
     """What the figures must not be used for."""
     if group.judged is None:
-        return [
-            "Without labels there is no regret, no oracle and no correlation with accuracy. What remains is"
-            " the ranking, the agreement between metrics, and how the runs trained.",
-        ]
+        return []
     near = group.judged.near_best
     unit = ", in points of accuracy" if group.judged.in_percent else ""
     found = [
-        f"Regret is best accuracy less the pick's{unit}. It holds for this sweep; the next sweep has"
-        " another.",
+        f"Regret is best accuracy less the pick's{unit}. It holds for this sweep; the next sweep has another."
     ]
     if near is not None and near > 1:
         found.append(
-            f"{near} of {len(group.judged.judged)} runs cannot be told from the best by the oracle itself"
-            " (two standard errors of its test images)."
+            f"{near} of {group.judged.configurations} configurations cannot be told from the best by the"
+            " oracle itself (two standard errors of its test images)."
         )
     return found
 
@@ -153,7 +183,7 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
         )
     if group.judged is None:
         check = (
-            "Label a few hundred images (a sub-folder a class), and train the first runs of the ranking on"
+            "Label a few hundred images (a sub-folder per class), and train the first runs of the ranking on"
             " these: their linear probe says which of them is good."
         )
         steps.append(Step(check))
@@ -165,14 +195,6 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
         longer = "Train the pick longer, or with another seed: the command above, changed as you like."
         steps.append(Step(longer))
     return steps
-
-
-def _regret(value: float, percent: bool) -> str:
-    return f"{100 * value:.1f}" if percent else number(value)
-
-
-def _p(value: float | None) -> str:
-    return "p undefined" if value is None else "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
 def _duration(seconds: float) -> str:

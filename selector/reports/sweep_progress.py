@@ -18,8 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from selector.reports.sparkline import sparkline
-from selector.reports.tables import WIDTH, settings_of
+from selector.reports.tables import WIDTH
+from selector.reports.words import settings_of, sparkline
 from selector.sweeping.agent import Reporter
 from selector.sweeping.state import SweepRun, SweepState
 from selector.text import printable

@@ -1,28 +1,31 @@
-"""A report in W&B by its own client, wandb-workspaces: the extra `wandb-report`."""
+"""A report in W&B by its client, wandb-workspaces (extra `wandb-report`): panels draw from the runs."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from selector.errors import UserError
-from selector.reports.figures import LIGHT
-from selector.reports.wandb_report_rows import (
-    LinePanel,
-    Panel,
-    ParallelPanel,
-    ScatterPanel,
-    WandbReport,
-    WandbSection,
-)
+from selector.reports.charts import PICK
+from selector.reports.report import GroupReport, Report
+from selector.reports.report_words import lead, next_steps, notes, source_name, threats, tiles, why
+from selector.reports.rows import rank_rows
+from selector.reports.words import label, number
 from selector.runs import SELECTION_JOB
+from selector.selection.comparability import describe
+from selector.selection.consensus import CONSENSUS, PARTS
 from selector.text import printable
 from selector.tracking.connection import find
 from selector.tracking.place import Place
 
+MOST_ROWS = 20  # of the ranking
 MOST_NAMED = 500  # ranked runs that a panel names one by one
+_TITLE = 128  # characters that W&B takes
 
 
-def save_report(source: str, report: WandbReport) -> str:
+def save_report(source: str, report: Report) -> str:
     """Save a report in the project that the runs are in; each call makes a new one.
+
+    Names from elsewhere are text, and never Markdown.
 
     Args:
         source: What the runs were read from.
@@ -39,15 +42,17 @@ def save_report(source: str, report: WandbReport) -> str:
 
     found = find(source)
     place = found.place
-    blocks = [wr.MarkdownBlock(report.warnings)] if report.warnings else []
+    title = f"{source_name(report)}: the pick by {report.ranking.metric.name}"
+    warnings = "\n".join(f"- {plain(warning)}" for warning in report.warnings)
+    blocks = [wr.MarkdownBlock(warnings)] if warnings else []
     try:
-        for section in report.sections:
-            blocks += _blocks(section, place, wr)
+        for group in report.groups:
+            blocks += _blocks(group, report, place, wr)
         saved = wr.Report(
             project=place.project,
             entity=place.entity,
-            title=report.title,
-            description=report.description,
+            title=title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…",
+            description=printable(lead(report)),
             blocks=blocks,
             width="fixed",
         ).save()
@@ -57,43 +62,93 @@ def save_report(source: str, report: WandbReport) -> str:
     return str(saved.url)
 
 
-def _blocks(section: WandbSection, place: Place, wr: Any) -> list[Any]:
-    blocks = [wr.H2(section.title), wr.MarkdownBlock(section.text)]
-    if section.command:
-        blocks.append(wr.CodeBlock(section.command, language=None))
-    blocks += [wr.PanelGrid(runsets=[_runset(section, place, wr)], panels=_panels(section.panels, wr))]
-    blocks += [wr.H3("Ranking"), wr.MarkdownBlock(section.ranking)]
-    return [*blocks, wr.H3("What to do next"), wr.MarkdownBlock(section.next_steps)]
+def plain(text: str) -> str:
+    """Text that Markdown shows as it stands."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+.!|~$-])", r"\\\1", printable(text))
 
 
-def _runset(section: WandbSection, place: Place, wr: Any) -> Any:
+def _blocks(group: GroupReport, report: Report, place: Place, wr: Any) -> list[Any]:
+    """All that is said of one group of runs."""
+    pick = f"**{plain(label(group.best.run))}**: {plain(why(group, report.ranking))}"
+    shown = group.ranked.swept or tuple(group.best.hyperparameters)
+    settings = [f"- {plain(name)}: {plain(str(group.best.run.config.get(name)))}" for name in shown]
+    figures = [f"- **{plain(tile.value)}** {plain(tile.name)} ({plain(tile.note)})" for tile in tiles(group)]
+    said = [f"- {plain(threat)}" for threat in threats(group, report)]
+    text = [pick, "\n".join(said), "\n".join(settings), "\n".join(figures), *map(plain, notes(group))]
+    steps = []
+    for step in next_steps(group, report):
+        command = printable(step.command).replace("`", "'")
+        steps.append(f"- {plain(step.text)}" + (f" `{command}`" if command else ""))
+    return [
+        wr.H2(printable(describe(group.ranked.group)) or "All runs"),
+        wr.MarkdownBlock("\n\n".join(part for part in text if part)),
+        *([wr.CodeBlock(printable(group.best.command), language=None)] if group.best.command else []),
+        wr.PanelGrid(runsets=[_runset(group, place, wr)], panels=_panels(group, report, wr)),
+        wr.H3("Ranking"),
+        wr.MarkdownBlock(ranking_table(group, report.ranking.metric.key)),
+        wr.H3("What to do next"),
+        wr.MarkdownBlock("\n".join(steps)),
+    ]
+
+
+def ranking_table(group: GroupReport, key: str) -> str:
+    """rank, run, score, accuracy where known, hyperparameters: the first rows, in Markdown."""
+    oracle = [group.held[-1].name] if group.judged else []
+    lines = [["rank", "run", group.held[0].name, *oracle, *group.ranked.swept]]
+    rows = rank_rows(group.ranked, key, group.judged)
+    for row in rows[:MOST_ROWS]:
+        accuracy = [number(row.accuracy)] if group.judged else []
+        lines.append([row.rank, row.run, row.score, *accuracy, *map(str, row.settings.values())])
+    texts = [f"| {' | '.join(map(plain, cells))} |" for cells in lines]
+    texts.insert(1, f"| {' | '.join(['---'] * len(lines[0]))} |")
+    more = len(rows) - MOST_ROWS
+    return "\n".join(texts) + (f"\n\n… and {more} more" if more > 0 else "")
+
+
+def _runset(group: GroupReport, place: Place, wr: Any) -> Any:
     """The ranked runs, the pick in its colour; of very many, all trainings of the sweep or the project."""
-    ids = [run for run in section.runs if re.fullmatch(r"[\w-]+", run)]  # what W&B allows in an id
+    ids = [run.id for run in group.runs if re.fullmatch(r"[\w-]+", run.id)]  # what W&B allows in an id
     if len(ids) <= MOST_NAMED:
         filters = f"Metric('ID') in {ids!r}"
     elif place.sweep:
         filters = f"Metric('Sweep') == {place.sweep!r}"
     else:
         filters = f"Metric('JobType') != {SELECTION_JOB!r}"
-    colours = {section.pick: wr.RunSettings(color=LIGHT["--pick"])}
+    colours = {group.best.run.id: wr.RunSettings(color=PICK)}
     return wr.Runset(
         entity=place.entity, project=place.project, name="ranked runs", filters=filters, run_settings=colours
     )
 
 
-def _panels(panels: tuple[Panel, ...], wr: Any) -> list[Any]:
-    made = []
-    for place, panel in enumerate(panels):
-        layout = wr.Layout(x=12 * (place % 2), y=8 * (place // 2), w=12, h=8)
-        match panel:
-            case LinePanel(title, key):
-                made.append(wr.LinePlot(title=title, x="epoch", y=[key], layout=layout))
-            case ScatterPanel(title, x, y):
-                x, y = wr.SummaryMetric(x), wr.SummaryMetric(y)
-                made.append(wr.ScatterPlot(title=title, x=x, y=y, layout=layout))
-            case ParallelPanel(title, hyperparameters, keys):
-                named = [wr.Config(name) for name in hyperparameters]
-                scores = [wr.SummaryMetric(key) for key in keys]
-                columns = [wr.ParallelCoordinatesPlotColumn(one) for one in [*named, *scores]]
-                made.append(wr.ParallelCoordinatesPlot(title=title, columns=columns, layout=layout))
-    return made
+def drawn_keys(group: GroupReport, report: Report) -> Sequence[tuple[str, str, str]]:
+    """Name, W&B key and better direction of what the choice was made by: of the consensus, its parts."""
+    metric = report.ranking.metric
+    if metric is CONSENSUS:
+        return [(part.name, part.key, part.direction) for part in PARTS]
+    return [(metric.name, metric.key, group.ranked.direction)]
+
+
+def _panels(group: GroupReport, report: Report, wr: Any) -> list[Any]:
+    """What W&B draws from the keys that the runs logged."""
+    oracle, logged = report.oracle, drawn_keys(group, report)
+    made: list[tuple[Any, dict[str, Any]]] = []
+    for name, key, way in logged:
+        better = "higher" if way == "max" else "lower"
+        title = f"{name} along training ({better} is better)"
+        made.append((wr.LinePlot, {"title": title, "x": "epoch", "y": [key]}))
+    if group.judged:
+        title = f"{oracle.name} along training"
+        made.append((wr.LinePlot, {"title": title, "x": "epoch", "y": [oracle.key]}))
+        for name, key, _ in logged:
+            title = f"What {name} saw, and what labels say"
+            ends = {"x": wr.SummaryMetric(key), "y": wr.SummaryMetric(oracle.key)}
+            made.append((wr.ScatterPlot, {"title": title, **ends}))
+    if group.ranked.swept:
+        keys = [key for _, key, _ in logged] + ([oracle.key] if group.judged else [])
+        shown = [*map(wr.Config, group.ranked.swept), *map(wr.SummaryMetric, keys)]
+        columns = [wr.ParallelCoordinatesPlotColumn(one) for one in shown]
+        made.append((wr.ParallelCoordinatesPlot, {"title": "Hyperparameters", "columns": columns}))
+    return [
+        panel(**more, layout=wr.Layout(x=12 * (i % 2), y=8 * (i // 2), w=12, h=8))
+        for i, (panel, more) in enumerate(made)
+    ]

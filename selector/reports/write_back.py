@@ -1,12 +1,13 @@
-"""A ranking as notes for W&B, and in words what was written of them. What is sent where: selector.runs."""
+"""A ranking as notes for W&B, and in words what was written of them."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from selector.reports.charts import charts, curve_figure
 from selector.reports.report import Report
-from selector.reports.tables import settings
-from selector.reports.wandb_charts import charts_of
+from selector.reports.rows import curves, rank_rows
+from selector.reports.words import axis_of, label
 from selector.selection.comparability import describe
 from selector.selection.ranking import Ranking
 from selector.selection.regret import RegretReport
@@ -77,12 +78,40 @@ def _changed(changes: Changes, notes: Notes) -> Iterator[str]:
         yield f"charts {prefix} {names} in {changes.place}"
 
 
+def charts_of(report: Report) -> dict[str, dict[str, Any]]:
+    """Name → Plotly figure as plain data; a second group's names end in -2.
+
+    They are the charts of the HTML page. In the place of its chart along training, where one chooses a
+    metric, there are two: of the ranking metric and, where labels exist, of the oracle.
+    """
+    metric = report.ranking.metric.name
+    found = {}
+    for place, group in enumerate(report.groups):
+        end = f"-{place + 1}" if place else ""
+        figures = {
+            chart.name: (chart.title, chart.figure) for chart in charts(group, report) if not chart.curves
+        }
+        for one in curves(group):
+            if one.metric in (metric, report.oracle.name):
+                figure = curve_figure(one, [label(run) for run in group.runs], axis_of(group.runs[0]))
+                title = f"{one.metric} along training ({one.direction})"
+                figures[f"along-training/{one.metric}"] = title, figure
+        for name, (title, figure) in figures.items():
+            top = 40 + (figure.layout.margin.t or 30)
+            figure.update_layout(
+                title={"text": title, "font": {"size": 15}}, height=figure.layout.height + 40, margin_t=top
+            )
+            found[f"charts/{metric}/{name}{end}"] = figure.to_plotly_json()
+    return found
+
+
 def _ranking_rows(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
     for group in ranking.groups:
-        for ranked in group.ranking:
+        for row in rank_rows(group, ranking.metric.key):
+            ranked = row.ranked
             yield (
                 describe(group.group), ranked.rank, ranked.run.id, ranked.run.name, ranked.score,
-                ranked.standard_error or None, ranked.tied, ranked.epoch, settings(ranked.run, group.swept),
+                ranked.standard_error or None, ranked.tied, ranked.epoch, row.hyperparameters,
             )  # fmt: skip
 
 

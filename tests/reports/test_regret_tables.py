@@ -4,15 +4,16 @@ from math import nan
 from handmade import ACCURACY, ENTROPY, RANKME, curve, run, sweep
 
 from selector.reports.regret_tables import (
-    RegretRow,
-    TrainingRow,
+    _listed,
     accuracy_line,
     print_regret,
-    regret_rows,
+    run_rows,
     tie_lines,
     training_rows,
 )
+from selector.reports.rows import choice_rows
 from selector.reports.tables import open_console
+from selector.runs import Milestone
 from selector.selection.regret import regret
 
 FOUR = (("a", 10.0, 0.2), ("b", 20.0, 0.9), ("c", 30.0, 0.6), ("d", 40.0, 0.7))
@@ -22,29 +23,30 @@ def judge(*rows, metrics=(RANKME,)):
     return regret(sweep(*(run(id, score, accuracy) for id, score, accuracy in rows)), metrics, ACCURACY)
 
 
+def cells(group):
+    return {row.chosen_by: row.cells for row in choice_rows(group)}
+
+
 def test_rows_in_percent():
     # 0.9 and 0.7 of 400 images: standard error of the difference 0.0274, times Φ⁻¹(1 - 0.025 / 3) = 2.394.
-    rows = {row.chosen_by: row for row in regret_rows(judge(*FOUR).groups[0])}
-    assert rows["rankme ↑"] == RegretRow("rankme ↑", "d", "70.0", "20.0", "13.4–26.6", "0.40", "0.33")
-    assert rows["random (expected)"] == RegretRow("random (expected)", "–", "60.0", "30.0", "", "", "")
-    assert rows["label oracle"].regret == "0.0"
-    assert rows["lowest loss"].accuracy == "–"  # no loss was logged
+    rows = cells(judge(*FOUR).groups[0])
+    assert rows["rankme"] == ("rankme ↑", "d", "70.0", "20.0", "13.4–26.6", "0.40", "0.33")
+    assert rows["random (expected)"] == ("random (expected)", "–", "60.0", "30.0", "", "", "")
+    assert rows["label oracle"][3] == "0.0"
+    assert rows["lowest loss"][2] == "–"  # no loss was logged
 
 
 def test_what_is_no_fraction_is_shown_as_logged():
-    rows = regret_rows(judge(("a", 1.0, 50.0), ("b", 2.0, 47.0)).groups[0])
-    assert (rows[0].accuracy, rows[0].regret) == ("47.00", "3.000")
+    rows = cells(judge(("a", 1.0, 50.0), ("b", 2.0, 47.0)).groups[0])
+    assert rows["rankme"][2:4] == ("47.00", "3.000")
 
 
 def test_a_star_marks_what_chance_would_rarely_do():
-    rows = regret_rows(judge(*((f"r{i}", float(i), i / 10) for i in range(9))).groups[0])
-    assert (rows[0].spearman, rows[0].kendall, rows[0].interval) == ("1.00*", "1.00*", "0.0–0.0")
-
-
-def test_no_star_where_chance_would_do_as_well():
+    nine = cells(judge(*((f"r{i}", float(i), i / 10) for i in range(9))).groups[0])
+    assert nine["rankme"][4:] == ("0.0–0.0", "1.00*", "1.00*")
     # Three runs in perfect order: p = 2/6.
-    rows = regret_rows(judge(("a", 1.0, 0.1), ("b", 2.0, 0.2), ("c", 3.0, 0.3)).groups[0])
-    assert (rows[0].spearman, rows[0].kendall) == ("1.00", "1.00")
+    three = cells(judge(("a", 1.0, 0.1), ("b", 2.0, 0.2), ("c", 3.0, 0.3)).groups[0])
+    assert three["rankme"][5:] == ("1.00", "1.00")
 
 
 def test_what_there_was_to_win():
@@ -66,9 +68,9 @@ def test_rows_along_training():
     a = run("a", milestones=curve((10, 5.0), (20, 1.0), accuracy=0.4))
     b = run("b", milestones=curve((10, 4.0), (20, 4.0), accuracy=0.8))
     (group,) = regret(sweep(a, b), [RANKME], ACCURACY).groups
-    assert training_rows(group) == [TrainingRow("rankme", "not by 20", "–", "–", "█▁")]
+    assert training_rows(group) == [("rankme", "not by 20", "–", "–", "█▁")]
     (group,) = regret(sweep(b), [RANKME], ACCURACY).groups
-    assert training_rows(group)[0].regrets == "▁▁"
+    assert training_rows(group)[0][-1] == "▁▁"
     assert training_rows(judge(*FOUR).groups[0]) == []  # one milestone: nothing to see
 
 
@@ -83,3 +85,42 @@ def test_drawing():
     assert "\x1b" not in text
     assert "random (expected)" in text
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def trained(id, scores, accuracies):
+    rows = [
+        Milestone(5 * i, {RANKME.key: score, ENTROPY.key: score, ACCURACY.key: accuracy})
+        for i, (score, accuracy) in enumerate(zip(scores, accuracies, strict=True))
+    ]
+    return run(id, milestones=tuple(rows))
+
+
+# Milestone 0 is the untrained network: it has the highest score of all, and must not stretch the scale.
+ALONG = (
+    trained("a", (99.0, 0.0, 7.0), (0.1, 0.0, 0.75)),
+    trained("b", (99.0, 2.0, 4.0), (0.1, 0.4, 0.8)),
+    trained("c", (99.0, 1.0, 2.0), (0.1, 0.35, 0.55)),
+    trained("d", (99.0, 3.0, 3.0), (0.1, 0.6, 0.6)),
+)
+
+
+def test_chosen_best_and_worst_runs_on_one_scale():
+    (group,) = regret(sweep(*ALONG), [RANKME], ACCURACY).groups
+    # Scores 0 to 7 and accuracies 0 to 0.8, in eight steps.
+    assert run_rows(group, ACCURACY) == [
+        ("b", "80.0", "▅█", "4.000", "▃▅", "(best)"),
+        ("a", "75.0", "▁█", "7.000", "▁█", "rankme"),
+        ("c", "55.0", "▄▆", "2.000", "▂▃", "(worst)"),
+    ]
+    lacks = run("e", milestones=(Milestone(5, {ACCURACY.key: 0.95}),))
+    (group,) = regret(sweep(*ALONG, lacks), [RANKME], ACCURACY).groups
+    assert run_rows(group, ACCURACY)[0] == ("e", "95.0", "█", "–", "", "(best)")
+
+
+def test_one_run_that_several_metrics_choose():
+    (group,) = regret(sweep(*ALONG), [RANKME, ENTROPY], ACCURACY, direction="max").groups
+    assert {row[0]: row[-1] for row in run_rows(group, ACCURACY)}["a"] == "rankme, entropy"
+    assert _listed(["rankme", "entropy", "clustering_agreement"]) == "rankme, entropy, 1 more"
+    assert (
+        _listed(["clustering_agreement", "silhouette_umap"]) == "clustering_agreement, 1 more"
+    )  # one always

@@ -9,8 +9,7 @@ from selector.commands.arguments import Choice, Runs
 from selector.metrics.metrics import declared_label_free
 from selector.reports.html import page_of
 from selector.reports.report import report_of
-from selector.reports.report_rows import cost
-from selector.reports.report_words import lead, next_steps, notes, tiles, why
+from selector.reports.report_words import lead, next_steps, notes, source_name, threats, tiles, why
 
 
 def report_on(*runs, **more):
@@ -21,7 +20,7 @@ def words(report):
     (group,) = report.groups
     return " ".join(
         [why(group, report.ranking), lead(report), *notes(group)]
-        + [f"{tile.value} {tile.name} {tile.note}" for tile in tiles(group, cost(group))]
+        + [f"{tile.value} {tile.name} {tile.note}" for tile in tiles(group)]
         + [f"{step.text} {step.command}" for step in next_steps(group, report)]
     )
 
@@ -93,16 +92,52 @@ def test_an_unfinished_sweep_says_how_to_finish():
     assert "selector sweep x.yaml" in text
 
 
-def test_the_command_quotes_the_source():
-    (step,) = [s for s in next_steps_of("my runs; rm -rf x") if s.command.startswith("selector best")]
-    assert step.command == "selector best 'my runs; rm -rf x' --metric rankme --output best.yaml"
+def test_the_command_quotes_its_sources():
+    report = replace(report_on(run("a", 3.0), run("b", 2.0)), sources=("my runs; rm -rf x", "b"))
+    (step,) = [s for s in next_steps(report.groups[0], report) if s.command.startswith("selector best")]
+    assert step.command == "selector best 'my runs; rm -rf x' b --metric rankme --output best.yaml"
 
 
-def next_steps_of(source):
-    from dataclasses import replace
+@pytest.mark.parametrize(
+    ("sources", "name"),
+    [
+        (("/home/me/a long way/photos/",), "photos"),
+        (("docs/evidence/simclr-digits.json",), "simclr-digits"),
+        (("me/birds/x7f2", "y"), "x7f2, y"),
+        (("/",), "runs"),
+    ],
+)
+def test_a_title_is_a_name_and_no_path(sources, name):
+    assert source_name(replace(report_on(run("a", 3.0), run("b", 2.0)), sources=sources)) == name
 
-    report = report_of(replace(sweep(run("a", 3.0), run("b", 2.0)), source=source), RANKME, ACCURACY)
-    return next_steps(report.groups[0], report)
+
+def threats_on(*runs, **more):
+    report = report_on(*runs, **more)
+    return threats(report.groups[0], report)
+
+
+@pytest.mark.parametrize(
+    ("runs", "more", "said"),
+    [
+        ([run("a", 3.0), run("b", 2.0)], {}, None),
+        (
+            [
+                run("a", 3.0, values={"label_free/nesum": 1.0}),
+                run("b", 2.0, values={"label_free/nesum": 2.0}),
+            ],
+            {},
+            "1 of 1 other recommended metrics disagree: nesum would pick b.",
+        ),
+        ([run("a", 1.0), run("b", 0.9)], {}, "The pick's training: Collapsed since epoch 10, by rankme"),
+        ([run("a", 3.0)], {}, "Only this run can be ranked"),
+        ([run("a", 3.0), run("b", 3.0)], {}, "rankme is 3.000 in all runs"),
+        ([run("a", 3.0), run("b", 3.0), run("c", 1.0)], {}, "2 of 3 are tied: rankme cannot say"),
+        ([run("a", 3.0), run("b", 2.0)], {"planned": 5}, "3 of 5 runs are not in this ranking."),
+    ],
+)
+def test_only_what_threatens_the_pick_stands_above_it(runs, more, said):
+    found = threats_on(*runs, **more)
+    assert (found == []) if said is None else found[0].startswith(said)
 
 
 def test_an_oracle_that_is_no_share_is_shown_as_it_was_logged():
@@ -111,4 +146,3 @@ def test_an_oracle_that_is_no_share_is_shown_as_it_was_logged():
     assert "points" not in words(report)
     page = page_of(report)
     assert "regret in points" not in page
-    assert '"regret"' in page

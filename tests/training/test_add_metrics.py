@@ -5,6 +5,7 @@ from dataclasses import replace
 from handmade import run
 
 from selector.reports.evaluation_tables import added_notes, added_object, added_rows
+from selector.runs import Milestone
 from selector.training.add_metrics import Added, folder_of
 
 RUN = run("aa", 1.0)
@@ -28,16 +29,15 @@ def test_an_id_leads_to_no_other_folder(tmp_path):
 
 def test_what_was_added_in_words():
     rows = {
-        0: {"epoch": 0, "label_free/lidar": 1.0, "noise/lidar": 0.1},
-        5: {"epoch": 5, "label_free/entropy": 2.0},
+        0: Milestone(0, {"label_free/lidar": 1.0, "noise/lidar": 0.1}),
+        5: Milestone(5, {"label_free/entropy": 2.0}),
     }
     added = [
         Added(RUN, rows, kept=7, changed=1, without_checkpoint=(10, 15)),
         Added(RUN, {}, skipped="it is old"),
     ]
-    first, second = added_rows(added)
-    assert (first.epochs, first.added) == ("0, 5", "entropy, lidar")  # in the order of the table
-    assert (second.epochs, second.added) == ("–", "it is old")
+    # Metrics are in the order of the table.
+    assert added_rows(added) == [("aa", "0, 5", "entropy, lidar"), ("aa", "–", "it is old")]
     text = " ".join(added_notes(added, dry_run=False))
     assert "3 values added at 2 milestones of 1 runs; `wandb sync`" in text
     assert "7 came out the same and 1 did not, as with other versions of libraries" in text

@@ -5,15 +5,17 @@ const json = (id) => JSON.parse(document.getElementById(id).textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const drawn = new Set();
 
-// "--pick" → the colour that the page's style sheet gives that name in the present scheme.
+// Colours of the light page → those that the style sheet gives the same names in the present scheme.
+const names = json("colours");
 function painted(value, style) {
   if (Array.isArray(value)) return value.map((inner) => painted(inner, style));
   if (value !== null && typeof value === "object")
     return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, painted(inner, style)]));
-  return typeof value === "string" && value.startsWith("--") ? style.getPropertyValue(value).trim() || value : value;
+  const name = names[value];
+  return typeof value === "string" && name ? style.getPropertyValue(name).trim() : value;
 }
 
-// Rows of numbers, one row a run, from the 16 bits a number that figures.py packs; null where there is none.
+// Rows of numbers, one row a run, from the 16 bits a number that charts.py packs; null where there is none.
 function unpacked({ epochs, low, high, bits }) {
   const bytes = Uint8Array.from(atob(bits), (character) => character.charCodeAt(0));
   const view = new DataView(bytes.buffer), rows = [];
@@ -24,6 +26,8 @@ function unpacked({ epochs, low, high, bits }) {
     }));
   return rows;
 }
+
+const named = (name) => Object.keys(names).find((colour) => names[colour] === name);
 
 // All runs but the pick in one grey line with gaps: a thousand traces would be slow.
 function curveTraces(curves, runs) {
@@ -40,31 +44,35 @@ function curveTraces(curves, runs) {
   const hovertemplate = "%{text}<br>epoch %{x}: %{y:.4g}<extra></extra>";
   return [
     { type: "scatter", mode: "lines", name: "other runs", x, y, text, hovertemplate, opacity: 0.55,
-      line: { color: "--run", width: 1.2 } },
+      line: { color: named("--run"), width: 1.2 } },
     { type: "scatter", mode: "lines+markers", name: "the pick", x: pick.map((p) => p[0]), y: pick.map((p) => p[1]),
-      text: pick.map(() => runs[0]), hovertemplate, line: { color: "--pick", width: 3 } },
+      text: pick.map(() => runs[0]), hovertemplate, line: { color: named("--pick"), width: 3 } },
   ];
 }
 
-// Numbers of a heat map as large as its cells take, on paper too, where no number can be had by pointing.
-function fit(data, chart) {
+// Numbers of a heat map as large as its cells take, on paper too, where no number can be had by pointing; on a
+// phone, where many metrics have no room for numbers, colours alone.
+function fit(data, layout, chart) {
   for (const trace of data.filter((trace) => trace.type === "heatmap")) {
-    const cell = (chart.clientWidth - 170) / trace.x.length;  // 170: the names at the left
+    const cell = (chart.clientWidth - 170) / trace.z.length;  // 170: the names at the left
     const longest = Math.max(...trace.text.flat().map((text) => text.length));
-    trace.textfont = { size: Math.max(6, Math.min(12, Math.floor(cell / (0.65 * longest)))) };
+    const size = Math.floor(cell / (0.65 * longest));
+    if (size < 6) delete trace.texttemplate;
+    trace.textfont = { size: Math.min(12, Math.max(6, size)) };
+    if (cell < 12) layout.xaxis.tickfont = { size: Math.max(6, Math.floor(cell)) };
   }
 }
 
 function draw(chart) {
   const figure = json(chart.id + "-data");
-  if (chart.dataset.kind === "curves") {
-    const choice = document.querySelector(`select[data-chart="${chart.id}"]`);
+  const choice = document.querySelector(`select[data-chart="${chart.id}"]`);
+  if (choice) {
     const curves = json(`${chart.id}-${choice.value}`);
     figure.data = curveTraces(curves, figure.runs);
-    figure.layout.yaxis = { title: { text: `${curves.metric}: ${curves.direction}` }, gridcolor: "--line", automargin: true };
+    figure.layout.yaxis = { title: { text: `${curves.metric}: ${curves.direction}` } };
   }
   const { data, layout } = painted({ data: figure.data, layout: figure.layout }, getComputedStyle(document.documentElement));
-  fit(data, chart);
+  fit(data, layout, chart);
   layout.autosize = true;  // or a chart that is drawn again, as for paper, keeps its width
   Plotly.react(chart, data, layout, { responsive: true, displayModeBar: false });
   drawn.add(chart);
@@ -78,6 +86,11 @@ const seen = new IntersectionObserver((entries) => {
 charts.forEach((chart) => seen.observe(chart));
 document.querySelectorAll("select.metric").forEach((choice) =>
   choice.addEventListener("change", () => draw(document.getElementById(choice.dataset.chart))));
+let wide = window.innerWidth;
+window.addEventListener("resize", () => {
+  if (window.innerWidth !== wide) drawn.forEach(draw);
+  wide = window.innerWidth;
+});
 dark.addEventListener("change", () => drawn.forEach(draw));
 let folded = [];  // what paper shows and the screen does not
 for (const [when, printing] of [["beforeprint", true], ["afterprint", false]])

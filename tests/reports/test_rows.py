@@ -1,4 +1,4 @@
-"""What the charts of a report show, worked out by hand on small sweeps."""
+"""What tables and charts show, worked out by hand on small sweeps."""
 
 from dataclasses import replace
 from math import inf, nan
@@ -9,18 +9,17 @@ from handmade import ACCURACY, ENTROPY, RANKME, curve, run, sweep
 
 from selector.metrics.embeddings import Embeddings
 from selector.reports.report import report_of
-from selector.reports.report_rows import (
+from selector.reports.rows import (
     Axis,
-    ScatterPoint,
+    OpinionRow,
     SpectrumLine,
     StopRow,
     axes,
     choice_rows,
-    cost,
     curves,
     heatmap,
-    mean_accuracy,
-    scatter_points,
+    opinion_rows,
+    rank_rows,
     spectrum_lines,
     stop_rows,
     umap_panels,
@@ -34,34 +33,58 @@ def group_of(*runs, **options):
     return group
 
 
-def test_scatter_has_the_pick_and_the_best_run_in_their_roles():
-    group = group_of(run("a", 30.0, 0.7), run("b", 20.0, 0.9), run("c", 10.0, 0.6))
-    assert scatter_points(group) == [
-        ScatterPoint("a", 30.0, 0.7, "pick"),
-        ScatterPoint("b", 20.0, 0.9, "best"),
-        ScatterPoint("c", 10.0, 0.6, "run"),
+def ranked(group, metric=RANKME):
+    return rank_rows(group.ranked, metric.key, group.judged)
+
+
+def test_rows_of_a_ranking():
+    group = group_of(
+        run("a", milestones=curve((0, 100.0), (5, 1.0), (10, 3.0)), name="first", temperature=0.1),
+        run("b", milestones=curve((5, 8.0), (10, nan), (15, 8.0)), temperature=0.2),
+    )
+    # One scale for both, without the untrained network: 1 to 8 in eight bars.
+    assert [(row.rank, row.run, row.score, row.training, row.hyperparameters) for row in ranked(group)] == [
+        ("1", "b", "8.000", "█·█", "learning_rate=0.098 temperature=0.2"),
+        ("2", "a first", "3.000", "▁▃", "learning_rate=0.097 temperature=0.1"),
     ]
-    assert mean_accuracy(group) == pytest.approx((0.7 + 0.9 + 0.6) / 3)
+
+
+def test_rows_show_roles_and_accuracies():
+    group = group_of(run("a", 30.0, 0.7), run("b", 20.0, 0.9), run("c", 10.0, 0.6), run("d", 5.0))
+    assert [(row.ranked.run.id, row.role, row.accuracy) for row in ranked(group)] == [
+        ("a", "pick", 0.7),
+        ("b", "best", 0.9),
+        ("c", "run", 0.6),
+        ("d", "run", None),
+    ]
 
 
 def test_runs_within_the_metrics_noise_are_tied():
-    rows = {"label_free/entropy": 1.0, "noise/entropy": 0.5}
-    near = {"label_free/entropy": 1.1, "noise/entropy": 0.5}
-    (group,) = report_of(
-        sweep(run("a", accuracy=0.9, values=rows), run("b", accuracy=0.8, values=near)), ENTROPY, ACCURACY
-    ).groups
-    assert [point.role for point in scatter_points(group)] == ["pick", "tied"]
+    rows = [{"label_free/entropy": h, "noise/entropy": 0.3} for h in (3.0, 3.1)]
+    runs = [run("a", accuracy=0.9, values=rows[0]), run("b", accuracy=0.8, values=rows[1])]
+    (group,) = report_of(sweep(*runs), ENTROPY, ACCURACY).groups
+    # 0.3 / √3 seeds
+    assert [(row.rank, row.role, row.score) for row in ranked(group, ENTROPY)] == [
+        ("1=", "pick", "3.000 ±0.17"),
+        ("2=", "tied", "3.100 ±0.17"),
+    ]
+
+
+def test_seeds_of_one_configuration_are_one_row():
+    seeds = [run("a", 10.0, learning_rate=1.0, seed=0), run("b", 14.0, learning_rate=1.0, seed=1)]
+    first, second = ranked(group_of(*seeds, run("c", 11.0, learning_rate=2.0)))
+    assert (first.run, first.score) == ("b", "12.00 ±2.8 over 2")  # (14 - 10) / √2
+    assert second.run == "c"
 
 
 def test_without_labels_the_charts_of_labels_are_empty():
     group = group_of(run("a", 30.0), run("b", 20.0))
     assert group.judged is None
-    assert scatter_points(group) == choice_rows(group) == stop_rows(group) == []
-    assert mean_accuracy(group) is None
+    assert stop_rows(group) == []
     assert [axis.name for axis in axes(group)] == ["learning_rate", "rankme"]
 
 
-def test_choices_are_in_the_order_of_their_regret_then_come_the_baselines():
+def test_every_way_of_choosing_and_what_it_costs():
     values = [
         {"label_free/entropy": e, "train/loss": loss} for e, loss in ((1.0, 3.0), (2.0, 1.0), (3.0, 2.0))
     ]
@@ -70,14 +93,26 @@ def test_choices_are_in_the_order_of_their_regret_then_come_the_baselines():
         run("b", 30.0, 0.7, values=values[1]),  # highest rankme, lowest loss
         run("c", 20.0, 0.8, values=values[2]),
     )
-    found = [(row.chosen_by, row.kind, row.run, row.regret) for row in choice_rows(group)]
-    assert found[:2] == [
-        ("entropy", "metric", "a", pytest.approx(0.0)),
-        ("rankme", "metric", "b", pytest.approx(0.2)),
+    found = choice_rows(group.judged, group.metrics)
+    assert [(row.chosen_by, row.arrow, row.run, row.regret) for row in found[:4]] == [
+        ("rankme", "↑", "b", pytest.approx(0.2)),
+        ("entropy", "↓", "a", pytest.approx(0.0)),
+        ("random (expected)", "", "", pytest.approx(0.1)),  # (0.0 + 0.2 + 0.1) / 3
+        ("lowest loss", "", "b", pytest.approx(0.2)),
     ]
-    assert found[2] == ("random (expected)", "baseline", "", pytest.approx(0.1))  # (0.0 + 0.2 + 0.1) / 3
-    assert found[3] == ("lowest loss", "baseline", "b", pytest.approx(0.2))
-    assert "oracle" not in {row.chosen_by for row in choice_rows(group)}
+
+
+def test_second_opinions_say_where_the_pick_stands():
+    scores = (("a", 9.0, 1.0, 1.0), ("b", 8.0, 3.0, 2.0), ("c", 7.0, 2.0, 3.0))
+    group = group_of(
+        *(run(id, s, values={"label_free/nesum": n, "label_free/idest": i}) for id, s, n, i in scores)
+    )
+    # idest is the one of which less is better.
+    assert opinion_rows(group) == [
+        OpinionRow("rankme", 1, 3, "a", True),
+        OpinionRow("nesum", 3, 3, "b", False),
+        OpinionRow("idest", 1, 3, "a", True),
+    ]
 
 
 def test_heatmap_is_spearman_over_the_runs():
@@ -90,6 +125,14 @@ def test_heatmap_is_spearman_over_the_runs():
         (pytest.approx(0.8), pytest.approx(1.0)),
     )
     assert matrix.counts == ((4, 4), (4, 4))
+
+
+def test_the_heatmap_turns_metrics_of_which_less_is_better():
+    # entropy (lower is better for simclr) rises with rankme: they pull in opposite directions.
+    group = group_of(
+        *(run(id, s, values={"label_free/entropy": s}) for id, s in zip("abc", (1.0, 2.0, 3.0), strict=True))
+    )
+    assert heatmap(group).values == ((1.0, -1.0), (-1.0, 1.0))
 
 
 def test_heatmap_leaves_out_constant_metrics_and_says_how_many_runs_a_figure_has():
@@ -160,13 +203,6 @@ def test_axes_of_words_have_even_places_and_a_missing_number_has_none():
     assert optimizer.ticks == ((0.0, "adam"), (0.5, "lars"), (1.0, "sgd"))
     assert optimizer.places == (1.0, 0.0, 0.5)
     assert width.places == (0.0, None, 1.0)
-
-
-def test_cost_is_the_sum_over_milestones():
-    rows = tuple(Milestone(e, {"label_free/rankme": 1.0, "cost/milestone_seconds": 2.5}) for e in (0, 5, 10))
-    assert cost(group_of(run("a", milestones=rows), run("b", 2.0))).seconds == pytest.approx(7.5)
-    assert cost(group_of(run("a", milestones=rows), run("b", 2.0))).milestones == 4
-    assert cost(group_of(run("a", 1.0), run("b", 2.0))).seconds is None
 
 
 def with_spectra(*epochs):

@@ -1,0 +1,434 @@
+"""What a result says, as rows: the terminal, the page, W&B and its charts draw these and compute nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite, log10
+from typing import Any, TypeVar
+
+import numpy as np
+
+from selector.errors import UserError
+from selector.metrics.metrics import SPECTRUM_PREFIX, LabelFreeMetric, LabelledMetric
+from selector.reports.report import GroupReport
+from selector.reports.words import (
+    BASELINES,
+    correlation,
+    hyperparameter,
+    label,
+    number,
+    settings_of,
+    share,
+    sparkline,
+)
+from selector.runs import Run
+from selector.selection.candidates import last_milestone
+from selector.selection.correlation import spearman
+from selector.selection.hyperparameters import canonical, is_finite_number
+from selector.selection.ranking import Ranked, RankedGroup
+from selector.selection.regret import Regret, RegretGroup
+from selector.tracking.umap_files import UmapPoints, read_umap_files
+
+AnyMetric = LabelFreeMetric | LabelledMetric
+
+MOST_EPOCHS = 100  # a run of somebody else may have logged at each of a million steps
+MOST_SPECTRA = 7
+MOST_PANELS = 6
+FEWEST_FOR_CORRELATION = 3
+
+T = TypeVar("T")
+_RANKS = "_ranks"
+
+
+@dataclass(frozen=True)
+class RankRow:
+    """One run, or the seeds of one configuration, in a ranking.
+
+    Attributes:
+        ranked: Its place.
+        role: "pick", "tied" (with the pick), "best" (by labels) or "run".
+        rank: Place, with = where it is tied.
+        run: Id and name.
+        score: With its standard error where noise was measured, or its spread over seeds.
+        training: The score along training as a line of bars; all rows of a group have one scale.
+        accuracy: By labels; None where they did not judge it.
+        settings: What the sweep varied.
+    """
+
+    ranked: Ranked
+    role: str
+    rank: str
+    run: str
+    score: str
+    training: str
+    accuracy: float | None
+    settings: Mapping[str, Any]
+
+    @property
+    def hyperparameters(self) -> str:
+        """The settings in one line."""
+        return settings_of(self.settings)
+
+
+@dataclass(frozen=True)
+class OpinionRow:
+    """What one recommended metric says of the pick.
+
+    Attributes:
+        metric: Its name.
+        place: Rank of the pick by it, from 1; None where the pick has no value.
+        ranked: Configurations that it ranks.
+        choice: What it would pick itself.
+        agrees: Whether that is the pick, or tied with it.
+    """
+
+    metric: str
+    place: int | None
+    ranked: int
+    choice: str
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class ChoiceRow:
+    """What one way of choosing costs, in the oracle's own unit.
+
+    Attributes:
+        chosen_by: Metric or baseline.
+        arrow: ↑ or ↓, which way of the metric is better; empty for a baseline.
+        run: The choice.
+        accuracy, regret, low, high: Of the choice, with the interval of the regret; None where unknown.
+        spearman, kendall: With the oracle, * where p < 0.05.
+        percent: Whether accuracy and regret are fractions, which people read in percent.
+    """
+
+    chosen_by: str
+    arrow: str
+    run: str
+    accuracy: float | None
+    regret: float | None
+    low: float | None = None
+    high: float | None = None
+    spearman: str = ""
+    kendall: str = ""
+    percent: bool = True
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether a metric chooses, and no baseline."""
+        return bool(self.arrow)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """For a table of text: chosen by, run, accuracy, regret, interval, ρ, τ."""
+        ends = (self.low, self.high)
+        interval = "–".join(share(end, self.percent) for end in ends) if self.low is not None else "–"
+        return (
+            f"{self.chosen_by} {self.arrow}".rstrip(),
+            self.run or "–",
+            share(self.accuracy, self.percent),
+            share(self.regret, self.percent),
+            interval if self.is_metric else "",
+            self.spearman,
+            self.kendall,
+        )
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """Spearman's ρ between metrics over the runs of a group; None where undefined.
+
+    Attributes:
+        names: Metrics.
+        values: Rows of the symmetric matrix; every metric is turned so that more is better.
+        counts: Runs that each figure was computed from.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One metric along training.
+
+    Attributes:
+        metric: Name.
+        direction: Which way is better, in words.
+        epochs: Of all runs, ascending.
+        values: One row per run in the order of the ranking; None where a run has no finite value there.
+    """
+
+    metric: str
+    direction: str
+    epochs: tuple[int, ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class StopRow:
+    """Stopping all runs at one epoch: what the metric's choice then costs, and what is saved."""
+
+    epoch: int
+    run: str
+    regret: float
+    saved: float
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the parallel coordinates.
+
+    Attributes:
+        name: Hyperparameter, metric or oracle.
+        ticks: Place in [0, 1] and text.
+        places: One per run in the order of the ranking, in [0, 1]; None where a run has no value.
+    """
+
+    name: str
+    ticks: tuple[tuple[float, str], ...]
+    places: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class SpectrumLine:
+    """Singular values of the pick's embeddings in one space at one milestone, over the largest."""
+
+    space: str
+    epoch: int
+    ranks: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class UmapPanel:
+    """The pick's UMAP points at one milestone, along the first two principal axes of the three.
+
+    Attributes:
+        epoch: Epochs trained.
+        x, y: One per point.
+        labels: Class of each point, or None.
+    """
+
+    epoch: int
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    labels: tuple[int, ...] | None
+
+
+def rank_rows(group: RankedGroup, key: str, judged: RegretGroup | None = None) -> list[RankRow]:
+    """The ranking of one group by the metric of a W&B key, with accuracies where labels judged it."""
+    series = [along(place.run, key) for place in group.ranking]
+    finite = [value for values in series for value in values if isfinite(value)]
+    low, high = min(finite, default=inf), max(finite, default=-inf)
+    accuracy = judged.mean_accuracies if judged else {}
+    best = {run.id for run in judged.best.runs} if judged else set()
+    rows = []
+    for place, values in zip(group.ranking, series, strict=True):
+        run = place.run
+        pick, is_best = run.id == group.chosen.id, run.id in best
+        rows.append(
+            RankRow(
+                ranked=place,
+                role="pick" if pick else "best" if is_best else "tied" if place.tied else "run",
+                rank=f"{place.rank}{'=' if place.tied else ''}",
+                run=label(run),
+                score=score_text(place),
+                training=sparkline(values, low, high),
+                accuracy=accuracy.get(run.id),
+                settings={name: run.config.get(name) for name in group.swept},
+            )
+        )
+    return rows
+
+
+def score_text(ranked: Ranked) -> str:
+    """The score with its standard error; of several seeds their mean ± standard deviation, and how many."""
+    if ranked.deviation is not None:
+        return f"{number(ranked.score)} ±{number(ranked.deviation, 2)} over {len(ranked.runs)}"
+    return number(ranked.score) + (f" ±{number(ranked.standard_error, 2)}" if ranked.standard_error else "")
+
+
+def along(run: Run, key: str) -> list[float]:
+    """A logged value at each trained milestone that has it."""
+    return [row.values[key] for row in run.trained_milestones if key in row.values]
+
+
+def choice_rows(group: RegretGroup, metrics: Sequence[Regret] = ()) -> list[ChoiceRow]:
+    """What each metric's choice cost, in their order, then the baselines.
+
+    Args:
+        group: As labels see it.
+        metrics: Those to show; empty: the group's own.
+    """
+    percent = group.in_percent
+    rows = []
+    for one in metrics or group.metrics:
+        low, high = one.interval or (None, None)
+        arrow = {"max": "↑", "min": "↓", None: "–"}[one.direction]
+        run = label(one.chosen) if one.chosen else ""
+        rho, tau = (
+            correlation(c.value) + ("*" if c.p_value is not None and c.p_value < 0.05 else "")
+            for c in (one.spearman, one.kendall)
+        )
+        rows.append(
+            ChoiceRow(
+                one.metric.name, arrow, run, one.chosen_accuracy, one.regret, low, high, rho, tau, percent
+            )
+        )
+    for baseline in group.baselines:
+        run = label(baseline.run) if baseline.run else ""
+        name = BASELINES[baseline.name]
+        rows.append(ChoiceRow(name, "", run, baseline.accuracy, baseline.regret, percent=percent))
+    return rows
+
+
+def opinion_rows(group: GroupReport) -> list[OpinionRow]:
+    """Every recommended metric that ranks these configurations, the one that chose first."""
+    found = []
+    for ranking in group.opinions:
+        metric, places = ranking
+        pick = next((p for p in places.ranking if group.ranked.chosen.id in {r.id for r in p.runs}), None)
+        found.append(
+            OpinionRow(
+                metric.name,
+                pick.rank if pick else None,
+                len(places.ranking),
+                label(places.chosen),
+                pick is not None and (pick.rank == 1 or pick.tied),
+            )
+        )
+    return found
+
+
+def heatmap(group: GroupReport) -> Heatmap:
+    """Spearman's ρ of the metrics' values at the last milestone."""
+    metrics = [
+        metric for metric in group.held if len({_last(run, metric) for run in group.runs} - {None}) > 1
+    ]
+    columns = [[_last(run, metric) for run in group.runs] for metric in metrics]
+    signs = [1 if _is_better_high(metric, group.runs) else -1 for metric in metrics]
+    cells = [
+        [_correlation(a, b, sign * other) for b, other in zip(columns, signs, strict=True)]
+        for a, sign in zip(columns, signs, strict=True)
+    ]
+    return Heatmap(
+        tuple(metric.name for metric in metrics),
+        tuple(tuple(value for value, _ in row) for row in cells),
+        tuple(tuple(count for _, count in row) for row in cells),
+    )
+
+
+def curves(group: GroupReport) -> list[Curves]:
+    """Every held metric along training; of more than 100 epochs, 100 are taken at even distances."""
+    return [_curves(group.runs, metric) for metric in group.held]
+
+
+def _curves(runs: Sequence[Run], metric: AnyMetric) -> Curves:
+    series = [
+        {row.epoch: row.values[metric.key] for row in run.milestones if metric.key in row.values}
+        for run in runs
+    ]
+    epochs = thinned(sorted({epoch for of_run in series for epoch in of_run}), MOST_EPOCHS)
+    values = tuple(tuple(_finite(of_run.get(epoch)) for epoch in epochs) for of_run in series)
+    better = "higher" if _is_better_high(metric, runs) else "lower"
+    return Curves(metric.name, f"{better} is better", tuple(epochs), values)
+
+
+def stop_rows(group: GroupReport) -> list[StopRow]:
+    """The ranking metric's choice at each milestone of training."""
+    points = group.regret.training.points if group.regret else ()
+    return [StopRow(p.epoch, label(p.chosen), p.regret, p.saved_finishing_choice) for p in points]
+
+
+def axes(group: GroupReport) -> list[Axis]:
+    """The swept hyperparameters, then the metric, then the oracle."""
+    names = [name for name in group.ranked.swept if name != "seed"]
+    found = [_axis(name, [run.config.get(name) for run in group.runs]) for name in names]
+    found.append(_axis(group.held[0].name, [place.score for place in group.ranked.ranking]))
+    if group.judged is not None:
+        accuracy = group.judged.mean_accuracies
+        found.append(_axis(group.held[-1].name, [accuracy.get(run.id) for run in group.runs]))
+    return found
+
+
+def spectrum_lines(group: GroupReport) -> list[SpectrumLine]:
+    """The pick's spectra, space by space; of more than 7 milestones, 7 at even distances."""
+    logged = [row for row in group.ranked.chosen.milestones if any(map(_is_spectrum, row.lists))]
+    lines = []
+    rows = thinned(logged, MOST_SPECTRA)
+    for key in sorted({key for row in rows for key in row.lists if _is_spectrum(key)}):
+        for row in rows:
+            values, ranks = row.lists.get(key, ()), row.lists.get(key + _RANKS, ())
+            if values and len(ranks) == len(values):
+                lines.append(SpectrumLine(key.removeprefix(SPECTRUM_PREFIX), row.epoch, ranks, values))
+    return lines
+
+
+def _is_spectrum(key: str) -> bool:
+    return key.startswith(SPECTRUM_PREFIX) and not key.endswith(_RANKS)
+
+
+def umap_panels(group: GroupReport) -> list[UmapPanel]:
+    """The pick's UMAP points where its folder is on this machine; of more than 6 milestones, 6."""
+    if group.best.checkpoint is None:
+        return []
+    return [_panel(found) for found in thinned(read_umap_files(group.best.checkpoint.parent), MOST_PANELS)]
+
+
+def _panel(found: UmapPoints) -> UmapPanel:
+    centred = found.points - found.points.mean(0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    axes *= np.sign(axes[np.arange(2), np.abs(axes).argmax(1)])[:, None]  # the sign of an axis means nothing
+    flat = centred @ axes.T
+    labels = None if found.labels is None else tuple(found.labels.tolist())
+    return UmapPanel(found.epoch, tuple(flat[:, 0].tolist()), tuple(flat[:, 1].tolist()), labels)
+
+
+def thinned(items: Sequence[T], most: int) -> list[T]:
+    """The first, the last and some between at even distances, `most` in all."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def _axis(name: str, values: Sequence[Any]) -> Axis:
+    known = [value for value in values if value is not None]
+    if known and all(map(is_finite_number, known)):
+        numbers = sorted(set(known))
+        scale = log10 if numbers[0] > 0 and numbers[-1] / numbers[0] >= 20 else float
+        low, high = scale(numbers[0]), scale(numbers[-1])
+
+        def place(value: float) -> float:
+            return (scale(value) - low) / (high - low) if high > low else 0.5
+
+        shown = numbers if len(numbers) <= 3 else [numbers[0], numbers[-1]]
+        ticks = tuple((place(number), hyperparameter(number)) for number in shown)
+        return Axis(name, ticks, tuple(None if value is None else place(value) for value in values))
+    texts = sorted({canonical(value) for value in values})
+    heights = {text: i / (len(texts) - 1) if len(texts) > 1 else 0.5 for i, text in enumerate(texts)}
+    named = texts if len(texts) <= 3 else [texts[0], texts[-1]]
+    ticks = tuple((heights[text], text.strip('"')[:16]) for text in named)
+    return Axis(name, ticks, tuple(heights[canonical(value)] for value in values))
+
+
+def _last(run: Run, metric: AnyMetric) -> float | None:
+    row = last_milestone(run, metric.key)
+    return _finite(row.values.get(metric.key)) if row else None
+
+
+def _correlation(a: Sequence[float | None], b: Sequence[float | None], sign: int) -> tuple[float | None, int]:
+    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
+    value = spearman(*zip(*pairs, strict=True)) if len(pairs) >= FEWEST_FOR_CORRELATION else None
+    return None if value is None else sign * value, len(pairs)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
+
+
+def _is_better_high(metric: AnyMetric, runs: Sequence[Run]) -> bool:
+    try:
+        return metric.direction_in(runs[0].config.get("method")) == "max"
+    except UserError:  # nobody knows which way it is for this method: as it is for most
+        return metric.direction == "max"

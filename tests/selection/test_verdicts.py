@@ -1,0 +1,102 @@
+"""Verdicts on planted trainings: each has the rule that gave it, and no label is read."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from handmade import run
+
+from selector.metrics import collapse_level, rankme
+from selector.runs import Milestone
+from selector.selection.verdicts import Verdict, trend, verdict_of
+
+RNG = np.random.default_rng(0)
+EPOCHS = (0, 5, 10, 15, 20, 25, 30)
+
+
+def trained(*, projector_dim=64, **series):
+    rows = tuple(
+        Milestone(epoch, {f"label_free/{name}": float(values[i]) for name, values in series.items()})
+        for i, epoch in enumerate(EPOCHS)
+    )
+    return run("a", milestones=rows, projector_dim=projector_dim)
+
+
+def of(embeddings):
+    """What a training logs whose embeddings are healthy at epochs 0 and 5, and then these."""
+    healthy = RNG.standard_normal((200, 64))
+    return trained(rankme=[rankme(healthy)] * 2 + [rankme(embeddings)] * 5)
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "expected"),
+    [
+        (np.ones((200, 64)), Verdict("collapsed", 10, "rankme")),  # all images at one point
+        (np.outer(RNG.uniform(1, 2, 200), np.ones(64)), Verdict("collapsed", 10, "rankme")),  # rank 1
+        (  # two directions: RankMe 2, of 64 dimensions
+            RNG.standard_normal((200, 2)) @ RNG.standard_normal((2, 64)),
+            Verdict("few dimensions", 10, "rankme"),
+        ),
+        (RNG.standard_normal((200, 64)), Verdict("unknown")),  # noise fills all dimensions: no score, no word
+    ],
+)
+def test_collapse(embeddings, expected):
+    assert verdict_of(of(embeddings)) == expected
+
+
+def test_collapse_without_rankme():
+    level = collapse_level(np.ones((200, 64)) + 1e-4 * RNG.standard_normal((200, 64)))
+    assert verdict_of(trained(collapse_level=[0.0, 0.1, *[level] * 5])) == Verdict(
+        "collapsed", 10, "collapse_level"
+    )
+
+
+def test_a_training_that_recovers_has_not_collapsed():
+    assert verdict_of(trained(rankme=[30, 1, 1, 1, 20, 30, 40])).kind == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ((0.10, 0.20, 0.30, 0.40, 0.50, 0.60), ("improving", None)),  # a line, of no noise
+        ((0.10, 0.40, 0.60, 0.605, 0.606, 0.606), ("settled", 15)),
+        ((0.10, 0.40, 0.60, 0.55, 0.45, 0.30), ("worse", 15)),
+        ((0.50, 0.50, 0.50, 0.50, 0.50, 0.50), ("settled", 5)),  # constant
+    ],
+)
+def test_the_course_of_a_score(scores, expected):
+    assert trend(EPOCHS[1:], scores) == expected
+    kind, since = expected
+    verdict = verdict_of(trained(rankme=[30] * 7, pretext_score=(0.0, *scores)))
+    assert verdict == Verdict(kind, since, "pretext_score")
+    assert verdict.is_bad == (kind == "worse")
+
+
+def test_noise_around_a_level_is_neither_better_nor_worse():
+    kinds = [trend(range(20), list(0.5 + 0.01 * RNG.standard_normal(20)))[0] for _ in range(500)]
+    assert kinds.count("worse") <= 42  # 1 in 12
+    assert kinds.count("settled") >= 400
+
+
+def test_a_slow_rise_of_many_milestones_goes_on():
+    slow = [epoch / 50 + 0.001 * RNG.standard_normal() for epoch in range(50)]
+    assert trend(range(50), slow)[0] == "improving"
+
+
+def test_two_milestones_are_no_course():
+    short = trained(pretext_score=[0.1] * 7)
+    assert verdict_of(replace(short, milestones=short.milestones[:3])) == Verdict("unknown")
+
+
+def test_every_verdict_says_its_rule_and_none_reads_labels():
+    run = trained(pretext_score=[0.0, 0.1, 0.4, 0.6, 0.5, 0.4, 0.3])
+    verdict = verdict_of(run)
+    assert verdict.text == (
+        "Getting worse since epoch 15, by pretext_score (the last two scores are below the highest, at that"
+        " epoch, by more than the noise)."
+    )
+    assert verdict.short == "worse since 15"
+    rows = tuple(
+        replace(m, values={**m.values, "labelled/linear_probe_accuracy": m.epoch}) for m in run.milestones
+    )
+    assert verdict_of(replace(run, milestones=rows)) == verdict
