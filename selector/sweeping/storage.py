@@ -4,8 +4,10 @@ A journal in the sweep folder, or a database. Either gives its trials numbers in
 see, and that order settles who carries out which run: see state.state_of.
 """
 
+import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,11 +16,11 @@ from typing import Any, BinaryIO
 from optuna import logging
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from selector.errors import UserError
 from selector.sweeping.state import JOURNAL, VERSION, Agent, Status, SweepRun, SweepState, new_id, state_of
@@ -35,21 +37,21 @@ class _Journal(JournalFileBackend):
     """Optuna's journal, which a full disk or a killed writer does not spoil.
 
     A line that is cut short would make the next one unreadable, and the journal with it: whoever writes
-    next takes away what follows the last whole line. The lock is a file that must not exist yet (O_EXCL),
-    which holds on NFS from version 3 on; a lock whose owner was killed is broken after 30 s.
+    next takes away what follows the last whole line. The lock is the system's, which lets go of it when its
+    owner dies, on NFS too (version 4, or 3 with lockd); Optuna's own locks, files that must not exist yet,
+    would keep everybody waiting for half a minute after each kill.
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
         self._path = path
-        self._own_lock = JournalFileOpenLock(str(path))
-        super().__init__(str(path), self._own_lock)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append all lines or, where there is no room, none."""
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
-        self._own_lock.acquire()
-        try:
-            with self._path.open("r+b", buffering=0) as file:
+        with self._path.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with self._path.open("r+b", buffering=0) as file:  # opened here: NFS then asks for its size anew
                 end = _end_of_last_line(file)
                 try:
                     file.seek(end)
@@ -59,8 +61,6 @@ class _Journal(JournalFileBackend):
                 except OSError:
                     file.truncate(end)
                     raise
-        finally:
-            self._own_lock.release()
 
 
 def _end_of_last_line(file: BinaryIO) -> int:
@@ -106,9 +106,7 @@ class Ledger:
         self._where = str(directory / JOURNAL) if url is None else _shown(url)
         with self._errors():
             self._storage: BaseStorage = (
-                JournalStorage(_Journal(directory / JOURNAL))
-                if url is None
-                else get_storage(RDBStorage(url, engine_kwargs={"pool_pre_ping": True}))
+                JournalStorage(_Journal(directory / JOURNAL)) if url is None else get_storage(_database(url))
             )
             goal = sweep_file.get("metric", {}).get("goal")
             direction = StudyDirection.MAXIMIZE if goal == "maximize" else StudyDirection.MINIMIZE
@@ -226,6 +224,15 @@ class Ledger:
             raise UserError(f"cannot use the storage {self._where}: {reason}") from error
         except (TypeError, KeyError, IndexError, ValueError) as error:
             raise UserError(f"{self._where} is no ledger of a sweep: {error!r}; use another one") from error
+
+
+def _database(url: str) -> RDBStorage:
+    """Optuna's tables in a database; the agents that find none all create them, and one succeeds."""
+    for _ in range(5):
+        with suppress(IntegrityError, ProgrammingError):
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        time.sleep(1.0)
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
 def _shown(url: str) -> str:
