@@ -1,13 +1,13 @@
 """Consensus: the mean of a run's ranks by three metrics of different kinds, the default of `selector rank`.
 
-Which three was found on six small labelled sweeps. Fitted on five of them, the best triple chose a run 2.1
-points below the best of the sixth on average; the best single metric of the five lost 2.7, RankMe 5.4, and a
-random choice 7.1 (docs/results.md, "Rules made of several metrics").
+Which three was found on six small labelled sweeps. It is not shown to beat the best single metric, and its
+pick can depend on losing runs, because it ranks a run among the others (docs/results.md).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from selector.metrics.metrics import CONSENSUS_KEY, LABEL_FREE_PREFIX, LabelFreeMetric, label_free_metric
 from selector.runs import Milestone, Run, RunSet
@@ -45,12 +45,11 @@ def prepared(
     """
     if metric is not CONSENSUS:
         return runs, metric
-    known = _known(runs, running)
-    rows = [row for run in known if (row := _compared(run, milestone))]
+    rows = [row for run in _known(runs, running) if (row := _compared(run, milestone))]
     whole = sum(map(_whole, rows))
     lacking = sum(not row.values.keys() >= set(CONSENSUS.parts) for row in rows)
     if whole and 2 * lacking <= len(rows):
-        return _with_places(runs, known, milestone, allow_mixed), CONSENSUS
+        return with_consensus(runs, milestone, allow_mixed, running), CONSENSUS
     if rows:
         note = (
             f"{whole} of {len(rows)} runs have {', '.join(part.name for part in PARTS)}, which make the"
@@ -77,16 +76,24 @@ def with_consensus(
     Raises:
         UserError: A part was computed in different ways in runs to be compared.
     """
-    return _with_places(runs, _known(runs, running), milestone, allow_mixed)
+    shares: dict[int, float] = {}
+    for pool in pools(_known(runs, running), [CONSENSUS], allow_mixed):
+        by_epoch: dict[int, list[Milestone]] = {}
+        for trained in (run.trained_milestones for run in pool.runs):
+            for one in trained:
+                by_epoch.setdefault(one.epoch, []).append(one)
+        last = [row for run in pool.runs if (row := _compared(run, "last"))] if milestone == "last" else []
+        for rows in (*by_epoch.values(), last):
+            shares |= _shares(rows)
+    return replace(runs, runs=tuple(_with_places(run, shares) for run in runs.runs))
 
 
-def _with_places(runs: RunSet, known: Sequence[Run], milestone: MilestoneChoice, allow_mixed: bool) -> RunSet:
-    scored = {
-        run.id: run
-        for pool in pools(known, [CONSENSUS], allow_mixed)
-        for run in _scored(pool.runs, milestone)
-    }  # fmt: skip
-    return replace(runs, runs=tuple(scored.get(run.id, run) for run in runs.runs))
+def _with_places(run: Run, shares: Mapping[int, float]) -> Run:
+    rows = (
+        replace(row, values={**row.values, CONSENSUS.key: shares[id(row)]}) if id(row) in shares else row
+        for row in run.milestones
+    )
+    return replace(run, milestones=tuple(rows))
 
 
 def _known(runs: RunSet, running: bool) -> list[Run]:
@@ -104,40 +111,20 @@ def _compared(run: Run, milestone: MilestoneChoice) -> Milestone | None:
     return rows[-1] if rows else None
 
 
-def _scored(pool: Sequence[Run], milestone: MilestoneChoice) -> list[Run]:
-    by_epoch: dict[int, list[Milestone]] = {}
-    for trained in (run.trained_milestones for run in pool):
-        for row in trained:
-            by_epoch.setdefault(row.epoch, []).append(row)
-    shares = {key: share for rows in by_epoch.values() for key, share in _shares(rows).items()}
-    if milestone == "last":
-        shares |= _shares([last for run in pool if (last := _compared(run, "last"))])
-    return [
-        replace(run, milestones=tuple(_with(row, shares.get(id(row))) for row in run.milestones))
-        for run in pool
-    ]
-
-
 def _shares(rows: Sequence[Milestone]) -> dict[int, float]:
     """Identity of each row with all parts → mean share of the others that it beats."""
     whole = [row for row in rows if _whole(row)]
     if not whole:
         return {}
-    import numpy as np  # here, because `--help` names the consensus and needs no arithmetic
+    from selector.selection.correlation import average_ranks  # here: `--help` needs no arithmetic
 
-    from selector.selection.correlation import average_ranks
-
-    ranks = np.mean([average_ranks([_upward(row, part) for row in whole]) for part in PARTS], axis=0)
-    beaten = (ranks - 1) / max(1, len(whole) - 1)
+    signs = [1 if part.direction == "max" else -1 for part in PARTS]
+    columns = [
+        average_ranks([sign * row.values[part.key] for row in whole])
+        for sign, part in zip(signs, PARTS, strict=True)
+    ]
+    beaten = [(fmean(ranks) - 1) / max(1, len(whole) - 1) for ranks in zip(*columns, strict=True)]
     return {id(row): float(share) for row, share in zip(whole, beaten, strict=True)}
-
-
-def _upward(row: Milestone, part: LabelFreeMetric) -> float:
-    return row.values[part.key] if part.direction == "max" else -row.values[part.key]
-
-
-def _with(row: Milestone, share: float | None) -> Milestone:
-    return row if share is None else replace(row, values={**row.values, CONSENSUS.key: share})
 
 
 def _whole(row: Milestone) -> bool:

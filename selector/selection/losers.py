@@ -6,15 +6,15 @@ end has ever made up such a gap from there. If the run is like those n, its own 
 theirs with a chance of 1/(n + 1) at most, and to win it would have to be greater still.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, hypot
+from math import ceil
 
 from selector.metrics.metrics import Direction, LabelFreeMetric
 from selector.runs import Run, RunSet
 from selector.selection.candidates import Candidate, finished_runs, read_scores
 from selector.selection.comparability import pools
-from selector.selection.ranking import RankedGroup, check_label_free, rank_pool
+from selector.selection.ranking import RankedGroup, check_label_free, error_of_difference, rank_pool
 
 LEAST_RUNS = 8
 MILESTONES = 2
@@ -117,19 +117,20 @@ def find_losers(runs: RunSet, metric: LabelFreeMetric, direction: Direction | No
     """
     check_label_free(metric)
     running = [run for run in runs.runs if run.state == "running"]
-    finished, _ = finished_runs(runs)
     losers, kept = [], {}
-    for pool in pools([*finished, *running], [metric]):
-        ended = [run for run in pool.runs if run.state == "finished"]
+    for pool in pools([*finished_runs(runs)[0], *running], [metric]):
         for run in (run for run in pool.runs if run.state == "running"):
             alike = [other for other in pool.runs if _planned(other) == _planned(run)]
-            candidates, _ = read_scores([other for other in alike if other in ended], metric, "last")
-            match _judged(run, alike, candidates, pool.group, metric, direction):
-                case Loser() as loser:
-                    losers.append(loser)
-                case reason:
-                    kept[run.id] = str(reason)
+            ended, _ = read_scores([other for other in alike if other.state == "finished"], metric, "last")
+            try:
+                losers.append(_judged(run, alike, ended, pool.group, metric, direction))
+            except _GoesOnError as reason:
+                kept[run.id] = str(reason)
     return Verdicts(metric, tuple(losers), kept)
+
+
+class _GoesOnError(Exception):
+    """Why a run is not stopped."""
 
 
 def _judged(
@@ -139,43 +140,37 @@ def _judged(
     group: Mapping[str, object],
     metric: LabelFreeMetric,
     direction: Direction | None,
-) -> Loser | str:
-    """The run as a loser, or why it goes on."""
+) -> Loser:
+    """The run as a loser; raises why it goes on, where it does."""
     if run.counted_by != "epoch":
-        return "logs no epoch"
+        raise _GoesOnError("logs no epoch")
     first = max(LEAST_EPOCH, ceil(LEAST_SHARE * (_planned(run) or 0)))
-    rows = [row for row in run.trained_milestones if metric.key in row.values]
-    epochs = [row.epoch for row in rows if row.epoch >= first]
+    epochs = [row.epoch for row in run.trained_milestones if metric.key in row.values and row.epoch >= first]
     if len(epochs) < MILESTONES:
-        return f"has {len(epochs)} milestones from epoch {first} on, {MILESTONES} are wanted"
+        raise _GoesOnError(f"has {len(epochs)} milestones from epoch {first} on, {MILESTONES} are wanted")
     if len(finished) < LEAST_RUNS:
-        return f"{len(finished)} finished runs can be compared with it, {LEAST_RUNS} are wanted"
+        raise _GoesOnError(f"{len(finished)} finished runs can be compared with it, {LEAST_RUNS} are wanted")
     ranked = rank_pool(finished, group, metric, direction)
-    evidence = []
-    for epoch in epochs[-MILESTONES:]:
-        match _evidence(run, epoch, alike, ranked, metric):
-            case Evidence() as found:
-                evidence.append(found)
-            case reason:
-                return str(reason)
+    evidence = tuple(_evidence(run, epoch, alike, ranked, metric) for epoch in epochs[-MILESTONES:])
     if not all(found.against for found in evidence):
-        return "may still win"
-    best = ranked.ranking[0]
-    return Loser(run, tuple(evidence), best.run, best.score)
+        raise _GoesOnError("may still win")
+    return Loser(run, evidence, ranked.chosen, ranked.ranking[0].score)
 
 
 def _evidence(
     run: Run, epoch: int, alike: Sequence[Run], ranked: RankedGroup, metric: LabelFreeMetric
-) -> Evidence | str:
+) -> Evidence:
     there = {c.run.id: c for c in read_scores(alike, metric, epoch)[0]}
     if run.id not in there:
-        return f"its {metric.name} is not finite at epoch {epoch}"
-    gains = list(_gains(there, ranked))
-    if len(gains) < LEAST_RUNS:
-        return f"{len(gains)} finished runs can be compared with it at epoch {epoch}, {LEAST_RUNS} are wanted"
+        raise _GoesOnError(f"its {metric.name} is not finite at epoch {epoch}")
     sign = 1 if ranked.direction == "max" else -1
+    # By how much each finished run improved from there to its end.
+    gains = [sign * (end.score - there[end.run.id].score) for end in ranked.ranking if end.run.id in there]
+    if len(gains) < LEAST_RUNS:
+        raise _GoesOnError(
+            f"{len(gains)} finished runs can be compared with it at epoch {epoch}, {LEAST_RUNS} are wanted"
+        )
     own, best, gain = there[run.id], ranked.ranking[0], max(0.0, *gains)
-    noise = STANDARD_ERRORS * hypot(own.standard_error, best.standard_error)
     return Evidence(
         epoch,
         own.score,
@@ -183,16 +178,8 @@ def _evidence(
         len(there),
         len(gains),
         gain,
-        sign * (best.score - own.score) - gain - noise,
+        sign * (best.score - own.score) - gain - STANDARD_ERRORS * error_of_difference(own, best)[0],
     )
-
-
-def _gains(there: Mapping[str, Candidate], ranked: RankedGroup) -> Iterator[float]:
-    """By how much each finished run improved from an epoch to its end."""
-    sign = 1 if ranked.direction == "max" else -1
-    for last in ranked.ranking:
-        if last.run.id in there:
-            yield sign * (last.score - there[last.run.id].score)
 
 
 def _planned(run: Run) -> float | None:
