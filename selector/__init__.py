@@ -2,6 +2,7 @@
 
     from selector import Encoder, MetricSettings, Milestones, Record, evaluate      # monitor any training
     from selector import rank, read_runs, regret                                    # choose
+    from selector import load_encoder                                               # use the winner
 
 Names are imported when they are first used: torch and Lightning take seconds.
 """
@@ -16,10 +17,21 @@ if TYPE_CHECKING:
     from selector.selection.ranking import rank
     from selector.selection.regret import regret
     from selector.training.encoder import Encoder
+    from selector.training.exported import load_encoder
     from selector.training.milestones import Milestones
     from selector.training.plain_loop import evaluate
 
-__all__ = ["Encoder", "MetricSettings", "Milestones", "Record", "evaluate", "rank", "read_runs", "regret"]
+__all__ = [
+    "Encoder",
+    "MetricSettings",
+    "Milestones",
+    "Record",
+    "evaluate",
+    "load_encoder",
+    "rank",
+    "read_runs",
+    "regret",
+]
 
 _PLACES = {
     "Encoder": "selector.training.encoder.Encoder",
@@ -27,6 +39,7 @@ _PLACES = {
     "Milestones": "selector.training.milestones.Milestones",
     "Record": "selector.record.Record",
     "evaluate": "selector.training.plain_loop.evaluate",
+    "load_encoder": "selector.training.exported.load_encoder",
     "rank": "selector.selection.ranking.rank",
     "read_runs": "selector.runs.read_source",
     "regret": "selector.selection.regret.regret",

@@ -12,6 +12,7 @@ from selector.command_line import completion_script, parse_command
 from selector.commands.best import best
 from selector.commands.correlate import correlate
 from selector.commands.demo import demo
+from selector.commands.embed import embed
 from selector.commands.evaluate import evaluate
 from selector.commands.export import export
 from selector.commands.figures import figures
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "regret": regret,
     "correlate": correlate,
     "best": best,
+    "embed": embed,
     "report": report,
     "figures": figures,
     "pretrained": pretrained,

@@ -4,6 +4,9 @@ import fcntl
 from pathlib import Path
 from stat import S_ISREG
 
+from selector.errors import UserError
+from selector.text import printable
+
 
 def is_regular(path: Path) -> bool:
     """Whether it is a file, links followed; a named pipe would be waited for without end.
@@ -24,3 +27,13 @@ def is_locked(path: Path) -> bool | None:
     except OSError:
         return None
     return False
+
+
+def refuse_existing(folder: Path) -> None:
+    """Stop before any work is done for a folder that would be written over.
+
+    Raises:
+        UserError: There is something of that name.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise UserError(f"{printable(str(folder))!r} exists: name a new folder for the export")

@@ -1,10 +1,22 @@
 """`selector best`."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from selector.commands.arguments import Choice, ChoiceOptions, RunOptions, warn
-from selector.errors import UserError, writing
+from selector.errors import UsageError, UserError, writing
+from selector.files import refuse_existing
 from selector.text import printable
+
+if TYPE_CHECKING:
+    from selector.reports.best import Best
+    from selector.runs import RunSet
+    from selector.selection.ranking import Ranking
+
+Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
 
 def best(
@@ -12,34 +24,56 @@ def best(
     choice: ChoiceOptions = Choice(),  # noqa: B008 - frozen
     *,
     output: Path | None = None,
+    export: Folder | None = None,
+    onnx: bool = False,
     json: bool = False,
 ) -> int:
-    """Hand over the best run: hyperparameters as YAML, the command that repeats it, its checkpoint.
+    """Hand over the best run: hyperparameters as YAML, the command that repeats it, its encoder.
 
     Args:
         runs: Which runs.
         choice: How to choose among them.
         output: File to write the hyperparameters to; None prints them.
+        export: New folder for the encoder: encoder.safetensors (torchvision's names), encoder.pt2 (loads with
+            torch alone), config.json and README.md, the model card.
+        onnx: With --export: write encoder.onnx too.
         json: Print one JSON object.
     """
     from selector.reports.best import best_object, best_of, best_yaml, checkpoint_line
     from selector.reports.objects import as_json
 
-    _, ranking = choice.rank(runs)
+    if onnx and export is None:
+        raise UsageError("--onnx belongs to --export: without it nothing is written")
+    if export is not None:
+        refuse_existing(export)
+    found, ranking = choice.rank(runs)
     warn(ranking.warnings)
     winners = [best_of(group) for group in ranking.groups]
     documents = [best_yaml(winner, ranking) for winner in winners]
-    if output is not None:
-        if len(documents) > 1:
+    for name, place in (("output", output), ("export", export)):
+        if place is not None and len(documents) > 1:
             raise UserError(
-                f"{output} is one file, but {len(documents)} groups of runs cannot be compared by"
-                f" {ranking.metric.name}: leave out --output to see the best of each"
+                f"{place} is for one run, but {len(documents)} groups of runs cannot be compared by"
+                f" {ranking.metric.name}: leave out --{name} to see the best of each"
             )
+    if export is not None:
+        _export(winners[0], ranking, found, runs.sources, export, onnx)
+    if output is not None:
         with writing(output):
             output.write_text(documents[0], encoding="utf-8")
     if json:
         written = str(output) if output else None
-        print(as_json({"best": [best_object(winner, ranking) for winner in winners], "output": written}))
+        print(
+            as_json(
+                {
+                    "best": [best_object(winner, ranking) for winner in winners],
+                    "output": written,
+                    "export": str(export) if export else None,
+                }
+            )
+        )
+    elif export is not None:
+        print(f"best: {printable(winners[0].run.id)}, its encoder is in {export}; start with its README.md")
     elif output is None:
         print("---\n".join(documents), end="")
     else:
@@ -47,3 +81,16 @@ def best(
         print(f"repeat it: {printable(winners[0].command) or 'it is not a run of train.py'}")
         print(f"checkpoint: {printable(checkpoint_line(winners[0]))}")
     return 0
+
+
+def _export(
+    winner: "Best", ranking: "Ranking", runs: "RunSet", sources: Sequence[str], folder: Path, onnx: bool
+) -> None:
+    from selector.commands.encoders import encoder_of_run
+    from selector.reports.model_card import model_card
+    from selector.training.exported import write_encoder
+
+    encoder = encoder_of_run(winner.run, sources)
+    config = encoder.config
+    card = model_card(winner, ranking, runs, config.image_size, config.channels, config.representation_dim)
+    write_encoder(encoder, folder, card, onnx)

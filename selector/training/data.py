@@ -181,7 +181,7 @@ def _images(
     if wanted is not None and wanted < len(pictures.pixels):
         order = np.random.default_rng(_SUBSET_SEED).permutation(len(pictures.pixels))
         pictures = _rows(pictures, np.sort(order[:wanted]))
-    pixels = torch.as_tensor(_in_channels(_levels(pictures.pixels, pixel_range), config.channels or 3))
+    pixels = torch.as_tensor(_in_channels(levels_of(pictures.pixels, pixel_range), config.channels or 3))
     if config.image_size is not None and pixels.shape[-1] != config.image_size:
         from torchvision.transforms.v2.functional import resize
 
@@ -192,7 +192,7 @@ def _images(
     return Images(pixels, labels, split)
 
 
-def _levels(pixels: NDArray[Any], pixel_range: tuple[float, float]) -> NDArray[np.uint8]:
+def levels_of(pixels: NDArray[Any], pixel_range: tuple[float, float]) -> NDArray[np.uint8]:
     """The 256 levels from black to white."""
     low, high = pixel_range
     if pixels.dtype == np.uint8 and (low, high) == (0, 255):

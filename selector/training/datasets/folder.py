@@ -35,7 +35,7 @@ _TEST_NAMES = ("test", "val", "valid", "validation")
 
 
 @dataclass(frozen=True)
-class _Reading:
+class Reading:
     """How an image is decoded: its side, its channels, what lies behind it, and in which formats."""
 
     size: int
@@ -47,19 +47,13 @@ class _Reading:
 @dataset()
 def folder(config: "TrainConfig") -> Loaded:
     """Every image below `data_dir`, upright, scaled and centre-cropped to a square."""
-    from PIL import ImageColor
-
     top = Path(config.data_dir or "")
-    formats, extensions = _readable()
-    try:
-        background = ImageColor.getrgb(config.background)[:3]
-    except ValueError:
-        raise UserError(f"--background {config.background!r} is no colour: white, black or #rrggbb") from None
-    reading = _Reading(config.image_size or 64, config.channels or 3, background, formats)
+    _, extensions = readable()
+    reading = reading_of(config.image_size or 64, config.channels or 3, config.background)
     test = next((top / name for name in _TEST_NAMES if (top / name).is_dir()), None)
     parts = [top / "train", test] if test is not None and (top / "train").is_dir() else [top]
     ignored: Counter[str] = Counter()
-    paths = [sorted(_image_paths(part, extensions, ignored)) for part in parts]
+    paths = [sorted(image_paths(part, extensions, ignored)) for part in parts]
     for part, found in zip(parts, paths, strict=True):
         if not found:
             raise UserError(
@@ -84,7 +78,22 @@ def folder(config: "TrainConfig") -> Loaded:
     return Loaded(splits[0], splits[1] if len(splits) > 1 else None, str(top), notes, skipped)
 
 
-def _readable() -> tuple[tuple[str, ...], frozenset[str]]:
+def reading_of(size: int, channels: int, background: str) -> Reading:
+    """How the images of a run are decoded.
+
+    Raises:
+        UserError: The background is no colour.
+    """
+    from PIL import ImageColor
+
+    try:
+        colour = ImageColor.getrgb(background)[:3]
+    except ValueError:
+        raise UserError(f"--background {background!r} is no colour: white, black or #rrggbb") from None
+    return Reading(size, channels, colour, readable()[0])
+
+
+def readable() -> tuple[tuple[str, ...], frozenset[str]]:
     """Formats and extensions; AVIF and HEIC where Pillow, or a plug-in that is installed, reads them."""
     from PIL import features
 
@@ -99,7 +108,7 @@ def _readable() -> tuple[tuple[str, ...], frozenset[str]]:
     return tuple(sorted(formats)), frozenset(extensions)
 
 
-def _image_paths(folder: Path, extensions: frozenset[str], ignored: Counter[str]) -> Iterator[Path]:
+def image_paths(folder: Path, extensions: frozenset[str], ignored: Counter[str]) -> Iterator[Path]:
     """Images below a folder, links to folders followed once; counts other files by their extension."""
     seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
@@ -149,13 +158,13 @@ def _pictures(images: list["NDArray[Any]"], labels: list[int]) -> Pictures:
 
 
 def _decoded(
-    paths: list[Path], reading: _Reading, skip_bad: bool
+    paths: list[Path], reading: Reading, skip_bad: bool
 ) -> tuple[list["NDArray[Any]"], frozenset[int]]:
     """(S, S, C) images, all of them uint8 or all of them float32, and which paths gave none."""
     import numpy as np
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        found = list(pool.map(lambda path: _decode(path, reading), paths))
+        found = list(pool.map(lambda path: decode(path, reading), paths))
     bad = [(path, got) for path, got in zip(paths, found, strict=True) if isinstance(got, str)]
     if bad and (len(bad) == len(paths) or not skip_bad):
         raise UserError(
@@ -182,7 +191,7 @@ def _is_numeric(image: "NDArray[Any] | str") -> bool:
     return not isinstance(image, str) and image.dtype != "uint8"
 
 
-def _decode(path: Path, reading: _Reading) -> "NDArray[Any] | str":
+def decode(path: Path, reading: Reading) -> "NDArray[Any] | str":
     """(S, S, C) pixels, or one line on why there are none."""
     import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -217,7 +226,7 @@ def _decode(path: Path, reading: _Reading) -> "NDArray[Any] | str":
         return first_line(error)
 
 
-def _coloured(image: "Image", reading: _Reading) -> "Image":
+def _coloured(image: "Image", reading: Reading) -> "Image":
     """In the mode that is wanted, on the background where it is transparent."""
     from PIL import Image
 
@@ -245,7 +254,7 @@ def _tiff(path: Path) -> "NDArray[Any]":
     return array.transpose(1, 2, 0) if axes[0] not in "YX" else array
 
 
-def _bands(path: Path, reading: _Reading) -> "NDArray[Any] | str":
+def _bands(path: Path, reading: Reading) -> "NDArray[Any] | str":
     import numpy as np
     from PIL import Image
 
@@ -259,7 +268,7 @@ def _bands(path: Path, reading: _Reading) -> "NDArray[Any] | str":
     return _numbers(array, reading)
 
 
-def _numbers(array: "NDArray[Any]", reading: _Reading) -> "NDArray[Any] | str":
+def _numbers(array: "NDArray[Any]", reading: Reading) -> "NDArray[Any] | str":
     """(H, W, bands) numbers, scaled and centre-cropped; uint8 stays uint8, and so does uint16."""
     import numpy as np
     from PIL import Image, ImageOps

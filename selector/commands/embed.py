@@ -1,0 +1,57 @@
+"""`selector embed`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from selector.errors import UserError
+from selector.text import printable
+
+Where = Annotated[str, tyro.conf.arg(metavar="ENCODER")]
+Images = Annotated[Path, tyro.conf.arg(metavar="IMAGES")]
+_ENDINGS = (".npz", ".parquet")
+
+
+def embed(
+    encoder: Where,
+    images: Images,
+    /,
+    *,
+    output: Path,
+    batch_size: int = 64,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    skip_bad_images: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Turn every image of a folder into a vector with the encoder of a run.
+
+    Args:
+        encoder: A folder of `selector best --export`, a checkpoint, a run's folder, or a W&B artifact
+            entity/project/model-RUN:ALIAS.
+        images: A folder, whose sub-folders are read too, or one image.
+        output: FILE.npz (arrays features, float32 (N, D), and files) or FILE.parquet (columns file and
+            features).
+        batch_size: Images at a time.
+        device: Where to embed.
+        skip_bad_images: Leave out images that cannot be read, and count them, instead of stopping.
+        quiet: Show no progress.
+    """
+    if output.suffix not in _ENDINGS:
+        raise UserError(f"--output must end in one of {', '.join(_ENDINGS)}, got '{printable(str(output))}'")
+    if batch_size < 1:
+        raise UserError(f"--batch-size must be at least 1, got {batch_size}")
+    if not images.exists():
+        raise UserError(f"no folder {printable(str(images))!r}: name a folder of images, or an image")
+    from selector.reports.progress import StepLine
+    from selector.training.device import device_named
+    from selector.training.embed_files import embed_files, images_below, write_features
+    from selector.training.exported import load_encoder
+
+    encode = load_encoder(encoder).to(device_named(device))
+    with StepLine(quiet) as line:
+        found = embed_files(encode, images_below(images), batch_size, skip_bad_images, line)
+    write_features(found, output)
+    left_out = f", {len(found.bad)} left out that cannot be read" if found.bad else ""
+    print(f"{len(found.files)} images, {found.features.shape[1]} numbers each: {output}{left_out}")
+    return 0

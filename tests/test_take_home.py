@@ -1,0 +1,190 @@
+"""The chosen run's encoder in a folder, its model card, images of one's own embedded, and the page on it."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from handmade import run, write_sweep
+from PIL import Image
+from tiny_encoder import NARROW, save, trained
+
+from selector.cli import main
+from selector.runs import Milestone
+from selector.training.exported import encoder_of, load_encoder, write_encoder
+
+PAGE = Path(__file__).parents[1] / "docs" / "take-it-home.md"
+
+
+def call(capsys, *arguments):
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        status = stop.code
+    output = capsys.readouterr()
+    return status, output.out, output.err
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Three runs, of which RankMe chooses aa and the entropy bb; only aa and bb have checkpoints."""
+    stored, _ = trained(**NARROW)
+    runs = []
+    for id, rankme, entropy, accuracy in (
+        ("aa", 9.0, 2.0, 0.7),
+        ("bb", 5.0, 1.0, 0.8),
+        ("cc", 3.0, 3.0, 0.5),
+    ):
+        path = tmp_path / "sweep" / "runs" / id / "milestone-0005.ckpt"
+        save(stored, path)
+        values = {"label_free/rankme": rankme, "label_free/entropy": entropy}
+        values["labelled/linear_probe_accuracy"] = accuracy
+        one = run(id, milestones=(Milestone(5, values),), learning_rate=ord(id[0]) / 1000)
+        runs.append(replace(one, checkpoint=str(path)))
+    path.unlink()
+    return write_sweep(tmp_path / "sweep", *runs)
+
+
+def test_the_winners_encoder_with_its_card(capsys, sweep, tmp_path):
+    best = tmp_path / "best"
+    status, out, err = call(capsys, "best", sweep, "--metric", "rankme", "--export", best)
+    assert (status, err) == (0, "")
+    assert out == f"best: aa, its encoder is in {best}; start with its README.md\n"
+    names = ["README.md", "config.json", "encoder.pt2", "encoder.safetensors"]
+    assert sorted(path.name for path in best.iterdir()) == names
+    card = (best / "README.md").read_text()
+    for said in (
+        "# Encoder of run aa",
+        "highest `rankme`, which reads no labels: 9",
+        "Compared: 3 runs.",
+        "No other run is tied with it.",
+        "Second opinions: 0 other label-free metrics choose this run.",
+        "Run bb would be chosen by 1 metric (entropy).",
+        "accuracy 70.0 %; the best of 3 runs has 80.0 %, so the choice cost 10.0 points",
+        "## What it must not be used for",
+    ):
+        assert said in card, said
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.S)
+    assert len([line for line in code.splitlines() if line]) <= 5
+    status, out, _ = call(capsys, "best", sweep, "--metric", "entropy", "--export", tmp_path / "b", "--json")
+    assert (status, json.loads(out)["export"]) == (0, str(tmp_path / "b"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "said"),
+    [
+        (
+            ["--metric", "rankme", "--direction", "min", "--export", "new"],
+            1,
+            "the checkpoint of run cc is not",
+        ),
+        (["--metric", "rankme", "--export", "."], 1, "'.' exists: name a new folder"),
+        (["--onnx"], 2, "--onnx belongs to --export"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(capsys, sweep, tmp_path, monkeypatch, arguments, expected, said):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = call(capsys, "best", sweep, *arguments)
+    assert (status, out) == (expected, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Five photos on two levels, the last one damaged."""
+    for number, name in enumerate(("a/1.png", "a/2.jpg", "b/3.png", "4.png", "z.png")):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+    path.write_bytes(b"no image")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def best(tmp_path):
+    write_encoder(encoder_of(trained(**NARROW)[0]), tmp_path / "best", "card")
+    return tmp_path / "best"
+
+
+def test_a_folder_of_photos_becomes_vectors(capsys, best, photos, tmp_path):
+    arguments = ("embed", best, photos, "--batch-size", 3, "--device", "cpu", "--skip-bad-images", "--output")
+    status, out, err = call(capsys, *arguments, tmp_path / "f.npz")
+    assert (status, err) == (0, "")
+    assert out == f"4 images, 64 numbers each: {tmp_path / 'f.npz'}, 1 left out that cannot be read\n"
+    content = np.load(tmp_path / "f.npz")
+    names = ("4.png", "a/1.png", "a/2.jpg", "b/3.png")
+    assert list(content["files"]) == [str(photos / name) for name in names]
+    assert (content["features"].dtype, content["features"].shape) == (np.float32, (4, 64))
+    single = tmp_path / "one.npz"
+    assert call(capsys, "embed", best, photos / "a/1.png", "--output", single)[0] == 0
+    assert np.abs(np.load(single)["features"] - content["features"][1]).max() < 1e-5
+    assert call(capsys, *arguments, tmp_path / "f.parquet")[0] == 0
+    table = pytest.importorskip("pandas").read_parquet(tmp_path / "f.parquet")
+    assert list(table["file"]) == list(content["files"])
+    assert np.array_equal(np.stack(table["features"]), content["features"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["best", "photos", "--output", "f.npz"], "z.png' cannot be read"),
+        (["best", "photos", "--output", "f.csv"], "--output must end in one of .npz, .parquet"),
+        (["best", "photos", "--output", "f.npz", "--batch-size", "0"], "--batch-size must be at least 1"),
+        (["best", "nowhere", "--output", "f.npz"], "no folder 'nowhere'"),
+        (["best", "empty", "--output", "f.npz"], "no image in 'empty'"),
+        (["best", "photos/z.png", "--output", "f.npz", "--skip-bad-images"], "none of the 1 images can be"),
+        (["nowhere", "photos", "--output", "f.npz"], "there is no encoder 'nowhere'"),
+        (["photos", "photos", "--output", "f.npz"], "'photos' holds no encoder"),
+        (["photos/z.png", "photos", "--output", "f.npz"], "checkpoint 'photos/z.png' cannot be read"),
+    ],
+)
+def test_what_cannot_be_embedded_is_one_line(capsys, best, photos, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    status, out, err = call(capsys, "embed", *arguments)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert said in err
+    assert not (tmp_path / "f.npz").exists()
+
+
+def test_an_artifact_is_fetched_for_as_long_as_it_is_read(monkeypatch):
+    """Against a stand-in for wandb's Api that knows one artifact."""
+    import wandb
+
+    stored, _ = trained(**NARROW)
+
+    class Artifact:
+        def download(self, folder, skip_cache):
+            save(stored, Path(folder) / "milestone-0005.ckpt")
+
+    class Api:
+        def artifact(self, path):
+            if path != "me/photos/model-aa:last":
+                raise ValueError(f"Unable to fetch artifact with name {path}")
+            return Artifact()
+
+    monkeypatch.setattr(wandb, "Api", Api)
+    assert load_encoder("me/photos/model-aa:last").config.architecture == "resnet-9"
+    with pytest.raises(Exception, match=r"artifact 'me/photos/model-bb:last' cannot be fetched .*Unable"):
+        load_encoder("me/photos/model-bb:last")
+
+
+def test_the_code_of_the_page_works(tmp_path, monkeypatch):
+    """Each way gives the same representations of the same images."""
+    monkeypatch.chdir(tmp_path)
+    stored, _ = trained(backbone="resnet-18")
+    write_encoder(encoder_of(stored), tmp_path / "best", "card")
+    names, found = {}, []
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S):
+        names.pop("features", None)
+        exec(block, names)
+        if "features" in names:
+            found.append(names["features"])
+    assert len(found) == 4  # torch alone, load_encoder, timm, torchvision
+    assert all(torch.allclose(one, found[0], atol=1e-5) for one in found)
