@@ -5,25 +5,39 @@ import contextlib
 import functools
 import inspect
 import io
+import json
 import os
 import re
 import shutil
+import sys
 import textwrap
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
 from selector.argument_forms import HELP, expand, fail
-from selector.config import Method, TrainConfig, paper_recipe
-from selector.text import nearest
+from selector.config import OWN_FIELDS, Method, TrainConfig, paper_recipe
+from selector.text import first_line, nearest
 
 T = TypeVar("T")
 
 _CHOICE = re.compile(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)")
 _NUMBER = re.compile(r"Error parsing (\S+): .*(invalid literal for int|string to float).*: '(.*)'")
+_SECTIONS = {
+    "dataset": "data",
+    "backbone": "encoder",
+    "epochs": "optimiser",
+    "crop_scale_min": "views",
+    "milestone_every": "milestones",
+    "seed": "machine",
+}
+_CONFIG_HELP = """\
+--config FILE reads these settings from a YAML file, such as `selector best
+SOURCE --output FILE` writes. What stands after it counts more."""
 _MARKERS = (tyro.conf.FlagConversionOff,)  # an agent writes --labels=False, never --no-labels
 _FLAGS = (tyro.conf.FlagCreatePairsOff,)  # help shows --json alone, not --no-json beside it
 
@@ -38,13 +52,62 @@ def parse_config(argv: Sequence[str], prog: str = "train.py") -> TrainConfig:
         argv: Arguments without the program's name, in any form that a W&B agent or a person writes.
         prog: The program's name in messages.
     """
-    tokens = expand(argv, get_type_hints(TrainConfig), prog, values_without_dashes=True)
+    tokens = expand(with_config(argv, prog), get_type_hints(TrainConfig), prog, values_without_dashes=True)
     method = _last_value(tokens, "method")
     methods: tuple[Method, ...] = get_args(Method)
     recipe = paper_recipe(next((known for known in methods if known == method), "simclr"))
-    return _run_tyro(
-        lambda: tyro.cli(TrainConfig, prog=prog, args=tokens, default=recipe, config=_MARKERS), tokens, prog
-    )
+    shown = io.TextIOWrapper(io.BytesIO(), getattr(sys.stdout, "encoding", None), write_through=True)
+    try:
+        with contextlib.redirect_stdout(shown):
+            return _run_tyro(
+                lambda: tyro.cli(TrainConfig, prog=prog, args=tokens, default=recipe, config=_MARKERS),
+                tokens,
+                prog,
+            )
+    finally:
+        shown.seek(0)
+        if help := shown.read():
+            print(in_sections(help), _CONFIG_HELP, sep="\n")
+
+
+def in_sections(help: str) -> str:
+    """Help with a heading above the first field of each section of TrainConfig."""
+    own = next(field.name for field in fields(TrainConfig) if field.name in OWN_FIELDS)
+    for name, title in {**_SECTIONS, own: "single methods: loss, heads, momentum encoder"}.items():
+        option = re.escape(f"--{name.replace('_', '-')}")
+        found = re.search(rf"^(\W*){option} .*$", help, re.MULTILINE)
+        if found and found[1].strip():  # in a box
+            heading = f"├─ {title} ".ljust(len(found[0]) - 1, "─") + "┤"
+            help = f"{help[: found.start()]}{heading}\n{help[found.start() :]}"
+        elif found:
+            help = f"{help[: found.start()]}\n{title}:\n{help[found.start() :]}"
+    return help
+
+
+def with_config(argv: Sequence[str], prog: str) -> list[str]:
+    """A command line whose --config FILE is replaced by the settings of that YAML file.
+
+    What stands after it counts more. `selector best --output` writes such a file.
+    """
+    tokens = list(argv)
+    for place, token in enumerate(tokens):
+        name, equals, file = token.partition("=")
+        if name != "--config":
+            continue
+        if not equals and place + 1 == len(tokens):
+            fail(prog, "--config needs the name of a YAML file")
+        file = file if equals else tokens[place + 1]
+        import yaml
+
+        try:
+            settings = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            fail(prog, f"--config {file} cannot be read: {first_line(error)}")
+        if not isinstance(settings, dict):
+            fail(prog, f"--config {file} holds no settings, such as learning_rate: 0.1")
+        rest = tokens[place + (1 if equals else 2) :]
+        return [*tokens[:place], json.dumps(settings, default=str), *with_config(rest, prog)]
+    return tokens
 
 
 def parse_command(
@@ -63,11 +126,14 @@ def parse_command(
     if not tokens:
         fail(prog, f"name a command: {', '.join(commands)}")
     name, *tokens = tokens
-    if name in HELP:
+    if name == "help" and tokens:  # of one command
+        name, tokens = tokens[0], ["--help"]
+    if name in (*HELP, "help"):
         print(overview(commands, prog, description))
         raise SystemExit(0)
     if name not in commands:
-        fail(prog, f"unknown command '{name}'{nearest(name, commands)}: {', '.join(commands)}")
+        known = [*commands, "--help", "--version"]
+        fail(prog, f"unknown command '{name}'{nearest(name, known)}: {', '.join(commands)}")
     prog, command = f"{prog} {name}", commands[name]
     options = _options_of(command)
     tokens = _as_flags(expand(tokens, options, prog), options)

@@ -143,7 +143,7 @@ class TrainConfig:
                 f"momentum_min {self.momentum_min} must not be above momentum_max {self.momentum_max}"
             )
         # A value that the method would ignore is refused: a sweep over it would sweep nothing.
-        for name in _OWN:
+        for name in OWN_FIELDS:
             given, wanted = getattr(self, name) is not None, name in METHODS[self.method].own
             if given and not wanted:
                 having = [other.name for other in METHODS.values() if name in other.own]
@@ -163,7 +163,7 @@ class TrainConfig:
 
 
 # The hyperparameters that only some methods have; None stands in the fields of the others.
-_OWN = {name: own for method in METHODS.values() for name, own in method.own.items()}
+OWN_FIELDS = {name: own for method in METHODS.values() for name, own in method.own.items()}
 
 if not TYPE_CHECKING:
 
@@ -175,7 +175,7 @@ if not TYPE_CHECKING:
 
     TrainConfig = make_dataclass(
         "TrainConfig",
-        [_own_field(name, own) for name, own in _OWN.items()],
+        [_own_field(name, own) for name, own in OWN_FIELDS.items()],
         bases=(TrainConfig,),
         frozen=True,
         namespace={"__module__": __name__, "__doc__": TrainConfig.__doc__},
@@ -202,5 +202,5 @@ def paper_recipe(method: Method) -> TrainConfig:
         UserError: There is no method of that name.
     """
     known = method_named(method)
-    own: dict[str, Any] = dict.fromkeys(_OWN) | {name: own.default for name, own in known.own.items()}
+    own: dict[str, Any] = dict.fromkeys(OWN_FIELDS) | {name: own.default for name, own in known.own.items()}
     return TrainConfig(method=method, **known.recipe, **own)

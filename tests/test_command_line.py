@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict
@@ -140,6 +141,41 @@ def test_help_shows_the_methods_own_recipe(capsys):
         assert f"used as given: not scaled by the batch size. (default: {rate})" in text
 
 
+def test_help_is_in_sections(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        parse_config(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    headings = [line for line in lines if line.startswith("├─ ") or re.fullmatch(r"\w[^-]*:?[^-]*:", line)]
+    assert [line.strip("├─┤: ") for line in headings if line] == [
+        "data", "encoder", "optimiser", "views", "milestones", "machine",
+        "single methods: loss, heads, momentum encoder",
+    ]  # fmt: skip
+    assert lines[-2].startswith("--config FILE")
+    assert max(map(len, lines[6:])) <= 80
+
+
+def test_a_file_of_settings(capsys, tmp_path):
+    file = tmp_path / "best.yaml"
+    file.write_text("# run a\nmethod: simsiam\nlearning_rate: 0.3\ntemperature: null\n")
+    for argv, rate in (
+        ([f"--config={file}"], 0.3),
+        (["--config", str(file), "--learning-rate=0.7"], 0.7),  # what stands last counts
+        (["--learning-rate=0.7", "--config", str(file)], 0.3),
+    ):
+        config = parse_config(argv)
+        assert (config.method, config.learning_rate) == ("simsiam", rate)
+    (tmp_path / "list.yaml").write_text("[1]")
+    (tmp_path / "odd.yaml").write_text("leaning_rate: 1")
+    for name, said in (
+        ("gone.yaml", "gone.yaml cannot be read"),
+        ("list.yaml", "list.yaml holds no settings"),
+        ("odd.yaml", "unknown option --leaning_rate, did you mean 'learning-rate'?"),
+    ):
+        assert said in refusal(capsys, f"--config={tmp_path / name}")
+    assert "--config needs the name of a YAML file" in refusal(capsys, "--config")
+
+
 # Subcommands
 
 
@@ -206,6 +242,8 @@ def test_parsing_does_not_run_the_command():
         (["weigh", "a", "--to=3"], "prog weigh: unknown option --to"),
         (["count", "--to=x"], "prog count: --to wants a whole number or None, got 'x'"),
         (["--json"], "prog: unknown command '--json'"),
+        (["--verison"], "prog: unknown command '--verison', did you mean '--version'?"),
+        (["help", "wiegh"], "prog: unknown command 'wiegh', did you mean 'weigh'?"),
     ],
 )
 def test_wrong_subcommands_are_one_line(capsys, argv, said):
@@ -217,7 +255,12 @@ def test_wrong_subcommands_are_one_line(capsys, argv, said):
 
 
 def test_help_of_commands(capsys):
-    for argv, said in ((["--help"], "What it is."), (["weigh", "--help"], "The thing.")):
+    for argv, said in (
+        (["--help"], "What it is."),
+        (["help"], "What it is."),
+        (["weigh", "--help"], "The thing."),
+        (["help", "weigh"], "The thing."),
+    ):
         with pytest.raises(SystemExit) as stop:
             command(*argv)
         assert stop.value.code == 0

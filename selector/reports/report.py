@@ -1,6 +1,6 @@
 """What a report says: a sweep's ranking by a label-free metric and, where labels exist, what it cost."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +11,7 @@ from selector.reports.best import Best, best_of
 from selector.runs import Run, RunSet
 from selector.selection.candidates import MilestoneChoice, read_scores
 from selector.selection.comparability import pools
+from selector.selection.opinions import SecondOpinions, second_opinions
 from selector.selection.ranking import RankedGroup, Ranking, rank, rank_pool
 from selector.selection.regret import Regret, RegretGroup, RegretReport, regret
 from selector.selection.verdicts import Verdict, verdict_of
@@ -31,6 +32,7 @@ class GroupReport:
         metrics: What every held metric's choice cost among the same runs, the ranking metric first.
         held: Metrics of the table that some run of the group logged, and the ranking metric and oracle.
         opinions: Recommended metrics with how they rank the same configurations, the ranking metric first.
+        second: What the others pick, how firmly, and what would settle it; None where there are none.
         verdicts: Run id → what became of its training.
     """
 
@@ -40,6 +42,7 @@ class GroupReport:
     metrics: tuple[Regret, ...]
     held: tuple[LabelFreeMetric | LabelledMetric, ...]
     opinions: tuple[tuple[LabelFreeMetric, RankedGroup], ...]
+    second: SecondOpinions | None
     verdicts: Mapping[str, Verdict]
 
     @property
@@ -113,24 +116,31 @@ def report_of(
         judged, regrets, notes = _judged(
             some, metric, oracle, held, milestone, allow_mixed, direction, progress
         )
-        opinions = [(metric, ranked), *_opinions(some.runs, ranked, held[1:], milestone)]
+        others, second = _opinions(some, ranked, held[1:], milestone)
+        opinions = ((metric, ranked), *others)
         verdicts = {run.id: verdict_of(run) for run in some.runs}
-        groups.append(GroupReport(ranked, best_of(ranked), judged, regrets, held, tuple(opinions), verdicts))
+        groups.append(GroupReport(ranked, best_of(ranked), judged, regrets, held, opinions, second, verdicts))
         warnings += notes
     return Report(runs.source, ranking, oracle, tuple(groups), tuple(dict.fromkeys(warnings)))
 
 
 def _opinions(
-    runs: Sequence[Run], ranked: RankedGroup, others: Sequence[Metric], milestone: MilestoneChoice
-) -> Iterator[tuple[LabelFreeMetric, RankedGroup]]:
-    """How other recommended metrics rank the same configurations."""
+    runs: RunSet, ranked: RankedGroup, others: Sequence[Metric], milestone: MilestoneChoice
+) -> tuple[list[tuple[LabelFreeMetric, RankedGroup]], SecondOpinions | None]:
+    """How other recommended metrics rank the same configurations, and who picks what, how firmly."""
     seed = "seed" if any(len(place.runs) > 1 for place in ranked.ranking) else None
+    found = []
     for metric in others:
         if isinstance(metric, LabelFreeMetric) and metric.name in RECOMMENDED:
-            candidates, _ = read_scores(runs, metric, milestone)
+            candidates, _ = read_scores(runs.runs, metric, milestone)
             with suppress(UserError):  # it may not compare these runs, or nobody knows which way is better
-                if len(candidates) > 1 and len(pools(runs, [metric])) == 1:
-                    yield metric, rank_pool(candidates, ranked.group, metric, seed_key=seed)
+                if len(candidates) > 1 and len(pools(runs.runs, [metric])) == 1:
+                    found.append((metric, rank_pool(candidates, ranked.group, metric, seed_key=seed)))
+    with suppress(UserError):
+        asked = [metric for metric, _ in found]
+        weighed = second_opinions(runs, asked, milestone) if asked else ()
+        return found, weighed[0] if len(weighed) == 1 else None
+    return found, None
 
 
 def _held(

@@ -181,13 +181,16 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
                 " further seeds and compare the means."
             )
         )
-    if group.judged is None:
+    others = [row for row in opinion_rows(group)[1:] if not row.agrees]
+    if others and group.second and group.second.settle:
+        steps += [Step(f"To settle which metric is right: {line}.") for line in group.second.settle]
+    elif group.judged is None:
         check = (
             "Label a few hundred images (a sub-folder per class), and train the first runs of the ranking on"
             " these: their linear probe says which of them is good."
         )
         steps.append(Step(check))
-    elif reason := group.judged.repetition_reason:
+    if group.judged and (reason := group.judged.repetition_reason):
         steps.append(Step(f"Find out what other seeds would change: {reason}."))
     take = shlex.join(["selector", "best", *map(printable, choice), "--output", "best.yaml"])
     steps.append(Step("Take the hyperparameters:", take))

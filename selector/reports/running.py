@@ -17,6 +17,7 @@ from selector.selection.comparability import describe
 from selector.selection.losers import RULE, Verdicts
 from selector.selection.ranking import RankedGroup
 from selector.selection.standing import Standing
+from selector.selection.verdicts import RULES, verdict_of
 from selector.text import printable
 
 
@@ -26,7 +27,7 @@ def watch_rows(now: Standing, group: RankedGroup) -> list[tuple[str, ...]]:
     return [
         (
             row.rank, row.run, states[row.ranked.run.id], str(row.ranked.epoch), row.score, row.training,
-            row.hyperparameters,
+            verdict_of(row.ranked.run).short, row.hyperparameters,
         )
         for row in rank_rows(group, now.metric.key)
     ]  # fmt: skip
@@ -39,8 +40,10 @@ def watch_table(now: Standing, note: str) -> Group:
     for group in now.ranking.groups if now.ranking else ():
         better = "higher" if group.direction == "max" else "lower"
         parts.append(Text(printable(f"{name} so far, {better} is better: {describe(group.group)}")))
-        titles = ("rank", "run", "state", "epoch", name, "training", "hyperparameters")
+        titles = ("rank", "run", "state", "epoch", name, "training", "verdict", "hyperparameters")
         parts.append(table_of(titles, watch_rows(now, group), right=("rank", "epoch", name)))
+    kinds = {verdict_of(run).kind for run in now.runs.runs} - {"unknown"}
+    parts += [Text(f"{kind}: {rule}") for kind, rule in RULES.items() if kind in kinds]
     return Group(*parts, Text(printable(f"{counts_line(now)}{note}")))
 
 
