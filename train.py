@@ -29,7 +29,7 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
     from selector.training.processes import meet, processes_of
     from selector.training.progress import TrainingProgress, images_an_epoch
     from selector.training.run_folder import last_checkpoint, open_run_folder
-    from selector.training.wandb_log import WandbLog, wandb_log
+    from selector.training.run_log import RunLog, run_log
 
     take_device(config.device, config.devices)
     processes = processes_of(config)
@@ -45,21 +45,20 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
     folder = open_run_folder(config)
     method = Network(config, images)
 
-    # Of several processes one talks to W&B.
-    with wandb_log(config, folder, signals) if processes.is_main else nullcontext(SilentLog()) as log:
-        if isinstance(log, WandbLog):
+    # Of several processes one writes the record, and tells W&B.
+    with run_log(config, folder, signals) if processes.is_main else nullcontext(SilentLog()) as log:
+        if isinstance(log, RunLog):
             print(images.summary, file=sys.stderr)
             for path in images.skipped:
                 print(f"skipped {path!r}: not readable", file=sys.stderr)
-            log.fetch_checkpoint(folder.path)
         meet(processes)
 
         # C. Representation evaluation: label-free metrics at every milestone.
         progress = TrainingProgress(images_an_epoch(config, images))
         milestones = milestones_of(config, images, log, folder.path, progress)
         outcome = pretrain(method, config, folder.path, [progress, milestones], log, signals)
-        if isinstance(log, WandbLog):
-            log.end(outcome.status, outcome.epoch, last_checkpoint(folder.path))
+        if isinstance(log, RunLog):
+            log.end(outcome.status, outcome.epoch, outcome.detail, last_checkpoint(folder.path))
             print(f"{outcome.status} after epoch {outcome.epoch} {outcome.detail}".rstrip(), file=sys.stderr)
 
 

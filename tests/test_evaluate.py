@@ -14,6 +14,7 @@ from handmade import write_sweep
 import train
 from selector.cli import main
 from selector.metrics.metrics import METRICS
+from selector.record import RECORD, Record, read_record
 from selector.runs import Milestone, Run, read_source
 
 ENTROPY, KNN = "label_free/entropy", "labelled/knn_accuracy"
@@ -56,7 +57,8 @@ def copied(folder: Path, run: Run, drop=(), checkpoints=True, **changes) -> Path
     )
     checkpoint = folder / "runs" / run.id / "milestone-0002.ckpt"
     if checkpoints:
-        shutil.copytree(Path(run.checkpoint).parent, checkpoint.parent)
+        source = Path(run.checkpoint).parent
+        shutil.copytree(source, checkpoint.parent, ignore=shutil.ignore_patterns(RECORD))
     return write_sweep(folder, replace(run, milestones=rows, checkpoint=str(checkpoint), **changes))
 
 
@@ -103,6 +105,30 @@ def test_what_is_missing_is_added_and_equals_what_training_logged(capsys, tmp_pa
     assert "nothing is missing" in out
     assert sorted(folder.rglob("*.wandb")) == files
     assert len(files) == 2
+
+
+def test_what_is_missing_is_added_to_the_record_and_to_wandb(capsys, tmp_path, trained):
+    """A run of this edition, whose version did not know two metrics."""
+    place = tmp_path / "runs" / trained.id
+    shutil.copytree(Path(trained.checkpoint).parent, place)
+    lacking = (ENTROPY.encode(), KNN.encode())
+    old = [line for line in (place / RECORD).read_bytes().splitlines() if b'"milestone"' in line]
+    (place / RECORD).unlink()
+    record = Record(place, trained.config)
+    record.define(trained.definition)
+    for line in old:
+        row = json.loads(line)["milestone"]
+        values = {key: value for key, value in row["values"].items() if key.encode() not in lacking}
+        record.milestone(Milestone(row["epoch"], values))
+    record.end("completed", 2, checkpoint=place / "milestone-0002.ckpt")
+    status, out, _ = call(capsys, tmp_path)
+    assert (status, "entropy, knn_accuracy" in " ".join(out.split())) == (0, True)
+    content = read_record(place)
+    assert (content.end.status, content.damage) == ("completed", "")
+    for ours, logged in zip(content.milestones, trained.milestones, strict=True):
+        assert (ours.values[ENTROPY], ours.values[KNN]) == (logged.values[ENTROPY], logged.values[KNN])
+    assert not list(tmp_path.rglob("*.wandb"))  # W&B had not been told of this run
+    assert "nothing is missing" in call(capsys, tmp_path)[1]
 
 
 def test_all_computes_every_value_anew_and_finds_them_equal(capsys, tmp_path, trained):

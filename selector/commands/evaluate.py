@@ -109,7 +109,7 @@ def _evaluate_runs(
 
     from selector.reports.evaluation_tables import added_object, print_added
     from selector.reports.progress import StepLine
-    from selector.training.add_metrics import missing_metrics
+    from selector.training.add_metrics import folder_of, missing_metrics
     from selector.training.after_training import Evaluator
     from selector.training.device import device_named
 
@@ -121,9 +121,9 @@ def _evaluate_runs(
             line(f"[{number}/{len(chosen)}{left.after(number - 1, len(chosen))}] {one.id}")
             added = missing_metrics(one, evaluator, every)
             if added.rows and not dry_run:
-                from selector.training.wandb_append import append_rows
+                from selector.tracking.log import add_metrics
 
-                append_rows(one, list(added.rows.values()), **where)
+                add_metrics(one, folder_of(one), list(added.rows.values()), where)
             results.append(added)
     warn(runs.warnings)
     if json:

@@ -367,7 +367,10 @@ def _state_of(file: Path, content: RecordContent, now: float) -> tuple[State, st
         case "diverged":
             return "diverged", end.detail or f"loss became nan or infinite in epoch {end.epoch}"
         case "interrupted":
-            return "crashed", f"was interrupted in epoch {end.epoch} ({end.detail or 'told to stop'})"
+            return (
+                "crashed",
+                f"was interrupted ({end.detail or 'told to stop'}) after its milestone {end.epoch}",
+            )
         case "stopped":
             return "stopped", end.detail
         case "failed":

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selector.metrics.definition import MetricSettings
+    from selector.tracking.log import WandbLog
     from selector.training.encoder import Encoder
     from selector.training.milestones import Milestones
-    from selector.training.wandb_log import WandbLog
 
 __all__ = ["Encoder", "MetricSettings", "Milestones", "WandbLog"]
 
@@ -20,7 +20,7 @@ _MODULE_OF = {
     "Encoder": "selector.training.encoder",
     "MetricSettings": "selector.metrics.definition",
     "Milestones": "selector.training.milestones",
-    "WandbLog": "selector.training.wandb_log",
+    "WandbLog": "selector.tracking.log",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from selector.errors import UserError
 from selector.metrics.metrics import METRICS
+from selector.record import RECORD
 from selector.runs import MACHINE_SETTINGS, Milestone, Run
 from selector.text import printable
 from selector.training.after_training import Evaluator, epoch_of, stored_milestones
@@ -99,7 +100,9 @@ def _lacking(known: Milestone, found: Milestone) -> Milestone:
 
 
 def folder_of(run: Run) -> Path:
-    """Where a run's checkpoints are: where it says, else beside its W&B files, as a moved sweep has them."""
+    """Where a run's checkpoints are: beside its record, or where it says, or beside its W&B files."""
+    if run.directory is not None and (Path(run.directory) / RECORD).exists():
+        return Path(run.directory)
     if run.checkpoint is not None and (folder := Path(run.checkpoint).parent).is_dir():
         return folder
     beside = Path(run.directory).parent.parent if run.directory else Path()

@@ -12,6 +12,7 @@ from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.metrics.definition import Probe
 from selector.metrics.milestone import Milestone
+from selector.record import Status
 from selector.text import printable
 from selector.training.data import ImageSplits, load_images
 from selector.training.milestones import milestones_of
@@ -118,8 +119,8 @@ class _Definition:
     def milestone(self, milestone: Milestone) -> None:
         """Nothing: rows are returned."""
 
-    def completed(self, epoch: int) -> None:
-        """Nothing: it has long been."""
+    def end(self, status: Status, epoch: int) -> None:
+        """Nothing: it ended long ago."""
 
 
 def _load(method: Network, stored: Stored) -> None:

@@ -23,13 +23,11 @@ from selector.training.stopping import StopSignals
 
 
 class CheckpointLog(Protocol):
-    """What a log of milestones has to do with checkpoints.
+    """What a log of milestones has to do with checkpoints."""
 
-    Attributes:
-        rows: The milestones logged so far, those of earlier processes of the run included.
-    """
-
-    rows: list[Milestone]
+    @property
+    def rows(self) -> list[Milestone]:
+        """The milestones logged so far, those of earlier processes of the run included."""
 
     def restore(self, rows: list[Milestone]) -> None:
         """Take over the milestones of an earlier process, and log those of them that got lost on the way."""

@@ -23,6 +23,7 @@ from selector.metrics.linear_probe import paper_probe
 from selector.metrics.metrics import METRICS, LabelFreeMetric
 from selector.metrics.milestone import Milestone
 from selector.metrics.spectrum import Spectrum
+from selector.record import Status
 from selector.training.background import Worker, WorkerDied
 from selector.training.batches import Batches, autoaugmented
 from selector.training.checkpoints import is_milestone
@@ -37,7 +38,7 @@ from selector.training.umap_file import write_umap
 
 
 class MilestoneLog(Protocol):
-    """Where milestones go: a W&B run, or anything with these methods."""
+    """Where milestones go: a `Record`, a W&B run, or anything with these methods."""
 
     def define(self, definition: Mapping[str, Any]) -> None:
         """Store how the metrics are computed."""
@@ -45,8 +46,8 @@ class MilestoneLog(Protocol):
     def milestone(self, milestone: Milestone) -> None:
         """Store one milestone."""
 
-    def completed(self, epoch: int) -> None:
-        """Store that training came to its end: a run without this may have been cut off."""
+    def end(self, status: Status, epoch: int) -> None:
+        """Store that training came to its end ("completed"): a run without this may have been cut off."""
 
 
 class Milestones(pl.Callback):
@@ -61,7 +62,7 @@ class Milestones(pl.Callback):
     Training does not notice: modes, gradients and random states are left as they were.
 
     Example:
-        Milestones(train_loader, test_loader, MetricSettings(clusters=10), WandbLog(run))
+        Milestones(train_loader, test_loader, MetricSettings(clusters=10), Record("runs/mine", config))
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class Milestones(pl.Callback):
         self._finish()
         self._at_last(trainer, pl_module)
         if trainer.is_global_zero:
-            self.milestone_log.completed(trainer.current_epoch)
+            self.milestone_log.end("completed", trainer.current_epoch)
 
     def _at_last(self, trainer: pl.Trainer, module: nn.Module) -> None:
         if trainer.global_step != self._last_step:

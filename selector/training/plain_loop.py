@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from selector.metrics.definition import MetricSettings
 from selector.metrics.milestone import Milestone
-from selector.record import Record
+from selector.record import Record, Status
 from selector.training.encoder import Encoder, Pool
 from selector.training.milestones import Milestones
 
@@ -84,5 +84,5 @@ class _Kept:
     def milestone(self, milestone: Milestone) -> None:
         """Nothing: `evaluate` returns it."""
 
-    def completed(self, epoch: int) -> None:
+    def end(self, status: Status, epoch: int) -> None:
         """Nothing: the loop knows when it ends."""

@@ -17,6 +17,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.metrics.milestone import Milestone
+from selector.record import Status
 from selector.text import first_line
 from selector.training.checkpoints import CheckpointLog, LastCheckpoint, MilestoneCheckpoints
 from selector.training.network import Network
@@ -76,7 +77,7 @@ class SilentLog:
     def milestone(self, milestone: Milestone) -> None:
         """Nothing."""
 
-    def completed(self, epoch: int) -> None:
+    def end(self, status: Status, epoch: int) -> None:
         """Nothing."""
 
     def restore(self, rows: list[Milestone]) -> None:

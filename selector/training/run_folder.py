@@ -28,12 +28,10 @@ class RunFolder:
     Attributes:
         run_id: W&B run id, and the folder's name.
         path: The folder.
-        checkpoint: The latest checkpoint, to continue from, or None for a fresh start.
     """
 
     run_id: str
     path: Path
-    checkpoint: Path | None
 
 
 def open_run_folder(config: TrainConfig) -> RunFolder:
@@ -52,13 +50,13 @@ def open_run_folder(config: TrainConfig) -> RunFolder:
     if given := os.environ.get("WANDB_RUN_ID"):
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", given):
             raise UserError(f"WANDB_RUN_ID {given!r} cannot name a folder: use letters, digits, '-', '_'")
-        return RunFolder(given, parent / given, last_checkpoint(parent / given))
+        return RunFolder(given, parent / given)
     base = f"{config.method}-{config.dataset}-{_fingerprint(config)}"
     names = [base, *(f"{base}-{number}" for number in range(2, 10_000))]
     free = next(number for number, name in enumerate(names) if not (parent / name).exists())
     if config.resume and free > 0:
-        return RunFolder(names[free - 1], parent / names[free - 1], last_checkpoint(parent / names[free - 1]))
-    return RunFolder(names[free], parent / names[free], None)
+        free -= 1
+    return RunFolder(names[free], parent / names[free])
 
 
 def _refuse_no_place(folder: Path) -> None:

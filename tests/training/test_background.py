@@ -28,7 +28,7 @@ class Rows(SilentLog):
     def milestone(self, milestone) -> None:
         self.rows.append(milestone)
 
-    def completed(self, epoch: int) -> None:
+    def end(self, status: str, epoch: int) -> None:
         self.ended.append(epoch)
 
 

@@ -59,7 +59,7 @@ class Rows:
         self.rows: list[Mapping[str, float]] = []
         self.ended: list[int] = []
 
-    def completed(self, epoch: int) -> None:
+    def end(self, status: str, epoch: int) -> None:
         self.ended.append(epoch)
 
     def define(self, definition: Mapping[str, object]) -> None:

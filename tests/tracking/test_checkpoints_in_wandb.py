@@ -7,7 +7,8 @@ import pytest
 import wandb
 from loopback import Backend
 
-from selector.training.wandb_checkpoints import WandbCheckpoints
+from selector.tracking.checkpoints import WandbCheckpoints
+from selector.training.run_folder import last_checkpoint
 
 
 @pytest.mark.usefixtures("wandb_here")
@@ -33,8 +34,8 @@ def test_files_with_other_names_are_left_where_they_are(
 
     download = wandb.Artifact.download
     monkeypatch.setattr(wandb.Artifact, "download", noted)
-    checkpoints = WandbCheckpoints(SimpleNamespace(entity=entity, project="p", id="r1"), "last")
-    checkpoints.fetch(folder)
+    checkpoints = WandbCheckpoints(SimpleNamespace(entity=entity, project="p", id="r1", resumed=True), "last")
+    checkpoints.fetch(folder, last_checkpoint)
     assert [path.name for path in folder.iterdir()] == ["milestone-0003.ckpt"]
     assert places == [0o700]  # nobody else sees or changes what has not been looked at yet
     found = {path.name for path in tmp_path.rglob("*") if "wandb" not in path.parts[len(tmp_path.parts)]}

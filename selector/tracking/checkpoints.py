@@ -11,7 +11,6 @@ from typing import Any, Literal
 import wandb
 
 from selector.text import printable
-from selector.training.run_folder import last_checkpoint
 
 _OWN_ALIASES = {"latest", "last"}
 
@@ -35,9 +34,14 @@ class WandbCheckpoints:
         if self._keep == "last":
             _in_background(lambda: self._delete_older(logged))
 
-    def fetch(self, folder: Path) -> None:
-        """Put the version `last` into an empty `folder`; a run that has none starts again."""
-        if last_checkpoint(folder) is not None:
+    def fetch(self, folder: Path, newest: Callable[[Path], Path | None]) -> None:
+        """Put the version `last` of a run that worked elsewhere into a `folder` without checkpoints.
+
+        Args:
+            folder: Of the run.
+            newest: Finds the latest checkpoint in a folder. A run that has none starts again.
+        """
+        if not self.run.resumed or newest(folder) is not None:
             return
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as place:
@@ -49,7 +53,7 @@ class WandbCheckpoints:
                     f"no checkpoint of this run here or in W&B ({reason}): it starts again", file=sys.stderr
                 )
                 return
-            if (fetched := last_checkpoint(Path(place))) is not None:
+            if (fetched := newest(Path(place))) is not None:
                 fetched.rename(folder / fetched.name)
 
     def _delete_older(self, artifact: Any) -> None:

@@ -1,0 +1,170 @@
+"""What a run of train.py writes down: its record first, and from there what W&B gets."""
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from selector.config import TrainConfig
+from selector.errors import UserError
+from selector.metrics.milestone import Milestone
+from selector.record import RECORD, Record, Status
+from selector.text import first_line, printable
+from selector.tracking.checkpoints import WandbCheckpoints
+from selector.tracking.log import WandbLog, open_run
+from selector.training.run_folder import RunFolder, last_checkpoint
+from selector.training.stopping import Stopped, StopSignals
+
+# A disk that is full, over quota, read-only or broken.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+# Seconds in which W&B's client asks once whether somebody has stopped the run.
+_STOP_POLL = 16.0
+
+
+class RunLog:
+    """A run's record, and W&B's mirror of it. What the mirror lacks of the record it gets at the start."""
+
+    def __init__(self, record: Record, wandb_log: WandbLog, checkpoints: WandbCheckpoints | None) -> None:
+        """`checkpoints`: where checkpoints go in W&B; None where they stay on this machine."""
+        self.record, self.wandb_log, self._checkpoints = record, wandb_log, checkpoints
+        if definition := record.content.definition:
+            wandb_log.define(definition)
+        for milestone in record.content.milestones:
+            wandb_log.milestone(milestone)
+
+    @property
+    def rows(self) -> list[Milestone]:
+        """All milestones so far, those of earlier processes of this run included."""
+        return list(self.record.content.milestones)
+
+    def define(self, definition: Mapping[str, Any]) -> None:
+        """Store how the metrics are computed."""
+        self.record.define(definition)
+        self.wandb_log.define(definition)
+
+    def milestone(self, milestone: Milestone) -> None:
+        """Store one milestone."""
+        self.record.milestone(milestone)
+        self.wandb_log.milestone(milestone)
+
+    def restore(self, rows: list[Milestone]) -> None:
+        """Take over from a checkpoint what the record lacks, as on another machine than the last one."""
+        known = {milestone.epoch for milestone in self.rows}
+        for milestone in rows:
+            if milestone.epoch not in known:
+                self.milestone(milestone)
+
+    def keep(self, path: Path, epoch: int) -> None:
+        """A milestone's checkpoint is on disk: W&B gets it in the background, if it is online."""
+        if self._checkpoints is not None:
+            self._checkpoints.upload(path, f"milestone-{epoch}")
+
+    def end(self, status: Status, epoch: int, detail: str = "", checkpoint: Path | None = None) -> None:
+        """How the run ended."""
+        self.record.end(status, epoch, detail, checkpoint)
+        self.wandb_log.end(status, epoch, checkpoint)
+
+    def stopped(self, stop: Stopped, asked: threading.Event, checkpoint: Path | None) -> None:
+        """The run was told to stop, and may go on elsewhere.
+
+        SIGTERM is how SLURM, Kubernetes and cloud machines take a node back: W&B is told that the run is
+        preempted, and gives it to the next agent. W&B's own agent sends SIGTERM, too, for a run that the
+        user or hyperband has stopped in W&B: that run is not to come back. Its client learns of that when it
+        asks next, which is worth waiting for under an agent.
+        """
+        if self._checkpoints is not None:
+            if checkpoint is not None:
+                self._checkpoints.upload(checkpoint)
+            if stop.signum == signal.SIGTERM:
+                if self.wandb_log.run.sweep_id:
+                    asked.wait(_STOP_POLL)
+                if not asked.is_set():
+                    self.wandb_log.run.mark_preempting()
+        status: Status = "stopped" if asked.is_set() else "interrupted"
+        detail = "stopped in W&B" if asked.is_set() else stop.signum.name
+        self._end_early(status, detail, checkpoint)
+
+    def failed(self, error: BaseException) -> None:
+        """The run ended by an error."""
+        self._end_early("failed", printable(first_line(error)))
+
+    def _end_early(self, status: Status, detail: str, checkpoint: Path | None = None) -> None:
+        with suppress(UserError):  # as on a full disk, of which more is said elsewhere
+            self.record.end(status, self.rows[-1].epoch if self.rows else 0, detail, checkpoint)
+
+
+@contextmanager
+def run_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Iterator[RunLog]:
+    """The log of the run of `folder`, or its continuation, open while within.
+
+    A run that is stopped ends with the exit code of its signal; left by another exception, with 1.
+
+    Raises:
+        UserError: W&B refuses the run or could not be reached to its end, the record cannot be written, or
+            the sweep asks for other values than `config`.
+    """
+    asked = threading.Event()
+
+    def stop() -> None:
+        asked.set()
+        if signals.received is None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    try:
+        signals.holding = True
+        run = open_run(asdict(config), folder.run_id, [config.method, config.dataset], stop)
+        mirror = WandbLog(run, whole=(folder.path / RECORD).exists())
+        log: RunLog | None = None
+        exit_code = 1
+        try:
+            _refuse_other_values(config, run.config)
+            checkpoints = None
+            if not (run.offline or run.disabled):
+                checkpoints = WandbCheckpoints(run, config.keep)
+                checkpoints.fetch(folder.path, last_checkpoint)
+            log = RunLog(_record(config, folder, run), mirror, checkpoints)
+            signals.release()
+            yield log
+            exit_code = 0
+        except Stopped as stopped:
+            if log is not None:
+                log.stopped(stopped, asked, last_checkpoint(folder.path))
+            exit_code = 128 + stopped.signum
+            raise
+        except BaseException as error:
+            if log is not None:
+                log.failed(error)
+            raise
+        finally:
+            mirror.finish(exit_code)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        raise UserError(
+            f"cannot write {str(error.filename2 or error.filename or config.output_dir or 'the run')!r}"
+            f" ({error.strerror}): what was saved before is whole; make room, and the same command with"
+            " --resume continues the run"
+        ) from error
+
+
+def _record(config: TrainConfig, folder: RunFolder, run: Any) -> Record:
+    name = "" if run.disabled else run.name or ""
+    return Record(
+        folder.path, asdict(config), id=folder.run_id, name=name, group=run.group or "", job_type="train",
+        sweep_id=run.sweep_id or "", project=run.project or "", tags=run.tags or (),
+    )  # fmt: skip
+
+
+def _refuse_other_values(config: TrainConfig, shown: Any) -> None:
+    """In W&B a sweep's values win over those of wandb.init: it would show what is not trained with."""
+    for name, value in asdict(config).items():
+        if shown[name] != value:
+            raise UserError(
+                f"the sweep sets {name} to {printable(str(shown[name]))}, and the command line to {value}:"
+                " let the sweep's `command` pass its values on, by ${args}"
+            )
