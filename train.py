@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 from selector.command_line import parse_config
 from selector.config import TrainConfig
@@ -25,7 +26,7 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
     from selector.training.device import take_device
     from selector.training.milestones import milestones_of
     from selector.training.network import Network
-    from selector.training.pretrain import SilentLog, pretrain
+    from selector.training.pretrain import SilentLog, pretrain, start_from
     from selector.training.processes import meet, processes_of
     from selector.training.progress import TrainingProgress, images_an_epoch
     from selector.training.run_folder import last_checkpoint, open_run_folder
@@ -44,6 +45,8 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
     # B. Self-supervised learning: encoder, heads, loss.
     folder = open_run_folder(config)
     method = Network(config, images)
+    if config.init_from is not None:
+        start_from(Path(config.init_from), method)
 
     # Of several processes one writes the record, and tells W&B.
     with run_log(config, folder, signals) if processes.is_main else nullcontext(SilentLog()) as log:

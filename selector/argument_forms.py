@@ -80,6 +80,8 @@ def _expand_option(token: str, waiting: deque[str], options: Options, prog: str,
         return [f"--{field}=True"]
     if _takes_several(declared):
         return [f"--{field}", *([value] if equals else [])]
+    if count := _fixed_length(declared):
+        return [f"--{field}", *_numbers(value if equals else "", waiting, count)]
     if not equals:
         if not waiting or waiting[0].startswith("--"):
             fail(prog, f"--{name} needs a value")
@@ -102,6 +104,21 @@ def _as_declared(value: str, declared: Any) -> str:
 def _takes_several(declared: Any) -> bool:
     origin: object = get_origin(declared)
     return origin is tuple
+
+
+def _fixed_length(declared: Any) -> int:
+    """How many values an option takes that is `tuple[float, float] | None`; 0 for others."""
+    return next((len(get_args(kind)) for kind in get_args(declared) if _takes_several(kind)), 0)
+
+
+def _numbers(value: str, waiting: deque[str], count: int) -> list[str]:
+    """The values in `0 4095`, `[0, 4095]` or `(0.0, 4095.0)`, or in so many of the arguments that follow."""
+    values = [value] if value else []
+    while not value and waiting and not waiting[0].startswith("--") and len(values) < count:
+        values.append(waiting.popleft())
+        count = 1 if values[0] in ("None", "null") else count
+    found = re.sub(r"[\[\](),]", " ", " ".join(values)).split()
+    return ["None"] if found == ["null"] else found
 
 
 def _join_repeated(tokens: list[str], options: Options) -> list[str]:

@@ -130,6 +130,8 @@ class TrainConfig:
     """Minutes of training that a killed run repeats at most; None saves at milestones alone."""
     output_dir: str | None = None
     """Folder for checkpoints; None takes $WANDB_DIR/runs, or runs/ without it."""
+    init_from: str | None = None
+    """Checkpoint of train.py whose encoder and heads the run starts from, instead of random ones."""
     resume: bool = False
     """Continue an interrupted run of this very configuration from its last checkpoint."""
 

@@ -64,6 +64,15 @@ def test_every_field_takes_its_own_value_back():
         assert parse_config([f"--{name}={value}" for name, value in asdict(recipe).items()]) == recipe
 
 
+@pytest.mark.parametrize(
+    "form", ["--pixel-range -1024 -24.5", "--pixel_range=[-1024, -24.5]", "--pixel-range=(-1024.0,-24.5)"]
+)
+def test_two_numbers(form):
+    argv = form.split() if "=" not in form else [form]
+    assert parse_config([*argv, "--seed", "3"]).pixel_range == (-1024.0, -24.5)
+    assert parse_config(["--seed", "3", "--pixel-range", "None", "--no-labels"]).pixel_range is None
+
+
 def test_none_and_bare_flags():
     config = parse_config(["--clusters=None", "--resume", "--no-labels"])
     assert (config.clusters, config.resume, config.labels) == (None, True, False)
@@ -104,6 +113,9 @@ def test_none_and_bare_flags():
         (["--dataset=cifar10"], "data set cifar10 needs --data-dir"),
         (["x" * 300 + " y"], "unexpected argument"),
         (["--dataset", "a" * 200], "a" * 200),  # nothing is wrapped or cut
+        (["--pixel-range", "9", "3"], "pixel_range must be two rising numbers, got (9.0, 3.0)"),
+        (["--pixel-range", "9"], "--pixel-range"),
+        (["--channels=13"], "probe paper augments colour images, channels is 13: use fast"),
         (["-x"], "unexpected argument '-x'"),
     ],
 )

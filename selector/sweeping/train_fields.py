@@ -93,6 +93,11 @@ def _typed(value: Any, declared: Any) -> Any:
     if value is None and type(None) in kinds:
         return None
     kind = next(kind for kind in kinds if kind is not type(None))
+    if get_origin(kind) is tuple:
+        parts = get_args(kind)
+        if not isinstance(value, list | tuple) or len(value) != len(parts):
+            raise ValueError(f"it wants a list of {len(parts)} numbers")
+        return tuple(_typed(part, of) for part, of in zip(value, parts, strict=True))
     if get_origin(kind) is Literal:
         return _choice(value, get_args(kind))
     if kind in (int, float) and isinstance(value, str) and (better := number_in_yaml(value)):

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-import torch.distributed as distributed
 import torch.nn.functional as F
 from lightly.models.batchnorm import SplitBatchNorm
 from torch import Tensor, nn
@@ -28,58 +27,36 @@ class SyncedBatchNorm(nn.BatchNorm2d):
             return F.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        weight = self.weight if self.affine else torch.ones_like(self.running_mean)
-        bias = self.bias if self.affine else torch.zeros_like(self.running_mean)
         # Statistics of bf16 in bf16 would be rounded away; torch's own BatchNorm computes them wide, too.
         wide = input.to(self.running_mean.dtype)
-        normalised: Tensor
-        normalised, mean, variance = _Normalise.apply(wide, weight, bias, self.eps)
+        axes, shape = [0, *range(2, input.ndim)], [1, -1] + [1] * (input.ndim - 2)
+        mean = _Mean.apply(wide.mean(axes))
+        centred = wide - mean.view(shape)
+        variance = _Mean.apply(centred.square().mean(axes))
+        normalised = centred * (variance + self.eps).rsqrt().view(shape)
+        if self.affine:
+            normalised = normalised * self.weight.view(shape) + self.bias.view(shape)
         count = world_size() * input.numel() // input.shape[1]
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
             self.num_batches_tracked.add_(1)
-        return normalised.to(input.dtype)
+        output: Tensor = normalised.to(input.dtype)
+        return output
 
 
-class _Normalise(torch.autograd.Function):
-    """Rows of all processes, normalised for each channel.
-
-    Both passes are torch's own for given statistics, one sweep over memory each; what the statistics add to
-    the gradient is a linear function of the input: with x̂ = (x - mean) / σ and N rows and pixels in all,
-    dx = w/σ (dy - Σdy / N - x̂ Σ(dy x̂) / N), the sums over all processes.
-    """
+class _Mean(torch.autograd.Function):
+    """The mean over processes of as many rows each; the gradient comes from all of them, too."""
 
     @staticmethod
-    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
-        """(B, C, …) → the same shape, normalised, and the mean and variance of each channel."""
-        own = torch.stack(torch.var_mean(input, [0, *range(2, input.ndim)], correction=0))
-        parts = [torch.empty_like(own) for _ in range(world_size())]
-        distributed.all_gather(parts, own)
-        variances, means = torch.stack(parts, dim=1)
-        mean = means.mean(0)
-        variance = (variances + (means - mean).square()).mean(0)
-        ctx.save_for_backward(input, weight, mean, variance)
-        ctx.eps = eps
-        ctx.mark_non_differentiable(mean, variance)
-        return F.batch_norm(input, mean, variance, weight, bias, eps=eps), mean, variance
+    def forward(_: Any, own: Tensor) -> Tensor:
+        """(C,) of this process → (C,) of all."""
+        return mean_over_processes(own)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        """Of the input, of the weight and of the bias, the last two of this process's rows alone."""
-        input, weight, mean, variance = ctx.saved_tensors
-        of_input, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            gradient, input, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
-        )
-        totals = torch.stack([of_weight, of_bias])
-        distributed.all_reduce(totals)
-        totals /= world_size() * input.numel() // input.shape[1]
-        inverse = (variance + ctx.eps).rsqrt()
-        slope = -weight * inverse.square() * totals[0]
-        shape = [1, -1] + [1] * (input.ndim - 2)
-        of_input.add_((-weight * inverse * totals[1] - slope * mean).view(shape))
-        of_input.addcmul_(input, slope.view(shape))
-        return of_input, of_weight, of_bias, None
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        """Of this process's rows, in the losses of all processes."""
+        return mean_over_processes(gradient)
 
 
 class SharedSplitBatchNorm(SplitBatchNorm):

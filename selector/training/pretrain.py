@@ -165,6 +165,29 @@ def _silence_lightning() -> None:
     logging.getLogger("lightning_fabric.utilities.distributed").setLevel(logging.WARNING)
 
 
+def start_from(path: Path, network: Network) -> None:
+    """Give a network the weights of a checkpoint: its encoder's, and those of heads of the same shape.
+
+    Raises:
+        UserError: There is no such checkpoint, or its encoder is another one.
+    """
+    if not path.is_file():
+        raise UserError(f"--init-from {str(path)!r}: there is no such file; name a checkpoint of train.py")
+    content = read_checkpoint(path)
+    own = {name: tensor.shape for name, tensor in network.named_parameters()}
+    own |= {name: tensor.shape for name, tensor in network.named_buffers() if name.startswith("backbone.")}
+    state = content["state_dict"]
+    fitting = {name for name, shape in own.items() if name in state and state[name].shape == shape}
+    if missing := sorted(name for name in own if name.startswith("backbone.") and name not in fitting):
+        asked, stored = network.train_config, content["train_config"]
+        raise UserError(
+            f"--init-from {str(path)!r}: its encoder is {stored.get('backbone')} of width"
+            f" {stored.get('backbone_width')}, this run asks for {asked.backbone} of width"
+            f" {asked.backbone_width} ({missing[0]} differs)"
+        )
+    network.load_state_dict({name: state[name] for name in fitting}, strict=False)
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint as tensors and plain values; nothing in it is executed.
 

@@ -182,4 +182,6 @@ def _is_of(value: object, kind: Any) -> bool:
         return any(type(value) is type(known) and value == known for known in get_args(kind))
     if get_origin(kind) is UnionType:
         return any(_is_of(value, one) for one in get_args(kind))
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(map(_is_of, value, get_args(kind)))
     return type(value) is kind or (kind is float and type(value) is int)

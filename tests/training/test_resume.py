@@ -12,7 +12,7 @@ from selector.errors import UserError
 from selector.training.data import ImageSplits, load_images
 from selector.training.methods import METHODS
 from selector.training.network import Network
-from selector.training.pretrain import pretrain, read_checkpoint
+from selector.training.pretrain import pretrain, read_checkpoint, start_from
 from selector.training.run_folder import last_checkpoint
 
 _SMALL = {
@@ -85,6 +85,24 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
     run(config, images, tmp_path)
     with pytest.raises(UserError, match=r"trained with temperature 0\.5, this run asks for 0\.2"):
         run(dataclasses.replace(config, temperature=0.2), images, tmp_path)
+
+
+def test_a_run_starts_from_the_weights_of_another_and_not_from_another_encoder(tmp_path: Path) -> None:
+    config = small_config("simclr", epochs=1)
+    images = load_images(config)
+    trained, _ = run(config, images, tmp_path)
+    checkpoint = tmp_path / "milestone-0001.ckpt"
+    start = Network(small_config("simclr", seed=1, projector_dim=4), images)
+    start_from(checkpoint, start)
+    assert equal(dict(start.backbone.state_dict()), dict(trained.backbone.state_dict()))
+    hidden, output = (layer.weight for layer in start.projection_head.layers if hasattr(layer, "in_features"))
+    assert torch.equal(hidden, trained.projection_head.layers[0].weight)
+    assert output.shape == (4, 16)  # keeps its own
+    wider = Network(small_config("simclr", backbone_width=0.125), images)
+    with pytest.raises(UserError, match=r"is resnet-9 of width 0\.0625, this run asks for .*0\.125"):
+        start_from(checkpoint, wider)
+    with pytest.raises(UserError, match="there is no such file"):
+        start_from(tmp_path / "nothing.ckpt", start)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
