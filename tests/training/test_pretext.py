@@ -1,0 +1,76 @@
+"""The images behind the pretext criteria, and encoders whose answers are known."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from selector.metrics.pretext import score_of
+from selector.training.pretext import PretextImages, common_views, is_grey, pretext_answers, turned
+
+
+def colour_images(count=60, size=16, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (count, 3, size, size), np.uint8))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    grey = torch.from_numpy((load_digits().images * 15.9375).astype(np.uint8))[:400]
+    return PretextImages.drawn(*(half[:, None].expand(-1, 3, -1, -1) for half in (grey[:250], grey[250:])))
+
+
+def test_an_image_is_turned_counter_clockwise_by_quarters():
+    image = torch.tensor([[[[1, 2], [3, 4]]]])
+    assert turned(image)[0, :, 0].tolist() == [
+        [[1, 2], [3, 4]],
+        [[2, 4], [1, 3]],
+        [[4, 3], [2, 1]],
+        [[3, 1], [4, 2]],
+    ]
+
+
+@pytest.mark.parametrize("images", [colour_images(), colour_images()[:, :1].expand(-1, 3, -1, -1)])
+def test_common_views_repeat_and_leave_the_random_state_alone(images):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first, second = common_views(images)
+    again, _ = common_views(images)
+    assert torch.equal(first, again)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(first, second)
+    assert first.shape == images.shape
+    assert 0 <= first.min() <= first.max() <= 1
+
+
+def test_views_of_grey_images_stay_grey_and_keep_their_left_side():
+    ramp = torch.arange(16, dtype=torch.uint8).mul(15).expand(40, 3, 16, 16)
+    assert is_grey(ramp)
+    assert not is_grey(colour_images())
+    first, _ = common_views(ramp)
+    assert torch.allclose(first[:, 0], first[:, 2], atol=1e-6)
+    assert (first[:, 0, :, 0].mean(1) < first[:, 0, :, -1].mean(1)).all()
+
+
+def test_the_images_do_not_stand_in_the_order_of_the_data_set():
+    train = torch.arange(100, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 8, 8)
+    drawn = PretextImages.drawn(train, train).train[:, 0, 0, 0].tolist()
+    assert sorted(drawn) == list(range(100))
+    assert abs(np.mean(drawn[:50]) - 49.5) < 15
+    assert drawn == PretextImages.drawn(train, train).train[:, 0, 0, 0].tolist()
+
+
+def test_pixels_answer_better_than_a_collapsed_encoder_and_noise(digits):
+    def pixels(images):
+        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+        return scaled[:, 0].flatten(1).numpy()
+
+    def collapsed(images):
+        return np.ones((len(images), 5), np.float32)
+
+    def noise(images):
+        return np.random.default_rng(len(images)).normal(size=(len(images), 8)).astype(np.float32)
+
+    scores = {e.__name__: score_of(pretext_answers(e, digits)) for e in (pixels, collapsed, noise)}
+    assert scores["pixels"] > 0.2
+    assert scores["collapsed"] < 0.01
+    assert scores["noise"] < 0.05
