@@ -79,6 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # here, and not when Python ends: its reader may be gone
     except UsageError as error:
         fail(f"selector {argv[0]}", str(error))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "selector":
+            raise
+        print(
+            f"selector: `selector {argv[0]}` needs {error.name}, which is not installed:"
+            " pip install 'ssl-sweep-selector[train]'",
+            file=sys.stderr,
+        )
+        return 1
     except UserError as error:
         print(f"selector: {' '.join(printable(str(error)).split())}", file=sys.stderr)
         return error.exit_status
