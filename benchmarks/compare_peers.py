@@ -37,13 +37,12 @@ from sklearn.datasets import load_digits
 from stable_pretraining.callbacks import lidar as spt_lidar
 from stable_pretraining.callbacks import rankme as spt_rankme
 
+from selector.metrics import alignment, uniformity
 from selector.metrics.clid import twonn
-from selector.metrics.collapse import channel_std
-from selector.metrics.hypersphere import alignment, uniformity
-from selector.metrics.lidar import lidar
-from selector.metrics.rankme import rankme
-from selector.metrics.spectral_metrics import alpha_req, condition_number, nesum
+from selector.metrics.geometry import channel_std
+from selector.metrics.spectral import alpha_req, condition_number, nesum, rankme
 from selector.metrics.spectrum import Spectrum, spectrum_of
+from selector.metrics.views import lidar
 
 Array = NDArray[np.float32]
 PACKAGES = ("reptrix", "stable-pretraining", "scikit-dimension", "lightly")

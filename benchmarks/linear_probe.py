@@ -25,7 +25,7 @@ import torch
 
 from selector.config import TrainConfig, paper_recipe
 from selector.metrics.embeddings import Embeddings
-from selector.metrics.linear_probe import fast_probe, paper_probe
+from selector.metrics.probes import fast_probe, paper_probe
 from selector.training.batches import Batches, autoaugmented
 from selector.training.data import load_images
 from selector.training.embed import embed

@@ -172,10 +172,9 @@ def naive() -> Callable[..., tuple[Metrics, Metrics]]:
 
 
 def ours(seeds: int) -> Callable[..., tuple[Metrics, Metrics]]:
-    from selector.metrics.definition import MetricSettings
     from selector.metrics.embeddings import Embeddings
     from selector.metrics.evaluate import evaluate
-    from selector.metrics.inputs import Inputs
+    from selector.metrics.inputs import Inputs, MetricSettings
 
     def run(
         backbone: NDArray[np.float32], projector: NDArray[np.float32], labels: NDArray[np.int64], k: int
@@ -224,10 +223,10 @@ def steps(images: int, clusters: int) -> dict[str, float]:
     """Seconds of one seed's steps, and the peak memory above the embeddings."""
     import torch
 
-    from selector.metrics.clustering import clustering_agreement, cosine_kmeans, silhouettes
+    from selector.metrics.clusters import clustering_agreement, cosine_kmeans, silhouettes
     from selector.metrics.entropy import histogram_entropy
     from selector.metrics.neighbors import nearest_neighbors
-    from selector.metrics.rankme import rankme
+    from selector.metrics.spectral import rankme
     from selector.metrics.umap_layout import fuzzy_graph, layouts, spectral_starts
 
     small = embeddings(200, 2)[0]
@@ -261,7 +260,7 @@ def compare_rankme(rounds: int) -> None:
     """RankMe of 25,600 x 2,048 against float32 svdvals; the float64 SVD is the truth."""
     import torch
 
-    from selector.metrics.rankme import rankme
+    from selector.metrics.spectral import rankme
 
     vectors = embeddings(25_600, 10, dimensions=2_048)[0]
 

@@ -19,8 +19,8 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from selector.config import TrainConfig
-from selector.metrics.linear_probe import _logistic_regression
 from selector.metrics.pretext import Answers, bootstrap_scores, score_of
+from selector.metrics.probes import _logistic_regression
 from selector.training.backbone import build_backbone
 from selector.training.data import ImageSplits, load_images
 from selector.training.pretext import Encode, PretextImages, pretext_answers

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from selector.metrics.metrics import (
+from selector.metrics import (
     LABEL_FREE_PREFIX,
     METRICS,
     NOISE_PREFIX,

@@ -406,7 +406,7 @@ def accuracy(config: Any, by_lightly: bool, workers: int) -> float:
 
     import torch
 
-    from selector.metrics.linear_probe import fast_probe
+    from selector.metrics.probes import fast_probe
     from selector.training.batches import Batches
     from selector.training.data import load_images
     from selector.training.embed import embed

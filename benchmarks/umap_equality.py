@@ -27,7 +27,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import ks_2samp, permutation_test
 from sklearn.datasets import load_digits
 
-from selector.metrics.clustering import clustering_agreement, cosine_kmeans, silhouette
+from selector.metrics.clusters import clustering_agreement, cosine_kmeans, silhouette
 from selector.metrics.entropy import histogram_entropy
 from selector.metrics.neighbors import nearest_neighbors
 from selector.metrics.umap_layout import fuzzy_graph, layouts, spectral_starts

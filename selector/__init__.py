@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selector.metrics.definition import MetricSettings
+    from selector.metrics.inputs import MetricSettings
     from selector.record import Record
     from selector.runs import read_source as read_runs
     from selector.selection.ranking import rank
@@ -35,7 +35,7 @@ __all__ = [
 
 _PLACES = {
     "Encoder": "selector.training.encoder.Encoder",
-    "MetricSettings": "selector.metrics.definition.MetricSettings",
+    "MetricSettings": "selector.metrics.inputs.MetricSettings",
     "Milestones": "selector.training.milestones.Milestones",
     "Record": "selector.record.Record",
     "evaluate": "selector.training.plain_loop.evaluate",

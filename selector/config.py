@@ -100,8 +100,12 @@ class TrainConfig:
     """k1 of the clustering metrics; None takes the number of classes."""
     probe: Literal["paper", "fast", "none"] = "paper"
     """Linear probe: the paper's (Adam, 20 augmented epochs) or logistic regression on fixed features."""
-    umap_seeds: Count = 3
-    """UMAP embeddings a milestone; metrics are their mean, `noise/*` their standard deviation."""
+    umap_seeds: Annotated[int, Range(at_least=0)] = 3
+    """UMAP embeddings a milestone; metrics are their mean, `noise/*` their spread; 0 measures none."""
+    umap_engine: Literal["fast", "umap-learn"] = "fast"
+    """Who lays out UMAP's points: our own code, the same for any number of threads, or umap-learn itself."""
+    metrics: str = ""
+    """Families or names of metrics to compute, such as "spectral,views,probes"; "" computes all of them."""
     entropy_bin_width: Positive = 0.4
     """Bin width of H(Z3) in standard deviations (the paper: 0.4, pretrained models 0.8)."""
     rankme_images: Count = 25_600
@@ -135,6 +139,11 @@ class TrainConfig:
     resume: bool = False
     """Continue an interrupted run of this very configuration from its last checkpoint."""
 
+    @property
+    def chosen_metrics(self) -> tuple[str, ...]:
+        """What `metrics` names."""
+        return tuple(name.strip() for name in self.metrics.split(",") if name.strip())
+
     def __post_init__(self) -> None:
         for name, limits in _RANGES.items():
             value = getattr(self, name)
@@ -160,6 +169,10 @@ class TrainConfig:
             raise ValueError(f"pixel_range must be two rising numbers, got {self.pixel_range}")
         if self.probe == "paper" and self.channels not in (None, 1, 3):
             raise ValueError(f"probe paper augments colour images, channels is {self.channels}: use fast")
+        if self.metrics:
+            from selector.metrics import MetricSettings
+
+            MetricSettings(2, metrics=self.chosen_metrics)  # refuses unknown names
         if DATASETS[self.dataset].needs_folder and self.data_dir is None:
             raise ValueError(f"data set {self.dataset} needs --data-dir")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from offline_files import write_run
 
-from selector.metrics.metrics import label_free_metric, labelled_metric
+from selector.metrics import label_free_metric, labelled_metric
 from selector.runs import Milestone, Run, RunSet
 
 RANKME = label_free_metric("rankme")

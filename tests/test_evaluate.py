@@ -13,7 +13,7 @@ from handmade import write_sweep
 
 import train
 from selector.cli import main
-from selector.metrics.metrics import METRICS
+from selector.metrics import METRICS
 from selector.record import RECORD, Record, read_record
 from selector.runs import Milestone, Run, read_source
 

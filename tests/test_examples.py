@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from selector.metrics.metrics import label_free_metric
+from selector.metrics import label_free_metric
 from selector.runs import read_source
 from selector.selection.ranking import rank
 

@@ -13,7 +13,7 @@ from handmade import ACCURACY, RANKME, curve, run, sweep, write_sweep
 
 from selector.cli import main
 from selector.config import TrainConfig
-from selector.metrics.metrics import CONSENSUS_KEY, METRICS
+from selector.metrics import CONSENSUS_KEY, METRICS
 from selector.reports.html import page_of
 from selector.reports.report import report_of
 from selector.runs import Unreadable

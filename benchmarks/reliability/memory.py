@@ -96,7 +96,7 @@ def runs(answers: "Queue[tuple[str, bool]]", count: int) -> None:
 def stream(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) -> None:
     """RankMe of embeddings that are never in memory together."""
     from selector.metrics import SpectrumSums
-    from selector.metrics.rankme import rankme
+    from selector.metrics.spectral import rankme
 
     def streamed(rows: int) -> float:
         rng = np.random.default_rng(0)

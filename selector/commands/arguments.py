@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from selector.errors import UsageError, UserError
-from selector.metrics.metrics import (
+from selector.metrics import (
     LABEL_FREE_PREFIX,
     LABELLED_PREFIX,
     METRICS,

@@ -16,7 +16,7 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
         directory: Sweep folder; a second call with the same one goes on where the first stopped.
         quiet: Say only what went wrong, and the result.
     """
-    from selector.metrics.metrics import labelled_metric
+    from selector.metrics import labelled_metric
     from selector.reports.html import page_of
     from selector.reports.regret_tables import print_regret
     from selector.reports.report import report_of

@@ -1,6 +1,6 @@
 """`selector metrics`."""
 
-from selector.metrics.metrics import METRICS, LabelledMetric
+from selector.metrics import METRICS, LabelledMetric
 from selector.selection.consensus import CONSENSUS
 
 

@@ -60,7 +60,7 @@ def _rank_and_write(runs: Runs, choice: Choice, dry_run: bool) -> tuple["Ranking
     Raises:
         UserError: The source is a folder, or the server does not take it.
     """
-    from selector.metrics.metrics import labelled_metric
+    from selector.metrics import labelled_metric
     from selector.reports.report import report_of
     from selector.reports.write_back import change_lines, change_object, notes_of
     from selector.runs import is_online

@@ -15,7 +15,7 @@ from selector.commands.arguments import (
     warn,
 )
 from selector.errors import UserError
-from selector.metrics.metrics import METRICS
+from selector.metrics import METRICS
 from selector.runs import RunSet
 from selector.selection.consensus import CONSENSUS, prepared
 from selector.text import nearest

@@ -1,50 +1,79 @@
-"""Metrics of embeddings: numpy arrays or tensors in, floats out.
+"""Metrics of embeddings: numpy arrays, nested lists or tensors in, floats out.
 
     from selector.metrics import rankme, lidar, nesum
 
-Modules and names are imported when they are first used, because torch and umap-learn take seconds to import,
-and who only reads the table of metrics needs neither. Where a metric has the name of its module, the name is
-the module, and the module is called like the metric: `rankme(x)`, `rankme.rankme(x)` and
-`from selector.metrics.rankme import rankme` are one function. Work on tensors is done on their device,
-except for what scikit-learn and umap-learn do, and for spanning trees and silhouettes.
+Importing this takes numpy alone; torch, scikit-learn, numba and umap-learn are imported by the functions that
+need them. Work on tensors is done on their device, except for what scikit-learn and UMAP do, and for
+spanning trees and silhouettes.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from selector.metrics.clid import clid, cluster_learnability, twonn
+from selector.metrics.clusters import clustering_agreement, cosine_kmeans, silhouette
+from selector.metrics.embeddings import Embeddings, ViewEmbeddings
+from selector.metrics.entropy import histogram_entropy, outlier_share, robust_histogram_entropy
+from selector.metrics.evaluate import evaluate
+from selector.metrics.geometry import channel_std, collapse_level, self_clustering, uniformity
+from selector.metrics.idest import idest
+from selector.metrics.inputs import DEFINITION_VERSION, Inputs, MetricSettings
+from selector.metrics.metric import (
+    AUGMENTATIONS,
+    CONFIG_FIELDS,
+    CONSENSUS_KEY,
+    LABEL_FREE_PREFIX,
+    LABELLED_PREFIX,
+    NOISE_PREFIX,
+    SAME_TRAINING,
+    SPECTRUM_PREFIX,
+    Direction,
+    LabelFreeMetric,
+    LabelledMetric,
+    Metric,
+    UnknownDirection,
+    declared_label_free,
+    declared_labelled,
+    label_free_metric,
+    labelled_metric,
+    registered,
+)
+from selector.metrics.milestone import Milestone, correct_images
+from selector.metrics.probes import fast_probe, knn_accuracy, linear_probe_accuracy, paper_probe
+from selector.metrics.spectral import (
+    alpha_req,
+    alpha_req_score,
+    condition_number,
+    nesum,
+    participation_ratio,
+    rankme,
+    stable_rank,
+)
+from selector.metrics.spectrum import Spectrum, SpectrumSums, spectrum_of
+from selector.metrics.umap import umap_points
+from selector.metrics.views import alignment, lidar
 
-if TYPE_CHECKING:
-    from selector.metrics.clid import cluster_learnability, twonn
-    from selector.metrics.clustering import clustering_agreement, cosine_kmeans, silhouette
-    from selector.metrics.collapse import channel_std, collapse_level
-    from selector.metrics.definition import MetricSettings
-    from selector.metrics.embeddings import Embeddings, ViewEmbeddings
-    from selector.metrics.entropy import histogram_entropy, robust_histogram_entropy
-    from selector.metrics.evaluate import evaluate
-    from selector.metrics.hypersphere import alignment, uniformity
-    from selector.metrics.inputs import Inputs
-    from selector.metrics.knn import knn_accuracy
-    from selector.metrics.linear_probe import fast_probe, paper_probe
-    from selector.metrics.milestone import Milestone
-    from selector.metrics.outliers import outlier_share
-    from selector.metrics.spectral_metrics import (
-        alpha_req,
-        alpha_req_score,
-        condition_number,
-        nesum,
-        participation_ratio,
-        stable_rank,
-    )
-    from selector.metrics.spectrum import Spectrum, spectrum_of
-    from selector.metrics.streamed_spectrum import SpectrumSums
-    from selector.metrics.umap_space import umap_points
+METRICS = tuple(one.metric for one in registered())
 
 __all__ = [
+    "AUGMENTATIONS",
+    "CONFIG_FIELDS",
+    "CONSENSUS_KEY",
+    "DEFINITION_VERSION",
+    "LABELLED_PREFIX",
+    "LABEL_FREE_PREFIX",
+    "METRICS",
+    "NOISE_PREFIX",
+    "SAME_TRAINING",
+    "SPECTRUM_PREFIX",
+    "Direction",
     "Embeddings",
     "Inputs",
+    "LabelFreeMetric",
+    "LabelledMetric",
+    "Metric",
     "MetricSettings",
     "Milestone",
     "Spectrum",
     "SpectrumSums",
+    "UnknownDirection",
     "ViewEmbeddings",
     "alignment",
     "alpha_req",
@@ -55,18 +84,25 @@ __all__ = [
     "clustering_agreement",
     "collapse_level",
     "condition_number",
+    "correct_images",
     "cosine_kmeans",
+    "declared_label_free",
+    "declared_labelled",
     "evaluate",
     "fast_probe",
     "histogram_entropy",
     "idest",
     "knn_accuracy",
+    "label_free_metric",
+    "labelled_metric",
     "lidar",
+    "linear_probe_accuracy",
     "nesum",
     "outlier_share",
     "paper_probe",
     "participation_ratio",
     "rankme",
+    "registered",
     "robust_histogram_entropy",
     "self_clustering",
     "silhouette",
@@ -75,49 +111,4 @@ __all__ = [
     "twonn",
     "umap_points",
     "uniformity",
-]
-
-_MODULE_OF = {
-    "Embeddings": "embeddings",
-    "Inputs": "inputs",
-    "MetricSettings": "definition",
-    "Milestone": "milestone",
-    "Spectrum": "spectrum",
-    "SpectrumSums": "streamed_spectrum",
-    "ViewEmbeddings": "embeddings",
-    "alignment": "hypersphere",
-    "alpha_req": "spectral_metrics",
-    "alpha_req_score": "spectral_metrics",
-    "channel_std": "collapse",
-    "cluster_learnability": "clid",
-    "clustering_agreement": "clustering",
-    "collapse_level": "collapse",
-    "condition_number": "spectral_metrics",
-    "cosine_kmeans": "clustering",
-    "fast_probe": "linear_probe",
-    "histogram_entropy": "entropy",
-    "knn_accuracy": "knn",
-    "nesum": "spectral_metrics",
-    "outlier_share": "outliers",
-    "paper_probe": "linear_probe",
-    "participation_ratio": "spectral_metrics",
-    "robust_histogram_entropy": "entropy",
-    "silhouette": "clustering",
-    "spectrum_of": "spectrum",
-    "stable_rank": "spectral_metrics",
-    "twonn": "clid",
-    "umap_points": "umap_space",
-    "uniformity": "hypersphere",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULE_OF:
-        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    module = f"{__name__}.{name}"
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+]  # fmt: skip

@@ -1,11 +1,21 @@
 """What the metrics accept: one vector an image, as a numpy array, nested lists or a tensor on any device."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    import torch
+
+    # What the metrics take: one vector per image.
+    Array: TypeAlias = "ArrayLike | torch.Tensor | Checked"
 
 # 32 MiB of float64 at a time: large enough for the matrix products, small beside the embeddings themselves.
 BLOCK_ELEMENTS = 2**22
@@ -13,7 +23,22 @@ BLOCK_ELEMENTS = 2**22
 _LARGEST = 1e150  # beyond it, squares leave float64
 
 
-def as_vectors(embeddings: ArrayLike | torch.Tensor, least: int = 1) -> torch.Tensor:
+class TooFew(ValueError):
+    """A metric has no meaning for so few embeddings or dimensions: it is not measured."""
+
+
+class Undefined(ValueError):
+    """The embeddings leave a metric undefined: it is NaN."""
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """Embeddings that were checked before: the functions here take them without looking again."""
+
+    tensor: torch.Tensor
+
+
+def as_vectors(embeddings: Array, least: int = 1) -> torch.Tensor:
     """The embeddings as a tensor on the device where they are, checked; numpy arrays are not copied.
 
     Args:
@@ -21,18 +46,19 @@ def as_vectors(embeddings: ArrayLike | torch.Tensor, least: int = 1) -> torch.Te
         least: The smallest N that the caller has a meaning for.
 
     Raises:
-        ValueError: When the shape is not (N, D), N < `least`, D = 0, or an entry is not a real number,
+        TooFew: N < `least`.
+        ValueError: When the shape is not (N, D), D = 0, or an entry is not a real number,
             not finite, or above 1e150 in size.
     """
-    vectors = _as_tensor(embeddings)
+    vectors = embeddings.tensor if isinstance(embeddings, Checked) else _as_tensor(embeddings)
     if vectors.ndim != 2 or vectors.shape[1] == 0:
         raise ValueError(f"expected (N, D) embeddings, got shape {tuple(vectors.shape)}")
     if len(vectors) < least:
-        raise ValueError(f"expected at least {least} embeddings, got {len(vectors)}")
-    return _checked_entries(vectors)
+        raise TooFew(f"expected at least {least} embeddings, got {len(vectors)}")
+    return vectors if isinstance(embeddings, Checked) else _checked_entries(vectors)
 
 
-def as_views(views: ArrayLike | torch.Tensor) -> torch.Tensor:
+def as_views(views: Array) -> torch.Tensor:
     """Embeddings of q views of each of n images as a checked tensor on the device where they are.
 
     Args:
@@ -42,6 +68,8 @@ def as_views(views: ArrayLike | torch.Tensor) -> torch.Tensor:
         ValueError: When the shape is not (n, q, D) with n ≥ 1 and q ≥ 2, or an entry is not a real number,
             not finite, or above 1e150 in size.
     """
+    if isinstance(views, Checked):
+        return views.tensor
     tensor = _as_tensor(views)
     if tensor.ndim != 3 or len(tensor) == 0 or tensor.shape[1] < 2 or tensor.shape[2] == 0:
         raise ValueError(f"expected (n, q, D) views with q of at least 2, got shape {tuple(tensor.shape)}")
@@ -50,6 +78,8 @@ def as_views(views: ArrayLike | torch.Tensor) -> torch.Tensor:
 
 def float64_blocks(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
     """The vectors in float64, some rows at a time, so that they are never all in float64 at once."""
+    import torch
+
     rows = max(1, BLOCK_ELEMENTS // (vectors.numel() // len(vectors)))
     for block in torch.split(vectors, rows):
         yield block.to(torch.float64)
@@ -57,12 +87,16 @@ def float64_blocks(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
 
 def unit_vectors(vectors: torch.Tensor) -> torch.Tensor:
     """Float64 vectors (…, D) over their lengths; a zero vector has no direction and stays zero."""
+    import torch
+
     # The largest entry goes first, so that squares neither overflow nor vanish.
     scaled = vectors / _or_one(vectors.abs().amax(dim=-1, keepdim=True))
     return scaled / _or_one(torch.linalg.vector_norm(scaled, dim=-1, keepdim=True))
 
 
 def _or_one(divisor: torch.Tensor) -> torch.Tensor:
+    import torch
+
     return torch.where(divisor == 0, torch.ones_like(divisor), divisor)
 
 
@@ -70,7 +104,9 @@ def _or_one(divisor: torch.Tensor) -> torch.Tensor:
 _TORCHS = {np.dtype(kind) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1")}
 
 
-def _as_tensor(array: ArrayLike | torch.Tensor) -> torch.Tensor:
+def _as_tensor(array: Array) -> torch.Tensor:
+    import torch
+
     if isinstance(array, torch.Tensor):
         # Apple's GPUs have no float64.
         return array.detach().cpu() if array.device.type == "mps" else array.detach()
@@ -84,6 +120,8 @@ def _as_tensor(array: ArrayLike | torch.Tensor) -> torch.Tensor:
 
 
 def _checked_entries(tensor: torch.Tensor) -> torch.Tensor:
+    import torch
+
     if tensor.is_complex() or tensor.dtype == torch.bool:
         raise ValueError(f"expected real numbers, got a tensor of {tensor.dtype}")
     if tensor.numel() == 0:
@@ -94,3 +132,25 @@ def _checked_entries(tensor: torch.Tensor) -> torch.Tensor:
     if max(-low, high) > _LARGEST:
         raise ValueError(f"expected entries up to {_LARGEST:g} in size, got {max(-low, high):g}")
     return tensor
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Holds BLAS and OpenMP to one thread while it is open.
+
+    Sums are then added in one order, so that the last digit, and with it everything that a stochastic
+    layout or a k-means assignment makes of it, does not depend on the number of threads. It is also quicker
+    where it is used: steps of a few microseconds cost more to share among threads than to do, many times
+    more when another run occupies the cores.
+    """
+    import torch
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    threads = torch.get_num_threads()
+    with ThreadpoolController().limit(limits=1):
+        # torch's own MKL is linked into it, where threadpoolctl does not find it.
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)

@@ -1,40 +1,24 @@
 """CLID: how learnable the clusters of embeddings are, plus their intrinsic dimension."""
 
+from __future__ import annotations
+
 import math
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
+from numpy.typing import NDArray
 
-from selector.metrics.arrays import as_vectors, float64_blocks, unit_vectors
-from selector.metrics.callable_module import make_callable
+from selector.metrics.arrays import as_vectors, float64_blocks, one_thread, unit_vectors
+from selector.metrics.metric import BACKBONE, OF_SUBSET, SAME_BACKBONE, label_free
 from selector.metrics.neighbors import nearest_neighbors
-from selector.metrics.threads import one_thread
 
-NEIGHBORS = 1
-DISCARD = 0.1
+if TYPE_CHECKING:
+    import torch
 
+    from selector.metrics.arrays import Array
 
-def clid(embeddings: ArrayLike | torch.Tensor, *, seed: int = 0) -> float:
-    """Cluster learnability plus intrinsic dimension over D: CL + ID/D, from 0 to 2; higher is better.
-
-    Source: Lu et al. 2022, "Using Representation Expressiveness and Learnability to Evaluate Self-Supervised
-    Learning Methods", arXiv:2206.01251. The paper's own text was not read. That ID enters as ID/D is the
-    reading of published third-party code; the paper may instead standardise both parts over the compared
-    models, which one model alone cannot: for that, compare `cluster_learnability` and `twonn` themselves.
-
-    Args:
-        embeddings: (N, D) array or tensor.
-        seed: Of the k-means start and of the split into two halves.
-
-    Raises:
-        ValueError: When the embeddings are not (N, D) with N ≥ 3, or not finite.
-    """
-    vectors = as_vectors(embeddings, least=3)
-    return cluster_learnability(vectors, seed=seed) + twonn(vectors) / vectors.shape[1]
+OF_CLID = (*OF_SUBSET, "clid_clusters", "clid_neighbors")
 
 
 def default_clusters(count: int) -> int:
@@ -42,9 +26,22 @@ def default_clusters(count: int) -> int:
     return math.isqrt(count)
 
 
-def cluster_learnability(
-    embeddings: ArrayLike | torch.Tensor, *, clusters: int | None = None, seed: int = 0
-) -> float:
+@label_free(
+    reads="some_backbone",
+    shared="learnability",
+    instead={"one_direction": math.nan},
+    prefix="clid",
+    symbol="CL",
+    meaning="How well the nearest image names the k-means cluster of an image held out.",
+    formula="accuracy of 1-NN by cosine on half of the images, √N clusters",
+    space=BACKBONE,
+    direction="max",
+    cost="k-means, neighbours; 5,000 images",
+    source="Lu et al. 2022, arXiv:2206.01251, in third-party code",
+    comparable=SAME_BACKBONE,
+    settings=OF_CLID,
+)
+def cluster_learnability(embeddings: Array, *, clusters: int | None = None, seed: int = 0) -> float:
     """Accuracy of a nearest neighbour at telling held-out images' k-means clusters; higher is better.
 
     All images are clustered by direction; one random half names the clusters of the other half by the nearest
@@ -74,11 +71,16 @@ def cluster_learnability(
     labels = _clusters_by_direction(vectors, clusters, seed)
     order = np.random.default_rng(seed).permutation(count)
     known, held_out = order[: count // 2], order[count // 2 :]
-    nearest, _ = nearest_neighbors(vectors[known], NEIGHBORS, "cosine", queries=vectors[held_out])
+    nearest, _ = nearest_neighbors(vectors[known], 1, "cosine", queries=vectors[held_out])
     return float((labels[known[nearest[:, 0]]] == labels[held_out]).mean())
 
 
-def twonn(embeddings: ArrayLike | torch.Tensor, *, discard: float = DISCARD) -> float:
+def twonn(
+    embeddings: Array,
+    *,
+    discard: float = 0.1,
+    distances: NDArray[np.float32] | None = None,
+) -> float:
     """Intrinsic dimension from the two nearest neighbours of each image, from 0 to D.
 
     Where density is locally even, μ = r₂/r₁ has the distribution 1 − μ^(−d): d is the slope through the
@@ -93,28 +95,70 @@ def twonn(embeddings: ArrayLike | torch.Tensor, *, discard: float = DISCARD) -> 
     Args:
         embeddings: (N, D) array or tensor; the work is done where it is, exactly, in O(N² D).
         discard: Share of the largest ratios to leave out, above 0 and below 1.
+        distances: (N, 2 or more) distances of each image to its nearest others, where they are known.
 
     Raises:
         ValueError: When the embeddings are not (N, D) with N ≥ 3, or not finite, or `discard` is not
             between 0 and 1.
     """
+    import torch
+
     vectors = as_vectors(embeddings, least=3).to(torch.float64)
     if not 0 < discard < 1:
         raise ValueError(f"expected a share between 0 and 1 to discard, got {discard}")
-    # Neighbours come with distances in float32, which holds no very small or large ones.
-    distances = _two_nearest(vectors / vectors.abs().max().clamp(min=torch.finfo(torch.float64).tiny))
-    if len(distances) < 3:
+    # Distances are float32, which holds no very small or large ones, and equal images count once.
+    if distances is not None and distances[:, 0].min() > 1e-30 and distances[:, 1].max() < 1e30:
+        nearest = distances[:, :2].astype(np.float64)
+    else:
+        nearest = _two_nearest(vectors / vectors.abs().max().clamp(min=torch.finfo(torch.float64).tiny))
+    if len(nearest) < 3:
         return 0.0
-    ratios = np.sort(np.log(distances[:, 1] / distances[:, 0]))[: int(len(distances) * (1 - discard))]
-    heights = -np.log1p(-np.arange(1, len(ratios) + 1) / len(distances))
+    ratios = np.sort(np.log(nearest[:, 1] / nearest[:, 0]))[: int(len(nearest) * (1 - discard))]
+    heights = -np.log1p(-np.arange(1, len(ratios) + 1) / len(nearest))
     dimension = float(vectors.shape[1])
     if not ratios.any():
         return dimension
     return min(dimension, float(ratios @ heights / (ratios @ ratios)))
 
 
+@label_free(
+    reads="some_backbone",
+    shared="clid",
+    instead={"one_direction": math.nan},
+    also={"clid": cluster_learnability, "twonn": twonn},
+    symbol="CLID",
+    meaning="How learnable the clusters are, and how many dimensions the images spread over.",
+    formula="CL + ID/D, ID by the two nearest neighbours (TwoNN)",
+    space=BACKBONE,
+    direction="max",
+    cost="k-means, neighbours; 5,000 images",
+    source="Lu et al. 2022, arXiv:2206.01251, in third-party code",
+    comparable=SAME_BACKBONE,
+    settings=OF_CLID,
+)
+def clid(embeddings: Array, *, seed: int = 0) -> float:
+    """Cluster learnability plus intrinsic dimension over D: CL + ID/D, from 0 to 2; higher is better.
+
+    Source: Lu et al. 2022, "Using Representation Expressiveness and Learnability to Evaluate Self-Supervised
+    Learning Methods", arXiv:2206.01251. The paper's own text was not read. That ID enters as ID/D is the
+    reading of published third-party code; the paper may instead standardise both parts over the compared
+    models, which one model alone cannot: for that, compare `cluster_learnability` and `twonn` themselves.
+
+    Args:
+        embeddings: (N, D) array or tensor.
+        seed: Of the k-means start and of the split into two halves.
+
+    Raises:
+        ValueError: When the embeddings are not (N, D) with N ≥ 3, or not finite.
+    """
+    vectors = as_vectors(embeddings, least=3)
+    return cluster_learnability(vectors, seed=seed) + twonn(vectors) / vectors.shape[1]
+
+
 def _two_nearest(points: torch.Tensor) -> NDArray[np.float64]:
     """(M, 2) distances from each of the M different points to the two nearest others; empty for M < 3."""
+    import torch
+
     distances = nearest_neighbors(points, 2)[1].astype(np.float64)
     if distances[:, 0].all():
         return distances
@@ -123,6 +167,10 @@ def _two_nearest(points: torch.Tensor) -> NDArray[np.float64]:
 
 
 def _clusters_by_direction(vectors: torch.Tensor, clusters: int, seed: int) -> NDArray[np.int32]:
+    import torch
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     directions = torch.cat([unit_vectors(block) for block in float64_blocks(vectors)])
     # Equal directions of unequal lengths differ in the last digit.
     rounded = directions.round(decimals=12).cpu().numpy()
@@ -130,6 +178,3 @@ def _clusters_by_direction(vectors: torch.Tensor, clusters: int, seed: int) -> N
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different directions than clusters
         labels: NDArray[np.int32] = KMeans(clusters, n_init=1, random_state=seed).fit_predict(rounded)
     return labels
-
-
-make_callable(__name__)

@@ -1,15 +1,42 @@
-"""Entropy of the embedding distribution, from a histogram of low-dimensional points."""
+"""Entropy and outliers of the distribution of low-dimensional points."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from selector.metrics.arrays import as_vectors
+from selector.metrics.metric import OF_UMAP, SAME_BACKBONE, Z3, label_free
 
+if TYPE_CHECKING:
+    from selector.metrics.arrays import Array
+
+# Table I of the paper; it says nothing about other methods.
+_TABLE_ONE = {"simclr": "min", "moco_v2": "min", "simsiam": "max"}
 _MAD_OF_A_GAUSSIAN = 0.6744897501960817  # median absolute deviation of a standard normal: its 0.75 quantile
+THRESHOLD = 4.0
 
 
-def histogram_entropy(points: ArrayLike | torch.Tensor, bin_width: float = 0.4) -> float:
+@label_free(
+    name="entropy",
+    reads="points",
+    instead={"one_point": math.nan},
+    prefix="entropy",
+    symbol="H(Z3)",
+    meaning="How evenly the images fill the space of their UMAP points; low means few dense places.",
+    formula="-Σ p ln p over boxes of 0.4 standard deviations a side, in nats",
+    space=Z3,
+    direction=None,
+    direction_for=_TABLE_ONE,
+    cost="UMAP, once a seed",
+    source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C; directions from Table I",
+    comparable=SAME_BACKBONE,
+    settings=OF_UMAP,
+)
+def histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
     """H(Z3): entropy in nats of the histogram of the points, from 0 to ln N.
 
     Low when the points gather in few places. Over training it falls with quality for SimCLR and MoCo-v2
@@ -33,7 +60,23 @@ def histogram_entropy(points: ArrayLike | torch.Tensor, bin_width: float = 0.4) 
     return _entropy(coordinates, bin_width * coordinates.std(axis=0))
 
 
-def robust_histogram_entropy(points: ArrayLike | torch.Tensor, bin_width: float = 0.4) -> float:
+@label_free(
+    name="entropy_robust",
+    reads="points",
+    instead={"one_point": math.nan},
+    prefix="entropy",
+    symbol="H_MAD(Z3)",
+    meaning="The entropy with a scale that a few distant points do not move.",
+    formula="as entropy, with 1.4826 · median absolute deviation for the standard deviation",
+    space=Z3,
+    direction=None,
+    direction_for=_TABLE_ONE,
+    cost="UMAP, once a seed",
+    source="ours, after section IV of the paper, which finds outliers in early training",
+    comparable=SAME_BACKBONE,
+    settings=OF_UMAP,
+)
+def robust_histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
     """`histogram_entropy` with a scale that outliers do not move, in nats, from 0 to ln N.
 
     In place of σ_i stands the median absolute deviation of axis i divided by 0.6745, which is σ for Gaussian
@@ -54,7 +97,7 @@ def robust_histogram_entropy(points: ArrayLike | torch.Tensor, bin_width: float 
     return _entropy(coordinates, bin_width * np.where(scale > 0, scale, coordinates.std(axis=0)))
 
 
-def _checked(points: ArrayLike | torch.Tensor, bin_width: float) -> NDArray[np.float64]:
+def _checked(points: Array, bin_width: float) -> NDArray[np.float64]:
     if not bin_width > 0:
         raise ValueError(f"bin_width must be greater than 0, got {bin_width}")
     return as_vectors(points).double().cpu().numpy()
@@ -67,3 +110,45 @@ def _entropy(points: NDArray[np.float64], widths: NDArray[np.float64]) -> float:
     counts = np.unique(bins, axis=0, return_counts=True)[1]
     p = counts / len(points)
     return float(-(p * np.log(p)).sum() + 0.0)  # + 0.0 turns the -0.0 of a single bin into 0.0
+
+
+@label_free(
+    reads="points",
+    instead={"one_point": math.nan},
+    symbol="outliers(Z3)",
+    meaning="How many UMAP points lie far from all others: where there are some, entropy comes out low.",
+    formula="share farther from the median than 4 times the median distance",
+    space=Z3,
+    direction="min",
+    cost="UMAP, once a seed",
+    source="ours, after section IV of the paper, which finds outliers in early training",
+    comparable=SAME_BACKBONE,
+    settings=OF_UMAP,
+)
+def outlier_share(points: Array, threshold: float = THRESHOLD) -> float:
+    """Share of points that are outliers, from 0 to 1; it says when H(Z3) is not to be trusted.
+
+    A point is an outlier when its Euclidean distance from the centre is more than `threshold` times the
+    median of these distances; the centre is the median of each coordinate. The median distance is the median
+    absolute deviation of points in a space, so up to half of the points cannot move the yardstick. Of
+    Gaussian points in three dimensions three in a hundred million are so far out, of points that fill a ball
+    none. Where more than half of the points coincide, all others are outliers; where all coincide, none is.
+
+    A share of several percent is rather a second cluster beside one that holds over half of the points.
+
+    Source: ours. Section IV of Xu, Lowe & Trappenberg 2022, https://arxiv.org/abs/2409.06612, finds that
+    "outlier embeddings (at a large distance away from the rest of the samples)" lower the entropy early in
+    training; the paper gives no rule.
+
+    Args:
+        points: (N, d) array or tensor; UMAP's 3-d points of the evaluation images.
+        threshold: In median distances.
+
+    Raises:
+        ValueError: Points that are not a finite, non-empty (N, d) matrix, or a threshold not above 0.
+    """
+    if not threshold > 0:
+        raise ValueError(f"threshold must be greater than 0, got {threshold}")
+    coordinates = as_vectors(points).double().cpu().numpy()
+    distances = np.linalg.norm(coordinates - np.median(coordinates, axis=0), axis=1)
+    return float((distances > threshold * np.median(distances)).mean())

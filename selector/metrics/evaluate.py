@@ -1,29 +1,32 @@
-"""`evaluate`: all metrics of one encoder."""
+"""`evaluate`: the chosen metrics of one encoder."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from selector.metrics import knn, label_free
-from selector.metrics.callable_module import make_callable
-from selector.metrics.clustering import clustering_agreement, cosine_clusterings, silhouette, silhouettes
-from selector.metrics.compact_spectrum import logged_spectrum
-from selector.metrics.entropy import histogram_entropy, robust_histogram_entropy
-from selector.metrics.inputs import Inputs
-from selector.metrics.linear_probe import fast_probe, paper_probe
-from selector.metrics.metric import LABEL_FREE_PREFIX, LABELLED_PREFIX, NOISE_PREFIX
+from selector.metrics.arrays import TooFew, Undefined
+from selector.metrics.inputs import Inputs, PerSeed
+from selector.metrics.metric import NOISE_PREFIX, Registered
 from selector.metrics.milestone import CORRECT_PREFIX, Milestone, correct_text
-from selector.metrics.outliers import outlier_share
+from selector.metrics.spectrum import logged_spectrum
 
-_PROBE = "linear_probe_accuracy"
+# What of `Inputs` takes most of the time of a step, by its name; all other metrics are one step more.
+_STEPS = {
+    "spectra": ("backbone_spectrum", "projector_spectrum"),
+    "UMAP": ("points",),
+    "clusters": ("clusters", "finer_clusters", "silhouette_of_labels"),
+    "linear probe": ("probed", "train_backbone"),
+}
 
 
 def evaluate(epoch: int, inputs: Inputs, at: Callable[[str], None] = lambda _step: None) -> Milestone:
-    """All metrics of one encoder. Neither reads nor changes any global random state.
+    """The chosen metrics of one encoder. Neither reads nor changes any global random state.
 
-    `inputs.definition` says how they were computed. `inputs.points` are the UMAP points.
+    A metric that these embeddings do not allow (no labels, no views, too few images or dimensions) is left
+    out. NaN is one that they leave undefined, and is never chosen: where all images are equal there is
+    nothing to lay out, to cluster or to span, so that a collapsed run cannot win by the entropy 0 or the
+    agreement 1 of a single point. The other metrics of collapsed embeddings have the worst of their values.
+    `inputs.definition` says how the metrics are computed; `inputs.points` are the UMAP points.
 
     Args:
         epoch: Epochs trained.
@@ -31,98 +34,69 @@ def evaluate(epoch: int, inputs: Inputs, at: Callable[[str], None] = lambda _ste
         at: Called with the name of each step before it: "spectra", "UMAP", "clusters", "linear probe",
             "other metrics"; the default tells nobody.
 
+    Returns:
+        Means over the UMAP seeds, where UMAP has a part in them, and under `noise/` the standard deviation
+        (divisor S - 1) of one seed's value over S seeds; the mean's standard error is that over √S.
+
     Raises:
         ValueError: Embeddings that are not finite; or labels, and a probe that was asked for, but not what it
             learns from.
     """
-    backbone, projector, views = inputs.backbone, inputs.projector, inputs.views
-    at("spectra")
-    spectra = inputs.spectra
-    at("UMAP")
-    _ = inputs.points
-    at("clusters")
-    values = _values_by_seed(inputs)
-    means = {name: float(np.mean(of_seeds)) for name, of_seeds in values.items()}
-    noise = {name: float(np.std(of_seeds, ddof=1)) for name, of_seeds in values.items() if len(of_seeds) > 1}
-    labelled: dict[str, float] = {}
-    texts = {}
-    if backbone.labels is not None:
-        at("linear probe")
-        correct = _linear_probe(inputs)
-        if correct is not None:
-            labelled[_PROBE] = float(correct.mean())
-            texts[CORRECT_PREFIX + _PROBE] = correct_text(correct)
-        if inputs.train_backbone is not None:
-            labelled["knn_accuracy"] = knn.knn_accuracy(inputs.train_backbone, backbone)
-        labelled |= {name: means.pop(name) for name in ("ami_labels", "silhouette_labels")}
-    at("other metrics")
-    means |= label_free.of_backbone(backbone.vectors, spectra["backbone"])
-    if projector is not None:
-        means |= label_free.of_projector(projector.vectors, spectra["projector"])
-    if views is not None:
-        means |= label_free.of_views(views.vectors)
+    values: dict[str, float] = {}
+    noise: dict[str, float] = {}
+    steps: dict[str, list[Registered]] = {step: [] for step in (*_STEPS, "other metrics")}
+    for one in inputs.settings.chosen:
+        steps[_step(one)].append(one)
+    for step, metrics in steps.items():
+        if metrics:
+            at(step)
+        for one in metrics:
+            found = _computed(one, inputs)
+            if found:
+                values[one.metric.key] = float(np.mean(found))
+            if len(found) > 1:
+                noise[NOISE_PREFIX + one.metric.name] = float(np.std(found, ddof=1))
     lists: dict[str, tuple[float, ...]] = {}
-    for space, spectrum in spectra.items():
-        lists |= logged_spectrum(space, spectrum.centred)
-    return Milestone(
-        epoch,
-        _keyed(LABEL_FREE_PREFIX, means) | _keyed(LABELLED_PREFIX, labelled) | _keyed(NOISE_PREFIX, noise),
-        lists,
-        texts,
-    )
+    if inputs.settings.reads("backbone_spectrum"):
+        lists |= logged_spectrum("backbone", inputs.backbone_spectrum.centred)
+    if inputs.settings.reads("projector_spectrum"):
+        if inputs.projector_spectrum is not None:
+            lists |= logged_spectrum("projector", inputs.projector_spectrum.centred)
+        if inputs.predictor_spectrum is not None:
+            lists |= logged_spectrum("predictor", inputs.predictor_spectrum.centred)
+    texts = {}
+    if inputs.settings.reads("probed") and inputs.probed is not None:
+        texts[CORRECT_PREFIX + "linear_probe_accuracy"] = correct_text(inputs.probed)
+    return Milestone(epoch, values | noise, lists, texts)
 
 
-def _keyed(prefix: str, values: dict[str, Any]) -> dict[str, float]:
-    return {prefix + name: value for name, value in values.items() if value is not None}
+def _step(one: Registered) -> str:
+    """The last of the steps that a metric has to wait for."""
+    waits = [step for step, properties in _STEPS.items() if not one.properties.isdisjoint(properties)]
+    return waits[-1] if waits else "other metrics"
 
 
-def _values_by_seed(inputs: Inputs) -> dict[str, list[float]]:
-    """One value a UMAP seed of each metric that depends on it; a single value of those that do not.
-
-    There are no points where the encoder has collapsed.
-    """
-    vectors, labels = inputs.backbone.vectors, inputs.backbone.labels
-    points, settings = inputs.points, inputs.settings
-    if not points:
-        undefined = (
-            "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap",
-            "clustering_agreement",
-        )  # fmt: skip
-        constant = {} if labels is None else {"ami_labels": [0.0], "silhouette_labels": [0.0]}
-        return {name: [np.nan] for name in undefined} | constant
-    c1, c2 = cosine_clusterings(points, [settings.clusters, 2 * settings.clusters])
-    truth = [] if labels is None or len(np.unique(labels)) < 2 else [labels]
-    s = silhouettes(vectors, [*c1, *truth])  # one pass over the distances for all of them
-    values = {
-        "entropy": [histogram_entropy(z3, settings.entropy_bin_width) for z3 in points],
-        "entropy_robust": [robust_histogram_entropy(z3, settings.entropy_bin_width) for z3 in points],
-        "outlier_share": [outlier_share(z3) for z3 in points],
-        "silhouette": s[: len(c1)],
-        "silhouette_umap": [silhouette(z3, clusters) for z3, clusters in zip(points, c1, strict=True)],
-        "clustering_agreement": [clustering_agreement(*pair) for pair in zip(c1, c2, strict=True)],
-    }
-    if labels is not None:
-        values["ami_labels"] = [clustering_agreement(clusters, labels) for clusters in c1]
-        values["silhouette_labels"] = s[len(c1) :] or [np.nan]
-    return values
-
-
-def _linear_probe(inputs: Inputs) -> NDArray[np.bool_] | None:
-    match inputs.settings.probe:
-        case "paper":
-            if inputs.correct is not None:
-                return inputs.correct
-            if inputs.augmented is None:
-                raise ValueError(
-                    "the probe 'paper' learns from `augmented`, which is missing; 'fast' and 'none' do not"
-                )
-            return paper_probe(inputs.augmented, inputs.backbone)
-        case "fast":
-            if inputs.train_backbone is None:
-                raise ValueError("the probe 'fast' learns from `train_backbone`, which is missing")
-            return fast_probe(inputs.train_backbone, inputs.backbone)
-        case "none":
-            return None
-
-
-make_callable(__name__)
+def _computed(one: Registered, inputs: Inputs) -> list[float]:
+    """One value, or one per UMAP seed, or none."""
+    if any(getattr(inputs, name) is None for name in one.reads):
+        return []
+    for property, value in one.instead.items():
+        if getattr(inputs, property):
+            return [value]
+    if one.shared:
+        shared = getattr(inputs, one.shared)
+        return list(shared) if isinstance(shared, PerSeed) else [shared]
+    arguments = [getattr(inputs, name) for name in one.reads]
+    seeds = max((len(argument) for argument in arguments if isinstance(argument, PerSeed)), default=1)
+    options = {}
+    if "entropy_bin_width" in one.defaults:  # the one keyword that can be chosen
+        options["bin_width"] = inputs.settings.entropy_bin_width
+    try:
+        return [
+            one.function(*(a[seed] if isinstance(a, PerSeed) else a for a in arguments), **options)
+            for seed in range(seeds)
+        ]
+    except TooFew:
+        return []
+    except Undefined:
+        return [float("nan")]

@@ -1,19 +1,39 @@
 """IdEst: intrinsic dimension from how the minimum spanning tree grows with the number of images."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from selector.metrics.arrays import BLOCK_ELEMENTS, as_vectors
-from selector.metrics.callable_module import make_callable
+from selector.metrics.metric import BACKBONE, OF_SUBSET, SAME_BACKBONE, label_free
+
+if TYPE_CHECKING:
+    import torch
+
+    from selector.metrics.arrays import Array
 
 MAX_IMAGES = 5000
 _PARTS = 16  # subsamples of 1/16, 2/16, … 15/16 of the images
 
 
-def idest(embeddings: ArrayLike | torch.Tensor, *, max_images: int = MAX_IMAGES, seed: int = 0) -> float:
+@label_free(
+    reads="some_backbone",
+    instead={"one_point": math.nan},
+    symbol="IdEst",
+    meaning="Intrinsic dimension of the images; its authors find it uninformative in early epochs.",
+    formula="1/(1 - m), m the slope of ln(spanning tree length) on ln(images)",
+    space=BACKBONE,
+    direction="min",
+    cost="15 spanning trees; 5,000 images",
+    source="Mordacq et al. 2026, arXiv:2606.03338, section 3.2",
+    comparable=SAME_BACKBONE,
+    settings=OF_SUBSET,
+)
+def idest(embeddings: Array, max_images: int = MAX_IMAGES, *, seed: int = 0) -> float:
     """Intrinsic dimension d = 1/(1 − m), m the slope of ln(tree length) on ln(images); lower is better.
 
     The minimum spanning tree of n points spread over a d-dimensional set grows like n^((d − 1)/d). Trees
@@ -34,6 +54,8 @@ def idest(embeddings: ArrayLike | torch.Tensor, *, max_images: int = MAX_IMAGES,
     Raises:
         ValueError: When the embeddings are not (N, D) with N ≥ 4, or not finite, or max_images is below 4.
     """
+    import torch
+
     vectors = as_vectors(embeddings, least=4)
     if max_images < 4:
         raise ValueError(f"expected max_images of at least 4, got {max_images}")
@@ -64,6 +86,8 @@ def _dimension_of_growth(sizes: NDArray[np.int64], lengths: NDArray[np.float64])
 
 def _distances(vectors: torch.Tensor) -> NDArray[np.float32]:
     """(N, N) Euclidean distances as shares of the farthest embedding's distance from their mean."""
+    import torch
+
     points = vectors.to(torch.float64)
     points = points - points.mean(dim=0)
     points /= torch.linalg.vector_norm(points, dim=1).max().clamp(min=torch.finfo(torch.float64).tiny)
@@ -93,6 +117,3 @@ def _spanning_tree_length(distances: NDArray[np.float32], points: NDArray[np.int
         outside[next_one], nearest[next_one] = outside[last], nearest[last]
         np.minimum(nearest[:last], distances[added, outside[:last]], out=nearest[:last])
     return length
-
-
-make_callable(__name__)

@@ -1,8 +1,18 @@
-"""One metric as data: what it is called, which way is better, and what may be compared."""
+"""A metric as data, and the registry: `label_free` and `labelled` make a function a metric.
 
-from collections.abc import Mapping
+    @label_free(reads="backbone_spectrum", symbol="NESum", meaning="How much varies …", direction="max", …)
+    def nesum(embeddings): ...
+
+The W&B key, the table of metrics, what `evaluate` computes, the definition and the property tests follow.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, TypeVar
+
+from selector.errors import UserError
+from selector.text import nearest
 
 Direction = Literal["max", "min"]
 
@@ -14,18 +24,49 @@ SPECTRUM_PREFIX = "spectrum/"
 # No run logs this one: selection puts a run's place among the others into the rows at hand.
 CONSENSUS_KEY = LABEL_FREE_PREFIX + "consensus"
 
+AUGMENTATIONS = (
+    "crop_scale_min", "flip_probability", "jitter_strength", "jitter_probability", "grayscale_probability",
+    "blur_probability",
+)  # fmt: skip
+SAME_TRAINING = ("method", "dataset", "backbone", "backbone_width")
+# The fields of `comparable` that are found in the run's config; the others are in its metric definition.
+CONFIG_FIELDS = frozenset({*SAME_TRAINING, *AUGMENTATIONS})
+
+# Where metrics are computed, and what two runs must share there.
+BACKBONE = "backbone, evaluation split"
+PROJECTOR = "projector, training split"
+VIEWS = "projector, views of training images"
+Z3 = "3-d UMAP of the backbone, evaluation split"
+SAME_PROJECTOR = (*SAME_TRAINING, "projector_dim", "rankme_images")
+SAME_BACKBONE = (*SAME_TRAINING, "backbone_dim", "evaluation_images")
+# Views that differ less are easier to bring together: another augmentation is another task.
+SAME_VIEWS = (*SAME_TRAINING, "projector_dim", "lidar_images", "lidar_views", *AUGMENTATIONS)
+# Accuracies of unlike methods and encoders may be compared: that is what they are for.
+SAME_TEST = ("dataset", "evaluation_images")
+# Fields of the definition that several metrics depend on.
+OF_UMAP = (
+    "umap_neighbors", "umap_seeds", "umap_components", "umap_min_dist", "umap_metric", "umap_engine",
+)  # fmt: skip
+OF_CLUSTERS = (*OF_UMAP, "clusters", "kmeans_restarts")
+OF_SUBSET = ("pairwise_max_images", "pairwise_seed")
+
+
+class UnknownDirection(UserError):
+    """Nobody knows which way a metric is better for a method."""
+
 
 @dataclass(frozen=True)
 class Metric:
     """One number of a milestone.
 
     Attributes:
-        name: Field name in LabelFreeMetrics or LabelledMetrics, and last part of the W&B key.
+        name: Last part of the W&B key.
         symbol: How its paper writes it.
         meaning: One line for people who have not read the paper.
         formula: Its definition.
         space: Where it is computed.
-        direction: Which way is better when a method is not named in `direction_for`.
+        direction: Which way is better when a method is not named in `direction_for`; None where that is not
+            known.
         cost: What it takes, in a few words.
         source: Paper and equation or section.
         direction_for: Methods for which the direction differs, by name.
@@ -41,7 +82,7 @@ class Metric:
     meaning: str
     formula: str
     space: str
-    direction: Direction
+    direction: Direction | None
     cost: str
     source: str
     direction_for: Mapping[str, Direction] = field(default_factory=dict)
@@ -49,9 +90,28 @@ class Metric:
     settings: tuple[str, ...] = ()
     logged_as: str = ""
 
+    @property
+    def ways(self) -> tuple[Direction, Mapping[str, Direction]]:
+        """The direction for most methods, and the exceptions by method: for tables."""
+        known = list(self.direction_for.values())
+        most = self.direction or ("max" if 2 * known.count("max") > len(known) else "min")
+        return most, {method: way for method, way in self.direction_for.items() if way != most}
+
     def direction_in(self, method: object) -> Direction:
-        """The better direction for runs of `method`; in other people's configs it may be anything."""
-        return self.direction_for.get(method, self.direction) if isinstance(method, str) else self.direction
+        """The better direction for runs of `method`; in other people's configs it may be anything.
+
+        Raises:
+            UnknownDirection: It is not known for that method.
+        """
+        known = self.direction_for.get(method) if isinstance(method, str) else None
+        direction = known or self.direction
+        if direction is None:
+            ways = ", ".join(f"{name} {way}" for name, way in self.direction_for.items())
+            raise UnknownDirection(
+                f"which way {self.name} is better is not known for method {str(method)[:60]!r}, only for"
+                f" {ways}: use another metric, or pass --direction max or --direction min"
+            )
+        return direction
 
 
 @dataclass(frozen=True)
@@ -78,3 +138,178 @@ class LabelledMetric(Metric):
     def key(self) -> str:
         """The W&B history key."""
         return self.logged_as or LABELLED_PREFIX + self.name
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A metric and how `evaluate` computes it.
+
+    Attributes:
+        metric: The metric as data.
+        function: Arrays in, a float out.
+        family: Name of the module that it is in, by which several metrics can be chosen.
+        reads: Names of the properties of `Inputs` that are its arguments. Where one is None it is left out;
+            where one holds a value per UMAP seed, the figure is the mean over the seeds.
+        shared: Property of `Inputs` that holds the value itself, where the work serves several metrics.
+        instead: Property of `Inputs` → value that stands where the property is true: an encoder that has
+            collapsed must not win by the best of all values.
+        defaults: Fields of the definition: the keyword defaults of the functions that compute it.
+    """
+
+    metric: LabelFreeMetric | LabelledMetric
+    function: Callable[..., float]
+    family: str
+    reads: tuple[str, ...]
+    shared: str
+    instead: Mapping[str, float]
+    defaults: Mapping[str, Any]
+
+    @property
+    def properties(self) -> frozenset[str]:
+        """All properties of `Inputs` that it may read."""
+        return frozenset({*self.reads, *self.instead, self.shared} - {""})
+
+
+_Function = TypeVar("_Function", bound=Callable[..., float])
+_registry: dict[str, Registered] = {}
+# The order of tables; further families follow.
+_FAMILIES = ("spectral", "entropy", "probes", "clusters", "geometry", "clid", "idest", "views")
+
+
+def label_free(**metric: Any) -> Callable[[_Function], _Function]:
+    """Make a function a label-free metric; see `_register` for the arguments."""
+    return lambda function: _register(LabelFreeMetric, function, **metric)
+
+
+def labelled(**metric: Any) -> Callable[[_Function], _Function]:
+    """Make a function a metric that reads labels; see `_register` for the arguments."""
+    return lambda function: _register(LabelledMetric, function, **metric)
+
+
+def _register(
+    kind: type[LabelFreeMetric] | type[LabelledMetric],
+    function: _Function,
+    *,
+    reads: str | tuple[str, ...],
+    name: str = "",
+    prefix: str = "",
+    also: Mapping[str, Callable[..., Any]] | None = None,
+    shared: str = "",
+    instead: Mapping[str, float] | None = None,
+    settings: tuple[str, ...] = (),
+    **metric: Any,
+) -> _Function:
+    """Register a function, and hand it back as it is.
+
+    Args:
+        kind: Of the metric.
+        function: Its keyword-only defaults are fields of the definition, named <prefix>_<keyword>.
+        reads: See `Registered`.
+        name: Of the metric; "" takes the function's.
+        prefix: See `function`; "" takes the function's name.
+        also: More functions whose keyword-only defaults belong to the definition, by prefix.
+        shared: See `Registered`.
+        instead: See `Registered`.
+        settings: More fields of the definition that the value depends on: those of what it reads.
+        metric: The other attributes of `Metric`.
+    """
+    name = name or function.__name__
+    defaults: dict[str, Any] = {}
+    parts: dict[str, Callable[..., Any]] = {prefix or function.__name__: function, **(also or {})}
+    for start, part in parts.items():
+        defaults |= {f"{start}_{keyword}": value for keyword, value in _keyword_defaults(part)}
+    _registry[name] = Registered(
+        kind(name=name, settings=(*settings, *defaults), **metric),
+        function,
+        function.__module__.rpartition(".")[2],
+        (reads,) if isinstance(reads, str) else reads,
+        shared,
+        instead or {},
+        defaults,
+    )
+    return function
+
+
+def _keyword_defaults(function: Callable[..., Any]) -> Iterable[tuple[str, Any]]:
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not None:
+            yield parameter.name, parameter.default
+
+
+def registered() -> tuple[Registered, ...]:
+    """All metrics, label-free ones first; of several on one function the one next to it comes first."""
+
+    def place(one: Registered) -> tuple[bool, int]:
+        known = _FAMILIES.index(one.family) if one.family in _FAMILIES else len(_FAMILIES)
+        return isinstance(one.metric, LabelledMetric), known
+
+    return tuple(sorted(_registry.values(), key=place))
+
+
+def chosen(names: Iterable[str]) -> tuple[Registered, ...]:
+    """The metrics of these names or families, in the order of the registry; all where there are no names.
+
+    Raises:
+        ValueError: A name is neither a metric nor a family.
+    """
+    names = tuple(names)
+    known = registered()
+    families = dict.fromkeys(one.family for one in known)
+    for name in names:
+        if name not in families and name not in _registry:
+            raise ValueError(
+                f"unknown metric or family '{name}'{nearest(name, [*families, *_registry])}"
+                f" (families: {', '.join(families)})"
+            )
+    return tuple(one for one in known if not names or one.family in names or one.metric.name in names)
+
+
+def label_free_metric(name: str) -> LabelFreeMetric:
+    """The label-free metric of that name; "label_free/" before it does no harm.
+
+    Raises:
+        UserError: No such name, or the name of a metric that reads labels.
+    """
+    own = name.removeprefix(LABEL_FREE_PREFIX)
+    metrics = [one.metric for one in registered()]
+    known = {metric.name: metric for metric in metrics if isinstance(metric, LabelFreeMetric)}
+    if own in known:
+        return known[own]
+    if any(name in (metric.key, metric.name) for metric in metrics):
+        raise UserError(f"'{name}' reads labels, and choosing must not: use one of {', '.join(known)}")
+    raise UserError(f"unknown metric '{name}'{nearest(own, known)} (one of {', '.join(known)})")
+
+
+def labelled_metric(name: str) -> LabelledMetric:
+    """The labelled metric of that name; "labelled/" before it does no harm.
+
+    Raises:
+        UserError: No such name.
+    """
+    own = name.removeprefix(LABELLED_PREFIX)
+    metrics = [one.metric for one in registered()]
+    known = {metric.name: metric for metric in metrics if isinstance(metric, LabelledMetric)}
+    if own in known:
+        return known[own]
+    raise UserError(f"unknown labelled metric '{name}'{nearest(own, known)} (one of {', '.join(known)})")
+
+
+_DECLARED: dict[str, Any] = {
+    "meaning": "logged by another script",
+    "formula": "unknown",
+    "space": "unknown",
+    "cost": "unknown",
+    "source": "logged by another script",
+}
+
+
+def declared_label_free(key: str, direction: Direction) -> LabelFreeMetric:
+    """A metric of somebody else's script, logged under `key`, that the user declares to read no label."""
+    return LabelFreeMetric(
+        key, key, direction=direction, comparable=SAME_TRAINING, logged_as=key, **_DECLARED
+    )
+
+
+def declared_labelled(key: str, direction: Direction = "max") -> LabelledMetric:
+    """A metric of somebody else's script, logged under `key`, by which the user judges a choice."""
+    return LabelledMetric(key, key, direction=direction, comparable=("dataset",), logged_as=key, **_DECLARED)

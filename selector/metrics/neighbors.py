@@ -1,13 +1,17 @@
 """The exact k-nearest-neighbour graph that UMAP, the kNN probe and CLID share."""
 
+from __future__ import annotations
+
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from selector.metrics.arrays import as_vectors, float64_blocks, unit_vectors
+
+if TYPE_CHECKING:
+    import torch
 
 Metric = Literal["euclidean", "cosine"]
 
@@ -45,6 +49,8 @@ def nearest_neighbors(
     Raises:
         ValueError: Vectors or queries that are not finite (N, D) matrices of one D, or k out of range.
     """
+    import torch
+
     points = as_vectors(vectors).to(torch.float64, copy=True)
     own = queries is None
     targets = points if own else as_vectors(queries).to(points.device, torch.float64, copy=True)
@@ -79,6 +85,8 @@ def _directions(*sets: torch.Tensor) -> list[torch.Tensor]:
 
     All sets get that dimension where one of them holds a zero vector.
     """
+    import torch
+
     units = [torch.cat([unit_vectors(block) for block in float64_blocks(points)]) for points in sets]
     zeros = [~of_set.any(dim=1, keepdim=True) for of_set in units]
     if not any(zero.any() for zero in zeros):
@@ -89,6 +97,8 @@ def _directions(*sets: torch.Tensor) -> list[torch.Tensor]:
 def _search(
     points: torch.Tensor, targets: torch.Tensor, k: int, own: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
     indices = torch.empty(len(targets), k, dtype=torch.int64, device=points.device)
     distances = torch.empty(len(targets), k, dtype=torch.float64, device=points.device)
     unproven = torch.arange(len(targets), device=points.device)
@@ -111,6 +121,8 @@ def _by_product(
     the exact one by at most (D + 8) u (|x||y| + |y|²/2), u the unit roundoff (Higham 2002, section 3.1,
     inputs rounded too). Only |y| ≤ |x| + d_k matters: a longer y is farther than the k-th candidate.
     """
+    import torch
+
     k = indices.shape[1]
     candidates = min(k + _SPARE, len(points) - own)
     everything = candidates == len(points) - own
@@ -141,6 +153,8 @@ def _by_product(
 
 def _distances(x: torch.Tensor, points: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """(B, C) distances of each x to its own candidates."""
+    import torch
+
     exact = torch.empty(index.shape, dtype=torch.float64, device=x.device)
     rows = _rows_a_block(index.shape[1] * points.shape[1] * 8)
     for start in range(0, len(x), rows):
@@ -158,6 +172,8 @@ def _by_differences(
     indices: torch.Tensor, distances: torch.Tensor,
 ) -> None:  # fmt: skip
     """Fill in the given rows from the distances to all points: slow, and needed for duplicates alone."""
+    import torch
+
     k = indices.shape[1]
     for block in torch.split(rows, _rows_a_block(len(points) * 8)):
         exact = torch.cdist(targets[block], points, compute_mode=_BY_DIFFERENCES)

@@ -1,14 +1,25 @@
-"""Singular values of embeddings, computed once for every metric that reads them."""
+"""Singular values of embeddings, computed once for every metric that reads them, held or streamed."""
+
+from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
-from selector.metrics.arrays import as_vectors, float64_blocks
-from selector.metrics.singular_values import gram_of, roots_of_gram
+from selector.metrics.arrays import as_vectors, float64_blocks, one_thread
+from selector.metrics.embeddings import Space
+from selector.metrics.metric import SPECTRUM_PREFIX
+
+if TYPE_CHECKING:
+    import torch
+
+    from selector.metrics.arrays import Array
 
 _EPS = float(np.finfo(np.float64).eps)
 _LEAST = 1e-60  # the square of a millionth of a millionth of it is far from float64's smallest number
@@ -27,12 +38,14 @@ class Spectrum:
         dimension: D.
     """
 
-    def __init__(self, embeddings: ArrayLike | torch.Tensor) -> None:
+    def __init__(self, embeddings: Array) -> None:
         """Take (N, D) embeddings, an array or a tensor.
 
         Raises:
             ValueError: When the embeddings are not (N, D), are empty, or are not finite.
         """
+        import torch
+
         self._vectors = as_vectors(embeddings)
         self.count, self.dimension = self._vectors.shape
         low, high = (float(bound) for bound in torch.aminmax(self._vectors))
@@ -72,6 +85,8 @@ class Spectrum:
 
     @cached_property
     def _mean(self) -> torch.Tensor:
+        import torch
+
         total = torch.zeros(self.dimension, dtype=torch.float64, device=self._vectors.device)
         for block in float64_blocks(self._vectors):
             total += block.sum(dim=0) / self._scale
@@ -83,16 +98,22 @@ class Spectrum:
 
     @property
     def _uncentred_gram(self) -> torch.Tensor:
+        import torch
+
         return self._centred_gram + self.count * torch.outer(self._mean, self._mean)
 
     @property
     def _few(self) -> torch.Tensor:
         """The embeddings in float64, for N < D, over their scale."""
+        import torch
+
         return self._vectors.to(torch.float64) / self._scale
 
     @property
     def _least(self) -> float:
         """The least centred singular value that means something, over the scale."""
+        import torch
+
         if self.count < self.dimension:
             norm = float(torch.linalg.vector_norm(self._few))
         else:
@@ -114,6 +135,358 @@ def least_singular_value(count: int, dimension: int, norm: float, entries_eps: f
     return max(max(count, dimension) * _EPS, entries_eps / math.sqrt(min(count, dimension))) * norm
 
 
-def spectrum_of(embeddings: ArrayLike | torch.Tensor | Spectrum) -> Spectrum:
+def spectrum_of(embeddings: Array | Spectrum) -> Spectrum:
     """The spectrum of (N, D) embeddings; one that is already a spectrum is handed back."""
     return embeddings if isinstance(embeddings, Spectrum) else Spectrum(embeddings)
+
+
+class SpectrumSums:
+    """Count, mean and centred Gram matrix of the embeddings added so far, in O(D²) memory.
+
+    Batches are merged without a loss of digits (Chan, Golub & LeVeque 1983, equation 2.1, for matrices), so
+    that the spectrum does not depend on how the embeddings were cut into batches or shared out among
+    processes, but for rounding.
+
+    Example:
+        sums = SpectrumSums()
+        for images in loader:
+            sums.add(encoder(images))
+        sums.reduce()                  # where several processes have each added their own part
+        rankme(sums.spectrum())
+    """
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        """`device`: where the sums are kept and the products computed, in float64."""
+        import torch
+
+        self.device = torch.device(device)
+        self.count = 0
+        self._mean = torch.zeros(0, dtype=torch.float64, device=self.device)
+        self._gram = torch.zeros(0, 0, dtype=torch.float64, device=self.device)
+        self._eps = 0.0
+
+    def add(self, embeddings: Array) -> None:
+        """Add (B, D) embeddings.
+
+        Raises:
+            ValueError: When they are not (B, D), are empty, are not finite, or D has changed.
+        """
+        import torch
+
+        vectors = as_vectors(embeddings).to(self.device)
+        self._be_of(vectors.shape[1])
+        if vectors.dtype.is_floating_point:
+            self._eps = max(self._eps, torch.finfo(vectors.dtype).eps)
+        for block in float64_blocks(vectors):
+            mean = block.mean(dim=0)
+            centred = block - mean
+            apart = mean - self._mean
+            total = self.count + len(block)
+            self._gram.addmm_(centred.T, centred)
+            self._gram.addr_(apart, apart, alpha=self.count * len(block) / total)
+            self._mean += apart * (len(block) / total)
+            self.count = total
+
+    def reduce(self) -> None:
+        """Let every process of torch's default group have the sums over all of them; all must call it.
+
+        Two all-reduces of D + 1 and D² numbers. A process may have added nothing.
+        """
+        import torch
+        import torch.distributed as dist
+
+        if not dist.is_initialized() or dist.get_world_size() == 1:
+            return
+        shape = torch.tensor([float(len(self._mean)), self._eps], dtype=torch.float64, device=self.device)
+        dist.all_reduce(shape, dist.ReduceOp.MAX)
+        self._be_of(int(shape[0]))
+        self._eps = float(shape[1])
+        sums = torch.cat([self._mean * self.count, self._mean.new_tensor([float(self.count)])])
+        dist.all_reduce(sums)
+        total = int(sums[-1])
+        mean = sums[:-1] / max(total, 1)
+        apart = self._mean - mean
+        self._gram.addr_(apart, apart, alpha=float(self.count))
+        dist.all_reduce(self._gram)
+        self.count, self._mean = total, mean
+
+    def spectrum(self) -> Spectrum:
+        """The spectrum of what has been added, for any metric that takes one; later additions leave it alone.
+
+        Raises:
+            ValueError: Nothing has been added.
+        """
+        if self.count == 0:
+            raise ValueError("no embeddings have been added")
+        return _GramSpectrum(self.count, self._mean.clone(), self._gram.clone(), self._eps)
+
+    def _be_of(self, dimension: int) -> None:
+        if len(self._mean) == 0:
+            self._mean = self._mean.new_zeros(dimension)
+            self._gram = self._gram.new_zeros(dimension, dimension)
+        elif len(self._mean) != dimension:
+            raise ValueError(f"expected {len(self._mean)}-d embeddings as before, got {dimension}-d ones")
+
+
+class _GramSpectrum(Spectrum):
+    """The spectrum that a Gram matrix alone can tell; there are no rows to look at again.
+
+    Squaring halves the digits: below √(D · eps) of the largest (4e-7 for D = 512, 7e-7 for D = 2048) a value
+    may be off by that much, where `Spectrum` of rows in memory stays exact. Embeddings in float32 carry
+    rounding errors of about that size themselves. RankMe is then off by at most about D times that, times
+    ln(1 / eps), over the sum of all: 1e-4 of itself for a collapsed encoder, nothing for a healthy one.
+    """
+
+    def __init__(self, count: int, mean: torch.Tensor, gram: torch.Tensor, entries_eps: float) -> None:
+        self.count, self.dimension = count, len(mean)
+        self._mean_vector, self._centred = mean, gram
+        self._entries_eps = entries_eps
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which may see no GPU."""
+        import torch
+
+        return {name: of.cpu() if isinstance(of, torch.Tensor) else of for name, of in vars(self).items()}
+
+    @cached_property
+    def uncentred(self) -> NDArray[np.float64]:
+        return self._roots(self._uncentred)
+
+    @cached_property
+    def centred(self) -> NDArray[np.float64]:
+        """As `Spectrum.centred`, with zeros below what a Gram matrix resolves."""
+        roots = self._roots(self._centred)
+        norm = float(self._uncentred.trace()) ** 0.5
+        least = max(
+            least_singular_value(self.count, self.dimension, norm, self._entries_eps),
+            (self.dimension * _EPS) ** 0.5 * float(roots[0]),
+        )
+        return np.where(roots > least, roots, 0.0)
+
+    @property
+    def _uncentred(self) -> torch.Tensor:
+        import torch
+
+        return self._centred + self.count * torch.outer(self._mean_vector, self._mean_vector)
+
+    def _roots(self, gram: torch.Tensor) -> NDArray[np.float64]:
+        roots: NDArray[np.float64] = np.sqrt(eigenvalues_of(gram.cpu())[::-1].clip(0))
+        return roots[: min(self.count, self.dimension)]
+
+
+# Eigenvalues above this share of the largest are believed: their roots err by less than 1e-7 of themselves.
+_TRUSTED = 1e-8
+_ROUNDING = 1e-14  # singular values below this share of the largest are rounding, in an SVD too
+
+
+def roots_of_gram(
+    gram: torch.Tensor, gram_along: Callable[[torch.Tensor], torch.Tensor], floor: float = 0.0
+) -> NDArray[np.float64]:
+    """The singular values of a matrix A, largest first, from its Gram matrix AᵀA.
+
+    They are roots of eigenvalues of the Gram matrix, which costs a fraction of an SVD when A is tall but
+    by itself loses what is below about 1e-8 of the largest value, because squaring halves the digits
+    (Higham 2002, section 20.4). So only the leading eigenvalues are believed; A is then projected on the
+    eigenvectors of the others, where the largest of those is the new scale, and so on until nothing but
+    rounding is left. One round is enough for well-conditioned rows, and three or four reach what
+    an SVD reaches: about 1e-13 of the largest value.
+
+    Args:
+        gram: (D, D) float64 tensor. The eigenproblems are solved on the GPU where it is there, otherwise on
+            the CPU in one thread.
+        gram_along: Basis B (D, K) → Gram matrix of A · B, (K, K).
+        floor: Values up to it need not be told apart.
+    """
+    found: list[float] = []
+    basis = None
+    while True:
+        eigenvalues = eigenvalues_of(gram)  # a quarter of the time that eigenvectors take
+        untrusted = int((eigenvalues < _TRUSTED * eigenvalues[-1]).sum())
+        floor = max(floor, _ROUNDING * max(found, default=0.0))
+        if untrusted == 0 or np.sqrt(eigenvalues[-1].clip(0)) <= floor:
+            return np.array(sorted([*found, *np.sqrt(eigenvalues.clip(0)).tolist()], reverse=True))
+        eigenvalues, eigenvectors = eigenvectors_of(gram)
+        found += np.sqrt(eigenvalues[untrusted:]).tolist()
+        rest = eigenvectors[:, :untrusted]
+        basis = rest if basis is None else basis @ rest
+        gram = gram_along(basis)
+
+
+def gram_of(
+    rows: torch.Tensor, scale: float, offset: torch.Tensor | None = None, basis: torch.Tensor | None = None
+) -> torch.Tensor:
+    """AᵀA in float64 of A = (rows / scale - offset) · basis; `rows` are never all in float64 at once.
+
+    On the CPU by BLAS's dsyrk, which computes one triangle of the symmetric product: half the work.
+    """
+    import torch
+    from scipy.linalg.blas import dsyrk
+
+    size = rows.shape[1] if basis is None else basis.shape[1]
+    gram = torch.zeros(size, size, dtype=torch.float64, device=rows.device)
+    lower = np.zeros((size, size), order="F")
+    for block in float64_blocks(rows):
+        part = block if scale == 1 else block / scale
+        if offset is not None:
+            part = part - offset
+        if basis is not None:
+            part = part @ basis
+        if gram.is_cuda:
+            gram.addmm_(part.T, part)
+        else:
+            lower = dsyrk(1.0, part.contiguous().numpy().T, 1.0, lower, lower=1, overwrite_c=1)
+    if gram.is_cuda:
+        return gram
+    triangle = torch.from_numpy(np.ascontiguousarray(lower))
+    return triangle + triangle.tril(-1).T
+
+
+def eigenvalues_of(gram: torch.Tensor) -> NDArray[np.float64]:
+    """Eigenvalues of a symmetric matrix, ascending; where they do not converge, as `eigenvectors_of`."""
+    import torch
+
+    try:
+        with one_thread():
+            eigenvalues: NDArray[np.float64] = torch.linalg.eigvalsh(gram).cpu().numpy()
+    except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+        return eigenvectors_of(gram)[0]
+    return eigenvalues
+
+
+def eigenvectors_of(gram: torch.Tensor) -> tuple[NDArray[np.float64], torch.Tensor]:
+    """Eigenvalues of a symmetric matrix, ascending, and eigenvectors where the matrix is.
+
+    Where LAPACK does not converge another algorithm computes them anew, and a RuntimeWarning says so.
+    """
+    import torch
+
+    try:
+        if gram.is_cuda:
+            eigenvalues, eigenvectors = torch.linalg.eigh(gram)
+            return eigenvalues.cpu().numpy(), eigenvectors
+        with one_thread():
+            values, vectors = np.linalg.eigh(gram.numpy())
+    except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
+        _say_that_it_is_computed_anew("eigenvalues", gram, error)
+        from scipy.linalg import eigh
+
+        with one_thread():
+            values, vectors = eigh(gram.cpu().numpy(), driver="ev")
+    return values, torch.from_numpy(vectors).to(gram.device)
+
+
+def singular_values_of(matrix: torch.Tensor) -> torch.Tensor:
+    """Singular values by an SVD, largest first, where the matrix is; a fallback as of `eigenvectors_of`."""
+    import torch
+
+    try:
+        values: torch.Tensor = torch.linalg.svdvals(matrix)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        _say_that_it_is_computed_anew("singular values", matrix, error)
+        from scipy.linalg import svd
+
+        with one_thread():
+            found = svd(matrix.cpu().numpy(), compute_uv=False, lapack_driver="gesvd")
+        values = torch.from_numpy(found).to(matrix.device)
+    return values
+
+
+def _say_that_it_is_computed_anew(what: str, matrix: torch.Tensor, error: Exception) -> None:
+    """Divide and conquer gives up on some matrices (LAPACK's info > 0); the older QR iteration does not."""
+    size = " x ".join(map(str, matrix.shape))
+    warnings.warn(
+        f"the {what} of a {size} matrix did not converge ({error}): computed anew by QR iteration",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+_SMALLEST = float(np.finfo(np.float64).eps)  # a logarithm for the value 0; spectra hold nothing between
+POINTS = 64
+_RANKS = "_ranks"
+
+
+@dataclass(frozen=True)
+class CompactSpectrum:
+    """Some values of a spectrum, over the largest, with the ranks they stand for.
+
+    Attributes:
+        ranks: Ranks counted from 1, never falling, log-spaced; the last is the number of singular values.
+            They depend on that number and on the length alone, so they are the same at every milestone.
+        values: σ_rank / σ₁ at these ranks, from 1 down; all 0 when every singular value is.
+    """
+
+    ranks: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+def compact_spectrum(singular_values: ArrayLike, points: int = POINTS) -> CompactSpectrum:
+    """The spectrum at `points` log-spaced ranks, over its largest value.
+
+    Values are taken at whole ranks, not averaged: exact where they are taken. The first ranks are 1, 2, 3, …
+    until log-spacing takes steps above 1. A spectrum shorter than `points` is kept whole, its last
+    value repeated.
+
+    Args:
+        singular_values: (K,) singular values, descending, such as `Spectrum.centred`.
+        points: Length of the result, at least 2.
+
+    Raises:
+        ValueError: When the values are not a descending, finite, non-negative (K,) array with K ≥ 1,
+            or `points` is below 2.
+    """
+    values = np.asarray(singular_values, dtype=np.float64)
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"expected (K,) singular values, got shape {values.shape}")
+    if not np.isfinite(values).all() or values[-1] < 0 or (np.diff(values) > 0).any():
+        raise ValueError("expected singular values that are finite, descending and at least 0")
+    if points < 2:
+        raise ValueError(f"expected at least 2 points, got {points}")
+    ranks = _log_spaced_ranks(len(values), points)
+    shares = values[ranks - 1] / (values[0] or 1.0)
+    return CompactSpectrum(tuple(ranks.tolist()), tuple(shares.tolist()))
+
+
+def expand_spectrum(compact: CompactSpectrum) -> NDArray[np.float64]:
+    """σ_k / σ₁ at every rank k: the inverse of `compact_spectrum`, for plots.
+
+    Exact at the ranks that were kept; between them a straight line in log-log axes. A value of 0 is
+    drawn towards as 2e-16, and returned as 0 where it was kept.
+
+    Returns:
+        (K,) values, K the last of the ranks.
+    """
+    ranks, values = np.array(compact.ranks), np.array(compact.values)
+    every = np.arange(1, ranks[-1] + 1)
+    logs = np.interp(np.log(every), np.log(ranks), np.log(np.maximum(values, _SMALLEST)))
+    expanded: NDArray[np.float64] = np.exp(logs)
+    expanded[ranks - 1] = values
+    return expanded
+
+
+def logged_spectrum(space: Space, singular_values: ArrayLike) -> dict[str, tuple[float, ...]]:
+    """`compact_spectrum` under its W&B keys: spectrum/<space>, and its ranks under spectrum/<space>_ranks.
+
+    Four digits of at most 64 values, because a row is read again and again.
+    """
+    compact = compact_spectrum(singular_values)
+    different = compact.ranks[-1]  # a shorter spectrum is filled up with repetitions
+    values = tuple(float(f"{value:.4g}") for value in compact.values[:different])
+    key = SPECTRUM_PREFIX + space
+    return {key: values, key + _RANKS: tuple(map(float, compact.ranks[:different]))}
+
+
+def spectra_of(lists: Mapping[str, Any]) -> dict[Space, CompactSpectrum]:
+    """The spectra in `Milestone.lists`, by space; what is not there is left out."""
+    spectra: dict[Space, CompactSpectrum] = {}
+    for space in get_args(Space):
+        values = lists.get(SPECTRUM_PREFIX + space)
+        ranks = lists.get(SPECTRUM_PREFIX + space + _RANKS)
+        if values and ranks and len(values) == len(ranks):
+            spectra[space] = CompactSpectrum(tuple(map(int, ranks)), tuple(map(float, values)))
+    return spectra
+
+
+def _log_spaced_ranks(count: int, points: int) -> NDArray[np.int64]:
+    log_spaced = np.rint(np.geomspace(1, count, points)).astype(np.int64)
+    return np.minimum(np.maximum(log_spaced, np.arange(1, points + 1)), count)

@@ -32,9 +32,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
 from scipy.spatial.distance import cdist
 
-from selector.metrics.singular_values import eigenvectors_of
-from selector.metrics.threads import one_thread
-from selector.metrics.umap_space import COMPONENTS
+from selector.metrics.arrays import one_thread
+from selector.metrics.spectrum import eigenvectors_of
+from selector.metrics.umap import COMPONENTS
 
 _A, _B = 1.576943460405378, 0.8950608781227859  # 1 / (1 + a d^2b) fitted for MIN_DIST by umap-learn
 _REPELLERS = 5  # random points that repel the first point of a drawn edge, on average

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from selector.errors import UserError
-from selector.metrics.metrics import METRICS, LabelFreeMetric, LabelledMetric
+from selector.metrics import METRICS, LabelFreeMetric, LabelledMetric
 from selector.paper.association import (
     LEAST_MILESTONES,
     Association,

@@ -18,7 +18,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.metrics import LabelFreeMetric, LabelledMetric
+from selector.metrics import LabelFreeMetric, LabelledMetric
 from selector.selection.correlation import Correlation, kendall_test, pearson_test, spearman_test
 
 RESAMPLES = 2000

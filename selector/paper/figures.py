@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from selector.errors import UserError, writing
-from selector.metrics.metrics import NOISE_PREFIX, labelled_metric
-from selector.metrics.outliers import THRESHOLD
+from selector.metrics import NOISE_PREFIX, labelled_metric
+from selector.metrics.entropy import THRESHOLD
 from selector.paper.association import LEAST_PAIRS, Metric
 from selector.paper.table_two import OVERALL, Study, correlate_models
 from selector.runs import Run, RunSet

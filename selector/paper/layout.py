@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from selector.metrics.metrics import METRICS, LabelFreeMetric
+from selector.metrics import METRICS, LabelFreeMetric
 from selector.text import csv_cell, printable
 
 UNKNOWN = "–"

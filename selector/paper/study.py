@@ -15,12 +15,11 @@ from torchvision.transforms.v2.functional import resize
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.definition import MetricDefinition, MetricSettings, Probe
+from selector.metrics import METRICS, LabelFreeMetric, Metric
 from selector.metrics.embeddings import Embeddings
 from selector.metrics.evaluate import evaluate
-from selector.metrics.inputs import Inputs
-from selector.metrics.linear_probe import paper_probe
-from selector.metrics.metrics import METRICS, LabelFreeMetric, Metric
+from selector.metrics.inputs import DEFINITION_VERSION, Inputs, MetricSettings, Probe
+from selector.metrics.probes import paper_probe
 from selector.paper.cache import Cache
 from selector.paper.models import Preprocessing, PretrainedModel, digest_of
 from selector.paper.table_two import ModelRow, Study
@@ -190,7 +189,7 @@ def study_models(
         "settings": asdict(settings),
         # A metric that is added, or defined anew, is computed although the rest is there.
         "metrics": [metric.key for metric in METRICS],
-        "version": MetricDefinition.version,
+        "version": DEFINITION_VERSION,
     }
     rows, warnings = [], []
     for number, model in enumerate(models, start=1):

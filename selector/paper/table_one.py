@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from selector.metrics.metrics import LabelledMetric
+from selector.metrics import LabelledMetric
 from selector.paper import published as paper
 from selector.paper.along_training import RUNS_RULE, CorrelationReport, Group
 from selector.paper.association import (

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from selector.metrics.metrics import METRICS, LabelFreeMetric, labelled_metric
+from selector.metrics import METRICS, LabelFreeMetric, labelled_metric
 from selector.paper import published as paper
 from selector.paper.association import (
     LEAST_MODELS,

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from selector.metrics.metrics import METRICS
+from selector.metrics import METRICS
 from selector.reports.tables import paragraph, table_of
 from selector.reports.words import number
 from selector.runs import Milestone

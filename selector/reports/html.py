@@ -7,7 +7,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
-from selector.metrics.metrics import LabelFreeMetric, LabelledMetric, Metric
+from selector.metrics import LabelFreeMetric, LabelledMetric, Metric
 from selector.reports import charts
 from selector.reports.best import checkpoint_line
 from selector.reports.report import GroupReport, Report
@@ -147,11 +147,12 @@ def _rows(group: GroupReport, report: Report) -> list[tuple[str, list[Cell]]]:
 
 def _metric(metric: Metric) -> dict[str, Any]:
     words = {"max": "higher", "min": "lower"}
-    exceptions = [f"({method}: {words[way]})" for method, way in metric.direction_for.items()]
+    most, exceptions = metric.ways
+    ways = [words[most], *(f"({method}: {words[way]})" for method, way in exceptions.items())]
     return {
         "name": metric.name,
         "labels": isinstance(metric, LabelledMetric) and not isinstance(metric, LabelFreeMetric),
-        "better": " ".join([words[metric.direction], *exceptions]),
+        "better": " ".join(ways),
         "meaning": f"{metric.symbol}. {metric.meaning}",
         "space": metric.space,
         "source": metric.source,

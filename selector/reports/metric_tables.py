@@ -6,8 +6,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from selector.metrics.metric_table import SAME_TRAINING
-from selector.metrics.metrics import LabelFreeMetric, Metric
+from selector.metrics import SAME_TRAINING, LabelFreeMetric, Metric
 from selector.reports.tables import paragraph, table_of
 from selector.text import printable
 
@@ -50,8 +49,8 @@ def print_metrics(metrics: Sequence[Metric], console: Console) -> None:
 
 
 def _better(metric: Metric) -> str:
-    exceptions = (f"{method}: {direction}" for method, direction in metric.direction_for.items())
-    return " ".join([metric.direction, *(f"({exception})" for exception in exceptions)])
+    most, exceptions = metric.ways
+    return " ".join([most, *(f"({method}: {direction})" for method, direction in exceptions.items())])
 
 
 def _compare(metric: Metric) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from selector.errors import UserError
-from selector.metrics.metrics import METRICS, LabelFreeMetric, labelled_metric
+from selector.metrics import METRICS, LabelFreeMetric, labelled_metric
 from selector.reports.best import Best
 from selector.runs import RunSet
 from selector.selection.ranking import Ranking, rank

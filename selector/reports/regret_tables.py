@@ -5,7 +5,7 @@ from math import inf, isfinite
 
 from rich.console import Console
 
-from selector.metrics.metrics import LabelledMetric
+from selector.metrics import LabelledMetric
 from selector.reports.rows import along, choice_rows
 from selector.reports.tables import paragraph, table_of
 from selector.reports.words import label, number, share, sparkline

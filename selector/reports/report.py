@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from selector.errors import UserError
-from selector.metrics.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric, Metric
+from selector.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric, Metric
 from selector.reports.best import Best, best_of
 from selector.runs import Run, RunSet
 from selector.selection.candidates import MilestoneChoice, read_scores

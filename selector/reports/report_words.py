@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from selector.metrics.metrics import METRICS
+from selector.metrics import METRICS
 from selector.reports.report import GroupReport, Report
 from selector.reports.rows import opinion_rows, score_text
 from selector.reports.tables import coverage_line

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from selector.errors import UserError
-from selector.metrics.metrics import SPECTRUM_PREFIX, LabelFreeMetric, LabelledMetric
+from selector.metrics import SPECTRUM_PREFIX, LabelFreeMetric, LabelledMetric
 from selector.reports.report import GroupReport
 from selector.reports.words import (
     BASELINES,

@@ -124,7 +124,7 @@ def drawn_keys(group: GroupReport, report: Report) -> Sequence[tuple[str, str, s
     """Name, W&B key and better direction of what the choice was made by: of the consensus, its parts."""
     metric = report.ranking.metric
     if metric is CONSENSUS:
-        return [(part.name, part.key, part.direction) for part in PARTS]
+        return [(part.name, part.key, part.ways[0]) for part in PARTS]
     return [(metric.name, metric.key, group.ranked.direction)]
 
 

@@ -6,7 +6,7 @@ from math import inf, isfinite, sqrt
 from statistics import fmean, stdev
 from typing import Literal
 
-from selector.metrics.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
+from selector.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
 from selector.runs import Milestone, Run, RunSet
 from selector.selection.hyperparameters import canonical, configuration, hyperparameters, is_finite_number
 

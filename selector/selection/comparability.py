@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from selector.errors import UserError
-from selector.metrics.metric_table import AUGMENTATIONS, CONFIG_FIELDS
-from selector.metrics.metrics import METRICS, Metric
+from selector.metrics import AUGMENTATIONS, CONFIG_FIELDS, METRICS, Metric
 from selector.runs import Run
 from selector.selection.hyperparameters import canonical
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from selector.metrics.metrics import CONSENSUS_KEY, LABEL_FREE_PREFIX, LabelFreeMetric, label_free_metric
+from selector.metrics import CONSENSUS_KEY, LABEL_FREE_PREFIX, LabelFreeMetric, label_free_metric
 from selector.runs import Milestone, Run, RunSet
 from selector.selection.candidates import MilestoneChoice, finished_runs
 from selector.selection.comparability import pools

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from selector.metrics.metrics import Direction, LabelFreeMetric
+from selector.metrics import Direction, LabelFreeMetric
 from selector.runs import Run, RunSet
 from selector.selection.candidates import Candidate, finished_runs, read_scores
 from selector.selection.comparability import pools

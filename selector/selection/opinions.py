@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from selector.metrics.metrics import LabelFreeMetric
+from selector.metrics import LabelFreeMetric
 from selector.runs import Run, RunSet
 from selector.selection.candidates import MilestoneChoice, finished_runs, read_scores
 from selector.selection.comparability import pools

@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.metrics import LabelledMetric
+from selector.metrics import LabelledMetric
 from selector.metrics.milestone import CORRECT_PREFIX, correct_images
 from selector.runs import Run
 from selector.selection.candidates import final_value, last_milestone

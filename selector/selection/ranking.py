@@ -8,7 +8,7 @@ from statistics import variance
 from typing import Any, Literal
 
 from selector.errors import UserError
-from selector.metrics.metrics import METRICS, Direction, LabelFreeMetric, Metric
+from selector.metrics import METRICS, Direction, LabelFreeMetric, Metric
 from selector.runs import Run, RunSet
 from selector.selection.candidates import (
     Candidate,

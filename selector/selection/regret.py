@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from selector.errors import UserError
-from selector.metrics.metrics import Direction, LabelFreeMetric, LabelledMetric
+from selector.metrics import Direction, LabelFreeMetric, LabelledMetric, UnknownDirection
 from selector.runs import Run, RunSet
 from selector.selection.baselines import Baseline, baselines, in_order
 from selector.selection.candidates import (
@@ -250,7 +250,12 @@ def regret(
         known_of = {run.id for one in some for run in one.runs}
         for metric in users:
             candidates, _ = read_scores(pool.runs, metric, milestone)
-            ranked = [rank_pool(candidates, pool.group, metric, direction, seed_key)] if candidates else []
+            try:
+                given = (pool.group, metric, direction, seed_key)
+                ranked = [rank_pool(candidates, *given)] if candidates else []
+            except UnknownDirection as error:
+                warnings.append(str(error))
+                candidates, ranked = [], []
             found.append(
                 regret_of(
                     some,

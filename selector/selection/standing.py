@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from selector.metrics.metrics import Direction, LabelFreeMetric
+from selector.metrics import Direction, LabelFreeMetric
 from selector.runs import Run, RunSet
 from selector.selection.candidates import finished_runs, read_scores
 from selector.selection.ranking import Ranked, RankedGroup, Ranking, rank

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from selector.metrics.metrics import Direction, LabelFreeMetric
+from selector.metrics import Direction, LabelFreeMetric
 from selector.runs import Milestone, Run
 from selector.selection.candidates import Candidate, candidate_at, seed_means
 from selector.selection.oracle import Judged

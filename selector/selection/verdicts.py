@@ -6,7 +6,7 @@ from math import ceil, isfinite, sqrt
 from statistics import median
 from typing import Literal
 
-from selector.metrics.metrics import LABEL_FREE_PREFIX
+from selector.metrics import LABEL_FREE_PREFIX
 from selector.runs import Run
 from selector.selection.hyperparameters import is_finite_number
 

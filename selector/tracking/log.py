@@ -15,10 +15,10 @@ from typing import Any, get_args
 import wandb
 
 from selector.errors import UserError
-from selector.metrics.compact_spectrum import spectra_of
+from selector.metrics import SPECTRUM_PREFIX
 from selector.metrics.embeddings import Space
-from selector.metrics.metrics import SPECTRUM_PREFIX
 from selector.metrics.milestone import Milestone
+from selector.metrics.spectrum import spectra_of
 from selector.record import RECORD, Record, Status, joined_versions, versions
 from selector.runs import Run
 from selector.text import first_line, printable

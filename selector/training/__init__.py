@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selector.metrics.definition import MetricSettings
+    from selector.metrics.inputs import MetricSettings
     from selector.tracking.log import WandbLog
     from selector.training.encoder import Encoder
     from selector.training.milestones import Milestones
@@ -18,7 +18,7 @@ __all__ = ["Encoder", "MetricSettings", "Milestones", "WandbLog"]
 
 _MODULE_OF = {
     "Encoder": "selector.training.encoder",
-    "MetricSettings": "selector.metrics.definition",
+    "MetricSettings": "selector.metrics.inputs",
     "Milestones": "selector.training.milestones",
     "WandbLog": "selector.tracking.log",
 }

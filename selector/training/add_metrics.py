@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selector.errors import UserError
-from selector.metrics.metrics import METRICS
+from selector.metrics import METRICS
 from selector.record import RECORD
 from selector.runs import MACHINE_SETTINGS, Milestone, Run
 from selector.text import printable

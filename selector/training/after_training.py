@@ -10,7 +10,7 @@ import torch
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.definition import Probe
+from selector.metrics.inputs import Probe
 from selector.metrics.milestone import Milestone
 from selector.record import Status
 from selector.text import printable

@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.definition import MetricSettings
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.evaluate import evaluate
-from selector.metrics.inputs import Inputs
+from selector.metrics.inputs import Inputs, MetricSettings
 from selector.metrics.milestone import Milestone
 from selector.metrics.spectrum import Spectrum
 
@@ -96,10 +95,10 @@ def evaluated(
         train_backbone=embedded.train.get("backbone"),
         augmented=augmented,
         correct=embedded.correct,
-        views=embedded.views,
+        view_embeddings=embedded.views,
         predictor=embedded.train.get("predictor"),
         streamed=embedded.streamed or {},
     )
     milestone = evaluate(embedded.epoch, inputs, clock.at)
     points = inputs.points[0] if inputs.points else None
-    return Evaluated(milestone, asdict(inputs.definition), points, clock.seconds())
+    return Evaluated(milestone, inputs.definition, points, clock.seconds())

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from selector.config import TrainConfig, own_values
-from selector.metrics.definition import MetricSettings
+from selector.metrics import LabelFreeMetric
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
-from selector.metrics.linear_probe import paper_probe
-from selector.metrics.metrics import METRICS, LabelFreeMetric
+from selector.metrics.inputs import MetricSettings
 from selector.metrics.milestone import Milestone
+from selector.metrics.probes import paper_probe
 from selector.metrics.spectrum import Spectrum
 from selector.record import Status
 from selector.training.background import Worker, WorkerDied
@@ -250,7 +250,7 @@ class Milestones(pl.Callback):
         clock = self._clock(epoch)
         embedded = self._embedded(module, epoch, clock)
         if not embedded.is_finite:
-            return _nothing_finite(epoch)
+            return self._nothing_finite(epoch)
         augmented = None if self.augmented is None else partial(self._augmented, module)
         found = evaluated(embedded, self.settings, augmented, clock)
         return self._finished(found, embedded, found.seconds)
@@ -260,9 +260,9 @@ class Milestones(pl.Callback):
         clock = self._clock(epoch)
         embedded = self._embedded(module, epoch, clock)
         if not embedded.is_finite:
-            self._log(_with(_nothing_finite(epoch), trained))
+            self._log(_with(self._nothing_finite(epoch), trained))
             return
-        if self.augmented is not None and embedded.test.labels is not None and self.settings.probe == "paper":
+        if self.augmented is not None and embedded.test.labels is not None and self._paper_probe:
             clock.at("linear probe")
             correct = paper_probe(partial(self._augmented, module), embedded.test)
             embedded = replace(embedded, correct=correct)
@@ -305,7 +305,8 @@ class Milestones(pl.Callback):
         wanted: dict[Space, int | None] = {"projector": limit}
         if self.encoder.predictor is not None:
             wanted["predictor"] = limit
-        if test.labels is not None and self.settings.probe != "none":
+        learns = self.settings.probe != "none" and self.settings.reads("probed", "train_backbone")
+        if test.labels is not None and learns:
             wanted["backbone"] = None
         train = self._embed(module, self.train, "train", wanted)
         return Embedded(epoch, test, train, self._views(module), streamed)
@@ -316,8 +317,17 @@ class Milestones(pl.Callback):
             write_umap(self.folder, embedded.epoch, found.points, embedded.test)
         costs = {"cost/milestone_seconds": sum(seconds.values())}
         if "backbone" in embedded.train:  # what labels cost
-            costs["cost/probe_seconds"] = seconds["linear probe"]
+            costs["cost/probe_seconds"] = seconds.get("linear probe", 0.0)
         return _with(found.milestone, costs)
+
+    def _nothing_finite(self, epoch: int) -> Milestone:
+        """That of an encoder whose weights have diverged: NaN, which is never chosen."""
+        metrics = [one.metric for one in self.settings.chosen]
+        return Milestone(epoch, {m.key: float("nan") for m in metrics if isinstance(m, LabelFreeMetric)})
+
+    @property
+    def _paper_probe(self) -> bool:
+        return self.settings.probe == "paper" and self.settings.reads("probed")
 
     def _streamed(self, module: nn.Module) -> Mapping[Space, Spectrum] | None:
         """Where RankMe is to read more images than are kept: its spectra, with the help of all processes."""
@@ -373,6 +383,8 @@ def milestones_of(
         entropy_bin_width=config.entropy_bin_width,
         rankme_images=config.rankme_images,
         probe=config.probe,
+        umap_engine=config.umap_engine,
+        metrics=config.chosen_metrics,
     )
     # RankMe reads the first images: in a folder sorted by class these would all be of one class.
     shuffled = images.train.take(np.random.default_rng(0).permutation(len(images.train)))
@@ -387,7 +399,7 @@ def milestones_of(
             predictor="prediction_head" if "predictor_hidden" in own_values(config) else None,
         ),
         augmented=lambda probe_epoch: Batches(autoaugmented(shuffled, config.seed, probe_epoch)),
-        views=TrainingViews(config, shuffled) if config.lidar_images else None,
+        views=TrainingViews(config, shuffled) if config.lidar_images and settings.reads("views") else None,
         view_source=TrainingViews.source,
         folder=folder,
         progress=progress,
@@ -398,10 +410,3 @@ def milestones_of(
 
 def _with(milestone: Milestone, values: Mapping[str, float]) -> Milestone:
     return replace(milestone, values={**milestone.values, **values})
-
-
-def _nothing_finite(epoch: int) -> Milestone:
-    """That of an encoder whose weights have diverged: NaN, which is never chosen."""
-    return Milestone(
-        epoch, {metric.key: float("nan") for metric in METRICS if isinstance(metric, LabelFreeMetric)}
-    )

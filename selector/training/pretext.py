@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from selector.metrics.arrays import one_thread
 from selector.metrics.pretext import Answers, hog, hog_answers, retrieval_answers, rotation_answers
-from selector.metrics.threads import one_thread
 from selector.training.views import augmented
 
 # Raised whenever the common views change: scores of different versions are not compared.

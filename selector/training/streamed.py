@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from selector.metrics.embeddings import Space
-from selector.metrics.spectrum import Spectrum
-from selector.metrics.streamed_spectrum import SpectrumSums
+from selector.metrics.spectrum import Spectrum, SpectrumSums
 from selector.training.embed import Encode, as_batch, encoded_by, frozen
 from selector.training.processes import process_number, world_size
 

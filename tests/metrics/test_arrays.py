@@ -4,20 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from selector.metrics import arrays
+from selector.metrics import arrays, uniformity
 from selector.metrics.arrays import as_vectors, as_views, float64_blocks, unit_vectors
 from selector.metrics.clid import clid, cluster_learnability, twonn
-from selector.metrics.collapse import channel_std, collapse_level
-from selector.metrics.hypersphere import uniformity
+from selector.metrics.geometry import channel_std, collapse_level, self_clustering
 from selector.metrics.idest import idest
-from selector.metrics.rankme import rankme
-from selector.metrics.self_clustering import self_clustering
-from selector.metrics.spectral_metrics import (
+from selector.metrics.spectral import (
     alpha_req,
     alpha_req_score,
     condition_number,
     nesum,
     participation_ratio,
+    rankme,
     stable_rank,
 )
 

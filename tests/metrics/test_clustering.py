@@ -8,8 +8,8 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
 from sklearn.preprocessing import normalize
 
-from selector.metrics.clustering import clustering_agreement, cosine_kmeans, silhouette, silhouettes
-from selector.metrics.threads import one_thread
+from selector.metrics.arrays import one_thread
+from selector.metrics.clusters import clustering_agreement, cosine_kmeans, silhouette, silhouettes
 
 rng = np.random.default_rng(0)
 

@@ -4,7 +4,7 @@ import torch
 from lightly.utils.debug import std_of_l2_normalized
 
 from selector.metrics import arrays
-from selector.metrics.collapse import channel_std, collapse_level
+from selector.metrics.geometry import channel_std, collapse_level
 
 
 def test_value_worked_out_by_hand():

@@ -4,8 +4,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from selector.metrics.compact_spectrum import CompactSpectrum, compact_spectrum, expand_spectrum
-from selector.metrics.spectrum import spectrum_of
+from selector.metrics.spectrum import CompactSpectrum, compact_spectrum, expand_spectrum, spectrum_of
 
 
 def test_worked_out_by_hand():

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from selector.metrics import (
+    METRICS,
+    LabelFreeMetric,
     alignment,
     alpha_req_score,
     channel_std,
@@ -29,9 +31,8 @@ from selector.metrics import (
     stable_rank,
     uniformity,
 )
-from selector.metrics.clustering import clustering_agreement, cosine_kmeans, silhouette
-from selector.metrics.metrics import METRICS, LabelFreeMetric
-from selector.metrics.spectral_metrics import LARGEST_CONDITION_NUMBER
+from selector.metrics.clusters import clustering_agreement, cosine_kmeans, silhouette
+from selector.metrics.spectral import LARGEST_CONDITION_NUMBER
 
 
 def clusters_of(x):

@@ -60,10 +60,10 @@ def test_robust_width_is_the_median_deviation_over_0_6745():
 @pytest.mark.parametrize("bin_width", [0.2, 0.4, 0.8])
 def test_agrees_with_numpy_and_scipy(bin_width):
     expected = by_histogramdd(BLOBS, bin_width * BLOBS.std(axis=0))
-    assert histogram_entropy(BLOBS, bin_width) == pytest.approx(expected, rel=1e-12)
+    assert histogram_entropy(BLOBS, bin_width=bin_width) == pytest.approx(expected, rel=1e-12)
     scale = scipy.stats.median_abs_deviation(BLOBS, scale="normal")
     expected = by_histogramdd(BLOBS, bin_width * scale)
-    assert robust_histogram_entropy(BLOBS, bin_width) == pytest.approx(expected, rel=1e-12)
+    assert robust_histogram_entropy(BLOBS, bin_width=bin_width) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("entropy", [histogram_entropy, robust_histogram_entropy])
@@ -105,4 +105,4 @@ def test_takes_tensors(entropy):
 )
 def test_says_what_it_refuses(entropy, points, bin_width, message):
     with pytest.raises(ValueError, match=message):
-        entropy(points, bin_width)
+        entropy(points, bin_width=bin_width)

@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import asdict, replace
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
@@ -11,25 +11,28 @@ import torch
 from scipy.linalg import svdvals
 from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
 
-from selector.metrics import clid, label_free, spectral_metrics
-from selector.metrics.clustering import cosine_kmeans
-from selector.metrics.collapse import channel_std, collapse_level
-from selector.metrics.compact_spectrum import spectra_of
-from selector.metrics.definition import MetricDefinition, MetricSettings
+from selector.metrics import (
+    METRICS,
+    alignment,
+    clid,
+    cluster_learnability,
+    inputs,
+    label_free_metric,
+    spectral,
+    uniformity,
+)
+from selector.metrics.clusters import cosine_kmeans
 from selector.metrics.embeddings import Embeddings, ViewEmbeddings
-from selector.metrics.entropy import histogram_entropy, robust_histogram_entropy
+from selector.metrics.entropy import histogram_entropy, outlier_share, robust_histogram_entropy
 from selector.metrics.evaluate import evaluate
-from selector.metrics.hypersphere import alignment, uniformity
+from selector.metrics.geometry import channel_std, collapse_level, self_clustering
 from selector.metrics.idest import idest
-from selector.metrics.inputs import Inputs
-from selector.metrics.knn import knn_accuracy
-from selector.metrics.lidar import lidar
-from selector.metrics.linear_probe import fast_probe, paper_probe
-from selector.metrics.metrics import METRICS, label_free_metric
+from selector.metrics.inputs import Inputs, MetricSettings
 from selector.metrics.milestone import Milestone, correct_images
-from selector.metrics.outliers import outlier_share
-from selector.metrics.self_clustering import self_clustering
-from selector.metrics.umap_space import umap_points
+from selector.metrics.probes import fast_probe, knn_accuracy, paper_probe
+from selector.metrics.spectrum import spectra_of
+from selector.metrics.umap import umap_points
+from selector.metrics.views import lidar
 
 CLASSES = 3
 SETTINGS = MetricSettings(clusters=CLASSES, probe="fast", umap_seeds=2, entropy_bin_width=0.8)
@@ -53,7 +56,9 @@ VIEWS = ViewEmbeddings(
     + np.random.default_rng(6).standard_normal((40, 3, 6), dtype=np.float32),
     "training augmentations",
 )
-INPUTS = Inputs(BACKBONE, PROJECTOR, SETTINGS, train_backbone=TRAIN, views=VIEWS, predictor=PREDICTOR)
+INPUTS = Inputs(
+    BACKBONE, PROJECTOR, SETTINGS, train_backbone=TRAIN, view_embeddings=VIEWS, predictor=PREDICTOR
+)
 FROM_UMAP = (
     "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap", "clustering_agreement",
 )  # fmt: skip
@@ -67,7 +72,7 @@ def constant(embeddings):
     return replace(embeddings, vectors=np.full_like(embeddings.vectors, 0.5))
 
 
-UNLABELLED = replace(INPUTS, backbone=unlabelled(BACKBONE), settings=ONE_SEED, views=None)
+UNLABELLED = replace(INPUTS, backbone=unlabelled(BACKBONE), settings=ONE_SEED, view_embeddings=None)
 
 
 def figures(milestone, prefixes=("label_free", "labelled")):
@@ -99,8 +104,8 @@ def test_figures_are_means_over_umap_seeds_and_noise_their_standard_deviation(mi
     c1 = [cosine_kmeans(points, CLASSES, seed) for seed, points in enumerate(z3)]
     c2 = [cosine_kmeans(points, 2 * CLASSES, seed) for seed, points in enumerate(z3)]
     by_seed = {
-        "entropy": [histogram_entropy(points, 0.8) for points in z3],
-        "entropy_robust": [robust_histogram_entropy(points, 0.8) for points in z3],
+        "entropy": [histogram_entropy(points, bin_width=0.8) for points in z3],
+        "entropy_robust": [robust_histogram_entropy(points, bin_width=0.8) for points in z3],
         "outlier_share": [outlier_share(points) for points in z3],
         "silhouette": [silhouette_score(BACKBONE.vectors.astype(float), clusters) for clusters in c1],
         "silhouette_umap": [silhouette_score(*pair) for pair in zip(z3, c1, strict=True)],
@@ -120,13 +125,13 @@ def test_the_other_figures_are_those_of_their_functions(milestone):
     expected = {
         "rankme": rankme_by_svd(projector),
         "rankme_backbone": rankme_by_svd(backbone),
-        "nesum": spectral_metrics.nesum(backbone),
-        "stable_rank": spectral_metrics.stable_rank(backbone),
-        "participation_ratio": spectral_metrics.participation_ratio(backbone),
-        "condition_number": spectral_metrics.condition_number(backbone),
+        "nesum": spectral.nesum(backbone),
+        "stable_rank": spectral.stable_rank(backbone),
+        "participation_ratio": spectral.participation_ratio(backbone),
+        "condition_number": spectral.condition_number(backbone),
         "self_clustering": self_clustering(backbone),
-        "cluster_learnability": clid.cluster_learnability(backbone),
-        "clid": clid.clid(backbone),
+        "cluster_learnability": cluster_learnability(backbone),
+        "clid": clid(backbone),
         "idest": idest(backbone),
         "uniformity": uniformity(projector),
         "channel_std": channel_std(projector),
@@ -153,10 +158,10 @@ def test_spectra_are_those_of_each_space(milestone):
 
 
 def test_of_many_images_all_pairs_are_of_a_random_subset(monkeypatch):
-    monkeypatch.setattr(label_free, "PAIRWISE_MAX_IMAGES", 60)
+    monkeypatch.setattr(inputs, "PAIRWISE_MAX_IMAGES", 60)
     found = figures(evaluate(1, UNLABELLED))
     chosen = np.random.default_rng(0).choice(90, 60, replace=False)
-    assert found["cluster_learnability"] == clid.cluster_learnability(BACKBONE.vectors[chosen])
+    assert found["cluster_learnability"] == cluster_learnability(BACKBONE.vectors[chosen])
     assert found["idest"] == idest(BACKBONE.vectors[chosen])
     assert found["uniformity"] != uniformity(PROJECTOR.vectors)
 
@@ -192,11 +197,13 @@ def test_nothing_depends_on_labels_but_the_labelled_figures(milestone):
 def test_one_seed_measures_no_noise():
     found = evaluate(1, UNLABELLED)
     assert figures(found, ["noise"]) == {}
-    assert figures(found)["entropy"] == histogram_entropy(umap_points(BACKBONE.vectors, [0])[0], 0.8)
+    assert figures(found)["entropy"] == histogram_entropy(
+        umap_points(BACKBONE.vectors, [0])[0], bin_width=0.8
+    )
 
 
 def test_an_encoder_without_a_projector_lacks_its_metrics(milestone):
-    found = evaluate(7, replace(INPUTS, projector=None, views=None))
+    found = evaluate(7, replace(INPUTS, projector=None, view_embeddings=None))
     of_projector = {metric.name for metric in METRICS if metric.space.startswith("projector")}
     assert figures(found) == {n: v for n, v in figures(milestone).items() if n not in of_projector}
     assert spectra_of(found.lists).keys() == {"backbone", "predictor"}
@@ -228,7 +235,9 @@ def test_a_collapsed_encoder_is_best_in_nothing():
     inputs = replace(INPUTS, backbone=unlabelled(BACKBONE))
     sound = figures(evaluate(1, inputs))
     backbone, projector, views = (constant(e) for e in (inputs.backbone, PROJECTOR, VIEWS))
-    collapsed = figures(evaluate(1, replace(inputs, backbone=backbone, projector=projector, views=views)))
+    collapsed = figures(
+        evaluate(1, replace(inputs, backbone=backbone, projector=projector, view_embeddings=views))
+    )
     assert collapsed.keys() == sound.keys()
     assert isnan(collapsed["alignment"])
     assert collapsed["lidar"] == 1.0
@@ -248,7 +257,7 @@ def test_embeddings_of_one_direction_have_no_learnable_clusters_but_a_spectrum()
 def test_a_single_training_image_has_no_spread():
     projector = replace(PROJECTOR, vectors=PROJECTOR.vectors[:1], labels=None)
     views = replace(VIEWS, vectors=VIEWS.vectors[:1])
-    found = figures(evaluate(1, replace(UNLABELLED, projector=projector, views=views)))
+    found = figures(evaluate(1, replace(UNLABELLED, projector=projector, view_embeddings=views)))
     assert not {"uniformity", "channel_std", "collapse_level", "lidar"} & found.keys()
     assert found["rankme"] == pytest.approx(1)
     assert found["alignment"] == alignment(views.vectors)
@@ -261,7 +270,7 @@ def test_alpha_req_needs_fifteen_dimensions_and_full_rank():
         vectors = rng.standard_normal((90, rank)) @ rng.standard_normal((rank, dimension))
         backbone = Embeddings(vectors.astype(np.float32), None, "backbone", "test")
         inputs = replace(UNLABELLED, backbone=backbone)
-        assert inputs.definition.alpha_req_last == dimension
+        assert inputs.definition["alpha_req_last"] == dimension
         scores.append(figures(evaluate(1, inputs)).get("alpha_req_score"))
     assert scores[0] is None
     assert scores[1] < 0
@@ -289,7 +298,11 @@ def test_as_few_images_as_clusters_allow():
 
 def test_views_that_are_one_direction_but_for_rounding_have_the_worst_lidar():
     noise = 1e-7 * np.random.default_rng(0).standard_normal((200, 10, 32))
-    assert label_free.of_views(np.float32(1 + noise))["lidar"] == 1.0
+    views = replace(VIEWS, vectors=np.float32(1 + noise))
+    settings = replace(SETTINGS, metrics=("views",))
+    found = figures(evaluate(1, replace(INPUTS, settings=settings, view_embeddings=views)))
+    assert found["lidar"] == 1.0
+    assert isnan(found["alignment"])
 
 
 @pytest.mark.parametrize(
@@ -311,7 +324,7 @@ def test_says_what_it_refuses(changes, message):
         evaluate(1, replace(INPUTS, **changes))
 
 
-@pytest.mark.parametrize("change", [{"clusters": 1}, {"umap_seeds": 0}, {"rankme_images": 0}])
+@pytest.mark.parametrize("change", [{"clusters": 1}, {"umap_seeds": -1}, {"rankme_images": 0}])
 def test_settings_say_what_they_refuse(change):
     with pytest.raises(ValueError, match=f"{next(iter(change))} must be at least"):
         replace(SETTINGS, **change)
@@ -330,29 +343,22 @@ def test_global_random_states_are_left_alone():
 # --- definition and row
 
 
-def test_the_definition_says_what_the_figures_were_computed_from():
-    assert INPUTS.definition == MetricDefinition(
-        rankme_images=150,
-        rankme_split="train",
-        projector_dim=6,
-        evaluation_images=90,
-        evaluation_split="test",
-        backbone_dim=12,
-        umap_neighbors=50,
-        umap_seeds=2,
-        entropy_bin_width=0.8,
-        clusters=3,
-        probe="fast",
-        alpha_req_last=12,
-        clid_clusters=9,
-        lidar_images=40,
-        lidar_views=3,
-        view_source="training augmentations",
-    )
-    flat = asdict(INPUTS.definition)
-    assert json.loads(json.dumps(flat)) == flat
-    assert flat["rankme_eps"] == 1e-7
-    assert flat["rankme_centred"] is False
+def test_the_definition_holds_what_was_given_what_was_chosen_and_every_keyword_default():
+    expected = {
+        "rankme_images": 150, "rankme_split": "train", "projector_dim": 6, "evaluation_images": 90,
+        "evaluation_split": "test", "backbone_dim": 12, "umap_neighbors": 50, "umap_seeds": 2,
+        "umap_components": 3, "umap_min_dist": 0.1, "umap_metric": "euclidean", "entropy_bin_width": 0.8,
+        "clusters": 3, "kmeans_restarts": 10, "probe": "fast", "alpha_req_first": 11, "alpha_req_last": 12,
+        "clid_clusters": 9, "clid_neighbors": 1, "clid_seed": 0, "twonn_discard": 0.1, "idest_seed": 0,
+        "pairwise_max_images": 5000, "pairwise_seed": 0, "uniformity_t": 2.0, "alignment_alpha": 2.0,
+        "lidar_images": 40, "lidar_views": 3, "lidar_delta": 1e-4, "lidar_eps": 1e-7,
+        "view_source": "training augmentations", "rankme_eps": 1e-7, "rankme_centred": False,
+        "knn_neighbors": 20, "knn_temperature": 0.07, "spectrum_points": 64, "dtype": "float32", "version": 3,
+    }  # fmt: skip
+    assert INPUTS.definition == expected
+    assert json.loads(json.dumps(expected)) == expected
+    by_umap_learn = replace(INPUTS, settings=replace(SETTINGS, umap_engine="umap-learn"))
+    assert by_umap_learn.definition == expected | {"umap_engine": "umap-learn"}
 
 
 def test_keys_are_those_that_readers_rely_on(milestone):

@@ -5,8 +5,7 @@ from lightly.loss.hypersphere_loss import HypersphereLoss
 from scipy.spatial.distance import pdist
 from scipy.special import hyp0f1
 
-from selector.metrics import arrays, hypersphere
-from selector.metrics.hypersphere import alignment, uniformity
+from selector.metrics import alignment, arrays, geometry, uniformity
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def test_uniformity_worked_out_by_hand(embeddings, t, expected):
 @pytest.mark.parametrize("block", [2**22, 64, 5], ids=["one block", "blocks", "one row at a time"])
 def test_agree_with_the_authors_formulas(block, monkeypatch):
     monkeypatch.setattr(arrays, "BLOCK_ELEMENTS", block)
-    monkeypatch.setattr(hypersphere, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(geometry, "BLOCK_ELEMENTS", block)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((50, 6)) + 0.5
     y = x + 0.3 * rng.standard_normal((50, 6))

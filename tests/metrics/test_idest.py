@@ -1,10 +1,18 @@
+import sys
+
 import numpy as np
 import pytest
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 
-from selector.metrics import idest as module
-from selector.metrics.idest import _dimension_of_growth, _spanning_tree_length, _subsample_sizes, idest
+from selector.metrics.arrays import as_vectors
+from selector.metrics.idest import (
+    _dimension_of_growth,
+    _distances,
+    _spanning_tree_length,
+    _subsample_sizes,
+    idest,
+)
 
 
 def tree_length(points: np.ndarray) -> float:
@@ -45,12 +53,12 @@ def test_tree_of_a_subsample():
 
 @pytest.mark.parametrize("block", [2**22, 64])
 def test_distances_agree_with_scipy(block, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(sys.modules["selector.metrics.idest"], "BLOCK_ELEMENTS", block)
     points = np.random.default_rng(0).standard_normal((60, 12)) + 1e4
     points[30:40] = points[:10]
     expected = squareform(pdist(points))
     expected /= np.linalg.norm(points - points.mean(axis=0), axis=1).max()
-    distances = module._distances(module.as_vectors(points))
+    distances = _distances(as_vectors(points))
     assert distances == pytest.approx(expected, rel=1e-5)  # and 0 exactly between equal points
     assert not distances[np.arange(10), np.arange(30, 40)].any()
 

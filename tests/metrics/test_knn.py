@@ -5,7 +5,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from selector.metrics.embeddings import Embeddings
-from selector.metrics.knn import knn_accuracy
+from selector.metrics.probes import knn_accuracy
 
 rng = np.random.default_rng(0)
 
@@ -33,7 +33,7 @@ TEST = embeddings([[5.0, 0.0]], [0], "test")
     ],
 )
 def test_vote_worked_out_by_hand(neighbors, temperature, accuracy):
-    assert knn_accuracy(TRAIN, TEST, neighbors, temperature) == accuracy
+    assert knn_accuracy(TRAIN, TEST, neighbors=neighbors, temperature=temperature) == accuracy
 
 
 def test_a_tie_goes_to_the_lower_class():
@@ -51,7 +51,7 @@ def test_agrees_with_scikit_learn(neighbors, temperature):
     ).fit(train.vectors, train.labels)
     expected = classifier.score(test.vectors, test.labels)
     assert 0.3 < expected < 0.9
-    assert knn_accuracy(train, test, neighbors, temperature) == pytest.approx(expected)
+    assert knn_accuracy(train, test, neighbors=neighbors, temperature=temperature) == pytest.approx(expected)
 
 
 def test_defaults_are_20_neighbours_at_temperature_0_07():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.linalg import inv, sqrtm
 
-from selector.metrics.lidar import lidar
+from selector.metrics.views import lidar
 
 rng = np.random.default_rng(0)
 
@@ -39,7 +39,7 @@ def test_value_worked_out_by_hand():
 def test_agrees_with_the_definition(shape, delta, eps):
     means = 3 * rng.standard_normal((shape[0], 1, shape[2]))
     views = means + rng.standard_normal(shape) * np.arange(1, shape[2] + 1)
-    assert lidar(views, delta, eps) == pytest.approx(by_definition(views, delta, eps), rel=1e-6)
+    assert lidar(views, delta=delta, eps=eps) == pytest.approx(by_definition(views, delta, eps), rel=1e-6)
 
 
 def test_defaults():
@@ -90,4 +90,4 @@ def test_takes_tensors():
 )
 def test_says_what_it_refuses(views, delta, message):
     with pytest.raises(ValueError, match=message):
-        lidar(views, delta)
+        lidar(views, delta=delta)

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from selector.metrics.embeddings import Embeddings
-from selector.metrics.linear_probe import fast_probe, paper_probe
+from selector.metrics.probes import fast_probe, paper_probe
 
 CLASSES = 4
 

@@ -3,8 +3,7 @@ import pytest
 import torch
 from scipy import stats
 
-from selector.metrics.entropy import histogram_entropy
-from selector.metrics.outliers import THRESHOLD, outlier_share
+from selector.metrics.entropy import THRESHOLD, histogram_entropy, outlier_share
 
 # Median 0, distances 2, 1, 0, 1, x: their median is 1 for every x beyond 1, so x is out from above 4.
 LINE = [[-2.0], [-1.0], [0.0], [1.0]]

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.linalg import svdvals
 
-from selector.metrics.rankme import rankme
-from selector.metrics.threads import one_thread
+from selector.metrics.arrays import one_thread
+from selector.metrics.spectral import rankme
 
 rng = np.random.default_rng(0)
 
@@ -64,7 +64,7 @@ def test_is_the_rankme_of_a_float64_svd(embeddings):
 @pytest.mark.parametrize("eps", [1e-5, 1e-7, 1e-9])
 def test_eps_is_added_after_scaling(eps):
     embeddings = rng.standard_normal((200, 64)) * np.arange(1, 65) ** -2.0
-    assert rankme(embeddings, eps) == pytest.approx(by_definition(embeddings, eps), rel=1e-9)
+    assert rankme(embeddings, eps=eps) == pytest.approx(by_definition(embeddings, eps), rel=1e-9)
 
 
 def test_unchanged_by_scale_rotation_and_order():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from selector.metrics import arrays
-from selector.metrics.self_clustering import self_clustering
+from selector.metrics.geometry import self_clustering
 
 
 @pytest.mark.parametrize(

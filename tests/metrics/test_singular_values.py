@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from selector.metrics import SpectrumSums, arrays, lidar, rankme
-from selector.metrics.singular_values import gram_of, roots_of_gram
+from selector.metrics.spectrum import gram_of, roots_of_gram
 from selector.metrics.umap_layout import _centres
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from selector.metrics.spectral_metrics import (
+from selector.metrics.spectral import (
     LARGEST_CONDITION_NUMBER,
     alpha_req,
     alpha_req_score,

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from selector.metrics import arrays
+from selector.metrics.arrays import one_thread
 from selector.metrics.spectrum import spectrum_of
-from selector.metrics.threads import one_thread
 
 
 def by_numpy(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,10 +10,8 @@ import pytest
 import torch
 import torch.multiprocessing
 
-from selector.metrics.rankme import rankme
-from selector.metrics.spectral_metrics import alpha_req, nesum, participation_ratio, stable_rank
-from selector.metrics.spectrum import Spectrum
-from selector.metrics.streamed_spectrum import SpectrumSums
+from selector.metrics.spectral import alpha_req, nesum, participation_ratio, rankme, stable_rank
+from selector.metrics.spectrum import Spectrum, SpectrumSums
 
 sys.path.append(str(Path(__file__).parent))
 from test_spectrum import by_numpy

@@ -2,8 +2,8 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from selector.metrics.singular_values import eigenvalues_of
-from selector.metrics.threads import one_thread
+from selector.metrics.arrays import one_thread
+from selector.metrics.spectrum import eigenvalues_of
 
 
 def thread_counts():

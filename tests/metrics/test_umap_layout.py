@@ -15,8 +15,8 @@ from umap.spectral import spectral_layout
 
 from selector.metrics import umap_layout
 from selector.metrics.neighbors import nearest_neighbors
+from selector.metrics.umap import MIN_DIST
 from selector.metrics.umap_layout import epochs_for, fuzzy_graph, layouts, spectral_starts
-from selector.metrics.umap_space import MIN_DIST
 
 DIGITS = (load_digits().data[:300] / 16).astype(np.float32)
 

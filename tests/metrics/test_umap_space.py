@@ -3,7 +3,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from selector.metrics.umap_space import umap_neighbors, umap_points
+from selector.metrics.umap import umap_neighbors, umap_points
 
 
 def blobs(count, dimension=16, seed=0):

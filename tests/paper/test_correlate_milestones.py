@@ -9,7 +9,7 @@ import scipy.stats
 from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, run, sweep
 
 from selector.errors import UserError
-from selector.metrics.metrics import declared_labelled, labelled_metric
+from selector.metrics import declared_labelled, labelled_metric
 from selector.paper.along_training import correlate_metric, correlate_milestones
 from selector.paper.association import block_length, resampled_pearson
 from selector.runs import Milestone

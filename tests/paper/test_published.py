@@ -3,7 +3,7 @@
 import pytest
 import scipy.stats
 
-from selector.metrics.metrics import METRICS
+from selector.metrics import METRICS
 from selector.paper.published import DATASETS, FAMILIES, METHODS, table_one, table_two
 
 

@@ -11,8 +11,8 @@ from tiny_models import Counting, coloured, tiny
 from selector.errors import UserError
 from selector.metrics.embeddings import Embeddings
 from selector.metrics.entropy import histogram_entropy
-from selector.metrics.linear_probe import fast_probe, paper_probe
-from selector.metrics.umap_space import umap_points
+from selector.metrics.probes import fast_probe, paper_probe
+from selector.metrics.umap import umap_points
 from selector.paper.cache import Cache
 from selector.paper.models import Preprocessing, PretrainedModel
 from selector.paper.study import (
@@ -56,7 +56,9 @@ def test_a_row_holds_what_the_functions_say_of_the_embeddings(folder):
     row = study(folder).rows[0]
     train, test = embedded(images().train), embedded(images().evaluation)
     points = umap_points(test.vectors, [0])[0]
-    assert row.values["label_free/entropy"] == pytest.approx(histogram_entropy(points, 0.8))  # not 0.4
+    assert row.values["label_free/entropy"] == pytest.approx(
+        histogram_entropy(points, bin_width=0.8)
+    )  # not 0.4
     assert row.values[ACCURACY] == fast_probe(train, test).mean()
     assert row.values["backbone_dim"] == 6
     assert "label_free/rankme_backbone" in row.values
@@ -154,7 +156,7 @@ def test_images_without_labels_are_refused_for_a_probe_and_what_remains_is_named
     for number in range(30):
         noise = np.random.default_rng(number).integers(0, 255, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / f"{number}.png")
-    with pytest.raises(UserError, match=r"have no labels.*--probe none to get rankme_backbone, entropy,"):
+    with pytest.raises(UserError, match=r"have no labels.*--probe none to get rankme_backbone, alpha"):
         load_study_images("folder", str(tmp_path), None, 2, "fast")
     with pytest.raises(UserError, match="pass --clusters"):
         load_study_images("folder", str(tmp_path), None, None, "none")

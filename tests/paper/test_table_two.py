@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from selector.metrics.metrics import label_free_metric
+from selector.metrics import label_free_metric
 from selector.paper.table_two import (
     UNTRAINED,
     ModelRow,

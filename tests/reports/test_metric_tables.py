@@ -3,7 +3,7 @@ import io
 from handmade import ACCURACY, ENTROPY
 from rich.console import Console
 
-from selector.metrics.metrics import METRICS
+from selector.metrics import METRICS
 from selector.reports.metric_tables import metric_entry, metric_rows, print_metrics
 from selector.reports.tables import open_console
 

@@ -6,7 +6,7 @@ import pytest
 from handmade import ACCURACY, RANKME, run, sweep
 
 from selector.commands.arguments import Choice, Runs
-from selector.metrics.metrics import declared_label_free
+from selector.metrics import declared_label_free
 from selector.reports.html import page_of
 from selector.reports.report import report_of
 from selector.reports.report_words import lead, next_steps, notes, source_name, threats, tiles, why

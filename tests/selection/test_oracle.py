@@ -3,7 +3,7 @@ from math import inf, nan, sqrt
 import pytest
 from handmade import ACCURACY, DEFINITION, curve, run
 
-from selector.metrics.metrics import declared_labelled, labelled_metric
+from selector.metrics import declared_labelled, labelled_metric
 from selector.metrics.milestone import CORRECT_PREFIX, Milestone, correct_text
 from selector.selection.oracle import difference_error, read_oracle
 

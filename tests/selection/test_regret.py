@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selector.errors import UserError
-from selector.metrics.metrics import declared_labelled
+from selector.metrics import declared_labelled
 from selector.runs import Milestone
 from selector.selection.regret import regret
 

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from selector.config import Method, TrainConfig, paper_recipe
-from selector.metrics.definition import MetricSettings
+from selector.metrics.inputs import MetricSettings
 from selector.metrics.milestone import Milestone
 from selector.training.data import ImageSplits, load_images
 from selector.training.milestones import Milestones

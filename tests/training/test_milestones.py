@@ -17,12 +17,12 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from selector import Record, evaluate
 from selector.errors import UserError
-from selector.metrics.compact_spectrum import spectra_of
-from selector.metrics.definition import MetricSettings
-from selector.metrics.lidar import lidar
-from selector.metrics.metrics import METRICS, LabelFreeMetric
+from selector.metrics import METRICS, LabelFreeMetric
+from selector.metrics.inputs import MetricSettings
 from selector.metrics.milestone import Milestone
-from selector.metrics.rankme import rankme
+from selector.metrics.spectral import rankme
+from selector.metrics.spectrum import spectra_of
+from selector.metrics.views import lidar
 from selector.training.batches import Batches, autoaugmented
 from selector.training.data import Images
 from selector.training.encoder import Encoder

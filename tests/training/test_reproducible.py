@@ -12,7 +12,7 @@ from test_milestones import Rows, SomebodysModule
 from test_resume import small_config
 from torch.utils.data import DataLoader, TensorDataset
 
-from selector.metrics.definition import MetricSettings
+from selector.metrics.inputs import MetricSettings
 from selector.training import Encoder
 from selector.training.data import load_images
 from selector.training.milestones import Milestones, milestones_of

@@ -1,16 +1,27 @@
-"""Metrics read from one spectrum: how evenly the directions of embedding space are used.
+"""Metrics read from one spectrum: how many directions of embedding space are used, and how evenly.
 
 Each takes (N, D) embeddings or the `Spectrum` of them, so that one decomposition serves them all. The sources
 define two metrics by one formula (NESum and the stable rank) with the mean taken away or left in;
 each function says which it reads.
 """
 
-import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selector.metrics.arrays import TooFew, Undefined
+from selector.metrics.metric import BACKBONE, PROJECTOR, SAME_BACKBONE, SAME_PROJECTOR, label_free
 from selector.metrics.spectrum import Spectrum, spectrum_of
 
+if TYPE_CHECKING:
+    from selector.metrics.arrays import Array
+
+_ONE_SVD = "one SVD a space, shared"
+_GARRIDO = "Garrido et al. 2023, arXiv:2210.02885, equation 1"
+_TSITSULIN = "Tsitsulin et al. 2023, arXiv:2305.16562, in the authors' code"
 # The most that a ratio of singular values can mean in float64.
 LARGEST_CONDITION_NUMBER = float(1 / np.finfo(np.float64).eps)
 # Ranks that α-ReQ fits, counted from 1, where the embeddings have so many.
@@ -18,14 +29,68 @@ FIRST_RANK, LAST_RANK = 11, 100
 FEWEST_RANKS = 5
 
 
+@label_free(
+    name="rankme_backbone",
+    reads="backbone_spectrum",
+    symbol="RankMe(Z_backbone)",
+    meaning="How many directions the representations of the evaluation images use.",
+    formula="exp(-Σ p ln p), p = σ/Σσ + 1e-7, not centred",
+    space=BACKBONE,
+    direction="max",
+    cost=_ONE_SVD,
+    source=f"{_GARRIDO}, on representations",
+    comparable=SAME_BACKBONE,
+)
+@label_free(
+    reads="projector_spectrum",
+    symbol="RankMe(Z_projector)",
+    meaning="How many directions the projections of the training images use.",
+    formula="exp(-Σ p ln p), p = σ/Σσ + 1e-7, not centred",
+    space=PROJECTOR,
+    direction="max",
+    cost=_ONE_SVD,
+    source=_GARRIDO,
+    comparable=SAME_PROJECTOR,
+    settings=("rankme_split",),
+)
+def rankme(embeddings: Array | Spectrum, *, eps: float = 1e-7, centred: bool = False) -> float:
+    """Effective rank of the embeddings; higher means less dimensional collapse.
+
+    exp(-Σ p ln p) with p = σ / Σσ + eps over the min(N, D) singular values σ: about 1 when every image
+    falls on one direction (a little more, because every unused direction adds its eps: 1.0008 for 512
+    dimensions), min(N, D) when all directions are used equally. The mean is kept, as in the paper,
+    so that a large common offset takes RankMe towards 1. Embeddings that are all zero have no σ to scale;
+    they are as collapsed as can be and give 1.
+
+    Only runs of one method, data set, number of images and dimension may be compared.
+
+    Source: Garrido et al. 2023, https://arxiv.org/abs/2210.02885, equation 1.
+
+    Args:
+        embeddings: (N, D) array or tensor, one image a row; 25,600 images of the training data in the paper.
+            Work on a tensor's rows is done where it is. Arithmetic is float64 whatever the dtype. Or their
+            spectrum, which then serves other metrics too.
+        eps: Added to each scaled singular value.
+        centred: Take the mean away first, which the paper does not.
+
+    Raises:
+        ValueError: Embeddings that are not a finite, non-empty (N, D) matrix.
+    """
+    spectrum = spectrum_of(embeddings)
+    sigma = spectrum.centred if centred else spectrum.uncentred
+    if sigma[0] == 0:
+        return 1.0
+    p = sigma / sigma.sum() + eps
+    # With eps = 0 a direction that nobody uses adds nothing: p ln p → 0.
+    return float(np.exp(-(p[p > 0] * np.log(p[p > 0])).sum()))
+
+
 def alpha_req_last_rank(count: int, dimension: int, last: int = LAST_RANK) -> int:
     """The rank that a fit up to `last` ends at: centred, N embeddings of dimension D have no more."""
     return min(last, dimension, count - 1)
 
 
-def alpha_req(
-    embeddings: ArrayLike | torch.Tensor | Spectrum, *, first: int = FIRST_RANK, last: int = LAST_RANK
-) -> float:
+def alpha_req(embeddings: Array | Spectrum, *, first: int = FIRST_RANK, last: int = LAST_RANK) -> float:
     """Decay exponent α of the covariance eigenvalues, λⱼ ∝ j^(−α); near 1 is best, 0 is white noise.
 
     Least squares of ln λⱼ on ln j for the ranks j = first … last counted from 1, each weighted by 1/j, on
@@ -43,27 +108,40 @@ def alpha_req(
         last: Last rank of the fit, itself included.
 
     Raises:
-        ValueError: When the window holds fewer than five ranks, or an eigenvalue in it is zero: the
-            embeddings are collapsed to fewer dimensions, and no power law describes them.
+        TooFew: The window holds fewer than five ranks.
+        Undefined: An eigenvalue in it is zero: the embeddings are collapsed to fewer dimensions, and no power
+            law describes them.
     """
     spectrum = spectrum_of(embeddings)
     eigenvalues = _eigenvalues(spectrum.centred)
     last = alpha_req_last_rank(spectrum.count, spectrum.dimension, last)
     if first < 1 or last - first + 1 < FEWEST_RANKS:
-        raise ValueError(
+        raise TooFew(
             f"α-ReQ fits at least five ranks; {spectrum.count} embeddings of dimension {spectrum.dimension} "
             f"leave ranks {first} to {last}"
         )
     rank = int(np.count_nonzero(eigenvalues))
     if rank < last:
-        raise ValueError(f"α-ReQ fits ranks {first} to {last}, but the embeddings have rank {rank}")
+        raise Undefined(f"α-ReQ fits ranks {first} to {last}, but the embeddings have rank {rank}")
     ranks = np.arange(first, last + 1)
     # numpy weights residuals, not their squares.
     slope = np.polyfit(np.log(ranks), np.log(eigenvalues[first - 1 : last]), 1, w=ranks**-0.5)[0]
     return float(-slope)
 
 
-def alpha_req_score(embeddings: ArrayLike | torch.Tensor | Spectrum) -> float:
+@label_free(
+    reads="backbone_spectrum",
+    also={"alpha_req": alpha_req},
+    symbol="-|α - 1|",
+    meaning="How near the eigenvalues of the covariance fall off like one over their rank.",
+    formula="λ_j ~ j^-α, least squares in logarithms over ranks 11 to 100, weights 1/j",
+    space=BACKBONE,
+    direction="max",
+    cost=_ONE_SVD,
+    source="Agrawal et al. 2022, α-ReQ, in the authors' code",
+    comparable=SAME_BACKBONE,
+)
+def alpha_req_score(embeddings: Array | Spectrum) -> float:
     """−|α − 1|: α-ReQ as a number of which more is better, at most 0; see `alpha_req`.
 
     Source: Agrawal et al. 2022 find α near 1 best; this form of their rule is ours.
@@ -71,7 +149,18 @@ def alpha_req_score(embeddings: ArrayLike | torch.Tensor | Spectrum) -> float:
     return -abs(alpha_req(embeddings) - 1)
 
 
-def nesum(embeddings: ArrayLike | torch.Tensor | Spectrum) -> float:
+@label_free(
+    reads="backbone_spectrum",
+    symbol="NESum",
+    meaning="How much varies beside the strongest direction; its authors find too much is bad as well.",
+    formula="Σ λ / λ_1 of the covariance",
+    space=BACKBONE,
+    direction="max",
+    cost=_ONE_SVD,
+    source="He & Ozay 2022, definition 4.1, in code that cites it",
+    comparable=SAME_BACKBONE,
+)
+def nesum(embeddings: Array | Spectrum) -> float:
     """Normalised eigenvalue sum Σ λⱼ / λ₁ of the covariance; higher is whiter.
 
     From 1 (one direction varies) to min(N − 1, D) (all vary equally). The authors find that too white is also
@@ -86,7 +175,18 @@ def nesum(embeddings: ArrayLike | torch.Tensor | Spectrum) -> float:
     return _sum_over_largest(spectrum_of(embeddings).centred)
 
 
-def stable_rank(embeddings: ArrayLike | torch.Tensor | Spectrum) -> float:
+@label_free(
+    reads="backbone_spectrum",
+    symbol="stable rank",
+    meaning="How many directions are used, so that small singular values cannot inflate it.",
+    formula="‖X‖²_F / σ_1², not centred",
+    space=BACKBONE,
+    direction="max",
+    cost=_ONE_SVD,
+    source="Tsitsulin et al. 2023, arXiv:2305.16562, in the authors' code",
+    comparable=SAME_BACKBONE,
+)
+def stable_rank(embeddings: Array | Spectrum) -> float:
     """‖X‖²_F / σ₁²: a rank that small singular values cannot inflate; higher is better.
 
     From 1 (one direction) to min(N, D). The mean is kept, so an offset of all embeddings lowers it; `nesum`
@@ -101,7 +201,18 @@ def stable_rank(embeddings: ArrayLike | torch.Tensor | Spectrum) -> float:
     return _sum_over_largest(spectrum_of(embeddings).uncentred)
 
 
-def participation_ratio(embeddings: ArrayLike | torch.Tensor | Spectrum) -> float:
+@label_free(
+    reads="backbone_spectrum",
+    symbol="PR",
+    meaning="How many directions vary.",
+    formula="(Σ λ)² / Σ λ² of the covariance",
+    space=BACKBONE,
+    direction="max",
+    cost=_ONE_SVD,
+    source="Gao et al. 2017",
+    comparable=SAME_BACKBONE,
+)
+def participation_ratio(embeddings: Array | Spectrum) -> float:
     """(Σ λⱼ)² / Σ λⱼ² of the covariance eigenvalues: how many directions vary; higher is better.
 
     From 1 to min(N − 1, D). Biased low by about the share PR/N at finite N (Chun et al. 2026,
@@ -117,7 +228,18 @@ def participation_ratio(embeddings: ArrayLike | torch.Tensor | Spectrum) -> floa
     return float(eigenvalues.sum() ** 2 / (eigenvalues**2).sum()) if eigenvalues[0] else 1.0
 
 
-def condition_number(embeddings: ArrayLike | torch.Tensor | Spectrum) -> float:
+@label_free(
+    reads="backbone_spectrum",
+    symbol="κ",
+    meaning="How much more the strongest direction varies than the weakest.",
+    formula="σ_1 / σ_min, centred",
+    space=BACKBONE,
+    direction="min",
+    cost=_ONE_SVD,
+    source="Tsitsulin et al. 2023, arXiv:2305.16562, in the authors' code",
+    comparable=SAME_BACKBONE,
+)
+def condition_number(embeddings: Array | Spectrum) -> float:
     """σ₁ / σ_min of the centred embeddings; lower is better, 1 when all directions vary equally.
 
     `LARGEST_CONDITION_NUMBER`, 1/eps = 4.5e15, when a direction does not vary at all: dimensions that

@@ -1,19 +1,95 @@
-"""Linear probe: how well classes can be read off frozen embeddings by a linear classifier."""
+"""Linear probes and kNN: how well classes can be read off frozen embeddings."""
+
+from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from torch.nn.functional import cross_entropy, linear
 
-from selector.metrics.arrays import as_vectors
+from selector.metrics.arrays import as_vectors, one_thread
 from selector.metrics.embeddings import Embeddings
-from selector.metrics.threads import one_thread
+from selector.metrics.metric import BACKBONE, SAME_TEST, labelled
+from selector.metrics.neighbors import nearest_neighbors
+
+if TYPE_CHECKING:
+    import torch
 
 PROBE_BATCH_SIZE = 256
+
+
+@labelled(
+    reads="probed",
+    symbol="LP",
+    meaning="Accuracy of a linear classifier on the frozen representations.",
+    formula="paper: Adam, 20 augmented epochs; fast: logistic regression",
+    space=BACKBONE,
+    direction="max",
+    cost="20 augmented passes (fast: one)",
+    source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-E",
+    comparable=SAME_TEST,
+    settings=("probe",),
+)
+def linear_probe_accuracy(correct: NDArray[np.bool_]) -> float:
+    """Share of the evaluation images that a linear probe gets right, from 0 to 1; higher is better.
+
+    Args:
+        correct: (N,) truths, as `fast_probe` and `paper_probe` return them.
+    """
+    return float(np.mean(correct))
+
+
+@labelled(
+    reads=("train_backbone", "labelled_backbone"),
+    prefix="knn",
+    symbol="kNN",
+    meaning="Accuracy of a vote among the nearest training images.",
+    formula="votes weighted by exp(cosine / temperature)",
+    space=BACKBONE,
+    direction="max",
+    cost="one pass over the training images",
+    source="Wu et al. 2018, arXiv:1805.01978, section 3.4",
+    comparable=SAME_TEST,
+)
+def knn_accuracy(
+    train: Embeddings, test: Embeddings, *, neighbors: int = 20, temperature: float = 0.07
+) -> float:
+    """Share of test images whose class wins a weighted vote of neighbours, from 0 to 1; higher is better.
+
+    The `neighbors` training images (or all, if fewer) with the largest cosine similarity s vote for their
+    class with weight exp(s / temperature). A tie goes to the lower class index. A zero vector has
+    similarity 0 to everything but another zero vector, to which it has 1.
+
+    Source: Wu et al. 2018, https://arxiv.org/abs/1805.01978, section 3.4: temperature 0.07 there and here,
+    200 neighbours there on ImageNet; 20 here, the usual choice for smaller data sets.
+
+    Args:
+        train: Labelled embeddings that vote.
+        test: Labelled embeddings to be classified.
+        neighbors: Votes for each test image.
+        temperature: Of the weights.
+
+    Raises:
+        ValueError: Embeddings without labels, or neighbours or a temperature that are not positive.
+    """
+    if train.labels is None or test.labels is None:
+        raise ValueError("kNN accuracy needs labels of the train and of the test embeddings")
+    if neighbors < 1 or not temperature > 0:
+        raise ValueError(
+            f"expected at least 1 neighbour and a temperature above 0, got {neighbors} and {temperature}"
+        )
+    neighbors = min(neighbors, len(train.vectors))
+    indices, distances = nearest_neighbors(train.vectors, neighbors, "cosine", queries=test.vectors)
+    weights = np.exp(-distances.astype(np.float64) / temperature)  # exp(s / temperature), but for a factor
+    classes, votes_for = np.unique(train.labels, return_inverse=True)
+    votes = np.zeros((len(test.vectors), len(classes)))
+    rows = np.arange(len(votes))
+    for column in range(neighbors):
+        votes[rows, votes_for[indices[:, column]]] += weights[:, column]
+    return float((classes[votes.argmax(axis=1)] == test.labels).mean())
 
 
 def fast_probe(train: Embeddings, test: Embeddings) -> NDArray[np.bool_]:
@@ -49,7 +125,16 @@ def fast_probe(train: Embeddings, test: Embeddings) -> NDArray[np.bool_]:
     return correct
 
 
-@torch.inference_mode(mode=False)  # gradients are on, though callbacks may be called without
+@contextmanager
+def _gradients() -> Iterator[None]:
+    """Gradients are on, though callbacks may be called without."""
+    import torch
+
+    with torch.inference_mode(mode=False):
+        yield
+
+
+@_gradients()
 def paper_probe(
     augmented: Callable[[int], Embeddings],
     test: Embeddings,
@@ -86,6 +171,9 @@ def paper_probe(
     Raises:
         ValueError: Embeddings without labels or not finite, or epochs of unequal size.
     """
+    import torch
+    from torch.nn.functional import cross_entropy, linear
+
     test_labels = _labels(test)
     generator = torch.Generator().manual_seed(seed)
     features, labels = _tensors(augmented(0))
@@ -124,6 +212,8 @@ def _logistic_regression(
     so correlated that without it takes five times as many steps. The bound on the gradient there leaves the
     summed cross-entropy of all images within about 0.01 nats of its minimum.
     """
+    from scipy.optimize import minimize
+
     count, dimension = features.shape
     classes = int(targets.max()) + 1
     truth = np.zeros((count, classes))
@@ -163,4 +253,6 @@ def _labels(embeddings: Embeddings) -> NDArray[np.int64]:
 
 
 def _tensors(embeddings: Embeddings) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
     return torch.from_numpy(embeddings.vectors), torch.from_numpy(_labels(embeddings))

@@ -1,22 +1,26 @@
 """Cosine k-means, and how good and how stable its clusters are."""
 
+from __future__ import annotations
+
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_mutual_info_score
+from numpy.typing import NDArray
 
-from selector.metrics.arrays import as_vectors, unit_vectors
-from selector.metrics.threads import one_thread
+from selector.metrics.arrays import as_vectors, one_thread, unit_vectors
+from selector.metrics.metric import BACKBONE, OF_CLUSTERS, SAME_BACKBONE, Z3, label_free, labelled
+
+if TYPE_CHECKING:
+    from selector.metrics.arrays import Array
 
 KMEANS_RESTARTS = 10
 _BLOCK_ROWS = 1024  # distances held at once: 8 MiB
 
 
-def cosine_kmeans(points: ArrayLike | torch.Tensor, clusters: int, seed: int) -> NDArray[np.int32]:
+def cosine_kmeans(points: Array, clusters: int, seed: int) -> NDArray[np.int32]:
     """Cluster of each point by direction: rows are scaled to length 1, then clustered by Euclidean k-means.
 
     The points are not centred: their directions are those seen from the origin of their own coordinates.
@@ -37,6 +41,8 @@ def cosine_kmeans(points: ArrayLike | torch.Tensor, clusters: int, seed: int) ->
     Raises:
         ValueError: Points that are not a finite (N, d) matrix, or fewer distinct directions than clusters.
     """
+    from sklearn.cluster import KMeans
+
     if clusters < 1:
         raise ValueError(f"clusters must be at least 1, got {clusters}")
     directions = unit_vectors(as_vectors(points).double()).cpu().numpy()
@@ -57,6 +63,8 @@ def cosine_clusterings(
 
     They are shared among torch's threads; the result does not depend on how many there are.
     """
+    import torch
+
     tasks = [(points, count, seed) for count in clusters for seed, points in enumerate(layouts)]
     threads = torch.get_num_threads()
     # Held here as well: BLAS has one limit for all, which the first to end would lift for the others.
@@ -65,7 +73,49 @@ def cosine_clusterings(
     return [found[start : start + len(layouts)] for start in range(0, len(found), len(layouts))]
 
 
-def silhouette(vectors: ArrayLike | torch.Tensor, clusters: ArrayLike | torch.Tensor) -> float:
+@labelled(
+    name="silhouette_labels",
+    reads=("backbone_vectors", "labels"),
+    shared="silhouette_of_labels",
+    instead={"one_point": 0.0},
+    symbol="S_GT",
+    meaning="How tight and far apart the classes are.",
+    formula="as silhouette, of the classes",
+    space=BACKBONE,
+    direction="max",
+    cost="distances of all pairs",
+    source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C",
+    comparable=SAME_BACKBONE,
+)
+@label_free(
+    name="silhouette_umap",
+    reads=("points", "clusters"),
+    instead={"one_point": math.nan},
+    symbol="S_1(Z3)",
+    meaning="How tight and far apart the clusters of k-means are where k-means found them.",
+    formula="as silhouette, distances in Z3 too",
+    space=Z3,
+    direction="max",
+    cost="distances of all pairs, in 3-d",
+    source="Lowe et al. 2024, arXiv:2406.02465: silhouettes in UMAP space follow AMI with the classes",
+    comparable=SAME_BACKBONE,
+    settings=OF_CLUSTERS,
+)
+@label_free(
+    reads=("backbone_vectors", "clusters"),
+    shared="silhouettes",
+    instead={"one_point": math.nan},
+    symbol="S_1",
+    meaning="How tight and far apart the clusters are that k-means finds.",
+    formula="mean (b - a)/max(a, b), distances to own and nearest other cluster, from Z3",
+    space=BACKBONE,
+    direction="max",
+    cost="distances of all pairs",
+    source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C",
+    comparable=SAME_BACKBONE,
+    settings=OF_CLUSTERS,
+)
+def silhouette(vectors: Array, clusters: Array) -> float:
     """Mean silhouette of the clusters, from -1 to 1; higher means tighter and farther apart.
 
     For each vector a is the mean Euclidean distance to the others of its cluster, b the smallest mean
@@ -85,14 +135,14 @@ def silhouette(vectors: ArrayLike | torch.Tensor, clusters: ArrayLike | torch.Te
     return silhouettes(vectors, [clusters])[0]
 
 
-def silhouettes(
-    vectors: ArrayLike | torch.Tensor, clusterings: Sequence[ArrayLike | torch.Tensor]
-) -> list[float]:
+def silhouettes(vectors: Array, clusterings: Sequence[Array]) -> list[float]:
     """`silhouette` of several clusterings of the same vectors, for the price of one pass over the distances.
 
     Memory above the input is O(N (D + total number of clusters)), never N². Distances come from matrix
     products of centred float64 vectors: those below about 1e-8 of the vectors' spread are rounding.
     """
+    import torch
+
     array = as_vectors(vectors).to("cpu", torch.float64, copy=True).numpy()
     members = [_members(clusters, len(array)) for clusters in clusterings]
     totals = _distances_to_clusters(array, np.hstack(members))
@@ -101,7 +151,34 @@ def silhouettes(
     return [_mean_silhouette(total, member) for total, member in zip(parts, members, strict=True)]
 
 
-def clustering_agreement(first: ArrayLike | torch.Tensor, second: ArrayLike | torch.Tensor) -> float:
+@labelled(
+    name="ami_labels",
+    reads=("clusters", "labels"),
+    instead={"one_point": 0.0},
+    symbol="AMI(C_1, C_GT)",
+    meaning="How well the clusters that k-means finds agree with the classes.",
+    formula="(I - E[I]) / ((H_1 + H_GT)/2 - E[I])",
+    space=Z3,
+    direction="max",
+    cost="k-means on the UMAP points",
+    source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C, equation 4",
+    comparable=SAME_BACKBONE,
+    settings=OF_CLUSTERS,
+)
+@label_free(
+    reads=("clusters", "finer_clusters"),
+    instead={"one_point": math.nan},
+    symbol="AMI(C_1, C_2)",
+    meaning="How well two k-means clusterings agree, one with twice the clusters of the other.",
+    formula="(I - E[I]) / ((H_1 + H_2)/2 - E[I])",
+    space=Z3,
+    direction="max",
+    cost="k-means on the UMAP points",
+    source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C, equation 4",
+    comparable=SAME_BACKBONE,
+    settings=OF_CLUSTERS,
+)
+def clustering_agreement(first: Array, second: Array) -> float:
     """Adjusted mutual information of two clusterings of the same points: 1 if equal, about 0 by chance.
 
     The arithmetic mean of the two entropies normalises it (equation 4 of the paper). In the paper the
@@ -117,20 +194,24 @@ def clustering_agreement(first: ArrayLike | torch.Tensor, second: ArrayLike | to
     Raises:
         ValueError: Clusterings that are empty or differ in length.
     """
+    from sklearn.metrics import adjusted_mutual_info_score
+
     labels = _integers(first), _integers(second)
     if len(labels[0]) != len(labels[1]) or len(labels[0]) == 0:
         raise ValueError(f"expected clusters of the same points, got {len(labels[0])} and {len(labels[1])}")
     return float(adjusted_mutual_info_score(*labels, average_method="arithmetic"))
 
 
-def _integers(clusters: ArrayLike | torch.Tensor) -> NDArray[np.int64]:
+def _integers(clusters: Array) -> NDArray[np.int64]:
+    import torch
+
     array = np.asarray(clusters.detach().cpu() if isinstance(clusters, torch.Tensor) else clusters)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"expected (N,) integers, got {array.dtype} of shape {array.shape}")
     return array
 
 
-def _members(clusters: ArrayLike | torch.Tensor, size: int) -> NDArray[np.float64]:
+def _members(clusters: Array, size: int) -> NDArray[np.float64]:
     """(N, K): 1 where a vector belongs to a cluster, else 0."""
     labels = _integers(clusters)
     if len(labels) != size:

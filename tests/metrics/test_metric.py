@@ -1,23 +1,34 @@
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.definition import MetricDefinition
-from selector.metrics.metric_table import CONFIG_FIELDS
-from selector.metrics.metrics import (
+from selector.metrics import (
+    CONFIG_FIELDS,
     METRICS,
+    Embeddings,
+    Inputs,
+    MetricSettings,
+    UnknownDirection,
     declared_label_free,
     declared_labelled,
     label_free_metric,
     labelled_metric,
+    registered,
 )
+
+
+def definition_fields():
+    vectors = np.eye(5, 3, dtype=np.float32)
+    inputs = Inputs(Embeddings(vectors, None, "backbone", "test"), None, MetricSettings(2))
+    return {*inputs.definition, "umap_engine"}
 
 
 def test_comparable_fields_exist():
     config = {field.name for field in fields(TrainConfig)}
-    definition = {field.name for field in fields(MetricDefinition)}
+    definition = definition_fields()
     assert config >= CONFIG_FIELDS
     assert not CONFIG_FIELDS & definition
     for metric in METRICS:
@@ -38,8 +49,17 @@ def test_every_entry_is_filled_in():
 def test_entropy_falls_with_quality_but_for_simsiam(name):
     # Table I of the paper
     metric = label_free_metric(name)
-    directions = [metric.direction_in(method) for method in ("simclr", "moco_v2", "simsiam", None)]
-    assert directions == ["min", "min", "max", "min"]
+    directions = [metric.direction_in(method) for method in ("simclr", "moco_v2", "simsiam")]
+    assert directions == ["min", "min", "max"]
+
+
+@pytest.mark.parametrize("method", ["byol", "vicreg", None, 3])
+def test_of_other_methods_the_direction_of_entropy_is_not_known(method):
+    message = (
+        rf"which way entropy is better is not known for method '{method}', only for simclr min, .*--direc"
+    )
+    with pytest.raises(UnknownDirection, match=message):
+        label_free_metric("entropy").direction_in(method)
 
 
 def test_directions_of_all_others_hold_for_every_method():
@@ -100,3 +120,54 @@ def test_keys_of_other_scripts_are_taken_as_they_are():
     oracle = declared_labelled("test/top1")
     assert (oracle.name, oracle.key, oracle.direction_in("simclr")) == ("test/top1", "test/top1", "max")
     assert declared_labelled("test/error", "min").direction == "min"
+
+
+# --- the registry
+
+
+def test_families_are_modules():
+    assert {one.family for one in registered()} == {
+        "spectral", "entropy", "clusters", "geometry", "clid", "idest", "views", "probes",
+    }  # fmt: skip
+
+
+def test_what_a_metric_reads_is_a_property_of_inputs():
+    for one in registered():
+        assert all(hasattr(Inputs, name) for name in one.properties), one.metric.name
+
+
+def test_keyword_defaults_are_the_definition():
+    defaults = {one.metric.name: dict(one.defaults) for one in registered()}
+    assert defaults["lidar"] == {"lidar_delta": 1e-4, "lidar_eps": 1e-7}
+    assert defaults["rankme_backbone"] == {"rankme_eps": 1e-7, "rankme_centred": False}
+    assert defaults["clid"] == {"clid_seed": 0, "twonn_discard": 0.1}
+    assert {"lidar_delta", "lidar_eps", "view_source"} == set(label_free_metric("lidar").settings)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("views",), {"alignment", "lidar"}),
+        (("rankme", "views"), {"rankme", "alignment", "lidar"}),
+        (("probes",), {"linear_probe_accuracy", "knn_accuracy"}),
+        ((), {metric.name for metric in METRICS}),
+    ],
+)
+def test_metrics_are_chosen_by_name_or_family(names, expected):
+    assert {one.metric.name for one in MetricSettings(2, metrics=names).chosen} == expected
+
+
+def test_an_unknown_choice_is_said():
+    with pytest.raises(
+        ValueError, match=r"unknown metric or family 'spectrl', did you mean 'spectral'\? \(fam"
+    ):
+        MetricSettings(2, metrics=("spectrl",))
+
+
+def test_without_seeds_nothing_is_chosen_that_needs_umap():
+    left = {one.metric.space for one in MetricSettings(2, umap_seeds=0).chosen}
+    assert not [space for space in left if "UMAP" in space]
+    names = {one.metric.name for one in MetricSettings(2, umap_seeds=0, probe="none").chosen}
+    assert "silhouette" not in names
+    assert {"silhouette_labels", "rankme", "knn_accuracy"} <= names
+    assert "linear_probe_accuracy" not in names

@@ -1,0 +1,186 @@
+"""How embeddings lie on the unit sphere: spread out, crowded together, or all in one place."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from selector.metrics.arrays import BLOCK_ELEMENTS, as_vectors, float64_blocks, unit_vectors
+from selector.metrics.metric import BACKBONE, OF_SUBSET, PROJECTOR, SAME_BACKBONE, SAME_PROJECTOR, label_free
+
+if TYPE_CHECKING:
+    import torch
+
+    from selector.metrics.arrays import Array
+
+
+@label_free(
+    reads="backbone_vectors",
+    symbol="self-clustering",
+    meaning="How far the directions of the images crowd together: 0 by chance, 1 for one line.",
+    formula="(Q - E)/(N² - E), Q the sum of squared cosines, E = N + N(N - 1)/D",
+    space=BACKBONE,
+    direction="min",
+    cost="one product, N D²",
+    source="Tsitsulin et al. 2023, arXiv:2305.16562, in the authors' code, definition 3.5",
+    comparable=SAME_BACKBONE,
+)
+def self_clustering(embeddings: Array) -> float:
+    """Squared cosines of all pairs, between chance (0) and one point (1); lower is better.
+
+    (Q − E) / (N² − E) with Q the sum of the squared cosines over all ordered pairs, an image with itself
+    included, and E = N + N(N − 1)/D its expectation for directions spread evenly over the sphere. From
+    −1/(N − 1) to 1. Unchanged by rotation, and by any scaling of single vectors, of either sign. Not
+    centred. A zero vector has no direction: all zero vectors together count as one point at right
+    angles to the rest. In one dimension every direction is the same line: 1.
+
+    From the (D, D) second moment of the directions, in O(N D²), or from their cosines where N < D.
+
+    Source: Tsitsulin et al. 2023, arXiv:2305.16562, definition 3.5, read in the authors' code (tensorflow_gnn
+    `self_clustering`); the paper's own text was not read. Their range (−0.5, 1] is that for N > 2.
+
+    Args:
+        embeddings: (N, D) array or tensor; the work is done where it is.
+
+    Raises:
+        ValueError: When the embeddings are not (N, D) with N ≥ 2, or not finite.
+    """
+    vectors = as_vectors(embeddings, least=2)
+    count, dimension = vectors.shape
+    if dimension == 1:
+        return 1.0
+    zeros = int((vectors == 0).all(dim=1).sum())
+    squared_cosines = _sum_of_squared_cosines(vectors) + zeros**2
+    expected = count + count * (count - 1) / dimension
+    return (squared_cosines - expected) / (count**2 - expected)
+
+
+def _sum_of_squared_cosines(vectors: torch.Tensor) -> float:
+    import torch
+
+    count, dimension = vectors.shape
+    if count < dimension:
+        directions = unit_vectors(vectors.to(torch.float64))
+        return float((directions @ directions.T).square().sum())
+    moment = torch.zeros(dimension, dimension, dtype=torch.float64, device=vectors.device)
+    for block in float64_blocks(vectors):
+        directions = unit_vectors(block)
+        moment += directions.T @ directions
+    return float(moment.square().sum())  # ‖UᵀU‖²_F = ‖UUᵀ‖²_F
+
+
+@label_free(
+    reads="some_projector",
+    symbol="L_uniform",
+    meaning="How unevenly the directions of the projections fill the sphere.",
+    formula="ln mean exp(-2 ‖u - v‖²) over all pairs, as unit vectors",
+    space=PROJECTOR,
+    direction="min",
+    cost="all pairs; 5,000 images",
+    source="Wang & Isola 2020, arXiv:2005.10242, equation 2",
+    comparable=SAME_PROJECTOR,
+    settings=("rankme_split", *OF_SUBSET),
+)
+def uniformity(embeddings: Array, *, t: float = 2.0) -> float:
+    """Logarithm of the mean of exp(−t ‖u − v‖²) over all pairs of images, as unit vectors; lower is better.
+
+    From −2t N/(N − 1) to 0, complete collapse. Directions spread evenly by chance have about −2t + 2t²/D,
+    so values of different D are not comparable. Unchanged by rotation and by rescaling single images.
+    A zero vector stays zero. Time O(N² D), in blocks, in float64.
+
+    Source: Wang and Isola 2020, arXiv:2005.10242, equation 2, with t = 2.
+
+    Args:
+        embeddings: (N, D) array or tensor; the work is done where it is.
+        t: Sharpness of the kernel, above 0.
+
+    Raises:
+        ValueError: When the embeddings are not (N, D) with N ≥ 2, or not finite, or t is not above 0.
+    """
+    import torch
+
+    vectors = as_vectors(embeddings, least=2)
+    if not t > 0:
+        raise ValueError(f"expected t above 0, got {t}")
+    directions = torch.cat([unit_vectors(block) for block in float64_blocks(vectors)])
+    squares = directions.square().sum(dim=1)  # 1, or 0 for a zero vector
+    count = len(directions)
+    rows = max(1, BLOCK_ELEMENTS // count)
+    logs = []
+    for start in range(0, count - 1, rows):
+        stop = min(start + rows, count)
+        # Each pair once: the columns right of the block's diagonal.
+        cosines = directions[start:stop] @ directions[start + 1 :].T
+        distances = squares[start:stop, None] + squares[start + 1 :] - 2 * cosines
+        pairs = torch.ones_like(distances, dtype=torch.bool).triu()
+        logs.append(torch.logsumexp(-t * distances.clamp(min=0)[pairs], dim=0))
+    total = torch.logsumexp(torch.stack(logs), dim=0)
+    return float(total) - math.log(count * (count - 1) / 2)
+
+
+@label_free(
+    reads="projector_vectors",
+    symbol="std(z/‖z‖)",
+    meaning="How much a channel of the projections varies: 0 in complete collapse, about 1/√D if spread.",
+    formula="mean over channels of the standard deviation of z/‖z‖",
+    space=PROJECTOR,
+    direction="max",
+    cost="two passes, N D",
+    source="Chen & He 2021, arXiv:2011.10566, section 4.1, in lightly's code",
+    comparable=SAME_PROJECTOR,
+    settings=("rankme_split",),
+)
+def channel_std(embeddings: Array) -> float:
+    """Standard deviation of a channel of z/‖z‖ over the images, averaged over the channels; higher is better.
+
+    0 when all images have one direction, near 1/√D when the directions are spread evenly; somewhat more is
+    possible. Sees complete collapse alone: a few live channels hide how many are dead. Unchanged by rescaling
+    single images, not by rotation. Divides by N − 1. A zero vector stays zero.
+
+    Source: Chen and He 2021, "Exploring Simple Siamese Representation Learning", section 4.1 and figure 2, as
+    lightly computes it (`lightly.utils.debug.std_of_l2_normalized`); the paper's own text was not read.
+
+    Args:
+        embeddings: (N, D) array or tensor; the work is done where it is.
+
+    Raises:
+        ValueError: When the embeddings are not (N, D) with N ≥ 2, or not finite.
+    """
+    import torch
+
+    vectors = as_vectors(embeddings, least=2)
+    # Measured from one of the images, so that equal images give exactly 0.
+    origin = unit_vectors(vectors[0].to(torch.float64))
+    sums = torch.zeros_like(origin)
+    for block in float64_blocks(vectors):
+        sums += (unit_vectors(block) - origin).sum(dim=0)
+    mean = sums / len(vectors)
+    squares = torch.zeros_like(origin)
+    for block in float64_blocks(vectors):
+        squares += (unit_vectors(block) - origin - mean).square().sum(dim=0)
+    return float((squares / (len(vectors) - 1)).sqrt().mean())
+
+
+@label_free(
+    reads="projector_vectors",
+    symbol="collapse level",
+    meaning="The same from 0, evenly spread directions, to 1, complete collapse.",
+    formula="max(0, 1 - √D · std(z/‖z‖))",
+    space=PROJECTOR,
+    direction="min",
+    cost="two passes, N D",
+    source="Chen & He 2021, arXiv:2011.10566, section 4.1, in lightly's code",
+    comparable=SAME_PROJECTOR,
+    settings=("rankme_split",),
+)
+def collapse_level(embeddings: Array) -> float:
+    """max(0, 1 − √D · channel std): 0 for evenly spread directions, 1 for complete collapse; lower is better.
+
+    Source: lightly's SimSiam tutorial, which feeds it a moving average over batches; here it is one value of
+    all embeddings. Otherwise as `channel_std`.
+
+    Args:
+        embeddings: (N, D) array or tensor.
+    """
+    vectors = as_vectors(embeddings, least=2)
+    return max(0.0, 1.0 - math.sqrt(vectors.shape[1]) * channel_std(vectors))
