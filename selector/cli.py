@@ -16,6 +16,7 @@ from selector.commands.embed import embed
 from selector.commands.evaluate import evaluate
 from selector.commands.export import export
 from selector.commands.figures import figures
+from selector.commands.init import init
 from selector.commands.metrics import metrics
 from selector.commands.pretrained import pretrained
 from selector.commands.rank import rank
@@ -43,6 +44,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "demo": demo,
+    "init": init,
     "sweep": sweep,
     "watch": watch,
     "stop-losers": stop_losers,

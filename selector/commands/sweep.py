@@ -17,6 +17,7 @@ def sweep(
     seed: int | None = None,
     storage: str | None = None,
     quiet: bool = False,
+    check: bool = False,
 ) -> int:
     """Run a W&B sweep file without a server; the same command on other machines shares the sweep.
 
@@ -33,7 +34,15 @@ def sweep(
         storage: URL of a database that keeps the ledger, such as postgresql://user@host/name; None: a file in
             the sweep folder does.
         quiet: Say only what went wrong, and the result.
+        check: Run nothing: say how many runs there are, what varies, which words YAML misreads, and, from a
+            few timed steps, how long it would take.
     """
+    if check:
+        from selector.sweeping import check as checking
+
+        for line in checking.check(file, count, seed or 0, jobs):
+            print(printable(line))
+        return 0
     from selector.reports.sweep_progress import SweepBar
     from selector.sweeping.agent import run_sweep
     from selector.sweeping.state import JOURNAL

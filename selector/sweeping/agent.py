@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from selector.errors import UserError
 from selector.files import is_locked
 from selector.sweeping.hyperband import runs_to_stop
-from selector.sweeping.launch import Launcher, check_program, is_our_train, log_path
+from selector.sweeping.launch import Launcher, check_program, is_our_train, log_path, with_program
 from selector.sweeping.located_yaml import shown
 from selector.sweeping.objective import ObjectiveHistory, files_of, read_objective
 from selector.sweeping.processes import KILL_DELAY, RunProcess, end_leftover, kill, last_line
@@ -112,7 +112,7 @@ def run_sweep(
         raise UserError(f"--count must be at least 1, got {count}")
     if jobs < 1:
         raise UserError(f"--jobs must be at least 1, got {jobs}")
-    sweep = read_sweep_file(file)
+    sweep = with_program(read_sweep_file(file))
     directory = directory.resolve()
     check_program(sweep)  # before anything is written
     if is_our_train(sweep) and read_sweep(directory) is None:

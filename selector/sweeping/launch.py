@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,15 @@ def warm_parts(sweep: SweepFile) -> int:
     imports = imported_modules(Path(sweep.program))
     wanted = any(f"{module}.".startswith("selector.training.") for module in imports)
     return len(sweep.command) - len(command) + 2 if wanted else 0
+
+
+def with_program(sweep: SweepFile) -> SweepFile:
+    """The sweep with the way to train.py, where the folder has none: the one that comes with selector."""
+    if sweep.program != "train.py" or Path("train.py").is_file():
+        return sweep
+    package = Path(__file__).resolve().parent.parent
+    carried = package / "carried"  # what an installed package has of a checkout: see pyproject.toml
+    return replace(sweep, program=str((carried if carried.is_dir() else package.parent) / "train.py"))
 
 
 def check_program(sweep: SweepFile) -> None:

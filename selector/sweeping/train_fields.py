@@ -54,12 +54,22 @@ def check_train_fields(sweep: SweepFile, configs: Iterable[Mapping[str, Any]]) -
                 raise sweep.yaml.error(key, f"train.py knows no parameter {shown(field)}{hint(field, known)}")
             if field in keys:
                 raise sweep.yaml.error(key, f"{field} is given twice, in two groups of parameters")
+            if value is False and "${args_no_boolean_flags}" in sweep.command:
+                reason = (
+                    f"${{args_no_boolean_flags}} would leave out {field} false, and train.py take its default"
+                )
+                raise sweep.yaml.error(key, f"{reason}: use ${{args}}")
             try:
                 keys[field], values[field] = key, _typed(value, _FIELDS[field])
             except ValueError as error:
                 raise sweep.yaml.error(key, f"train.py refuses {field} {shown(value)}: {error}") from None
         if all(part.startswith("${") for part in sweep.command):
             _check_together(sweep, keys, values)  # else the command sets fields of its own
+
+
+def train_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration that `check_train_fields` accepts, as train.py would read them."""
+    return {field: _typed(value, _FIELDS[field]) for _, field, value in _leaves(config, ())}
 
 
 def _check_together(sweep: SweepFile, keys: Mapping[str, KeyPath], values: Mapping[str, Any]) -> None:

@@ -110,7 +110,7 @@ def pretrain(
         UserError: The checkpoint belongs to another configuration or cannot be read.
         Stopped: The run was told to stop; a checkpoint is written.
     """
-    _silence_lightning()
+    silence_lightning()
     checkpoint = last_checkpoint(folder)
     if checkpoint is not None:
         refuse_other_configuration(config, read_checkpoint(checkpoint))
@@ -154,7 +154,7 @@ def _trainer(config: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     )
 
 
-def _silence_lightning() -> None:
+def silence_lightning() -> None:
     """Lightning's remarks on its own use of torch, and its advertisements, say nothing about the run."""
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")  # its new name is in 2.15

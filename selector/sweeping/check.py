@@ -1,0 +1,145 @@
+"""`selector sweep FILE --check`: what a sweep file asks for, said before anything is trained."""
+
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+
+from selector.config import TrainConfig, paper_recipe
+from selector.sweeping.distributions import Categorical, Constant
+from selector.sweeping.launch import check_program, is_our_train, with_program
+from selector.sweeping.located_yaml import LocatedYaml, shown
+from selector.sweeping.search import foreseen, planned_runs
+from selector.sweeping.sweep_file import SweepFile, read_sweep_file
+from selector.sweeping.train_fields import check_train_fields, train_values
+
+_TIMED_STEPS = 4
+_MOST_LISTED = 6
+
+
+def check(file: Path, count: int | None = None, seed: int = 0, jobs: int = 1) -> list[str]:
+    """What a sweep would do, a line each: runs, what varies, traps of YAML, and how long it takes.
+
+    Trains nothing: a few steps of the first configuration are timed, in memory.
+
+    Raises:
+        UserError: The sweep could not be run; names the line.
+    """
+    sweep = with_program(read_sweep_file(file))
+    check_program(sweep)
+    planned = planned_runs(sweep, count)
+    runs = "runs without end (--count or run_cap gives one)" if planned is None else f"{planned} runs"
+    lines = [f"{sweep.method}: {runs}"]
+    lines += [f"{p.name}: {_values(p.distribution)}" for p in sweep.parameters if _varies(p.distribution)]
+    lines += [f"warning: {text}" for text in (*yaml_traps(sweep.yaml), *sweep.warnings)]
+    if is_our_train(sweep):
+        check_train_fields(sweep, foreseen(sweep, seed, planned))
+        lines += _time(sweep, seed, planned, jobs)
+    return lines
+
+
+def yaml_traps(source: LocatedYaml) -> Iterator[str]:
+    """Plain words that YAML 1.1 does not read as people write them: on, 1:30 and 010."""
+    for node in _scalars(yaml.compose(source.content, Loader=yaml.SafeLoader)):
+        kind, text, line = node.tag.rpartition(":")[2], node.value, node.start_mark.line + 1
+        value = yaml.SafeLoader("").construct_object(node) if node.style is None else text
+        trap = (
+            (kind == "bool" and text.lower() not in ("true", "false"))
+            or (kind in ("int", "float") and ":" in text)
+            or (kind == "int" and re.fullmatch(r"[-+]?0[0-7_]+", text))
+        )
+        if node.style is None and trap:
+            said = str(value).lower() if kind == "bool" else value
+            yield f"{source.source}, line {line}: YAML reads {text} as {said}; quote it, or write {said}"
+
+
+def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    match node:
+        case yaml.ScalarNode():
+            yield node
+        case yaml.SequenceNode():
+            for child in node.value:
+                yield from _scalars(child)
+        case yaml.MappingNode():
+            for _, child in node.value:
+                yield from _scalars(child)
+
+
+def _varies(distribution: Any) -> bool:
+    return not isinstance(distribution, Constant)
+
+
+def _values(distribution: Any) -> str:
+    if isinstance(distribution, Categorical):
+        more = len(distribution.values) - _MOST_LISTED
+        listed = ", ".join(shown(value) for value in distribution.values[:_MOST_LISTED])
+        return listed + (f" and {more} more" if more > 0 else "")
+    return repr(distribution)
+
+
+def _time(sweep: SweepFile, seed: int, planned: int | None, jobs: int) -> list[str]:
+    config = _config(next(iter(islice(foreseen(sweep, seed, planned), 1))))
+    step, images = timed_step(config)
+    steps = images // config.batch_size * config.epochs
+    if not steps:
+        return [f"warning: {images} training images are fewer than a batch of {config.batch_size}"]
+    run = step * steps
+    milestones = math.ceil(config.epochs / config.milestone_every) + 1
+    lines = [
+        f"a run: {steps} steps of {1000 * step:.3g} ms on this machine, {_duration(run)}, and {milestones}"
+        " milestones; timed with the first configuration"
+    ]
+    if planned is not None:
+        lines.append(f"the sweep, without its milestones: {_duration(run * math.ceil(planned / jobs))}")
+    return lines
+
+
+def _config(values: Mapping[str, Any]) -> TrainConfig:
+    fields = train_values(values)
+    return replace(paper_recipe(fields.get("method", "simclr")), **fields)
+
+
+def timed_step(config: TrainConfig) -> tuple[float, int]:
+    """Seconds of one training step, and the number of training images. Nothing is written."""
+    import pytorch_lightning as pl
+    import torch
+
+    from selector.training.data import load_images
+    from selector.training.network import Network
+    from selector.training.pretrain import silence_lightning
+
+    class Clock(pl.Callback):
+        ends: list[float]
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self.ends.append(time.perf_counter())
+
+    silence_lightning()
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    images, clock = load_images(config), Clock()
+    clock.ends = []
+    trainer = pl.Trainer(
+        max_steps=_TIMED_STEPS, logger=False, callbacks=[clock], enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+        accelerator="auto" if config.device == "auto" else config.device, devices=1,
+    )  # fmt: skip
+    trainer.fit(Network(config, images))
+    spans = [end - begin for begin, end in zip(clock.ends, clock.ends[1:], strict=False)]
+    return (median(spans) if spans else 0.0), len(images.train)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"about {seconds / size:.0f} {unit}"
+    return f"about {seconds:.0f} s"

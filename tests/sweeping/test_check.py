@@ -1,0 +1,94 @@
+import pytest
+import yaml
+from PIL import Image
+
+from selector.cli import main
+from selector.commands.init import sweep_for
+from selector.errors import UserError
+from selector.sweeping import check as module
+from selector.sweeping.check import check, yaml_traps
+from selector.sweeping.located_yaml import read_yaml
+
+TINY = """
+program: train.py
+method: grid
+parameters:
+  dataset: {value: digits}
+  train_images: {value: 128}
+  batch_size: {value: 64}
+  epochs: {value: 10}
+  milestone_every: {value: 4}
+  temperature: {values: [0.1, 0.5, 1.0]}
+"""
+
+
+def test_says_runs_what_varies_and_how_long_it_takes(sweep_file, folder, monkeypatch):
+    # A step of 2 s: two steps per epoch and ten epochs are 40 s, three such runs two at a time 80 s.
+    monkeypatch.setattr(module, "timed_step", lambda config: (2.0, 128))
+    assert check(sweep_file(TINY), jobs=2) == [
+        "grid: 3 runs",
+        "temperature: 0.1, 0.5, 1.0",
+        "a run: 20 steps of 2e+03 ms on this machine, about 40 s, and 4 milestones; timed with the first"
+        " configuration",
+        "the sweep, without its milestones: about 80 s",
+    ]
+
+
+@pytest.mark.slow
+def test_times_real_steps_from_any_folder_and_leaves_nothing_behind(sweep_file, folder, capsys):
+    path = sweep_file(TINY)  # there is no train.py here
+    assert main(["sweep", str(path), "--check"]) == 0
+    assert "20 steps of " in capsys.readouterr().out
+    assert [file.name for file in folder.iterdir()] == ["sweep.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("on", "true"), ("No", "false"), ("1:30", "90"), ("010", "8"), ("true", None), ("1.5", None),
+        ("'on'", None), ("10", None), ("0", None), ("null", None),
+    ],
+)  # fmt: skip
+def test_words_that_yaml_misreads(sweep_file, text, said):
+    path = sweep_file(f"a:\n  - {text}\n")
+    expected = [f"{path}, line 2: YAML reads {text} as {said}; quote it, or write {said}"] if said else []
+    assert list(yaml_traps(read_yaml(path))) == expected
+
+
+def test_a_false_that_the_command_would_leave_out_is_refused(sweep_file, folder):
+    text = (
+        TINY
+        + "  labels: {value: false}\ncommand: ['${interpreter}', '${program}', '${args_no_boolean_flags}']\n"
+    )
+    with pytest.raises(UserError, match=r"line 11: \$\{args_no_boolean_flags\} would leave out labels false"):
+        check(sweep_file(text))
+
+
+@pytest.mark.parametrize(
+    ("count", "side", "gpu", "expected"),
+    [
+        # 1,600 train: batches of 128, 12 steps per epoch, 1,500 steps: 125 epochs, rounded to 120
+        (2000, 300, False, {"image_size": 48, "batch_size": 128, "epochs": 120, "backbone": "resnet-9"}),
+        (2000, 300, True, {"image_size": 96, "batch_size": 256, "epochs": 1000, "backbone": "resnet-18"}),
+        (100, 28, False, {"image_size": 24, "batch_size": 16, "epochs": 300, "backbone": "resnet-9"}),
+        (10**6, 64, True, {"image_size": 64, "batch_size": 512, "epochs": 10, "backbone": "resnet-18"}),
+    ],
+)
+def test_a_sweep_is_sized_for_images_and_machine(tmp_path, count, side, gpu, expected):
+    parameters = yaml.safe_load(sweep_for(tmp_path, count, side, gpu))["parameters"]
+    assert {name: parameters[name]["value"] for name in expected} == expected
+
+
+def test_init_writes_a_sweep_that_check_explains(folder, monkeypatch, capsys):
+    photos = folder / "it's my photos"
+    photos.mkdir()
+    for number in range(24):
+        Image.new("RGB", (40, 60 + number), (number, 0, 0)).save(photos / f"{number}.jpg")
+    assert main(["init", str(photos)]) == 0
+    (folder / "photos.yaml").write_text(capsys.readouterr().out)
+    monkeypatch.setattr(module, "timed_step", lambda config: (0.1, 19))
+    lines = check(folder / "photos.yaml")
+    assert lines[0] == "grid: 12 runs"
+    assert not [line for line in lines if "warning" in line]
+    assert main(["init", str(folder / "none")]) == 1
+    assert "there is no folder" in capsys.readouterr().err
