@@ -1,8 +1,10 @@
 """The files of docs/scale-out, as far as they can be run without SLURM, Kubernetes and W&B's own server."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +16,7 @@ from loopback import Workplace
 
 import train
 from selector.config import TrainConfig
+from selector.sweeping.state import read_sweep
 from selector.sweeping.sweep_file import read_sweep_file
 
 FILES = Path(train.__file__).parent / "docs" / "scale-out"
@@ -63,10 +66,55 @@ def task(workplace: Workplace, sweep: str, number: int) -> "subprocess.Popen[str
     )  # fmt: skip
 
 
-def test_the_slurm_file_wants_a_sweep() -> None:
-    done = subprocess.run(["bash", str(FILES / "agents.sbatch")], capture_output=True, text=True)
+def test_the_tasks_of_a_slurm_array_share_a_sweep_without_an_account(tmp_path: Path) -> None:
+    command = 'until [ -e go ]; do sleep 0.1; done; echo "$WANDB_TAGS $@" >> cells'
+    text = CELLS.replace('echo "$OMP_NUM_THREADS $@" >> cells', command)
+    (tmp_path / "sweep.yaml").write_text(text)
+    environment = os.environ | {"SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    script = ["bash", str(FILES / "sweep.sbatch"), "sweep.yaml", "out"]
+
+    def start() -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            script, cwd=tmp_path, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def running() -> int:
+        state = read_sweep(tmp_path / "out")
+        return sum(run.pid is not None and run.status == "running" for run in state.runs) if state else 0
+
+    tasks = [start(), start()]
+    deadline = time.monotonic() + 120
+    while running() < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    tasks[0].send_signal(signal.SIGUSR1)  # its time is up: what it ran goes to whoever comes next
+    assert (
+        "stopped by SIGUSR1 with 0 of 4 runs done; continue with: selector sweep" in tasks[0].communicate()[0]
+    )
+    assert tasks[0].returncode == 128 + signal.SIGUSR1
+    tasks[0] = start()
+    (tmp_path / "go").touch()
+    printed = [task.communicate(timeout=240)[0] for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], printed
+    cells = Counter((tmp_path / "cells").read_text().splitlines())
+    assert cells == Counter(f"slurm-77 a={a} b={b}" for a in (1, 2) for b in "xy")
+
+
+@pytest.mark.parametrize("name", ["agents.sbatch", "sweep.sbatch"])
+def test_the_slurm_files_want_a_sweep(name: str) -> None:
+    done = subprocess.run(["bash", str(FILES / name)], capture_output=True, text=True)
     assert done.returncode != 0
     assert "name a sweep" in done.stderr
+
+
+def test_the_skypilot_job_is_one_run_that_hears_signals() -> None:
+    job = yaml.safe_load((FILES / "skypilot.yaml").read_text())
+    assert job.keys() == {"name", "resources", "envs", "secrets", "workdir", "setup", "run"}
+    assert job["run"].split()[:6] == ["exec", "uv", "run", "wandb", "agent", "--count"]
+    assert "--forward-signals" in job["run"]
+    assert job["resources"]["use_spot"] is True
+    assert subprocess.run(["bash", "-n", "-c", job["setup"] + job["run"]]).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["multi-gpu.yaml", "launch-sweep.yaml"])
@@ -84,7 +132,7 @@ def test_the_multi_gpu_sweep_is_sound() -> None:
     assert read_sweep_file(FILES / "multi-gpu.yaml").program == "train.py"
 
 
-@pytest.mark.parametrize("name", ["kubernetes-agents.yaml", "launch-queue.yaml"])
+@pytest.mark.parametrize("name", ["kubernetes-agents.yaml", "kubernetes-sweep.yaml", "launch-queue.yaml"])
 def test_pods_leave_time_for_a_checkpoint_and_pass_signals_on(name: str) -> None:
     pod = yaml.safe_load((FILES / name).read_text())["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] >= 60

@@ -145,7 +145,7 @@ def open_run(config: Mapping[str, Any], run_id: str, tags: Sequence[str], stop: 
     Args:
         config: What was asked for.
         run_id: W&B run id.
-        tags: W&B tags.
+        tags: W&B tags, to which those of $WANDB_TAGS are added.
         stop: Called, in another thread, when somebody stops the run in W&B.
 
     Raises:
@@ -166,7 +166,7 @@ def open_run(config: Mapping[str, Any], run_id: str, tags: Sequence[str], stop: 
             return wandb.init(
                 **identity,
                 config=dict(config),
-                tags=list(tags),
+                tags=[*tags, *filter(None, os.environ.get("WANDB_TAGS", "").split(","))],
                 group=os.environ.get("WANDB_RUN_GROUP"),
                 job_type="train",
                 # Offline, the client would only warn that it cannot look for an earlier life of the run.

@@ -80,7 +80,8 @@ class Worker:
 
 def serve(descriptor: int) -> None:
     """The process's own part: calls and answers until the other end is closed."""
-    for signum in (signal.SIGINT, signal.SIGTERM):  # a terminal and a scheduler send them to every process
+    # A terminal and a scheduler send them to every process.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(signum, signal.SIG_IGN)
     connection = Connection(descriptor)
     with suppress(EOFError, OSError):

@@ -1,4 +1,7 @@
-"""SIGTERM and Ctrl-C: obeyed where nothing is lost, and otherwise as soon as a checkpoint is written."""
+"""SIGTERM and Ctrl-C: obeyed where nothing is lost, and otherwise as soon as a checkpoint is written.
+
+Schedulers announce that they take a node back by SIGTERM, SIGUSR1 or SIGUSR2; all three count as SIGTERM.
+"""
 
 import signal
 import threading
@@ -7,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Stopped(SystemExit):
@@ -79,7 +82,8 @@ class StopSignals:
 
     def _receive(self, signum: int, _: FrameType | None) -> None:
         again = self.received is not None
-        self.received = self.received or signal.Signals(signum)
+        kind = signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM
+        self.received = self.received or kind
         impatient = again and (signum == signal.SIGINT or self.follows)
         if impatient or not (self.holding or self.follows):
             raise Stopped(self.received)
