@@ -3,7 +3,7 @@
 Both read every history row of the same sweep from the same server (tests/loopback, in a process of its
 own) within one process and one run. Prints seconds, requests and the ratio.
 
-    python benchmarks/read_wandb.py [--runs 1000] [--milestones 50] [--latency 0] [--spectra 0] [--rounds 5]
+    python benchmarks/read_wandb.py [--runs 1000] [--milestones 50] [--latency 0.05] [--rounds 2]
 """
 
 import argparse
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,14 @@ def by_loop(runs: Iterator[Any], count: int) -> int:
     return sum(1 for run in islice(runs, count) for _ in run.scan_history())
 
 
-def by_selector(path: str, cache: Path) -> int:
+def by_selector(path: str, known: dict[str, Any]) -> int:
     from rich.console import Console
 
     from selector.reports.progress import ReadingBar
     from selector.tracking.api import read_wandb
 
     with ReadingBar(Console(file=sys.stderr, force_terminal=True)) as bar:
-        found = read_wandb(path, cache=cache, progress=bar)
+        found = read_wandb(path, known=known, progress=bar)
     assert not found.unreadable
     return sum(len(run.milestones) for run in found.runs)
 
@@ -85,9 +86,9 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--milestones", type=int, default=50)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds that every answer is held back")
+    parser.add_argument("--latency", type=float, default=0.05, help="seconds that every answer is held back")
     parser.add_argument("--spectra", type=int, default=0, help="spectra that each milestone holds")
-    parser.add_argument("--rounds", type=int, default=5, help="the loop reads a part of the runs in each")
+    parser.add_argument("--rounds", type=int, default=2, help="the loop reads a part of the runs in each")
     arguments = parser.parse_args()
 
     context = multiprocessing.get_context("spawn")
@@ -114,9 +115,9 @@ def main() -> None:
 
     # In turns, so that whatever else this machine does meets all of them.
     for _ in range(arguments.rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            timed("selector", lambda: by_selector(path, Path(folder)))
-            timed("selector, nothing changed since", lambda: by_selector(path, Path(folder)))
+        known: dict[str, Any] = {}
+        timed("selector", partial(by_selector, path, known))
+        timed("selector, a second look", partial(by_selector, path, known))
         timed(
             "for run in sweep.runs: scan_history", lambda: by_loop(runs, arguments.runs // arguments.rounds)
         )
@@ -142,7 +143,7 @@ def show(found: dict[str, list[tuple[float, int, int]]], arguments: argparse.Nam
         json.dumps(
             {
                 "ratio": round(totals[2][0] / totals[0][0], 1),
-                "ratio_unchanged": round(totals[2][0] / totals[1][0], 1),
+                "ratio_second_look": round(totals[2][0] / totals[1][0], 1),
             }
         )
     )

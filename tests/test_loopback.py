@@ -1,82 +1,30 @@
 """The W&B backend of these tests: that it says no where it should, and follows W&B's rules where it can."""
 
 import json
-import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wandb
-from graphql import parse, validate
 from loopback import Backend
-from loopback.graph import SCHEMA, execute, snake
-from wandb.apis._generated import operations as api_operations
+from loopback.graph import execute, snake
 from wandb.apis.public.sweeps import _agent_heartbeat, _register_agent, _sweep_with_runs, _upsert_sweep
-from wandb.sdk.artifacts._generated import operations as artifact_operations
 from wandb.sdk.sweeps import SweepNotFoundError
-
-# What these flows need of the operations that wandb holds as texts; the others are built as they are sent.
-NEEDED = re.findall(
-    r"\w+",
-    """
-AddAliases ArtifactByID ArtifactFileURLsByManifestEntries ArtifactManifest ArtifactMembershipByName
-ArtifactMembershipFiles ArtifactType ClientIDMapping CommitArtifact CreateArtifact CreateArtifactFiles
-CreateArtifactManifest CreateProject CreateRunFiles DeleteAliases DeleteArtifact FetchArtifactDigestAlgorithm
-FetchArtifactManifest FetchOrgEntityFromEntity GetAgentRuns GetArtifactMembershipFileUrls GetDefaultEntity
-GetProject GetProjects GetSweep GetSweepAgent
-GetSweepAgents GetSweepLegacy GetSweeps GetViewer HistoryPage
-IsProjectReadOnly MarkRunFilesUploaded OrganizationCoreWeaveOrganizationID OrgFeatureFlags ProjectArtifacts
-QueryRunInfo RunInputArtifacts RunOutputArtifacts RunParquetHistory RunResumeStatus RunState
-SampledHistoryPage ServerFeaturesQuery StopRun SweepConfig SweepRunsWithHistory SweepWatchedRuns
-UpdateArtifact UpdateArtifactManifest UpsertBucket UpsertSweepState UseArtifact Viewer XXHashDigestsEnabled
-""",
-)
-
-
-def client_operations() -> Iterator[str]:
-    """Texts of the GraphQL operations inside wandb: those of its Python, and those of its Go binary."""
-    for module in (api_operations, artifact_operations):
-        yield from (getattr(module, name) for name in module.__all__)
-    binary = (Path(wandb.__file__).parent / "bin" / "wandb-core").read_bytes()
-    for match in re.finditer(rb"(?:query|mutation) [A-Z]\w* ?[({]", binary):
-        text = re.match(rb"[\t\n -~]+", binary[match.start() : match.start() + 6000])
-        assert text
-        yield _balanced(text[0].decode())
-
-
-def _balanced(text: str) -> str:
-    """As far as the braces of an operation go, and of the fragments that follow it."""
-    depth = 0
-    for place, character in enumerate(text):
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if character == "}" and depth == 0 and not text[place + 1 :].lstrip().startswith("fragment "):
-            return text[: place + 1]
-    return text
-
-
-def test_the_schema_holds_every_operation_that_wandb_sends_here():
-    found: dict[str, list[str]] = {}
-    for text in client_operations():
-        name = re.match(r"\s*(?:query|mutation) (\w+)", text)
-        assert name
-        if name[1] in NEEDED:
-            found.setdefault(name[1], []).extend(error.message for error in validate(SCHEMA, parse(text)))
-    assert found == {name: [] for name in NEEDED}
 
 
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("query Q { nothing }", "Cannot query field 'nothing' on type 'Query'"),
-        ("query Q { viewer { nothing } }", "Cannot query field 'nothing' on type 'User'"),
-        ("query Q { viewer(nothing: 1) { id } }", "Unknown argument 'nothing'"),
-        ("mutation M { explode }", "Cannot query field 'explode' on type 'Mutation'"),
-        ('mutation M { stopRun(input: {id: "x", nothing: 1}) { success } }', "unknown field 'nothing'"),
+        ("query Q { nothing }", "'Query' object has no attribute 'nothing'"),
+        ('query Q { project(name: "p") { run(name: "x") { nothing } } }', "'Run' object has no attribute"),
+        ('query Q { project(name: "p") { run(name: "x", nothing: 1) { id } } }', "argument 'nothing'"),
+        ("mutation M { explode(input: {}) }", "'Mutation' object has no attribute 'explode'"),
+        ('mutation M { stopRun(input: {id: "x", nothing: 1}) { success } }', "argument 'nothing'"),
+        ('mutation M { upsertBucket(input: {name: "x", nothing: 1}) { inserted } }', "a run has no nothing"),
         ('mutation M { stopRun(input: {id: "x"}) { success } }', "no run with the id x"),
         ("query Q {", "Syntax Error"),
-        ('query Q { project(name: "p") { runs(filters: "{\\"nothing\\": 1}") { pageInfo { endCursor } } } }',
+        ('query Q { project(name: "p") { runCount(filters: "{\\"nothing\\": 1}") } }',
          "filter on an unknown field: nothing"),
     ],
 )  # fmt: skip
@@ -88,9 +36,8 @@ def test_what_is_unknown_is_an_error(backend: Backend, query: str, message: str)
 
 def test_an_empty_operation_name_means_none(backend: Backend):
     for name in ("", None, "A"):
-        assert execute(backend.store, "query A { viewer { entity } }", {}, name) == {
-            "data": {"viewer": {"entity": "loopback"}}
-        }
+        answer = execute(backend.store, "query A { viewer { entity } }", {}, name)
+        assert answer == {"data": {"viewer": {"entity": "loopback"}}}
     assert "errors" in execute(backend.store, "query A { viewer { entity } }", {}, "B")
 
 

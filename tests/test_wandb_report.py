@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import wandb_workspaces.reports.v2 as wr
 from loopback import API_KEY, Backend, Fault
-from loopback.views import View
+from loopback.records import View
 
 from selector.cli import main
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import wandb
 from loopback import API_KEY, Backend, Fault
-from loopback.artifacts import Artifact, ArtifactSequence
 from loopback.records import Run, Sweep
 
 from selector.cli import main
@@ -47,15 +46,8 @@ def trained(backend: Backend, sweep: Sweep, name: str, rankme: float, accuracy: 
     }
     summary = {"completion/status": "completed", "completion/epoch": 10, "mine": 7, **rows[-1]}
     run = backend.run("p", name, rows, config, summary, sweep=sweep, **{"tags": ["t"], **more})
-    project, store = run.project, backend.store
-    sequence = store.keep(ArtifactSequence(project, store.number(), f"model-{name}", "model"))
-    project.collections[sequence.name] = sequence
     for epoch in (5, 10):
-        version: Artifact = store.keep(Artifact(sequence, store.number(), f"{name}{epoch}", run))
-        version.wanted_aliases = ["last", f"milestone-{epoch}"]
-        sequence.versions.append(version)
-        sequence.commit(version)
-        run.outputs.append(version)
+        backend.artifact(run, f"model-{name}", "last", f"milestone-{epoch}")
     return run
 
 
@@ -81,7 +73,7 @@ def rank(
         status = main(["rank", f"loopback/p/{sweep.name}", *options])
         out, err = capfd.readouterr()
         assert API_KEY not in out + err
-        assert backend.errors == []
+        assert backend.errors == [], err
         return status, out, err
 
     return rank
@@ -101,7 +93,7 @@ def marked(backend: Backend) -> tuple[list[str], list[str]]:
         [
             f"{version.artifact_sequence.name}:v{version.version_index}"
             for version in versions
-            if MARK in [alias.alias for alias in version.aliases]
+            if MARK in [alias["alias"] for alias in version.aliases]
         ],
     )
 

@@ -174,8 +174,10 @@ def again(call: Callable[[], T], patience: Patience) -> T:
 
 def reason(error: BaseException) -> str:
     """Why a call of wandb's client failed, in one line; its errors hold no credentials."""
+    from pydantic import ValidationError
+
     inner = _inner(error)
-    if isinstance(inner, AttributeError | KeyError | TypeError):
+    if isinstance(inner, AttributeError | KeyError | TypeError | ValidationError):
         return "the answer lacks what W&B's answers have"
     if _SLOW in str(inner):
         return "no usable answer in time, however often wandb's client asked"

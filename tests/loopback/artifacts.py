@@ -1,80 +1,83 @@
-"""Artifacts: sequences of versions, their aliases, manifests and files."""
+"""Files that the clients put and get, and artifacts: collections of versions with aliases."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .files import File
 from .paging import Connection, Edge, page
-
-if TYPE_CHECKING:
-    from .records import Project, Run
+from .records import Project, Record, Run
 
 
-def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-@dataclass(frozen=True)
-class ArtifactType:
+@dataclass(eq=False, repr=False, kw_only=True)
+class File(Record):
     name: str
-    project: Project
+    artifact: Artifact | None = None
+    storage_path: str | None = None
 
-    description = None
-    created_at = "2024-01-01T00:00:00"
+    upload_headers = ()
+    upload_multipart_urls = mimetype = None
 
     @property
-    def id(self) -> str:
-        return f"type:{self.name}"
+    def display_name(self) -> str:
+        return self.name
 
-    def artifact_collection(self, name: str) -> ArtifactSequence | None:
-        found = self.project.collections.get(name)
-        return found if found and found.type_name == self.name else None
+    @property
+    def uploaded(self) -> bool:
+        return self.number in self.store.contents
+
+    @property
+    def content(self) -> bytes:
+        return self.store.contents.get(self.number, b"")
+
+    @property
+    def direct_url(self) -> str:
+        # The number says which file; the name is there because clients save by the last part of a URL.
+        return f"{self.store.base_url}/storage/{self.number}/{self.name.rsplit('/', 1)[-1]}"
+
+    upload_url = direct_url
+
+    def url(self, upload: bool = False) -> str:
+        return self.direct_url
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.content)
+
+    @property
+    def md5(self) -> str:
+        return base64.b64encode(hashlib.md5(self.content).digest()).decode()
+
+    digest = md5
 
 
-@dataclass(eq=False, repr=False)  # they refer to one another
-class ArtifactSequence:
+@dataclass(eq=False, repr=False, kw_only=True)
+class ArtifactSequence(Record):
+    """A collection: the versions of one artifact."""
+
     project: Project
-    number: int
     name: str
     type_name: str
-    created: float = field(default_factory=time.time)
     versions: list[Artifact] = field(default_factory=list)
     alias_of: dict[str, Artifact] = field(default_factory=dict)
 
     description = None
     digest_algorithm = "MANIFEST_MD5"
-    typename = "ArtifactSequence"
-
-    @property
-    def id(self) -> str:
-        return f"collection:{self.number}"
-
-    @property
-    def created_at(self) -> str:
-        return _timestamp(self.created)
 
     @property
     def latest_artifact(self) -> Artifact | None:
         return self.alias_of.get("latest")
 
-    def artifact_membership(self, alias_name: str) -> Membership | None:
+    def artifact_membership(self, alias_name: str) -> dict[str, Any] | None:
         """The version that an alias, "vN" or a digest names."""
         for artifact in self.versions:
-            if artifact.state == "COMMITTED" and alias_name in (
-                f"v{artifact.version_index}",
-                artifact.digest,
-            ):
-                return Membership(artifact)
-        return Membership(self.alias_of[alias_name]) if alias_name in self.alias_of else None
-
-    def aliases(self, after: str | None = None, first: int | None = None) -> Connection:
-        edges = [Edge(alias, "") for artifact in self.versions for alias in artifact.aliases]
-        return Connection(edges, {"end_cursor": None, "has_next_page": False}, len(edges))
+            names = (f"v{artifact.version_index}", artifact.digest)
+            if artifact.state == "COMMITTED" and alias_name in names:
+                return artifact.membership
+        return self.alias_of[alias_name].membership if alias_name in self.alias_of else None
 
     def artifacts(
         self,
@@ -83,10 +86,8 @@ class ArtifactSequence:
         order: str | None = None,
         filters: str | None = None,
     ) -> Connection:
-        if json.loads(filters or "{}") not in ({}, {"state": "COMMITTED"}):  # others are never listed
-            raise ValueError("filters on artifacts are not known here")
         versions = [version for version in reversed(self.versions) if version.state == "COMMITTED"]
-        listed = page(versions, first, after, self.project.store.page_limit)
+        listed = self.paged(versions, first, after)
         edges = [Edge(edge.node, edge.cursor, f"v{edge.node.version_index}") for edge in listed.edges]
         return Connection(edges, listed.page_info, listed.total_count)
 
@@ -103,72 +104,18 @@ class ArtifactSequence:
         self.alias_of = {alias: kept for alias, kept in self.alias_of.items() if kept is not artifact}
 
 
-@dataclass(frozen=True)
-class Alias:
-    alias: str
-    artifact_collection: ArtifactSequence
-
-    @property
-    def id(self) -> str:
-        return f"alias:{self.artifact_collection.number}:{self.alias}"
-
-
-@dataclass(frozen=True)
-class Membership:
-    artifact: Artifact
-
-    @property
-    def id(self) -> str:
-        return f"membership:{self.artifact.number}"
-
-    @property
-    def version_index(self) -> int | None:
-        return self.artifact.version_index
-
-    @property
-    def created_at(self) -> str:
-        return self.artifact.created_at
-
-    @property
-    def aliases(self) -> list[Alias]:
-        return self.artifact.aliases
-
-    @property
-    def artifact_collection(self) -> ArtifactSequence:
-        return self.artifact.artifact_sequence
-
-    def files(
-        self, names: list[str] | None = None, after: str | None = None, first: int | None = None
-    ) -> Connection:
-        files = [file for file in self.artifact.files.values() if not names or file.name in names]
-        return page(files, first, after, self.artifact.artifact_sequence.project.store.page_limit)
-
-
-@dataclass(eq=False, repr=False)  # they refer to one another
-class Manifest:
-    number: int
-    artifact: Artifact
-    file: File
-
-    @property
-    def id(self) -> str:
-        return f"manifest:{self.number}"
-
-
-@dataclass(eq=False, repr=False)  # they refer to one another
-class Artifact:
+@dataclass(eq=False, repr=False, kw_only=True)
+class Artifact(Record):
     artifact_sequence: ArtifactSequence
-    number: int
     digest: str
-    created_by: Run | None
+    created_by: Run | None = None
     description: str | None = None
     metadata: str | None = None
     wanted_aliases: list[str] = field(default_factory=list)
     state: str = "PENDING"
     version_index: int | None = None
-    current_manifest: Manifest | None = None
-    files: dict[str, File] = field(default_factory=dict)
-    created: float = field(default_factory=time.time)
+    manifest: File | None = None
+    file_by_name: dict[str, File] = field(default_factory=dict)
 
     ttl_duration_seconds = -2  # W&B's word for "inherited"; the client's model wants an integer
     ttl_is_inherited = True
@@ -178,40 +125,59 @@ class Artifact:
     commit_hash = ""
 
     @property
-    def id(self) -> str:
-        return f"artifact:{self.number}"
+    def artifact_type(self) -> dict[str, Any]:
+        return self.artifact_sequence.project.artifact_type(self.artifact_sequence.type_name)
 
     @property
-    def artifact_type(self) -> ArtifactType:
-        return ArtifactType(self.artifact_sequence.type_name, self.artifact_sequence.project)
+    def current_manifest(self) -> dict[str, Any] | None:
+        named = {"typename": "ArtifactManifest", "id": self.id, "file": self.manifest}
+        return named if self.manifest else None
 
     @property
-    def created_at(self) -> str:
-        return _timestamp(self.created)
-
-    @property
-    def updated_at(self) -> str:
-        return _timestamp(self.created)
-
-    @property
-    def aliases(self) -> list[Alias]:
+    def aliases(self) -> list[dict[str, Any]]:
         holds = self.artifact_sequence.alias_of.items()
-        return [Alias(alias, self.artifact_sequence) for alias, artifact in holds if artifact is self]
+        names = [alias for alias, artifact in holds if artifact is self]
+        return [
+            {
+                "typename": "ArtifactAlias",
+                "id": f"{self.id}:{one}",
+                "alias": one,
+                "artifact_collection": self.artifact_sequence,
+            }
+            for one in names
+        ]
 
     @property
-    def manifest_entries(self) -> dict[str, Any]:
-        if self.current_manifest is None or not self.current_manifest.file.uploaded:
+    def membership(self) -> dict[str, Any]:
+        """The version as a member of its collection."""
+        return {
+            "typename": "ArtifactCollectionMembership", "id": self.id,
+            "version_index": self.version_index, "created_at": self.created_at,
+            "aliases": self.aliases, "artifact_collection": self.artifact_sequence, "artifact": self,
+            "files": self.files,
+        }  # fmt: skip
+
+    def files(
+        self, names: list[str] | None = None, after: str | None = None, first: int | None = None
+    ) -> Connection:
+        files = [file for file in self.file_by_name.values() if not names or file.name in names]
+        return self.paged(files, first, after)
+
+    @property
+    def entries(self) -> dict[str, Any]:
+        """What its manifest lists."""
+        if self.manifest is None or not self.manifest.uploaded:
             return {}
-        entries: dict[str, Any] = json.loads(self.current_manifest.file.content)["contents"]
+        entries: dict[str, Any] = json.loads(self.manifest.content)["contents"]
         return entries
 
     @property
     def size(self) -> int:
-        return sum(entry["size"] for entry in self.manifest_entries.values())
+        return sum(entry["size"] for entry in self.entries.values())
 
     @property
     def file_count(self) -> int:
-        return len(self.manifest_entries)
+        return len(self.entries)
 
     def files_by_manifest_entries(
         self,
@@ -219,13 +185,12 @@ class Artifact:
         manifest_version: str,
         entries: list[dict[str, Any]],
         storage_region: str | None = None,
-    ) -> Connection:
+    ) -> Any:
         """Where each entry's bytes lie; those of an unchanged file may be those of an older version."""
-        files = [self._file(entry["name"], entry["digest"]) for entry in entries]
-        return page(files, None, None, len(files) or 1)
+        return page([self._stored(entry["name"], entry["digest"]) for entry in entries])
 
-    def _file(self, name: str, digest: str) -> File:
+    def _stored(self, name: str, digest: str) -> File:
         for version in reversed(self.artifact_sequence.versions):
-            if name in version.files and version.files[name].md5 == digest:
-                return version.files[name]
+            if name in version.file_by_name and version.file_by_name[name].md5 == digest:
+                return version.file_by_name[name]
         raise ValueError(f"no file {name} of digest {digest}")

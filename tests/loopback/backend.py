@@ -11,10 +11,10 @@ from typing import Any
 
 import uvicorn
 
-from .accounts import ENTITY
 from .app import App
+from .artifacts import Artifact
 from .faults import Fault
-from .records import Project, Run, Sweep
+from .records import ENTITY, Project, Run, Sweep
 from .store import Store
 
 API_KEY = "f00d" * 10  # wandb wants at least 40 characters
@@ -144,3 +144,18 @@ class Backend:
         run.summary = summary or {}
         run.write_history(0, [json.dumps({"_step": step, **row}) for step, row in enumerate(rows)])
         return run
+
+    def artifact(self, run: Run, name: str, *aliases: str, type_name: str = "model") -> Artifact:
+        """A version that the run has logged, without any file."""
+        sequence = self.store.collection(run.project, name, type_name)
+        version = Artifact(
+            store=self.store,
+            artifact_sequence=sequence,
+            digest=f"{name} {len(sequence.versions)}",
+            created_by=run,
+        )
+        version.wanted_aliases += aliases
+        sequence.versions.append(version)
+        sequence.commit(version)
+        run.outputs.append(version)
+        return version

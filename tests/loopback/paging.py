@@ -10,18 +10,26 @@ from typing import Any
 @dataclass(frozen=True)
 class Edge:
     node: Any
-    cursor: str
+    cursor: str = ""
     version: str = ""
+
+
+@dataclass(frozen=True)
+class PageInfo:
+    end_cursor: str | None = None
+    has_next_page: bool = False
 
 
 @dataclass(frozen=True)
 class Connection:
     edges: list[Edge]
-    page_info: dict[str, Any]
+    page_info: PageInfo
     total_count: int
 
 
-def page(items: Sequence[Any], first: int | None, after: str | None, limit: int) -> Connection:
+def page(
+    items: Sequence[Any], first: int | None = None, after: str | None = None, limit: int = 1000
+) -> Connection:
     """One page of at most `limit` items.
 
     A cursor holds an item's number and its position, so that an item deleted between two pages neither
@@ -38,7 +46,7 @@ def page(items: Sequence[Any], first: int | None, after: str | None, limit: int)
         for place, item in enumerate(items[start:stop], start)
     ]
     end = edges[-1].cursor if edges else None
-    return Connection(edges, {"end_cursor": end, "has_next_page": stop < len(items)}, len(items))
+    return Connection(edges, PageInfo(end, stop < len(items)), len(items))
 
 
 def matches(run: Any, query: dict[str, Any]) -> bool:
@@ -47,17 +55,15 @@ def matches(run: Any, query: dict[str, Any]) -> bool:
 
 
 def _clause(run: Any, key: str, wanted: Any) -> bool:
-    match key:
-        case "$and":
-            return all(matches(run, query) for query in wanted)
-        case "$or":
-            return any(matches(run, query) for query in wanted)
-        case "$nor":
-            return not any(matches(run, query) for query in wanted)
+    if key == "$and":
+        if not wanted:
+            raise ValueError("$and wants at least one filter")
+        return all(matches(run, query) for query in wanted)
+    if key == "$or":
+        return any(matches(run, query) for query in wanted)
     values = _values(run, key)
-    if not isinstance(wanted, dict):
-        wanted = {"$eq": wanted}
-    return all(_OPERATORS[operator](values, operand) for operator, operand in wanted.items())
+    operators = wanted if isinstance(wanted, dict) else {"$eq": wanted}
+    return all(_OPERATORS[operator](values, operand) for operator, operand in operators.items())
 
 
 def _any(compare: Callable[[Any, Any], bool]) -> Callable[[list[Any], Any], bool]:
@@ -68,12 +74,8 @@ _OPERATORS: dict[str, Callable[[list[Any], Any], bool]] = {
     "$eq": lambda values, operand: operand in values,
     "$ne": lambda values, operand: operand not in values,
     "$in": lambda values, operand: any(value in operand for value in values),
-    "$nin": lambda values, operand: not any(value in operand for value in values),
-    "$exists": lambda values, operand: any(value is not None for value in values) == operand,
     "$gt": _any(lambda value, operand: value > operand),
-    "$gte": _any(lambda value, operand: value >= operand),
     "$lt": _any(lambda value, operand: value < operand),
-    "$lte": _any(lambda value, operand: value <= operand),
     "$regex": _any(lambda value, operand: bool(re.search(operand, str(value)))),
 }
 
@@ -87,28 +89,17 @@ def _values(run: Any, key: str) -> list[Any]:
             return [run.summary.get(name)]
         case ["tags"]:
             return list(run.tags)
-        case ["name" | "state" | "group" | "host" | "description" | "notes"]:
-            return [getattr(run, key)]
-        case ["displayName" | "display_name"]:
-            return [run.display_name]
-        case ["jobType" | "job_type"]:
-            return [run.job_type]
-        case ["sweep"]:
-            return [run.sweep_name]
-        case ["createdAt" | "created_at"]:
-            return [run.created_at]
+        case ["name" | "state" | "group" | "sweep"]:
+            return [run.sweep_name if key == "sweep" else getattr(run, key)]
     raise ValueError(f"filter on an unknown field: {key}")
 
 
 def order_of(order: str | None) -> tuple[Callable[[Any], Any], bool]:
     """Sort key and whether it falls, from an order such as "+created_at" or "-summary_metrics.loss"."""
     text = order or "+created_at"
-    name = text.lstrip("+-")
+    name, falls = text.lstrip("+-"), text.startswith("-")
     if name in ("created_at", "createdAt"):
-        return (lambda run: run.number), text.startswith("-")
-    if name in ("heartbeat_at", "heartbeatAt"):
-        return (lambda run: run.heartbeat), text.startswith("-")
-    falls = text.startswith("-")
+        return (lambda run: run.number), falls
     missing = -float("inf") if falls else float("inf")  # runs without the key come last, either way
 
     def value(run: Any) -> Any:

@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from selector.sweeping.hyperband import Hyperband, runs_to_stop
 
-from .accounts import ENTITY, Entity
-from .artifacts import Artifact
-from .files import File
-from .records import Agent, Project, Run, Sweep
+from .artifacts import Artifact, ArtifactSequence
+from .records import ENTITY, Agent, Project, Run, Sweep
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -25,7 +25,6 @@ class Store:
         page_limit: Most items that a page may hold, whatever the client asked for.
         most_samples: Most history rows that an answer may hold; more are thinned out.
         silence: Seconds without a word from an active run after which it counts as crashed.
-        counts_keys: Whether it says how many history rows hold a key.
         features: Server features that are switched on.
     """
 
@@ -33,7 +32,6 @@ class Store:
     page_limit: int = 1000
     most_samples: int = 100_000
     silence: float = 300.0
-    counts_keys: bool = True
     features: tuple[str, ...] = ()
     project_by_path: dict[tuple[str, str], Project] = field(default_factory=dict)
     contents: dict[int, bytes] = field(default_factory=dict)
@@ -50,28 +48,19 @@ class Store:
     def new_name(self) -> str:
         return "".join(self._names.choices(string.ascii_lowercase + string.digits, k=8))
 
-    def keep(self, record: Any) -> Any:
-        """Remember a record by its GraphQL id."""
-        self.records[record.id] = record
-        return record
-
-    def find(self, id: str, kind: type) -> Any:
+    def find(self, id: str, kind: type[T]) -> T:
         """The record of that id, or an error where there is none of that kind."""
         record = self.records.get(id)
         if not isinstance(record, kind):
             raise ValueError(f"no {kind.__name__.lower()} with the id {id}")
         return record
 
-    def new_file(self, name: str, **keywords: Any) -> File:
-        file: File = self.keep(File(self, self.number(), name, **keywords))
-        return file
-
     # Projects and runs
 
     def project(self, entity: str | None, name: str | None, create: bool = False) -> Project | None:
         key = (entity or ENTITY, name or "uncategorized")
         if key not in self.project_by_path and create:
-            self.project_by_path[key] = Project(self, self.number(), Entity(key[0]), key[1])
+            self.project_by_path[key] = Project(store=self, entity_name=key[0], name=key[1])
         return self.project_by_path.get(key)
 
     def find_run(self, entity: str | None, project: str | None, name: str) -> Run:
@@ -81,11 +70,19 @@ class Store:
         return found.bucket_by_name[name]
 
     def new_run(self, project: Project, name: str, **keywords: Any) -> Run:
-        run: Run = self.keep(Run(project, self.number(), name, **keywords))
+        run = Run(store=self, project=project, name=name, **keywords)
         project.bucket_by_name[name] = run
         if run.sweep:
             run.sweep.run_list.append(run)
         return run
+
+    def collection(self, project: Project, name: str, type_name: str) -> ArtifactSequence:
+        if name not in project.collections:
+            made = ArtifactSequence(store=self, project=project, name=name, type_name=type_name)
+            project.collections[name] = made
+        found = project.collections[name]
+        assert found.type_name == type_name, f"{name} is of type {found.type_name}, not {type_name}"
+        return found
 
     def delete_run(self, run: Run) -> None:
         del run.project.bucket_by_name[run.name]
@@ -117,7 +114,8 @@ class Store:
     # Sweeps and agents
 
     def new_sweep(self, project: Project, config: str, display_name: str | None = None) -> Sweep:
-        sweep: Sweep = self.keep(Sweep(project, self.number(), self.new_name(), config, display_name))
+        name = self.new_name()
+        sweep = Sweep(store=self, project=project, name=name, config=config, display_name=display_name)
         project.sweep_by_name[sweep.name] = sweep
         return sweep
 
@@ -125,15 +123,9 @@ class Store:
         del sweep.project.sweep_by_name[sweep.name]
         del self.records[sweep.id]
 
-    def new_agent(self, sweep: Sweep, host: str) -> Agent:
-        agent: Agent = self.keep(Agent(sweep, self.number(), host))
-        sweep.agent_list.append(agent)
-        return agent
-
     def commands(self, agent: Agent, alive: set[str]) -> list[dict[str, Any]]:
         """What an agent is to do next, given the names of the runs whose processes it still sees."""
         sweep = agent.sweep
-        agent.heartbeat = time.time()
         self.end_silent_runs()
         for run in agent.assigned:
             if run.active and run.name not in alive:
