@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 from loopback import Backend
 from loopback.graph import execute, snake
-from wandb.apis.public.sweeps import _agent_heartbeat, _register_agent, _sweep_with_runs, _upsert_sweep
-from wandb.sdk.sweeps import SweepNotFoundError
+from loopback.operations import NotFound
+from loopback.records import Sweep
 
 
 @pytest.mark.parametrize(
@@ -54,22 +53,25 @@ def test_names_in_snake_case(name: str, expected: str):
     assert snake(name) == expected
 
 
-# Sweeps, as wandb's own agent asks for work: without its processes.
+# Sweeps, as an agent asks for work: without its processes.
 
 
 class Worker:
     """An agent that does as it is told: it starts what it is given, and ends it when the test says so."""
 
-    def __init__(self, path: str) -> None:
-        self.api = wandb.Api()
-        self.api.settings["entity"], self.api.settings["project"], self.sweep = path.split("/")
-        self.id = _register_agent(self.api, "host", sweep_id=self.sweep)["id"]
+    def __init__(self, backend: Backend, sweep: Sweep) -> None:
+        self.store = backend.store
+        asked = f'host: "h", sweep: "{sweep.name}", projectName: "p"'
+        (self.id,) = self._ask(f"createAgent(input: {{{asked}}}) {{ agent {{ id }} }}", "agent").values()
 
     def beat(self, *running: str) -> list[dict[str, Any]]:
-        return _agent_heartbeat(self.api, self.id, {}, dict.fromkeys(running, True))
+        state = json.dumps(json.dumps(dict.fromkeys(running, True)))
+        asked = f'agentHeartbeat(input: {{id: "{self.id}", runState: {state}}}) {{ commands }}'
+        return list(json.loads(self._ask(asked, "commands")))
 
-
-pytestmark = pytest.mark.usefixtures("wandb_here")
+    def _ask(self, mutation: str, field: str) -> Any:
+        (answer,) = execute(self.store, f"mutation M {{ {mutation} }}", {}, "")["data"].values()
+        return answer[field]
 
 
 def init(backend: Backend, name: str) -> None:
@@ -86,13 +88,12 @@ def test_a_random_search_up_to_its_cap(backend: Backend):
         "program": "train.py",
         "parameters": {
             "lr": {"distribution": "log_uniform_values", "min": 0.01, "max": 1.0},
-            "depth": {"min": 2, "max": 4},
+            "depth": {"distribution": "int_uniform", "min": 2, "max": 4},
             "optimizer": {"parameters": {"name": {"values": ["sgd", "adam"]}}},
         },
     }
-    created, warnings = _upsert_sweep(wandb.Api(), config, project="p", entity="loopback")
-    assert warnings == []
-    worker = Worker(f"loopback/p/{created['name']}")
+    sweep = backend.sweep("p", json.dumps(config))
+    worker = Worker(backend, sweep)
     drawn = []
     for _ in range(3):
         (command,) = worker.beat()
@@ -105,14 +106,13 @@ def test_a_random_search_up_to_its_cap(backend: Backend):
     assert all(0.01 <= values["lr"] <= 1 and values["depth"] in (2, 3, 4) for values in drawn)
     assert all(values["optimizer"]["name"] in ("sgd", "adam") for values in drawn)
     assert len({values["lr"] for values in drawn}) == 3
-    described = _sweep_with_runs(worker.api, worker.sweep, "{}", project="p", entity="loopback")
-    assert described["state"] == "FINISHED"
-    assert [run["state"] for run in described["runs"]] == ["finished"] * 3
+    assert sweep.state == "FINISHED"
+    assert [run.state for run in sweep.run_list] == ["finished"] * 3
 
 
 def test_a_lost_run_crashes_and_a_preempted_one_comes_back(backend: Backend):
     sweep = backend.sweep("p", "program: t.py\nmethod: grid\nparameters: {a: {values: [1, 2]}}")
-    worker, other = Worker(f"loopback/p/{sweep.name}"), Worker(f"loopback/p/{sweep.name}")
+    worker, other = Worker(backend, sweep), Worker(backend, sweep)
     (lost,), (preempted,) = worker.beat(), other.beat()
     for command in (lost, preempted):
         init(backend, command["run_id"])
@@ -121,7 +121,7 @@ def test_a_lost_run_crashes_and_a_preempted_one_comes_back(backend: Backend):
     backend.store.silence = 0.05
     time.sleep(0.1)
     # Neither process nor agent says anything more: the node is gone, and a third agent takes over.
-    third = Worker(f"loopback/p/{sweep.name}")
+    third = Worker(backend, sweep)
     assert third.beat() == [{**preempted, "type": "resume"}]
     assert (first.state, second.state) == ("crashed", "preempted")
     init(backend, second.name)
@@ -132,7 +132,7 @@ def test_a_lost_run_crashes_and_a_preempted_one_comes_back(backend: Backend):
 
 def test_agents_wait_for_a_run_that_may_yet_be_preempted(backend: Backend):
     sweep = backend.sweep("p", "program: t.py\nmethod: grid\nparameters: {a: {values: [1]}}")
-    worker, idle = Worker(f"loopback/p/{sweep.name}"), Worker(f"loopback/p/{sweep.name}")
+    worker, idle = Worker(backend, sweep), Worker(backend, sweep)
     (command,) = worker.beat()
     init(backend, command["run_id"])
     assert idle.beat() == []
@@ -142,9 +142,9 @@ def test_agents_wait_for_a_run_that_may_yet_be_preempted(backend: Backend):
 
 def test_a_heartbeat_of_a_deleted_sweep(backend: Backend):
     sweep = backend.sweep("p")
-    worker = Worker(f"loopback/p/{sweep.name}")
+    worker = Worker(backend, sweep)
     backend.store.delete_sweep(sweep)
-    with pytest.raises(SweepNotFoundError):
+    with pytest.raises(NotFound):
         worker.beat()
 
 
@@ -157,7 +157,7 @@ early_terminate: {type: hyperband, min_iter: 2, eta: 2}
 parameters: {a: {distribution: uniform, min: 0.0, max: 1.0}}
 """
     sweep = backend.sweep("p", config)
-    workers = [Worker(f"loopback/p/{sweep.name}") for _ in range(4)]
+    workers = [Worker(backend, sweep) for _ in range(4)]
     names = [worker.beat()[0]["run_id"] for worker in workers]
     for run, rank in zip(sweep.run_list, (9, 1, 5, 7), strict=True):
         init(backend, run.name)

@@ -43,6 +43,7 @@ def trained(backend: Backend, sweep: Sweep, name: str, rankme: float, accuracy: 
         "dataset": "digits",
         "learning_rate": rankme / 100,
         "definition": DEFINITION,
+        "_wandb": {"t": {"5": "0.31.0"}},  # what wandb notes of the run itself
     }
     summary = {"completion/status": "completed", "completion/epoch": 10, "mine": 7, **rows[-1]}
     run = backend.run("p", name, rows, config, summary, sweep=sweep, **{"tags": ["t"], **more})
@@ -130,6 +131,7 @@ def test_what_is_written_and_that_it_is_written_once(
     }  # fmt: skip
     assert (runs["c"].summary["selection/rankme/picked"], runs["c"].summary["mine"]) == (True, 7)
     assert runs["c"].config["learning_rate"] == 0.4
+    assert backend.project("p").bucket_by_name["c"].config_value("_wandb") == {"t": {"5": "0.31.0"}}
     assert "milestone-10" in api.artifact("loopback/p/model-c:label-free-best").aliases
     for artifact in runs[table_run].logged_artifacts():
         artifact.download(str(tmp_path / "tables"))

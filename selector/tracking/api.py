@@ -142,8 +142,9 @@ def _histories(
     waiting = {}
     for run in runs:
         logged = (run.history_keys or {}).get("keys")
+        lacks = logged is not None and keys.isdisjoint(logged) and keys.isdisjoint(run.summary_metrics)
         signature, before = known.get(run.storage_id, (None, None))
-        if not run.history_line_count or (keys and logged is not None and keys.isdisjoint(logged)):
+        if not run.history_line_count or (keys and lacks):
             yield run, (History(), "")
         elif before is not None and signature == _signature(run):
             yield run, before
@@ -259,6 +260,7 @@ def _run(listed: Any, history: History) -> Run:
         group=listed.group or "",
         job_type=listed.job_type or "",
         sweep_id=listed.sweep_name or "",
+        project=listed.project,
         counted_by=history.axis,
         tags=tuple(listed.tags or ()),
         started=_seconds(listed.created_at),

@@ -11,7 +11,7 @@ import pytest
 from loopback import API_KEY, Backend, Fault
 
 from selector.errors import UserError
-from selector.runs import Milestone, RunSet
+from selector.runs import Last, Milestone, RunSet
 from selector.tracking import api
 from selector.tracking.connection import Patience, Unreachable
 
@@ -102,6 +102,36 @@ def test_runs_without_epochs_are_counted_by_steps(backend: Backend, read: Callab
     assert found.runs[0].counted_by == "_step"
     assert found.runs[0].milestones == (Milestone(0, {"loss": 3.0}), Milestone(1, {"loss": 2.0}))
     assert found.warnings == ("no epoch is logged, so milestones are numbered by _step: x",)
+
+
+@pytest.mark.parametrize(
+    ("rows", "summary", "key", "expected"),
+    [
+        # The value of a key is that of the last row by _step that holds it, as W&B's own summary says …
+        ([{"epoch": 1, "s": 1.0}, {"epoch": 2, "s": 3.0}, {"s": 9.0}], {"s": 9.0}, "s", Last(9.0, 2)),
+        # … after a second fit, after a second Trainer's test at epoch 0, and in separate calls.
+        ([{"epoch": 5, "s": 5.0}, {"epoch": 0, "s": 1.0}], {"s": 1.0}, "s", Last(1.0, 0)),
+        ([{"epoch": 9, "s": 5.0}, {"epoch": 0, "test_acc": 0.7}], {}, "test_acc", Last(0.7, 0)),
+        ([{"epoch": 3}, {"s": 2.0}], {"s": 2.0}, "s", Last(2.0, 3)),
+        # What no row holds is read in the summary, and what define_metric asks for goes before the last row.
+        ([{"epoch": 3, "s": 2.0}], {"best": 0.5}, "best", Last(0.5, 3, "summary")),
+        ([{"epoch": 1, "s": 8.0}, {"epoch": 2, "s": 2.0}], {"s": {"max": 8.0}}, "s", Last(8.0, 2, "max")),
+    ],
+)
+def test_what_other_peoples_runs_achieved(
+    backend: Backend,
+    read: Callable[..., RunSet],
+    rows: list[dict[str, float]],
+    summary: dict[str, Any],
+    key: str,
+    expected: Last,
+):
+    backend.run("p", "x", rows, summary=summary)
+    found = read("loopback/p", keys=[key])
+    assert found.runs[0].last[key] == expected
+    assert found.runs[0].project == "p"
+    said = {"": (), "summary": (f"{key} is read from W&B's summary, since no row holds it: x",)}
+    assert found.warnings == said.get(expected.source, ("s is each run's max, as define_metric asks: x",))
 
 
 @pytest.mark.parametrize(
