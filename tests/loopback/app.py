@@ -42,8 +42,7 @@ class App:
             routes=[
                 Route("/graphql", self.graphql, methods=["POST"]),
                 Route("/files/{entity}/{project}/{run}/file_stream", self.file_stream, methods=["POST"]),
-                Route("/storage/{number:int}/{name:path}", self.put, methods=["PUT"]),
-                Route("/storage/{number:int}/{name:path}", self.get, methods=["GET"]),
+                Route("/storage/{number:int}/{name:path}", self.storage, methods=["PUT", "GET"]),
             ]
         )
 
@@ -77,14 +76,12 @@ class App:
             receive(self.store, run, sent)
             return _json({"stopped": run.should_stop}, 200)
 
-    async def put(self, request: Request) -> Response:
-        content = await request.body()
-        self.store.contents[request.path_params["number"]] = content
-        return Response(status_code=200)
-
-    async def get(self, request: Request) -> Response:
-        content = self.store.contents.get(request.path_params["number"])
-        return Response(content, 200) if content is not None else Response(status_code=404)
+    async def storage(self, request: Request) -> Response:
+        number = request.path_params["number"]
+        if request.method == "PUT":
+            self.store.contents[number] = await request.body()
+            return Response(status_code=200)
+        return Response(self.store.contents.get(number), 200 if number in self.store.contents else 404)
 
     async def _answer(
         self, request: Request, names: tuple[str, ...], is_graphql: bool, work: Any
@@ -144,10 +141,9 @@ def receive(store: Store, run: Run, sent: dict[str, Any]) -> None:
         match name:
             case "wandb-history.jsonl":
                 run.write_history(chunk["offset"], chunk["content"])
-            case "wandb-events.jsonl":
-                _splice(run.event_lines, chunk)
-            case "output.log":
-                _splice(run.log_lines, chunk)
+            case "wandb-events.jsonl" | "output.log":
+                lines = run.log_lines if name == "output.log" else run.event_lines
+                lines[chunk["offset"] : chunk["offset"] + len(chunk["content"])] = chunk["content"]
             case "wandb-summary.json":
                 run.summary = json.loads(chunk["content"][-1])
             case _:
@@ -156,12 +152,6 @@ def receive(store: Store, run: Run, sent: dict[str, Any]) -> None:
         run.preempting, run.state = True, "preempting"
     if sent.get("complete"):
         store.end_run(run, sent["exitcode"])
-
-
-def _splice(lines: list[str], chunk: dict[str, Any]) -> None:
-    """Write lines from an offset on; those that a retry sends again replace themselves."""
-    offset, content = chunk["offset"], chunk["content"]
-    lines[offset : offset + len(content)] = content
 
 
 async def _body(request: Request) -> bytes:

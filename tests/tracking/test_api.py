@@ -17,13 +17,15 @@ from selector.tracking.connection import Patience, Unreachable
 
 pytestmark = pytest.mark.usefixtures("wandb_here")
 
+Reader = Callable[..., RunSet]
+
 DEFINITION = {"projector_dim": 128, "version": 1}
 COMPLETED = {"completion/status": "completed", "completion/epoch": 10}
 DIVERGED = {"completion/status": "diverged", "completion/epoch": 3}
 
 
 @pytest.fixture
-def read(backend: Backend) -> Callable[..., RunSet]:
+def read(backend: Backend) -> Reader:
     def read(source: str, **keywords: Any) -> RunSet:
         backend.requests.clear()
         return api.read_wandb(source, **{"patience": Patience(pauses=(0.01, 0.01)), **keywords})
@@ -60,7 +62,7 @@ def lines(steps: range, width: int = 1) -> list[str]:
 # What is read
 
 
-def test_a_run_as_it_was_logged(backend: Backend, read: Callable[..., RunSet]):
+def test_a_run_as_it_was_logged(backend: Backend, read: Reader):
     sweep = backend.sweep("p", "method: grid\nparameters: {lr: {values: [1, 2, 3]}}")
     rows = [
         {"epoch": 5, "label_free/rankme": 41, "nested": {"deep": 2.5}, "text": "word", "_runtime": 3.0},
@@ -86,7 +88,7 @@ def test_a_run_as_it_was_logged(backend: Backend, read: Callable[..., RunSet]):
     assert (found.source, found.unreadable, found.warnings) == (f"loopback/p/{sweep.name}", (), ())
 
 
-def test_numbers_that_are_not_finite(backend: Backend, read: Callable[..., RunSet]):
+def test_numbers_that_are_not_finite(backend: Backend, read: Reader):
     row = '{"_step": 0, "epoch": 1, "a": NaN, "b": -Infinity, "c": "NaN", "d": "Infinity", "e": "-Infinity"}'
     backend.run("p", "x", []).write_history(0, [row])
     (milestone,) = read("loopback/p").runs[0].milestones
@@ -96,7 +98,7 @@ def test_numbers_that_are_not_finite(backend: Backend, read: Callable[..., RunSe
     assert values == {"b": -math.inf, "d": math.inf, "e": -math.inf}
 
 
-def test_runs_without_epochs_are_counted_by_steps(backend: Backend, read: Callable[..., RunSet]):
+def test_runs_without_epochs_are_counted_by_steps(backend: Backend, read: Reader):
     backend.run("p", "x", [{"loss": 3.0}, {"loss": 2.0}])
     found = read("loopback/p")
     assert found.runs[0].counted_by == "_step"
@@ -120,7 +122,7 @@ def test_runs_without_epochs_are_counted_by_steps(backend: Backend, read: Callab
 )
 def test_what_other_peoples_runs_achieved(
     backend: Backend,
-    read: Callable[..., RunSet],
+    read: Reader,
     rows: list[dict[str, float]],
     summary: dict[str, Any],
     key: str,
@@ -153,7 +155,7 @@ def test_what_other_peoples_runs_achieved(
 )
 def test_states(
     backend: Backend,
-    read: Callable[..., RunSet],
+    read: Reader,
     state: str,
     summary: dict[str, Any],
     definition: dict[str, Any] | None,
@@ -169,7 +171,7 @@ def test_states(
 
 
 def test_every_row_of_long_histories_in_few_requests(
-    backend: Backend, read: Callable[..., RunSet], monkeypatch: pytest.MonkeyPatch
+    backend: Backend, read: Reader, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(api, "_SAMPLES", 2_000)
     monkeypatch.setattr(api, "_ROWS_OF_A_PAGE", 1_000)
@@ -186,7 +188,7 @@ def test_every_row_of_long_histories_in_few_requests(
 
 
 def test_a_history_beyond_the_bounds_is_named(
-    backend: Backend, read: Callable[..., RunSet], monkeypatch: pytest.MonkeyPatch
+    backend: Backend, read: Reader, monkeypatch: pytest.MonkeyPatch
 ):
     path = sweep_of(backend, 2)
     monkeypatch.setattr(api, "MOST_ROWS", 30)
@@ -200,7 +202,7 @@ def test_a_history_beyond_the_bounds_is_named(
     ]
 
 
-def test_a_server_that_gives_fewer_rows_than_it_counts(backend: Backend, read: Callable[..., RunSet]):
+def test_a_server_that_gives_fewer_rows_than_it_counts(backend: Backend, read: Reader):
     path = sweep_of(backend, 3, rows=20)
     backend.store.most_samples = 7  # more than these are thinned out, whoever asks
     found = read(path)
@@ -208,7 +210,7 @@ def test_a_server_that_gives_fewer_rows_than_it_counts(backend: Backend, read: C
     assert found.warnings == tuple(f"run r00{n}: W&B counts 20 history rows and gave 7" for n in range(3))
 
 
-def test_spectra_are_kept_when_asked_for(backend: Backend, read: Callable[..., RunSet]):
+def test_spectra_are_kept_when_asked_for(backend: Backend, read: Reader):
     rows = [{"epoch": epoch, "rank": epoch / 2, "spectrum/projector": [1.0, epoch / 4]} for epoch in range(3)]
     backend.run("p", "a", rows)
     for spectra in (False, True):
@@ -218,9 +220,7 @@ def test_spectra_are_kept_when_asked_for(backend: Backend, read: Callable[..., R
         assert [m.lists for m in run.milestones] == kept
 
 
-def test_sweep_group_tag_and_project(
-    backend: Backend, read: Callable[..., RunSet], monkeypatch: pytest.MonkeyPatch
-):
+def test_sweep_group_tag_and_project(backend: Backend, read: Reader, monkeypatch: pytest.MonkeyPatch):
     sweep = backend.sweep("my p")
     backend.run("my p", "swept", [{"epoch": 1}], sweep=sweep, tags=["a", "b"])
     backend.run("my p", "grouped", [{"epoch": 1}], group="night", tags=["b"])
@@ -258,7 +258,7 @@ def test_sweep_group_tag_and_project(
     ],
 )
 def test_what_is_planned_and_how_to_finish_it(
-    backend: Backend, read: Callable[..., RunSet], state: str, cap: int | None, command: str
+    backend: Backend, read: Reader, state: str, cap: int | None, command: str
 ):
     config = {"method": "random", "parameters": {"lr": {"values": [1]}}, **({"run_cap": cap} if cap else {})}
     sweep = backend.sweep("p", json.dumps(config))
@@ -276,7 +276,7 @@ def test_what_is_planned_and_how_to_finish_it(
 # How much is asked for
 
 
-def test_few_requests_and_progress(backend: Backend, read: Callable[..., RunSet]):
+def test_few_requests_and_progress(backend: Backend, read: Reader):
     path = sweep_of(backend, 120)
     for number in range(30):
         backend.run("p", f"foreign{number}", [{"epoch": 1, "accuracy": 0.5}], sweep=backend.sweep("p"))
@@ -292,7 +292,7 @@ def test_few_requests_and_progress(backend: Backend, read: Callable[..., RunSet]
     assert Counter(backend.requests)["RunFullHistory"] == 30
 
 
-def test_a_second_look_reads_only_what_changed(backend: Backend, read: Callable[..., RunSet]):
+def test_a_second_look_reads_only_what_changed(backend: Backend, read: Reader):
     path = sweep_of(backend, 60)
     known: dict[str, Any] = {}
     assert histories(read(path, known=known)) == whole(60)
@@ -316,9 +316,7 @@ def test_a_second_look_reads_only_what_changed(backend: Backend, read: Callable[
 
 @pytest.mark.parametrize("operation", ["GetSweep", "Runs", "RunFullHistory"])
 @pytest.mark.parametrize("kind", ["rate_limit", "html", "drop", "truncate", "error", "slow"])
-def test_what_goes_wrong_once_is_asked_for_again(
-    backend: Backend, read: Callable[..., RunSet], operation: str, kind: Any
-):
+def test_what_goes_wrong_once_is_asked_for_again(backend: Backend, read: Reader, operation: str, kind: Any):
     path = sweep_of(backend, 3)
     fault = backend.fail(Fault(kind, operation, status=503, seconds=0.2))
     found = read(path)
@@ -326,7 +324,7 @@ def test_what_goes_wrong_once_is_asked_for_again(
     assert (histories(found), found.unreadable) == (whole(3), ())
 
 
-def test_one_run_that_the_server_cannot_answer(backend: Backend, read: Callable[..., RunSet]):
+def test_one_run_that_the_server_cannot_answer(backend: Backend, read: Reader):
     path = sweep_of(backend, 20)
     backend.fail(Fault("error", "RunFullHistory", times=None, status=400, mentions="r013"))
     found = read(path)
@@ -338,7 +336,7 @@ def test_one_run_that_the_server_cannot_answer(backend: Backend, read: Callable[
     assert histories(read(path)) == whole(20)
 
 
-def test_histories_that_stay_silent_are_named(backend: Backend, read: Callable[..., RunSet]):
+def test_histories_that_stay_silent_are_named(backend: Backend, read: Reader):
     path = sweep_of(backend, 40)
     backend.fail(Fault("slow", "RunFullHistory", times=None, seconds=20))
     found = read(path, patience=Patience(answer=1, silence=1.5, pauses=()))
@@ -351,7 +349,7 @@ def test_histories_that_stay_silent_are_named(backend: Backend, read: Callable[.
 
 
 @pytest.mark.parametrize(("kind", "said"), [("html", "invalid character '<'"), ("truncate", "unexpected")])
-def test_a_list_that_breaks_off(backend: Backend, read: Callable[..., RunSet], kind: Any, said: str):
+def test_a_list_that_breaks_off(backend: Backend, read: Reader, kind: Any, said: str):
     path = sweep_of(backend, 25)
     backend.store.page_limit = 10
     backend.fail(Fault(kind, "Runs", times=None, after=2))
@@ -363,7 +361,7 @@ def test_a_list_that_breaks_off(backend: Backend, read: Callable[..., RunSet], k
     assert said in rest.reason
 
 
-def test_a_run_deleted_between_list_and_history(backend: Backend, read: Callable[..., RunSet]):
+def test_a_run_deleted_between_list_and_history(backend: Backend, read: Reader):
     path = sweep_of(backend, 3)
     gone = backend.project("p").bucket_by_name["r001"]
     backend.fail(
@@ -375,7 +373,7 @@ def test_a_run_deleted_between_list_and_history(backend: Backend, read: Callable
     assert (unread.run, unread.reason[:18]) == ("r001", "history not read: ")
 
 
-def test_a_run_deleted_and_one_renamed_between_two_pages(backend: Backend, read: Callable[..., RunSet]):
+def test_a_run_deleted_and_one_renamed_between_two_pages(backend: Backend, read: Reader):
     path = sweep_of(backend, 25)
     backend.store.page_limit = 10
     runs = backend.project("p").bucket_by_name
@@ -391,7 +389,7 @@ def test_a_run_deleted_and_one_renamed_between_two_pages(backend: Backend, read:
     assert next(run.name for run in found.runs if run.id == "r012") == "renamed"
 
 
-def test_what_is_no_json_inside_an_answer(backend: Backend, read: Callable[..., RunSet]):
+def test_what_is_no_json_inside_an_answer(backend: Backend, read: Reader):
     path = sweep_of(backend, 25)
     backend.store.page_limit = 10
     runs = backend.project("p").bucket_by_name
@@ -423,14 +421,14 @@ def test_what_is_no_json_inside_an_answer(backend: Backend, read: Callable[..., 
         ("abc", r"'abc' is no sweep or project: name a sweep as entity/project/sweep_id"),
     ],
 )
-def test_there_is_no_such_thing(backend: Backend, read: Callable[..., RunSet], source: str, message: str):
+def test_there_is_no_such_thing(backend: Backend, read: Reader, source: str, message: str):
     backend.project("p")
     with pytest.raises(UserError, match=message) as error:
         read(source)
     assert "\n" not in str(error.value)
 
 
-def test_a_sweep_without_runs_and_one_that_was_deleted(backend: Backend, read: Callable[..., RunSet]):
+def test_a_sweep_without_runs_and_one_that_was_deleted(backend: Backend, read: Reader):
     sweep = backend.sweep("p")
     path = f"loopback/p/{sweep.name}"
     with pytest.raises(api.NoRunsYet, match=f"{path} has no runs yet: start some with `wandb agent {path}`"):
@@ -442,9 +440,7 @@ def test_a_sweep_without_runs_and_one_that_was_deleted(backend: Backend, read: C
 
 @pytest.mark.parametrize("answer", ["null", "7", "{}", '{"data": null}', '{"data": {}}', "<html>"])
 @pytest.mark.parametrize("operation", ["Runs", "GetProject"])
-def test_answers_that_are_no_answers(
-    backend: Backend, read: Callable[..., RunSet], operation: str, answer: str
-):
+def test_answers_that_are_no_answers(backend: Backend, read: Reader, operation: str, answer: str):
     sweep_of(backend, 1)
     backend.fail(Fault("text", operation, times=None, text=answer))
     with pytest.raises(
@@ -454,16 +450,14 @@ def test_answers_that_are_no_answers(
     assert "\n" not in str(error.value)
 
 
-def test_a_project_deleted_while_it_is_read(backend: Backend, read: Callable[..., RunSet]):
+def test_a_project_deleted_while_it_is_read(backend: Backend, read: Reader):
     path = sweep_of(backend, 1)
     backend.fail(Fault("call", "Runs", action=backend.store.project_by_path.clear))
     with pytest.raises(UserError, match=f"cannot read {path} from http.*: Could not find project p"):
         read(path)
 
 
-def test_a_server_that_is_not_there(
-    backend: Backend, read: Callable[..., RunSet], capfd: pytest.CaptureFixture[str]
-):
+def test_a_server_that_is_not_there(backend: Backend, read: Reader, capfd: pytest.CaptureFixture[str]):
     path = sweep_of(backend, 1)
     backend.refuse()
     with pytest.raises(Unreachable, match=r"no answer from the W&B server http://.* within 1 s: ch") as error:
@@ -473,7 +467,7 @@ def test_a_server_that_is_not_there(
 
 
 @pytest.mark.usefixtures("logged_out")
-def test_no_login(backend: Backend, read: Callable[..., RunSet]):
+def test_no_login(backend: Backend, read: Reader):
     with pytest.raises(UserError, match=r"no W&B login for http.*: run `wandb login`, or set WANDB_API_KEY"):
         read("loopback/p/abc")
     assert backend.requests == []
@@ -482,10 +476,7 @@ def test_no_login(backend: Backend, read: Callable[..., RunSet]):
 @pytest.mark.usefixtures("logged_out")
 @pytest.mark.parametrize("key", ["deadbeef" * 5, "short", "bad key!" * 6])
 def test_a_wrong_key_is_never_shown(
-    read: Callable[..., RunSet],
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    key: str,
+    read: Reader, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], key: str
 ):
     monkeypatch.setenv("WANDB_API_KEY", key)
     with pytest.raises(UserError, match="cannot log in to W&B at http") as error:
@@ -495,7 +486,7 @@ def test_a_wrong_key_is_never_shown(
 
 
 def test_the_right_key_is_never_shown_either(
-    backend: Backend, read: Callable[..., RunSet], capfd: pytest.CaptureFixture[str], tmp_path: Path
+    backend: Backend, read: Reader, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ):
     path = sweep_of(backend, 2)
     backend.fail(Fault("error", "RunFullHistory", times=None, status=400))
@@ -507,7 +498,7 @@ def test_the_right_key_is_never_shown_either(
     assert API_KEY not in shown + "".join(capfd.readouterr())
 
 
-def test_a_key_is_sent_to_no_other_server(backend: Backend, read: Callable[..., RunSet]):
+def test_a_key_is_sent_to_no_other_server(backend: Backend, read: Reader):
     with pytest.raises(UserError, match=r"the URL is of wandb\.ai, but wandb is set up for 127\.0\.0\.1"):
         read("https://wandb.ai/loopback/p/sweeps/abc")
     assert backend.requests == []
