@@ -31,7 +31,7 @@ from selector.tracking.umap_files import read_umap_files
 from selector.training.datasets import folder as folders
 from selector.training.stored import read_stored
 
-sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "runs")]
+sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "tracking")]
 from handmade import curve, run, sweep
 from offline_files import write_run
 

@@ -31,7 +31,7 @@ from selector.selection.ranking import rank
 from selector.tracking.api import read_wandb
 from selector.tracking.connection import Patience
 
-sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "runs")]
+sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "tracking")]
 import test_far_end
 import test_write_back
 from handmade import RANKME

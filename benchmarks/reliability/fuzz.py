@@ -38,7 +38,7 @@ with atheris.instrument_imports(include=["selector"]):
 
 from trials import TINY, Row, flags, print_table
 
-sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "runs")]
+sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "tracking")]
 from handmade import ACCURACY, RANKME, curve, run, sweep
 from offline_files import as_log, items, record
 
