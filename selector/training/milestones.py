@@ -84,6 +84,7 @@ class Milestones(pl.Callback):
         progress: TrainingProgress | None = None,
         in_background: bool = False,
         resumable: bool = False,
+        described: Mapping[str, Any] | None = None,
     ) -> None:
         """Set up the callback.
 
@@ -109,6 +110,8 @@ class Milestones(pl.Callback):
             progress: What shows people how far the milestone is; None shows nothing.
             in_background: Whether training goes on while another process computes the metrics of what was
                 embedded: for where training has a GPU to itself. Rows come in the same order, later.
+            described: What else to store beside the definition of the metrics, such as {"pixel_range": [0,
+                4095]}.
             resumable: Whether an interrupted training will be resumed; then its last state is no milestone.
 
         Raises:
@@ -121,7 +124,7 @@ class Milestones(pl.Callback):
         self.every, self.encoder, self.augmented, self.loss = every, encoder or Encoder(), augmented, loss
         self.views, self.view_source = views, view_source
         self.folder, self.progress, self.in_background = folder, progress, in_background
-        self.every_steps, self.resumable = every_steps, resumable
+        self.every_steps, self.resumable, self.described = every_steps, resumable, described or {}
         self._last_step: int | None = None  # of the last milestone
         self._worker: Worker | None = None
         self._pending: _Pending | None = None
@@ -312,7 +315,7 @@ class Milestones(pl.Callback):
         return Embedded(epoch, test, train, self._views(module), streamed)
 
     def _finished(self, found: Evaluated, embedded: Embedded, seconds: Mapping[str, float]) -> Milestone:
-        self.milestone_log.define(found.definition)
+        self.milestone_log.define({**found.definition, **self.described})
         if self.folder is not None and found.points is not None:
             write_umap(self.folder, embedded.epoch, found.points, embedded.test)
         costs = {"cost/milestone_seconds": sum(seconds.values())}
@@ -405,7 +408,13 @@ def milestones_of(
         progress=progress,
         in_background=config.device != "cpu" and torch.cuda.is_available(),
         resumable=True,
+        described=_of_numbers(images.pixel_range),
     )
+
+
+def _of_numbers(pixel_range: tuple[float, float]) -> dict[str, Any]:
+    """What became black and white, where the images are not of 8 bits."""
+    return {} if pixel_range == (0, 255) else {"pixel_range": list(pixel_range)}
 
 
 def _with(milestone: Milestone, values: Mapping[str, float]) -> Milestone:

@@ -5,12 +5,16 @@ import hashlib
 import json
 import os
 import re
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.record import RECORD, read_record
+from selector.training.processes import is_main_process
 
 # What may change between an interruption and the continuation without making it another run.
 _NOT_IDENTITY = (
@@ -56,7 +60,26 @@ def open_run_folder(config: TrainConfig) -> RunFolder:
     free = next(number for number, name in enumerate(names) if not (parent / name).exists())
     if config.resume and free > 0:
         free -= 1
+    elif config.resume and is_main_process() and (other := _run_of_other_epochs(parent, config)):
+        print(
+            f"--resume: {other} trained another number of epochs, and its learning rate followed a schedule"
+            f" of that length, so it cannot go on to {config.epochs}; a new run starts"
+            f" (--init-from {last_checkpoint(other)} would start it from those weights)",
+            file=sys.stderr,
+        )
     return RunFolder(names[free], parent / names[free])
+
+
+def _run_of_other_epochs(parent: Path, config: TrainConfig) -> Path | None:
+    """A run here that differs in `epochs` alone and left a checkpoint."""
+    wanted = _identity(config) | {"epochs": None}
+    for record in sorted(parent.glob(f"{config.method}-{config.dataset}-*/{RECORD}")):
+        with suppress(UserError):
+            before = {**read_record(record, lists=False).header.config, "epochs": None}
+            same = all(before.get(name) == value for name, value in wanted.items())
+            if same and last_checkpoint(record.parent) is not None:
+                return record.parent
+    return None
 
 
 def _refuse_no_place(folder: Path) -> None:

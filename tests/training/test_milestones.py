@@ -386,6 +386,12 @@ def test_batches_of_other_forms_are_named_or_taken_as_told(form, key, said: str)
         assert found.values["label_free/rankme"] == expected.values["label_free/rankme"]
 
 
+def test_what_else_is_known_stands_beside_the_definition() -> None:
+    rows = Rows()
+    light(rows, described={"pixel_range": [0, 4095]}).evaluate(SomebodysModule(), 0)
+    assert (rows.definition["pixel_range"], rows.definition["evaluation_images"]) == ([0, 4095], 100)
+
+
 def test_loaders_that_are_used_up_are_refused_and_shuffled_ones_warned_of(capsys) -> None:
     settings = MetricSettings(clusters=4)
     train, test = loaders(False)

@@ -5,6 +5,7 @@ import pytest
 
 from selector.config import TrainConfig, paper_recipe
 from selector.errors import UserError
+from selector.record import Record
 from selector.training.run_folder import checkpoint_path, last_checkpoint, open_run_folder
 
 
@@ -76,3 +77,17 @@ def test_a_place_that_cannot_be_one_is_refused_before_anything_is_trained(tmp_pa
         with pytest.raises(UserError, match=r"no place for checkpoints in .*file' is no folder"):
             open_run_folder(config(tmp_path / place))
     assert open_run_folder(config(tmp_path / "new" / "one")).path.parent == tmp_path / "new" / "one"
+
+
+def test_a_run_of_other_epochs_is_not_resumed_and_the_reason_is_said(tmp_path: Path, capsys) -> None:
+    shorter = dataclasses.replace(paper_recipe("simclr"), epochs=1, output_dir=str(tmp_path))
+    folder = open_run_folder(shorter).path
+    Record(folder, dataclasses.asdict(shorter)).end("completed", 1)
+    (folder / "milestone-0001.ckpt").write_bytes(b"?")
+    longer = dataclasses.replace(shorter, epochs=2, resume=True)
+    assert open_run_folder(longer).path != folder
+    said = capsys.readouterr().err
+    assert "cannot go on to 2; a new run starts" in said
+    assert f"--init-from {folder / 'milestone-0001.ckpt'}" in said
+    open_run_folder(dataclasses.replace(longer, seed=3))
+    assert capsys.readouterr().err == ""
