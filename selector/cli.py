@@ -17,6 +17,7 @@ from selector.commands.evaluate import evaluate
 from selector.commands.export import export
 from selector.commands.figures import figures
 from selector.commands.init import init
+from selector.commands.judge import judge
 from selector.commands.metrics import metrics
 from selector.commands.pretrained import pretrained
 from selector.commands.rank import rank
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "correlate": correlate,
     "best": best,
     "embed": embed,
+    "judge": judge,
     "report": report,
     "figures": figures,
     "pretrained": pretrained,

@@ -1,0 +1,121 @@
+"""`selector judge`."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from selector.commands.arguments import Choice, ChoiceOptions, RunOptions, warn
+from selector.errors import UsageError, UserError
+from selector.text import printable
+
+if TYPE_CHECKING:
+    from selector.selection.judging import Judgement
+
+Labels = Annotated[Path, tyro.conf.arg(metavar="DIR|FILE.csv")]
+
+
+def judge(
+    runs: RunOptions,
+    choice: ChoiceOptions = Choice(),  # noqa: B008 - frozen
+    *,
+    labelled: Labels,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    json: bool = False,
+) -> int:
+    """Say what the choice cost, by labels that came later: probe the last checkpoint of every ranked run.
+
+    Args:
+        runs: Which runs.
+        choice: How the pick was chosen among them.
+        labelled: A folder with a sub-folder per class, or a CSV file of (file name, label).
+        device: Where to embed.
+        json: Print one JSON object.
+    """
+    from selector.commands.encoders import encoder_of_run
+    from selector.reports.progress import StepLine
+    from selector.selection.judging import judge as judge_runs
+    from selector.training.device import device_named
+    from selector.training.embed_files import embed_files
+    from selector.training.late_labels import knn_accuracy, probed, read_labelled
+
+    if choice.epoch != "last":
+        raise UsageError("judge probes the last checkpoint of each run: leave out --milestone")
+    images = read_labelled(labelled)
+    _, ranking = choice.rank(runs)
+    warnings = list(ranking.warnings)
+    where, judgements = device_named(device), []
+    with StepLine(runs.quiet) as line:
+        for group in ranking.groups:
+            right, knn, names = {}, {}, {}
+            for number, ranked in enumerate(group.ranking, start=1):
+                run = ranked.run
+                head = f"[{number}/{len(group.ranking)}] {run.id}: "
+                try:
+                    encode = encoder_of_run(run, runs.sources).to(where)
+                except UserError as error:
+                    if run is group.chosen:
+                        raise
+                    warnings.append(f"run {run.id} is left out: {error}")
+                    continue
+                say = partial(_say, line, head)
+                found = embed_files(encode, images.files, 64, skip_bad=False, progress=say)
+                say("probing")
+                right[run.id] = probed(found.features, images.labels)
+                knn[run.id] = knn_accuracy(found.features, images.labels)
+                names[run.id] = run.name
+            judgements.append(judge_runs(right, knn, names, group.chosen.id))
+    warn(warnings)
+    if json:
+        from selector.reports.objects import as_json
+
+        content = {
+            "labels": len(images.files),
+            "classes": list(images.classes),
+            "metric": ranking.metric.name,
+            "groups": [asdict(one) for one in judgements],
+            "warnings": warnings,
+        }
+        print(as_json(content))
+    else:
+        for one in judgements:
+            _print(one, ranking.metric.name)
+    return 0
+
+
+def _say(line: Callable[[str], None], head: str, text: str) -> None:
+    line(head + text)
+
+
+def _print(found: "Judgement", metric: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from selector.reports.tables import open_console, paragraph
+
+    console = open_console()
+    paragraph(console, f"{found.labels} labelled images; linear probe, cross-validated, in percent")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("run", "accuracy", "± standard error", "kNN", ""):
+        table.add_column(title, justify="left" if title in ("run", "") else "right")
+    for run in found.runs:
+        note = "the pick" if run.pick else "" if run.told_from_pick else "cannot be told from the pick"
+        texts = (run.run, f"{100 * run.accuracy:.1f}", f"{100 * run.standard_error:.1f}")
+        table.add_row(*(Text(printable(text)) for text in (*texts, f"{100 * run.knn_accuracy:.1f}", note)))
+    console.print(table)
+    interval = (
+        "–" if found.interval is None else "{:.1f} to {:.1f}".format(*(100 * x for x in found.interval))
+    )
+    paragraph(console, f"Regret of the pick by {metric}: {100 * found.regret:.1f} points (95 %: {interval}).")
+    rival = "the second best run" if found.pick == found.best else "the best run"
+    if found.told_apart:
+        paragraph(console, f"{found.labels} labels are enough to tell the pick from {rival}.")
+    elif found.labels_needed is not None:
+        paragraph(
+            console,
+            f"{found.labels} labels cannot tell the pick from {rival}: about {found.labels_needed} would be"
+            " needed, if the gap is as large as it seems.",
+        )

@@ -1,0 +1,116 @@
+"""What the choice of a run cost, by labels that came later, and whether so few labels can tell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selector.selection.intervals import LEVEL, distance_from_best, t_quantile
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class JudgedRun:
+    """One run by late labels; the fields are keys of `--json`.
+
+    Attributes:
+        run: Its id.
+        name: Its display name.
+        accuracy: Of the probe, cross-validated, 0 to 1.
+        standard_error: Of the accuracy, over images.
+        knn_accuracy: Of the nearest neighbours.
+        pick: Whether the label-free metric chose it.
+        told_from_pick: Whether so many labels can tell it from the pick.
+    """
+
+    run: str
+    name: str
+    accuracy: float
+    standard_error: float
+    knn_accuracy: float
+    pick: bool
+    told_from_pick: bool
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Runs that a metric may compare, by late labels, the best first.
+
+    Attributes:
+        labels: Number of labelled images.
+        pick: Id of the run that the label-free metric chose.
+        best: Id of the best run by the labels.
+        regret: Accuracy of the best less that of the pick.
+        interval: 95 % interval of the true regret (multiple comparisons with the best), or None for one run.
+        told_apart: Whether the labels can tell the pick from the best, or from the second where it is best.
+        labels_needed: About how many labels could, or None where the two are equal.
+        runs: Each run.
+    """
+
+    labels: int
+    pick: str
+    best: str
+    regret: float
+    interval: tuple[float, float] | None
+    told_apart: bool
+    labels_needed: int | None
+    runs: tuple[JudgedRun, ...]
+
+
+def judge(
+    right: Mapping[str, Floats], knn: Mapping[str, float], names: Mapping[str, str], pick: str
+) -> Judgement:
+    """Holds each run against the pick, image by image.
+
+    The same images judge all runs, so the standard error of a difference is that of the paired differences.
+    It counts the images; that other images would have trained another probe is not in it.
+
+    Args:
+        right: Of each run, how often each image was told right, (N,) from 0 to 1.
+        knn: Of each run, the accuracy of the nearest neighbours.
+        names: Of each run, its display name.
+        pick: The chosen run, one of these.
+    """
+    ids = list(right)
+    shares = np.array([right[id] for id in ids])
+    n = shares.shape[1]
+    accuracy, chosen = shares.mean(axis=1), ids.index(pick)
+    errors = (shares - shares[chosen]).std(axis=1, ddof=1) / np.sqrt(n)
+    others = max(1, len(ids) - 1)
+    reach = t_quantile(1 - (1 - LEVEL) / 2 / others) * errors
+    told = np.abs(accuracy - accuracy[chosen]) > reach
+    runs = [
+        JudgedRun(
+            run=id,
+            name=names[id],
+            accuracy=float(accuracy[place]),
+            standard_error=float(shares[place].std(ddof=1) / np.sqrt(n)),
+            knn_accuracy=knn[id],
+            pick=id == pick,
+            told_from_pick=bool(told[place]) and id != pick,
+        )
+        for place, id in enumerate(ids)
+    ]
+    order = sorted(range(len(ids)), key=lambda place: -accuracy[place])
+    rival = _rival(order, chosen)
+    needed = None
+    if rival is not None and (gap := abs(accuracy[rival] - accuracy[chosen])) > 0:
+        needed = ceil(n * (reach[rival] / gap) ** 2)
+    return Judgement(
+        labels=n,
+        pick=pick,
+        best=ids[order[0]],
+        regret=float(accuracy.max() - accuracy[chosen]),
+        interval=distance_from_best(accuracy, chosen, errors),
+        told_apart=rival is not None and bool(told[rival]),
+        labels_needed=needed,
+        runs=tuple(runs[place] for place in order),
+    )
+
+
+def _rival(order: Sequence[int], chosen: int) -> int | None:
+    """The best run that is not the chosen one."""
+    return next((place for place in order if place != chosen), None)
