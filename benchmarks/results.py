@@ -33,9 +33,9 @@ from selector.paper.table_one import print_correlations
 from selector.reports.tables import open_console
 from selector.runs import Milestone, Run, RunSet
 from selector.selection.candidates import final_value
+from selector.selection.comparability import configuration
 from selector.selection.consensus import CONSENSUS, with_consensus
 from selector.selection.correlation import average_ranks, pearson
-from selector.selection.hyperparameters import configuration
 from selector.selection.intervals import resampled_regrets
 from selector.selection.oracle import Judged
 from selector.selection.regret import Regret, RegretGroup, regret

@@ -23,7 +23,7 @@ from selector.metrics import (
     labelled_metric,
 )
 from selector.runs import RunSet
-from selector.selection.candidates import MilestoneChoice
+from selector.selection.candidates import RESAMPLED, MilestoneChoice
 from selector.selection.consensus import CONSENSUS
 from selector.text import printable
 
@@ -157,7 +157,8 @@ class Choice(Comparison):
         from selector.selection.ranking import rank
 
         metric, epoch = self.named_metric, self.epoch
-        found, metric = prepared(runs.read(keys_of(metric), spectra), metric, epoch, self.allow_mixed)
+        found = runs.read(keys_of(metric), spectra or metric.name in RESAMPLED)
+        found, metric = prepared(found, metric, epoch, self.allow_mixed)
         return found, rank(found, metric, epoch, self.allow_mixed, self.direction, self.by, self.seed_key)
 
     @property

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from selector.runs import RunSet
-    from selector.selection.standing import Standing
+    from selector.selection.ranking import Standing
 
 _DAY = 86_400
 
@@ -43,8 +43,7 @@ def watch(
     from selector.reports.tables import coverage_line, open_console
     from selector.reports.words import label
     from selector.selection.consensus import prepared
-    from selector.selection.ranking import rank
-    from selector.selection.standing import standing
+    from selector.selection.ranking import rank, standing
 
     if not 0 < interval <= _DAY:
         raise UsageError(f"--interval wants a number of seconds above 0, a day at most, got {interval:g}")

@@ -28,8 +28,7 @@ from selector.paper.association import (
 )
 from selector.runs import Run, RunSet
 from selector.selection.candidates import Excluded, finished_runs
-from selector.selection.comparability import describe, differing
-from selector.selection.hyperparameters import canonical
+from selector.selection.comparability import canonical, describe, differing
 from selector.text import nearest
 
 RUNS_RULE = (

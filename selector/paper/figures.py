@@ -19,8 +19,8 @@ from selector.metrics.entropy import THRESHOLD
 from selector.paper.association import LEAST_PAIRS, Metric
 from selector.paper.table_two import OVERALL, Study, correlate_models
 from selector.runs import Run, RunSet
+from selector.selection.comparability import is_finite_number
 from selector.selection.correlation import pearson
-from selector.selection.hyperparameters import is_finite_number
 from selector.text import printable
 
 # Okabe & Ito 2008, Color Universal Design: told apart with every kind of colour blindness.

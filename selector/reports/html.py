@@ -15,8 +15,7 @@ from selector.reports.report_words import lead, next_steps, notes, source_name, 
 from selector.reports.rows import opinion_rows, rank_rows
 from selector.reports.tables import excluded_rows
 from selector.reports.words import label, number
-from selector.selection.comparability import describe
-from selector.selection.hyperparameters import is_finite_number
+from selector.selection.comparability import describe, is_finite_number
 from selector.selection.ranking import TIE_BREAK, TIE_RULE
 from selector.text import escaped, printable
 

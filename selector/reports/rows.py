@@ -22,8 +22,8 @@ from selector.reports.words import (
 )
 from selector.runs import Run
 from selector.selection.candidates import last_milestone
+from selector.selection.comparability import canonical, is_finite_number
 from selector.selection.correlation import spearman
-from selector.selection.hyperparameters import canonical, is_finite_number
 from selector.selection.opinions import Opinion
 from selector.selection.ranking import Ranked, RankedGroup
 from selector.selection.regret import Regret, RegretGroup

@@ -15,8 +15,7 @@ from selector.reports.words import label, number
 from selector.runs import Run
 from selector.selection.comparability import describe
 from selector.selection.losers import RULE, Verdicts
-from selector.selection.ranking import RankedGroup
-from selector.selection.standing import Standing
+from selector.selection.ranking import RankedGroup, Standing
 from selector.selection.verdicts import RULES, verdict_of
 from selector.text import printable
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from selector.config import Method, paper_recipe
 from selector.runs import Run
 from selector.selection.candidates import final_value
-from selector.selection.hyperparameters import canonical, is_finite_number, smallest_first, swept
+from selector.selection.comparability import canonical, is_finite_number, smallest_first, swept
 from selector.selection.oracle import Judged
 
 LOSS = "train/loss"

@@ -8,13 +8,14 @@ from typing import Literal
 
 from selector.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
 from selector.runs import Milestone, Run, RunSet
-from selector.selection.hyperparameters import canonical, configuration, hyperparameters, is_finite_number
+from selector.selection.comparability import canonical, configuration, hyperparameters, is_finite_number
 
 MilestoneChoice = Literal["last"] | int
 Category = Literal[
     "diverged", "crashed", "running", "failed", "stopped", "duplicate", "missing", "not_finite", "unreadable"
 ]
 BOOTSTRAP_PREFIX = "bootstrap/"  # lists of a milestone: a metric's values on resampled images
+RESAMPLED = frozenset({"pretext_score", "rotation_probe", "view_retrieval", "hog_probe"})
 
 _WHY = {
     "diverged": "diverged: its loss became nan or infinite",

@@ -8,8 +8,7 @@ from typing import Any
 from selector.metrics import LabelFreeMetric
 from selector.runs import Run, RunSet
 from selector.selection.candidates import MilestoneChoice, finished_runs, read_scores
-from selector.selection.comparability import pools
-from selector.selection.hyperparameters import configuration
+from selector.selection.comparability import configuration, pools
 from selector.selection.ranking import Ranked, RankedGroup, check_label_free, error_of_difference, rank_pool
 from selector.selection.stopping import choices
 

@@ -12,7 +12,7 @@ from selector.metrics import LabelledMetric
 from selector.metrics.milestone import CORRECT_PREFIX, correct_images
 from selector.runs import Run
 from selector.selection.candidates import final_value, last_milestone
-from selector.selection.hyperparameters import configuration, is_finite_number
+from selector.selection.comparability import configuration, is_finite_number
 
 
 @dataclass(frozen=True)

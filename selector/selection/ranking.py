@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, sqrt
 from statistics import variance
 from typing import Any, Literal
@@ -18,8 +18,7 @@ from selector.selection.candidates import (
     read_scores,
     seed_means,
 )
-from selector.selection.comparability import describe, differing, pools
-from selector.selection.hyperparameters import configuration, smallest_first, swept
+from selector.selection.comparability import configuration, describe, differing, pools, smallest_first, swept
 from selector.text import nearest
 
 By = Literal["configuration", "run"]
@@ -228,13 +227,6 @@ def best_first(
     return sorted(candidates, key=lambda c: (-sign * c.score, *_tie_break(c, varied)))
 
 
-def first_of(candidates: Sequence[Candidate], direction: Direction, varied: Sequence[str]) -> Candidate:
-    """The first of `best_first`, without an order of the others."""
-    scores = [candidate.score for candidate in candidates]
-    best = max(scores) if direction == "max" else min(scores)
-    return min((c for c in candidates if c.score == best), key=lambda c: _tie_break(c, varied))
-
-
 def _tie_break(candidate: Candidate, varied: Sequence[str]) -> tuple[Any, ...]:
     return candidate.epoch, smallest_first(candidate.run, varied), candidate.run.id
 
@@ -360,3 +352,58 @@ def at_different_epochs(epochs: Sequence[int]) -> list[str]:
     if len(different) < 2:
         return []
     return [f"the runs are compared at different epochs: {', '.join(map(str, different))}"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A sweep at one moment.
+
+    Attributes:
+        runs: As they are.
+        metric: What they are ranked by.
+        ranking: Of all that finished or still run, each by its last milestone; None before the first one.
+    """
+
+    runs: RunSet
+    metric: LabelFreeMetric
+    ranking: Ranking | None
+
+    @property
+    def places(self) -> Mapping[str, tuple[Ranked, RankedGroup]]:
+        """Run id → its place and the group that it is compared in."""
+        groups = self.ranking.groups if self.ranking else ()
+        return {ranked.run.id: (ranked, group) for group in groups for ranked in group.ranking}
+
+
+def standing(
+    runs: RunSet,
+    metric: LabelFreeMetric,
+    allow_mixed: bool = False,
+    direction: Direction | None = None,
+) -> Standing:
+    """Ranks a sweep that may still be running, as if each run had ended at its last milestone.
+
+    This is a look at the race and no choice: runs stand at different epochs, and an early lead may pass.
+    Each run is ranked by itself.
+
+    Args:
+        runs: What a source holds.
+        metric: A label-free metric.
+        allow_mixed: Rank everything in one list, comparable or not.
+        direction: Which way is better; None takes the metric's own.
+
+    Raises:
+        UserError: Milestones are there that the metric cannot rank.
+    """
+    stopped = replace(runs, runs=tuple(map(_as_if_ended, runs.runs)))
+    ended, _ = finished_runs(stopped)
+    trained = [run for run in ended if run.trained_milestones]
+    logged = any(metric.key in row.values for run in trained for row in run.trained_milestones)
+    if not trained or (logged and not read_scores(trained, metric, "last")[0]):
+        return Standing(runs, metric, None)
+    return Standing(runs, metric, rank(stopped, metric, "last", allow_mixed, direction, "run"))
+
+
+def _as_if_ended(run: Run) -> Run:
+    running = run.state == "running" and run.trained_milestones
+    return replace(run, state="finished", detail="") if running else run

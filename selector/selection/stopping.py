@@ -9,7 +9,7 @@ from selector.metrics import Direction, LabelFreeMetric
 from selector.runs import Milestone, Run
 from selector.selection.candidates import Candidate, candidate_at, seed_means
 from selector.selection.oracle import Judged
-from selector.selection.ranking import first_of
+from selector.selection.ranking import best_first
 
 MOST_POINTS = 100  # a run of somebody else may have logged at each of a million steps
 SETTLED = 3
@@ -120,7 +120,7 @@ def choices(
     for epoch in _thinned(sorted({row.epoch for run in known for row in rows[run.id] if row.epoch >= start})):
         candidates = [c for run in known if (c := _candidate(run, rows[run.id], metric, epoch))]
         if candidates:
-            yield epoch, first_of(seed_means(candidates, direction, seed_key), direction, varied).run
+            yield epoch, best_first(seed_means(candidates, direction, seed_key), direction, varied)[0].run
 
 
 def _thinned(epochs: list[int]) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from selector.metrics import LABEL_FREE_PREFIX
 from selector.runs import Run
-from selector.selection.hyperparameters import is_finite_number
+from selector.selection.comparability import is_finite_number
 
 Kind = Literal["collapsed", "few dimensions", "improving", "settled", "worse", "unknown"]
 

@@ -355,24 +355,3 @@ def test_the_order_of_the_runs_does_not_matter(scores, direction, rng: random.Ra
     assert first.coverage.ranked + sum(first.coverage.excluded.values()) == first.coverage.found == len(runs)
     scores_in_order = [ranked.score for ranked in first.groups[0].ranking]
     assert scores_in_order == sorted(scores_in_order, reverse=direction == "max")
-
-
-@pytest.mark.parametrize("direction", ["max", "min"])
-def test_the_first_without_an_order_is_the_first_in_order(direction):
-    import random
-
-    from selector.selection.candidates import Candidate
-    from selector.selection.ranking import best_first, first_of
-
-    rng = random.Random(0)
-    for _ in range(50):
-        candidates = [
-            Candidate(
-                run(f"r{i}", temperature=rng.choice([0.1, 0.2])), rng.choice([5, 10]), rng.randrange(3), 0.0
-            )
-            for i in range(6)
-        ]
-        assert (
-            first_of(candidates, direction, ["temperature"])
-            is best_first(candidates, direction, ["temperature"])[0]
-        )

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from handmade import run
 
-from selector.selection.hyperparameters import (
+from selector.selection.comparability import (
     canonical,
     configuration,
     hyperparameters,
