@@ -18,6 +18,7 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
     """
     from selector.metrics import labelled_metric
     from selector.reports.html import page_of
+    from selector.reports.photos import with_photos
     from selector.reports.regret_tables import print_regret
     from selector.reports.report import report_of
     from selector.reports.sweep_progress import SweepBar
@@ -41,7 +42,7 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
     warn(list(dict.fromkeys((*ranking.warnings, *report.warnings))))
     page = directory / "report.html"
     with writing(page, _ELSEWHERE):
-        page.write_text(page_of(report_of(runs, metric, oracle)), encoding="utf-8")
+        page.write_text(page_of(with_photos(report_of(runs, metric, oracle))), encoding="utf-8")
     print(f"\nOpen {page} in a browser. The runs are in {directory}: try  selector best {directory}")
     return 0
 

@@ -37,6 +37,7 @@ def report(
         wandb: Make a report in W&B instead, in the runs' own project, whose panels draw from the runs; needs
             the extra wandb-report.
     """
+    from selector.reports.photos import with_photos
     from selector.reports.progress import StepLine
     from selector.reports.report import report_of
     from selector.selection.consensus import prepared
@@ -55,7 +56,9 @@ def report(
             lambda done, total: line(f"{what}, {done} of {total}"),
         )  # fmt: skip
         page = replace(page, sources=runs.sources, options=choice.options(runs))
-        line("[3/3] writing")
+        if not wandb:
+            line("[3/3] comparing neighbours, and writing")
+            page = with_photos(page)
         done = _save_report(runs.source, page) if wandb else _write_page(page, output)
     warn([*page.warnings, *_unknown_oracle(oracle, judge.key, found)])
     print(done)

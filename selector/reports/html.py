@@ -78,6 +78,7 @@ def _section(group: GroupReport, report: Report, place: int) -> dict[str, Any]:
         "opinions": opinion_rows(group),
         "notes": notes(group),
         "next_steps": next_steps(group, report),
+        "photos": group.photos,
         "columns": _columns(group),
         "rows": _rows(group, report),
         "tie_note": f"Coloured edge: the pick, and runs tied with it. Otherwise {TIE_BREAK}.",

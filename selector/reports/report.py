@@ -22,6 +22,22 @@ RECOMMENDED = (*_PRETEXT, "nesum", "channel_std", "idest", "rankme", "lidar")
 
 
 @dataclass(frozen=True)
+class Photos:
+    """Nearest neighbours of some images by the pick and by a rival.
+
+    Attributes:
+        pick, rival: Labels of the two runs.
+        caption: What is shown.
+        rows: One per image: the image, its neighbours by the pick, and by the rival, as data addresses.
+    """
+
+    pick: str
+    rival: str
+    caption: str
+    rows: tuple[tuple[tuple[str, ...], ...], ...]
+
+
+@dataclass(frozen=True)
 class GroupReport:
     """One group of runs that the metric may compare.
 
@@ -34,6 +50,7 @@ class GroupReport:
         opinions: Recommended metrics with how they rank the same configurations, the ranking metric first.
         second: What the others pick, how firmly, and what would settle it; None where there are none.
         verdicts: Run id → what became of its training.
+        photos: Where the pick and a rival disagree most; None unless asked for, and where they can be read.
     """
 
     ranked: RankedGroup
@@ -44,6 +61,7 @@ class GroupReport:
     opinions: tuple[tuple[LabelFreeMetric, RankedGroup], ...]
     second: SecondOpinions | None
     verdicts: Mapping[str, Verdict]
+    photos: Photos | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
