@@ -1,11 +1,11 @@
-"""Reading a sweep's offline runs: this reader against `wandb leet inspect` run by run, interleaved.
+"""Reading a sweep's runs: records and offline files against `wandb leet inspect` run by run, interleaved.
 
     python benchmarks/read_offline.py [--runs 1000] [--rounds 5] [--sample 20]
 
 The runs are copies of one run that W&B's own client writes here (50 milestones with the keys of train.py),
-each with its own id and learning rate. `wandb leet inspect --json` reads two of them in each round, and
-`wandb-core leet inspect --json`, which is the same without the start of Python, reads a sample; their times
-are scaled to all runs.
+each with its own id and learning rate; the same runs are there as records (run.jsonl). `wandb leet inspect
+--json` reads two of the offline files in each round, and `wandb-core leet inspect --json`, which is the same
+without the start of Python, reads a sample; their times are scaled to all runs.
 """
 
 import argparse
@@ -26,7 +26,13 @@ from typing import Any
 MILESTONES = 50
 LABEL_FREE = ("rankme", "rankme_backbone", "entropy", "entropy_robust", "silhouette", "clustering_agreement")
 LABELLED = ("linear_probe_accuracy", "knn_accuracy", "ami_labels", "silhouette_labels")
-READ_OURS = "import sys; from selector.tracking.offline import read_offline; read_offline(sys.argv[1])"
+RANK = """
+import sys
+from selector.metrics.metrics import label_free_metric
+from selector.runs import read_source
+from selector.selection.ranking import rank
+rank(read_source(sys.argv[1]), label_free_metric("rankme"))
+"""
 
 
 def main() -> None:
@@ -42,16 +48,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = copy_runs(write_original(folder), folder / "wandb", options.runs)
+        records = copy_records(folder / "wandb", folder / "records")
+        check_same_ranking(folder / "wandb", records)
         check_same_figures(folder, files[0])
-        readers = ("wandb leet inspect", "wandb-core leet inspect", "ours, new process", "ours, warm process")
+        readers = (
+            "wandb leet inspect", "wandb-core leet inspect", "ranked, from offline files",
+            "ranked, from records", "offline files, warm process", "records, warm process",
+        )  # fmt: skip
         times: dict[str, list[float]] = {reader: [] for reader in readers}
         for index in range(options.rounds):
             sample = files[index :: max(1, len(files) // options.sample)]
             seconds = (
                 timed(read_with_leet, sample[:2], cli=True) * len(files) / 2,
                 timed(read_with_leet, sample) * len(files) / len(sample),
-                timed(subprocess.run, [sys.executable, "-c", READ_OURS, folder]),
-                timed(read_here, folder),
+                timed(subprocess.run, [sys.executable, "-c", RANK, folder / "wandb"], check=True),
+                timed(subprocess.run, [sys.executable, "-c", RANK, records], check=True),
+                timed(read_here, folder / "wandb"),
+                timed(read_here, records),
             )
             for reader, duration in zip(readers, seconds, strict=True):
                 times[reader].append(duration)
@@ -102,6 +115,35 @@ def copy_runs(original: Path, folder: Path, count: int) -> list[Path]:
     return files
 
 
+def copy_records(source: Path, folder: Path) -> Path:
+    """The same runs as train.py records them."""
+    from selector.record import RECORD, Record
+
+    lines = b""
+    for run in read_here(source).runs:
+        record = Record(folder / run.id, run.config, sweep_id=run.sweep_id)
+        if not lines:
+            record.define(run.definition)
+            for milestone in run.milestones:
+                record.milestone(milestone)
+            record.end("completed", run.milestones[-1].epoch)
+            lines = record.path.read_bytes().split(b"\n", 1)[1]
+        else:
+            record.close()
+            with (folder / run.id / RECORD).open("ab") as file:
+                file.write(lines)
+    return folder
+
+
+def check_same_ranking(offline: Path, records: Path) -> None:
+    """Stop unless both hold the same runs with the same figures."""
+    first, second = read_here(offline).runs, read_here(records).runs
+    if [(run.id, run.config, run.milestones) for run in first] != [
+        (run.id, run.config, run.milestones) for run in second
+    ]:
+        sys.exit("records and offline files hold different runs")
+
+
 def as_log(payloads: Iterable[bytes]) -> bytes:
     """The bytes of a .wandb file."""
     log = bytearray(b":W&B\xe1\xbe\x00")
@@ -143,7 +185,7 @@ def read_here(folder: Path) -> Any:
 
 def check_same_figures(folder: Path, file: Path) -> None:
     """Stop unless all readers find the same RankMe at every milestone of one run."""
-    ours = [m.values["label_free/rankme"] for m in read_here(folder).runs[0].milestones]
+    ours = [m.values["label_free/rankme"] for m in read_here(folder / "wandb").runs[0].milestones]
     for cli in (False, True):
         records = read_with_leet([file], cli)[0]
         rows = [record["history"]["item"] for record in records if record["type"] == "history"]
@@ -161,11 +203,11 @@ def timed(function: Any, *arguments: Any, **options: Any) -> float:
 def print_table(times: dict[str, list[float]]) -> None:
     """One line a reader: median, range, and how many times faster than the first."""
     first, *_ = times.values()
-    print(f"{'reader':26}{'median s':>10}{'min':>9}{'max':>9}{'faster by':>11}{'min':>8}{'max':>8}")
+    print(f"{'reader':28}{'median s':>10}{'min':>9}{'max':>9}{'faster by':>11}{'min':>8}{'max':>8}")
     for reader, seconds in times.items():
         ratios = [a / b for a, b in zip(first, seconds, strict=True)]
         figures = (statistics.median(seconds), min(seconds), max(seconds))
-        print(f"{reader:26}{figures[0]:10.2f}{figures[1]:9.2f}{figures[2]:9.2f}", end="")
+        print(f"{reader:28}{figures[0]:10.2f}{figures[1]:9.2f}{figures[2]:9.2f}", end="")
         print(f"{statistics.median(ratios):11.1f}{min(ratios):8.1f}{max(ratios):8.1f}")
 
 

@@ -343,7 +343,7 @@ class _Reader:
             raise ValueError("not a line of a record, or with a wrong checksum")
         if not self.lists and (start := body.find(_LISTS)) > 0 and body.startswith(b'{"milestone"'):
             body = body[:start] + b"}}"
-        match json.loads(body):
+        match json.loads(body.decode()):
             case {"milestone": row}:
                 self._take_milestone(row)
             case {"header": header}:
