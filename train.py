@@ -2,7 +2,7 @@
 
     python train.py --method simclr --dataset digits --epochs 30 --milestone-every 5
 
-Trains SimSiam, SimCLR or MoCo-v2 without labels and logs label-free metrics to Weights & Biases at every
+Trains SimSiam, SimCLR, MoCo-v2, BYOL or VICReg without labels and logs label-free metrics at every
 milestone. `python train.py --help` lists every hyperparameter; all of them can be swept.
 """
 
