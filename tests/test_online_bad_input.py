@@ -137,7 +137,7 @@ def test_a_name_that_a_terminal_would_obey(backend: Backend, call: Any):
     sweep = sweep_of(backend, 25, **{"label_free/rankme": 10.0})
     backend.project("p").bucket_by_name["r024"].display_name = "renamed \x1b[31m[bold]"
     status, out, err = call("rank", f"loopback/p/{sweep.name}", "--metric", "rankme")
-    assert (status, err) == (0, "")
+    assert (status, "\x1b" in out + err) == (0, False)
     assert "Chosen: r024 renamed  [31m[bold]" in out
 
 
