@@ -218,7 +218,7 @@ def judged_group(runs: RunSet) -> RegretGroup:
     logged = {key for run in runs.runs for row in run.milestones for key in row.values}
     known = {metric.key: metric for metric in METRICS if isinstance(metric, LabelFreeMetric)}
     known |= {metric.key: metric for metric in PRETEXT.values()}
-    metrics = [CONSENSUS, *(metric for key, metric in known.items() if key in logged)]
+    metrics = [CONSENSUS, *(known[key] for key in sorted(known.keys() & logged))]
     return max(regret(runs, metrics, ORACLE).groups, key=lambda group: len(group.metrics))
 
 
@@ -474,7 +474,9 @@ def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
     """How much of the spread of a metric between configurations is noise; mean over the sweeps."""
     yield "# Noise\n\nStandard deviation over seeds, as a share of that between configurations.\n"
     yield head("metric", "UMAP seeds", "training seeds", "sweeps")
-    for metric in [*(m for m in METRICS if isinstance(m, LabelFreeMetric)), *PRETEXT.values(), ORACLE]:
+    label_free = {m.key: m for m in METRICS if isinstance(m, LabelFreeMetric)}
+    label_free |= {metric.key: metric for metric in PRETEXT.values()}
+    for metric in [*(label_free[key] for key in sorted(label_free)), ORACLE]:
         umap, training = [], []
         for pool in pools:
             values = [final_value(run, metric.key) for run in pool.runs.runs]
@@ -635,7 +637,9 @@ def table_one_page(records: Path) -> Iterator[str]:
         sets = [read_records(file) for file in sorted(records.glob(f"table1-*-{data}.json"))]
         runs = sorted((run for one in sets for run in one.runs), key=lambda run: run.id)
         text = io.StringIO()
-        report = correlate_milestones(RunSet(f"table1-{data}", tuple(runs)), ORACLE, [])
+        logged = {key for run in runs for milestone in run.milestones for key in milestone.values}
+        metrics = sorted((m for m in METRICS if m.key in logged - {ORACLE.key}), key=lambda m: m.key)
+        report = correlate_milestones(RunSet(f"table1-{data}", tuple(runs)), ORACLE, metrics)
         print_correlations(report, open_console(text), published=True)
         yield (
             "```text\n" + "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines()) + "\n```"
