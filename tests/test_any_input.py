@@ -99,6 +99,7 @@ def test_records_their_ranking_and_their_report(tmp_path: Path, content: Any):
     ranking, page = found
     for group in ranking.groups:
         scores = [one.score for one in group.ranking]
+        assert scores
         assert all(math.isfinite(score) for score in scores)
         assert scores == sorted(scores, reverse=True)
     assert "<script>a" not in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,8 @@ def idest(embeddings: Array, max_images: int = MAX_IMAGES, *, seed: int = 0) -> 
     The minimum spanning tree of n points spread over a d-dimensional set grows like n^((d − 1)/d). Trees
     of random subsamples of N/16, 2N/16, … 15N/16 images give the slope. From 0 to D: never above D, which is
     what equally distant images reach, and 0 when all images coincide. A few places that many images share
-    read as about 1. Unchanged by rotation, offset and scale of all embeddings; Euclidean. The authors find it
+    read as about 1; a UserWarning says so where less than half of the images differ. Unchanged by rotation,
+    offset and scale of all embeddings; Euclidean. The authors find it
     uninformative in the first 10 epochs.
 
     Source: Mordacq, Kalogeiton and Oudot 2026, "IdEst: Assessing Self-Supervised Learning Representations via
@@ -64,6 +66,14 @@ def idest(embeddings: Array, max_images: int = MAX_IMAGES, *, seed: int = 0) -> 
         subset = torch.from_numpy(rng.choice(len(vectors), max_images, replace=False))
         vectors = vectors[subset.to(vectors.device)]
     distances = _distances(vectors)
+    different = len(torch.unique(vectors, dim=0))
+    if 1 < different < len(vectors) / 2:
+        warnings.warn(
+            f"IdEst of {len(vectors)} embeddings of which only {different} differ says little: duplicates"
+            " have no distance",
+            UserWarning,
+            stacklevel=2,
+        )
     sizes = _subsample_sizes(len(vectors))
     subsamples = (rng.choice(len(vectors), size, replace=False) for size in sizes)
     lengths = np.array([_spanning_tree_length(distances, subsample) for subsample in subsamples])

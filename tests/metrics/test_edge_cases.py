@@ -13,23 +13,8 @@ from selector.metrics import (
     METRICS,
     LabelFreeMetric,
     alignment,
-    alpha_req_score,
-    channel_std,
-    clid,
-    cluster_learnability,
-    collapse_level,
-    condition_number,
-    histogram_entropy,
-    idest,
     lidar,
-    nesum,
-    outlier_share,
-    participation_ratio,
-    rankme,
-    robust_histogram_entropy,
-    self_clustering,
-    stable_rank,
-    uniformity,
+    registered,
 )
 from selector.metrics.clusters import clustering_agreement, cosine_kmeans, silhouette
 from selector.metrics.spectral import LARGEST_CONDITION_NUMBER
@@ -53,30 +38,20 @@ def views_of(x):
     return x[:, None] + 0.1 * x.astype(np.float64).std() * noise
 
 
-# Field of LabelFreeMetrics → its function of (N, D) embeddings.
+def of_embeddings(one):
+    """A metric's function, of (N, D) embeddings."""
+    match one.reads:
+        case ("views",):
+            return lambda x: one.function(views_of(x))
+        case (_, "clusters"):
+            return silhouette_of_kmeans
+        case ("clusters", "finer_clusters"):
+            return agreement
+    return one.function
+
+
 FUNCTIONS = {
-    "rankme": rankme,
-    "rankme_backbone": rankme,
-    "entropy": histogram_entropy,
-    "entropy_robust": robust_histogram_entropy,
-    "outlier_share": outlier_share,
-    "silhouette": silhouette_of_kmeans,
-    "silhouette_umap": silhouette_of_kmeans,
-    "clustering_agreement": agreement,
-    "alpha_req_score": alpha_req_score,
-    "nesum": nesum,
-    "stable_rank": stable_rank,
-    "participation_ratio": participation_ratio,
-    "condition_number": condition_number,
-    "self_clustering": self_clustering,
-    "cluster_learnability": cluster_learnability,
-    "clid": clid,
-    "idest": idest,
-    "uniformity": uniformity,
-    "alignment": lambda x: alignment(views_of(x)),
-    "lidar": lambda x: lidar(views_of(x)),
-    "channel_std": channel_std,
-    "collapse_level": collapse_level,
+    one.metric.name: of_embeddings(one) for one in registered() if isinstance(one.metric, LabelFreeMetric)
 }
 ON_POINTS = {
     "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap", "clustering_agreement",

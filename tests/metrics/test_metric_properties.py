@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from test_edge_cases import FUNCTIONS, MOVED, OF_VIEWS
@@ -107,10 +107,9 @@ def test_what_leaves_a_metric_alone(name, change, array, seed, scale):
             changed = scale * array
         case _:
             changed = array[rng.permutation(len(array))]
-    before, after = value_or_refusal(name, array), value_or_refusal(name, changed)
-    assert (before is None) == (after is None)
-    if before is not None:
-        assert after == pytest.approx(before, rel=1e-6, abs=1e-8)
+    assume(name != "alpha_req_score" or array.shape[1] >= 15)  # it fits ranks 11 to 15 at least
+    before, after = FUNCTIONS[name](array), FUNCTIONS[name](changed)
+    assert after == pytest.approx(before, rel=1e-6, abs=1e-8)
 
 
 OF_SPECTRUM = {
