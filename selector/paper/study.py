@@ -18,7 +18,7 @@ from selector.errors import UserError
 from selector.metrics import METRICS, LabelFreeMetric, Metric
 from selector.metrics.embeddings import Embeddings
 from selector.metrics.evaluate import evaluate
-from selector.metrics.inputs import DEFINITION_VERSION, Inputs, MetricSettings, Probe
+from selector.metrics.inputs import DEFINITION_VERSION, Inputs, MetricSettings, Probe, UmapEngine
 from selector.metrics.probes import paper_probe
 from selector.paper.cache import Cache
 from selector.paper.models import Preprocessing, PretrainedModel, digest_of
@@ -28,8 +28,6 @@ from selector.training.data import Images, clusters_of, load_images
 
 _SUBSET_SEED = 0
 _ACCURACY = "labelled/linear_probe_accuracy"
-
-
 BLOCK_BATCHES = 10  # batches a file of the cache: what an interruption can cost
 
 Progress = Callable[[str], None]
@@ -45,6 +43,7 @@ class StudySettings:
         probe_peak: Peak of the learning rate of the paper's probe.
         bin_width: Of the entropy, in standard deviations.
         umap_seeds: UMAP layouts a model.
+        umap_engine: What lays them out; umap-learn, which the paper used.
         probe_epochs: Of the paper's probe.
     """
 
@@ -53,6 +52,7 @@ class StudySettings:
     probe_peak: float = 0.003
     bin_width: float = 0.8
     umap_seeds: int = 3
+    umap_engine: UmapEngine = "umap-learn"
     probe_epochs: int = 20
 
 
@@ -236,6 +236,7 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
             clusters=images.clusters,
             probe="fast" if settings.probe == "fast" and probed else "none",
             umap_seeds=settings.umap_seeds,
+            umap_engine=settings.umap_engine,
             entropy_bin_width=settings.bin_width,
         ),
     )

@@ -12,7 +12,7 @@ from selector.errors import UserError
 from selector.metrics.embeddings import Embeddings
 from selector.metrics.entropy import histogram_entropy
 from selector.metrics.probes import fast_probe, paper_probe
-from selector.metrics.umap import umap_points
+from selector.metrics.umap import umap_learn_points
 from selector.paper.cache import Cache
 from selector.paper.models import Preprocessing, PretrainedModel
 from selector.paper.study import (
@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
 def test_a_row_holds_what_the_functions_say_of_the_embeddings(folder):
     row = study(folder).rows[0]
     train, test = embedded(images().train), embedded(images().evaluation)
-    points = umap_points(test.vectors, [0])[0]
+    points = umap_learn_points(test.vectors, [0])[0]  # as the paper
     assert row.values["label_free/entropy"] == pytest.approx(
         histogram_entropy(points, bin_width=0.8)
     )  # not 0.4
