@@ -17,13 +17,12 @@ from selector.record import RECORD, Record, Status
 from selector.text import first_line, printable
 from selector.tracking.checkpoints import WandbCheckpoints
 from selector.tracking.log import WandbLog, open_run
+from selector.tracking.stop_request import stop_was_requested
 from selector.training.run_folder import RunFolder, last_checkpoint
 from selector.training.stopping import Stopped, StopSignals
 
 # A disk that is full, over quota, read-only or broken.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-# Seconds in which W&B's client asks once whether somebody has stopped the run.
-_STOP_POLL = 16.0
 
 
 class RunLog:
@@ -74,16 +73,15 @@ class RunLog:
 
         SIGTERM is how SLURM, Kubernetes and cloud machines take a node back: W&B is told that the run is
         preempted, and gives it to the next agent. W&B's own agent sends SIGTERM, too, for a run that the
-        user or hyperband has stopped in W&B: that run is not to come back. Its client learns of that when it
-        asks next, which is worth waiting for under an agent.
+        user or hyperband has stopped in W&B: that run is not to come back.
         """
         if self._checkpoints is not None:
             if checkpoint is not None:
                 self._checkpoints.upload(checkpoint)
             if stop.signum == signal.SIGTERM:
-                if self.wandb_log.run.sweep_id:
-                    asked.wait(_STOP_POLL)
-                if not asked.is_set():
+                if stop_was_requested(self.wandb_log.run):
+                    asked.set()
+                else:
                     self.wandb_log.run.mark_preempting()
         status: Status = "stopped" if asked.is_set() else "interrupted"
         detail = "stopped in W&B" if asked.is_set() else stop.signum.name
