@@ -313,7 +313,7 @@ class _Agent:
         self._metric = sweep.objective.name if sweep.objective else None
         self._trials_before = ledger.trials
         self._beats: dict[int, tuple[int, int, float]] = {}  # other agents' trials: first, last, since
-        self._read_at = self._beat_at = 0.0
+        self._read_at = self._beat_at = self._next_at = 0.0
 
     def run(self, jobs: int, warm: bool, command: str) -> SweepState:
         """Run what is left of the sweep.
@@ -361,6 +361,8 @@ class _Agent:
 
     def _next(self) -> SweepRun | str | None:
         """A run to take up again, or "new", or None. Interrupted ones come first, failed ones last."""
+        if time.monotonic() < self._next_at:  # there was nothing a moment ago
+            return None
         state = self._ledger.refresh()
         runs = self._asked_for(state)
         for run in runs:
@@ -371,6 +373,7 @@ class _Agent:
         for run in runs:
             if run.status == "failed" and (run.failures == 1 or run.number < self._trials_before):
                 return run
+        self._next_at = time.monotonic() + _READ_SECONDS
         return None
 
     def _asked_for(self, state: SweepState) -> list[SweepRun]:
@@ -396,11 +399,11 @@ class _Agent:
         return now - since > LEASE_SECONDS and not is_locked(log_path(self._directory, run.id))
 
     def _undecided(self) -> bool:
-        """Whether some run may have lost its agent: no beat was seen, and not for long enough either."""
-        for run in self._asked_for(self._ledger.refresh()):
-            if run.status == "running" and not self._is_dead(run) and run.number in self._beats:
-                first, last, _ = self._beats[run.number]
-                if first == last:
+        """Whether some run has lost its agent, or may have: no beat of it was seen for now."""
+        for run in self._asked_for(self._ledger.state):
+            if run.status == "running" and run.agent and run.agent.name != self._identity.name:
+                first, last, _ = self._beats.get(run.number, (0, 1, 0.0))
+                if self._is_dead(run) or first == last:
                     return True
         return False
 
@@ -483,6 +486,7 @@ class _Agent:
 
     def _take_end(self, active: _ActiveRun, exit_status: int) -> None:
         del self._active[active.run.index]
+        self._next_at = 0.0
         active.look(self._directory, self._metric)
         self._report(active)
         status, reason = self._verdict(active, exit_status)

@@ -1,7 +1,6 @@
 import errno
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -324,36 +323,6 @@ def test_who_presses_ctrl_c_again_and_again_need_not_wait(sweep_file, program, c
         time.sleep(0.3)
     assert "stopped by SIGINT" in agent.communicate(timeout=10)[1]
     assert [run.status for run in read_sweep(folder / "out").runs] == ["interrupted"]
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_however_often_the_agent_is_killed_every_configuration_is_finished_once(
-    sweep_file, program, calls, folder, jobs
-):
-    program("""
-import fcntl
-alone = open(os.environ["WANDB_RUN_ID"] + ".alone", "w")
-try:
-    fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except BlockingIOError:
-    note("twice at once"); sys.exit(1)
-time.sleep(0.15)
-""")
-    path = sweep_file(RANDOM.replace("run_cap: 5", "run_cap: 8"))
-    generator = random.Random(0)
-    for _ in range(5):
-        agent = start_agent(jobs)
-        time.sleep(0.25 + 0.7 * generator.random())
-        agent.kill()
-        agent.communicate()
-    progress = run_sweep(path, folder / "out", jobs=jobs)
-    parameters = read_sweep_file(path).parameters
-    assert statuses(progress) == ["finished"] * 8
-    assert [run.config for run in progress.runs] == [random_config(parameters, 0, i) for i in range(8)]
-    assert calls("twice at once") == []
-    done = [run for run in read_sweep(folder / "out").runs if run.status == "finished"]
-    assert len(done) == 8
-    assert {run for run, _ in calls("end")} == {run.id for run in done}
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

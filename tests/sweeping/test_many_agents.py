@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -117,22 +118,25 @@ def test_a_run_of_a_dead_machine_is_continued_and_one_of_a_living_machine_is_lef
     from selector.sweeping.state import Agent
     from selector.sweeping.storage import Ledger
 
-    monkeypatch.setattr(agent, "LEASE_SECONDS", 2.0)
+    monkeypatch.setattr(agent, "LEASE_SECONDS", 6.0)
     write_sweep(folder, 4)
     assert start(folder, "out", "--count", "1").wait(60) == 0
-    before = read_sweep(folder / "out")
-    ledger = Ledger(folder / "out", None, 0, None, before.sweep_file)
+    ledger = Ledger(folder / "out", None, 0, None, read_sweep(folder / "out").sweep_file)
     dead, living = (ledger.begin_next(Agent(name, "another machine")) for name in ("dead0000", "living00"))
-    monkeypatch.setattr(agent, "_POLL_SECONDS", 0.2)
-    beating = agent._Agent._undecided
+    over = threading.Event()
 
-    def beat(self) -> bool:  # by a clock that is of no interest here
-        now = ledger.refresh().runs[living.index]
-        ledger.note(now, beat=now.beat + 1)
-        return beating(self)
+    def beat() -> None:
+        count = 0
+        while not over.wait(0.3):
+            ledger.note(living, beat=(count := count + 1))
 
-    monkeypatch.setattr(agent._Agent, "_undecided", beat)
-    state = agent.run_sweep(folder / "sweep.yaml", folder / "out", count=4)
+    heart = threading.Thread(target=beat)
+    heart.start()
+    try:
+        state = agent.run_sweep(folder / "sweep.yaml", folder / "out", count=4)
+    finally:
+        over.set()
+        heart.join()
     assert [run.status for run in state.runs] == ["finished", "finished", "running", "finished"]
     assert (state.runs[dead.index].attempt, state.runs[living.index].attempt) == (1, 0)
     assert state.runs[dead.index].id == dead.id
