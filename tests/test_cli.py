@@ -14,7 +14,8 @@ import yaml
 from handmade import DEFINITION, run, write_sweep
 
 from selector.cli import main
-from selector.runs import Milestone
+from selector.runs import Milestone, RunSet
+from selector.tracking.records import write_records
 
 # Accuracies of runs in the order of rankme: c is chosen, b is best.
 ROWS = (("a", 10.0, 0.2), ("b", 20.0, 0.9), ("c", 40.0, 0.7))
@@ -80,6 +81,15 @@ def test_several_sources_are_one_sweep(capsys, folder, tmp_path):
         1,
         "selector: this command reads one SOURCE, got 2: call it for each\n",
     )
+
+
+@pytest.mark.parametrize("option", ["project", "sweep_id"])
+def test_a_folder_of_several_projects_and_sweeps(capsys, tmp_path, option):
+    flag = f"--{option.removesuffix('_id')}"
+    runs = RunSet("x", tuple(replace(trained(*row), **{option: row[0]}) for row in ROWS))
+    (tmp_path / "runs.json").write_text(write_records(runs))
+    found = parsed(capsys, "rank", tmp_path / "runs.json", flag, "b", "--json")
+    assert [place["run"] for place in found["groups"][0]["ranking"]] == ["b"]
 
 
 def test_rank_for_people(capsys, folder):
@@ -298,7 +308,7 @@ try:
     main(["rank", "--help"])
 except SystemExit as stop:
     assert stop.code == 0
-heavy = set("numpy scipy pandas sklearn numba umap torch lightly wandb optuna plotly".split())
+heavy = set("scipy pandas sklearn numba umap torch lightly wandb optuna plotly".split())
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

@@ -45,6 +45,8 @@ _SOURCES = tyro.conf.arg(
 )
 _TAG = tyro.conf.arg(metavar="TAG", help="Only runs that carry this W&B tag.")
 _GROUP = tyro.conf.arg(metavar="GROUP", help="Only runs of this W&B group.")
+_PROJECT = tyro.conf.arg(metavar="PROJECT", help="Of a folder, only runs of this W&B project.")
+_SWEEP = tyro.conf.arg(metavar="ID", help="Of a folder or a project, only runs of this sweep.")
 _QUIET = tyro.conf.arg(help="Show no progress; warnings still come.")
 MetricName = Annotated[
     str,
@@ -83,6 +85,8 @@ class Runs:
     tag: Annotated[str | None, _TAG] = None
     group: Annotated[str | None, _GROUP] = None
     quiet: Annotated[bool, _QUIET] = False
+    project: Annotated[str | None, _PROJECT] = None
+    sweep: Annotated[str | None, _SWEEP] = None
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -114,7 +118,14 @@ class Runs:
             return merged(
                 [
                     read_source(
-                        source, tag=self.tag, group=self.group, keys=keys, spectra=spectra, progress=shown
+                        source,
+                        tag=self.tag,
+                        group=self.group,
+                        keys=keys,
+                        spectra=spectra,
+                        progress=shown,
+                        project=self.project,
+                        sweep=self.sweep,
                     )
                     for source in self.sources
                 ]
@@ -173,6 +184,8 @@ class Choice(Comparison):
             "direction": self.direction,
             "tag": runs.tag,
             "group": runs.group,
+            "project": runs.project,
+            "sweep": runs.sweep,
             "by": self.by,
             "seed-key": self.seed_key,
         }

@@ -77,7 +77,14 @@ def _read(runs: Runs, known: dict[str, Any]) -> "RunSet":
     from selector.tracking.api import NoRunsYet
 
     try:
-        return read_source(runs.source, tag=runs.tag, group=runs.group, known=known)
+        return read_source(
+            runs.source,
+            tag=runs.tag,
+            group=runs.group,
+            known=known,
+            project=runs.project,
+            sweep=runs.sweep,
+        )
     except NoRunsYet:
         return RunSet(runs.source, (), ended=False)
 
