@@ -19,11 +19,12 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from selector.config import TrainConfig
+from selector.metrics.embeddings import Embeddings
 from selector.metrics.pretext import Answers, bootstrap_scores, score_of
-from selector.metrics.probes import _logistic_regression
+from selector.metrics.probes import fast_probe
 from selector.training.backbone import build_backbone
 from selector.training.data import ImageSplits, load_images
-from selector.training.pretext import Encode, PretextImages, pretext_answers
+from selector.training.pretext import Encode, PretextImages
 from selector.training.torch_file import load_plain
 
 RECORDS = Path(__file__).parents[1] / "docs" / "evidence" / "pretext"
@@ -77,7 +78,7 @@ def judged(config: TrainConfig, checkpoints: dict[int, Path], images: ImageSplit
     rows = []
     for epoch in (0, *sorted(checkpoints)):
         encode = encoder_of(config, checkpoints.get(epoch), checkpoints[config.epochs])
-        answers = pretext_answers(encode, asked)
+        answers = asked.ask(encode).answers()
         correct = oracle(encode, config, images)
         row: dict[str, Any] = {"epoch": epoch, **parts(answers), "accuracy": float(correct.mean())}
         if epoch == config.epochs:
@@ -131,11 +132,7 @@ def oracle(encode: Encode, config: TrainConfig, images: ImageSplits) -> np.ndarr
 
 def probed(x: np.ndarray, y: np.ndarray, new: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Whether logistic regression on standardised features classifies each new image rightly."""
-    mean, deviation = x.astype(np.float64).mean(axis=0), x.astype(np.float64).std(axis=0)
-    scale = np.where(deviation > 1e-12 * np.abs(mean), deviation, np.inf)
-    classes, targets = np.unique(y, return_inverse=True)
-    weights, bias = _logistic_regression((x - mean) / scale, targets)
-    return classes[((new - mean) / scale @ weights + bias).argmax(axis=1)] == truth
+    return fast_probe(Embeddings(x, y, "backbone", "train"), Embeddings(new, truth, "backbone", "test"))
 
 
 def config_of(stored: dict[str, Any]) -> TrainConfig:

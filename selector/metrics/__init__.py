@@ -36,6 +36,7 @@ from selector.metrics.metric import (
     registered,
 )
 from selector.metrics.milestone import Milestone, correct_images
+from selector.metrics.pretext import hog_probe, pretext_score, rotation_probe, view_retrieval
 from selector.metrics.probes import fast_probe, knn_accuracy, linear_probe_accuracy, paper_probe
 from selector.metrics.spectral import (
     alpha_req,
@@ -91,6 +92,7 @@ __all__ = [
     "evaluate",
     "fast_probe",
     "histogram_entropy",
+    "hog_probe",
     "idest",
     "knn_accuracy",
     "label_free_metric",
@@ -101,9 +103,11 @@ __all__ = [
     "outlier_share",
     "paper_probe",
     "participation_ratio",
+    "pretext_score",
     "rankme",
     "registered",
     "robust_histogram_entropy",
+    "rotation_probe",
     "self_clustering",
     "silhouette",
     "spectrum_of",
@@ -111,4 +115,5 @@ __all__ = [
     "twonn",
     "umap_points",
     "uniformity",
+    "view_retrieval",
 ]  # fmt: skip

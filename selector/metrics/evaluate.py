@@ -7,7 +7,7 @@ import numpy as np
 from selector.metrics.arrays import TooFew, Undefined
 from selector.metrics.inputs import Inputs, PerSeed
 from selector.metrics.metric import NOISE_PREFIX, Registered
-from selector.metrics.milestone import CORRECT_PREFIX, Milestone, correct_text
+from selector.metrics.milestone import BOOTSTRAP_PREFIX, CORRECT_PREFIX, Milestone, correct_text
 from selector.metrics.spectrum import logged_spectrum
 
 # What of `Inputs` takes most of the time of a step, by its name; all other metrics are one step more.
@@ -16,6 +16,7 @@ _STEPS = {
     "UMAP": ("points",),
     "clusters": ("clusters", "finer_clusters", "silhouette_of_labels"),
     "linear probe": ("probed", "train_backbone"),
+    "pretext": ("rotation_accuracy", "retrieval", "hog_r2", "pretext"),
 }
 
 
@@ -32,6 +33,7 @@ def evaluate(epoch: int, inputs: Inputs, at: Callable[[str], None] = lambda _ste
         epoch: Epochs trained.
         inputs: Embeddings, and what was chosen.
         at: Called with the name of each step before it: "spectra", "UMAP", "clusters", "linear probe",
+            "pretext",
             "other metrics"; the default tells nobody.
 
     Returns:
@@ -64,6 +66,9 @@ def evaluate(epoch: int, inputs: Inputs, at: Callable[[str], None] = lambda _ste
             lists |= logged_spectrum("projector", inputs.projector_spectrum.centred)
         if inputs.predictor_spectrum is not None:
             lists |= logged_spectrum("predictor", inputs.predictor_spectrum.centred)
+    if inputs.settings.reads("pretext") and inputs.questions is not None:
+        scores = tuple(float(f"{score:.5g}") for score in inputs.pretext_resamples)
+        lists[BOOTSTRAP_PREFIX + "pretext_score"] = scores
     texts = {}
     if inputs.settings.reads("probed") and inputs.probed is not None:
         texts[CORRECT_PREFIX + "linear_probe_accuracy"] = correct_text(inputs.probed)

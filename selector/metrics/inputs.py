@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import Checked, as_vectors, as_views
+from selector.metrics.arrays import Checked, as_vectors, as_views, one_thread
 from selector.metrics.clid import cluster_learnability, default_clusters, twonn
 from selector.metrics.clusters import KMEANS_RESTARTS, cosine_clusterings, silhouettes
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
@@ -19,6 +19,7 @@ from selector.metrics.geometry import channel_std
 from selector.metrics.idest import MAX_IMAGES as PAIRWISE_MAX_IMAGES
 from selector.metrics.metric import Registered, chosen, registered
 from selector.metrics.neighbors import nearest_neighbors
+from selector.metrics.pretext import Answers, Questions, bootstrap_scores, score_of
 from selector.metrics.probes import fast_probe, paper_probe
 from selector.metrics.spectral import alpha_req_last_rank
 from selector.metrics.spectrum import POINTS, Spectrum
@@ -104,6 +105,7 @@ class Inputs:
         view_embeddings: Projections of augmented views of training images, for LiDAR and alignment.
         predictor: What SimSiam's predictor makes of the projections, for its spectrum.
         streamed: Spectra of more embeddings than `projector` and `predictor` hold, in place of theirs.
+        questions: What the pretext criteria read; without it none of them is measured.
 
     Raises:
         ValueError: Embeddings of the wrong space, or fewer evaluation images than 2 · clusters, or than 5.
@@ -118,6 +120,7 @@ class Inputs:
     view_embeddings: ViewEmbeddings | None = None
     predictor: Embeddings | None = None
     streamed: Mapping[Space, Spectrum] = field(default_factory=dict)
+    questions: Questions | None = None
 
     def __post_init__(self) -> None:
         spaces = self.backbone.space, "projector" if self.projector is None else self.projector.space
@@ -271,6 +274,46 @@ class Inputs:
         dimension: int = self.backbone.vectors.shape[1]
         return self.learnability + twonn(self.some_backbone, distances=known) / dimension
 
+    # --- pretext criteria
+
+    @cached_property
+    def answers(self) -> Answers | None:
+        """How each image was answered."""
+        if self.questions is None:
+            return None
+        with one_thread():
+            return self.questions.answers()
+
+    @property
+    def rotation_accuracy(self) -> float | None:
+        """Share of the turns that were recognised."""
+        rotations = None if self.answers is None else self.answers.rotations
+        return None if rotations is None else float(rotations.mean())
+
+    @property
+    def retrieval(self) -> float | None:
+        """Mean reciprocal rank."""
+        ranks = None if self.answers is None else self.answers.ranks
+        return None if ranks is None else float(ranks.mean())
+
+    @property
+    def hog_r2(self) -> float | None:
+        """R² of the gradients; None where the images are too small for them."""
+        answers = self.answers
+        if answers is None or answers.residuals is None:
+            return None
+        return score_of(Answers(residuals=answers.residuals, targets=answers.targets))
+
+    @property
+    def pretext(self) -> float | None:
+        """The mean of the three."""
+        return None if self.answers is None else score_of(self.answers)
+
+    @cached_property
+    def pretext_resamples(self) -> tuple[float, ...]:
+        """The score on resampled images, the same resamples in all runs."""
+        return () if self.answers is None else bootstrap_scores(self.answers)
+
     # --- probes
 
     @cached_property
@@ -333,6 +376,8 @@ class Inputs:
             "lidar_images": 0 if views is None else views.vectors.shape[0],
             "lidar_views": 0 if views is None else views.vectors.shape[1],
             "view_source": "" if views is None else views.source,
+            "pretext_images": 0 if self.questions is None else self.questions.images,
+            "pretext_views": "" if self.questions is None else self.questions.views,
             "spectrum_points": POINTS,
             "dtype": "float32",
             "version": DEFINITION_VERSION,

@@ -173,7 +173,7 @@ class Registered:
 _Function = TypeVar("_Function", bound=Callable[..., float])
 _registry: dict[str, Registered] = {}
 # The order of tables; further families follow.
-_FAMILIES = ("spectral", "entropy", "probes", "clusters", "geometry", "clid", "idest", "views")
+_FAMILIES = ("spectral", "entropy", "probes", "clusters", "geometry", "clid", "idest", "views", "pretext")
 
 
 def label_free(**metric: Any) -> Callable[[_Function], _Function]:

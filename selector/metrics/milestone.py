@@ -11,7 +11,8 @@ if TYPE_CHECKING:  # commands that only read runs start without numpy
     from numpy.typing import ArrayLike, NDArray
 
 # How the keys of lists begin, and of texts: which images a labelled metric gets right.
-LIST_PREFIXES = ("spectrum/", "bootstrap/")
+BOOTSTRAP_PREFIX = "bootstrap/"  # a metric on resampled images, the same resamples in all runs
+LIST_PREFIXES = ("spectrum/", BOOTSTRAP_PREFIX)
 CORRECT_PREFIX = "correct/"
 # They are most of a history, and readers take them along only when asked for them.
 LARGE_PREFIXES = (*LIST_PREFIXES, CORRECT_PREFIX)

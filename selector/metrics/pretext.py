@@ -14,6 +14,8 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
+from selector.metrics.metric import SAME_TRAINING, label_free
+
 ROTATIONS = 4
 HOG_CELLS = 2  # a side
 HOG_ORIENTATIONS = 8
@@ -21,6 +23,72 @@ SMALLEST_FOR_HOG = 8  # pixels a side: below, a cell has fewer than 4
 RESAMPLES = 100
 
 _Array = NDArray[np.float64]
+_Vectors = NDArray[np.float32]
+
+_SAME_QUESTIONS = (*SAME_TRAINING, "pretext_images", "pretext_views")
+_SPACE = "backbone, training and evaluation images"
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """What the HOG probe reads.
+
+    Attributes:
+        train: (N, D) representations of training images.
+        train_hog: (N, T) their gradients, as `hog` gives them.
+        held_out: (H, D) representations of evaluation images.
+        held_out_hog: (H, T) their gradients.
+    """
+
+    train: _Vectors
+    train_hog: _Array
+    held_out: _Vectors
+    held_out_hog: _Array
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Representations of the images that an encoder is asked about.
+
+    Attributes:
+        turned_train: (N, 4, D) training images, turned by 0, 90, 180 and 270 degrees.
+        turned: (M, 4, D) evaluation images, likewise.
+        first: (V, D) views of evaluation images by the common augmentation.
+        second: (V, D) second views of the same images.
+        edges: For the HOG probe; None where the images are too small for it.
+        views: What the common augmentation is, in a few words.
+    """
+
+    turned_train: _Vectors
+    turned: _Vectors
+    first: _Vectors
+    second: _Vectors
+    edges: Edges | None = None
+    views: str = ""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the encoder gave numbers."""
+        edges = () if self.edges is None else (self.edges.train, self.edges.held_out)
+        found = (self.turned_train, self.turned, self.first, self.second, *edges)
+        return all(bool(np.isfinite(vectors).all()) for vectors in found)
+
+    @property
+    def images(self) -> int:
+        """How many evaluation images the largest question is about."""
+        edges = 0 if self.edges is None else len(self.edges.held_out)
+        return max(len(self.turned), len(self.first), edges)
+
+    def answers(self) -> "Answers":
+        """How each image was answered."""
+        rotations = rotation_answers(self.turned_train, self.turned)
+        ranks = retrieval_answers(self.first, self.second)
+        if self.edges is None:
+            return Answers(rotations, ranks)
+        residuals = hog_answers(
+            self.edges.train, self.edges.train_hog, self.edges.held_out, self.edges.held_out_hog
+        )
+        return Answers(rotations, ranks, residuals, self.edges.held_out_hog)
 
 
 @dataclass(frozen=True)
@@ -40,7 +108,19 @@ class Answers:
     targets: _Array | None = None
 
 
-def rotation_probe(train: NDArray[np.float32], test: NDArray[np.float32], ridge: float = 1e-3) -> float:
+@label_free(
+    reads="rotation_accuracy",
+    shared="rotation_accuracy",
+    symbol="rotation",
+    meaning="How well it can be told which way up an image is.",
+    formula="held-out accuracy of ridge regression to four turns",
+    space=_SPACE,
+    direction="max",
+    cost="6,000 images embedded",
+    source="Reed et al. 2021, arXiv:2009.07724 (SelfAugment); see docs/protocol.md",
+    comparable=_SAME_QUESTIONS,
+)
+def rotation_probe(train: _Vectors, test: _Vectors, *, ridge: float = 1e-3) -> float:
     """Held-out accuracy of telling how far an image was turned, from 0.25 (chance) to 1; higher is better.
 
     Ridge regression to one-hot turns on standardised representations, in closed form.
@@ -56,7 +136,19 @@ def rotation_probe(train: NDArray[np.float32], test: NDArray[np.float32], ridge:
     return float(rotation_answers(train, test, ridge).mean())
 
 
-def view_retrieval(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+@label_free(
+    reads="retrieval",
+    shared="retrieval",
+    symbol="retrieval",
+    meaning="How well an image is found again by another view of it, under one augmentation for all runs.",
+    formula="mean 1/rank of the second view among all second views, by cosine",
+    space=_SPACE,
+    direction="max",
+    cost="2,000 images embedded",
+    source="ours; see docs/protocol.md",
+    comparable=_SAME_QUESTIONS,
+)
+def view_retrieval(a: _Vectors, b: _Vectors) -> float:
     """Mean reciprocal rank of an image's second view among all second views, from 1/N to 1; higher is better.
 
     By cosine similarity. Ties count against, so that equal representations have the lowest value.
@@ -71,11 +163,24 @@ def view_retrieval(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(retrieval_answers(a, b).mean())
 
 
+@label_free(
+    reads="hog_r2",
+    shared="hog_r2",
+    symbol="HOG R²",
+    meaning="How well oriented gradients can be read off: whether it is still known where edges run.",
+    formula="held-out R² of ridge regression to 32 oriented gradients",
+    space=_SPACE,
+    direction="max",
+    cost="7,000 images embedded",
+    source="ours, with the features of Dalal & Triggs 2005; see docs/protocol.md",
+    comparable=_SAME_QUESTIONS,
+)
 def hog_probe(
-    train: NDArray[np.float32],
+    train: _Vectors,
     train_targets: _Array,
-    test: NDArray[np.float32],
+    test: _Vectors,
     test_targets: _Array,
+    *,
     ridge: float = 1e-2,
 ) -> float:
     """How well histograms of oriented gradients can be read off: held-out R² from 0 to 1; higher is better.
@@ -97,6 +202,18 @@ def hog_probe(
     return _r2(residuals, test_targets, np.full(len(residuals), 1 / len(residuals)))
 
 
+@label_free(
+    reads="pretext",
+    shared="pretext",
+    symbol="pretext",
+    meaning="How well three questions are answered that need no labels.",
+    formula="mean of (rotation - 1/4)/(3/4), retrieval and HOG R²",
+    space=_SPACE,
+    direction="max",
+    cost="its parts",
+    source="ours; see docs/protocol.md",
+    comparable=_SAME_QUESTIONS,
+)
 def pretext_score(rotation: float | None, retrieval: float | None, hog: float | None) -> float:
     """Mean of the parts that there are, each on the scale 0 = chance, 1 = perfect; higher is better.
 
@@ -149,7 +266,7 @@ def bootstrap_scores(answers: Answers, resamples: int = RESAMPLES, seed: int = 0
     return tuple(score_of(answers, rng.exponential(size=count)) for _ in range(resamples))
 
 
-def rotation_answers(train: NDArray[np.float32], test: NDArray[np.float32], ridge: float = 1e-3) -> _Array:
+def rotation_answers(train: _Vectors, test: _Vectors, ridge: float = 1e-3) -> _Array:
     """(M,) share of the turns of each test image that are recognised; see `rotation_probe`."""
     if train.ndim != 3 or train.shape[1] != ROTATIONS or test.shape[1:] != train.shape[1:]:
         raise ValueError(
@@ -163,7 +280,7 @@ def rotation_answers(train: NDArray[np.float32], test: NDArray[np.float32], ridg
     return (right / highest.sum(axis=1)).reshape(len(test), ROTATIONS).mean(axis=1)  # type: ignore[no-any-return]
 
 
-def retrieval_answers(a: NDArray[np.float32], b: NDArray[np.float32]) -> _Array:
+def retrieval_answers(a: _Vectors, b: _Vectors) -> _Array:
     """(N,) reciprocal rank of each image's second view; see `view_retrieval`."""
     if a.ndim != 2 or a.shape != b.shape:
         raise ValueError(f"expected two arrays (N, D) of one shape, got {a.shape} and {b.shape}")
@@ -174,9 +291,9 @@ def retrieval_answers(a: NDArray[np.float32], b: NDArray[np.float32]) -> _Array:
 
 
 def hog_answers(
-    train: NDArray[np.float32],
+    train: _Vectors,
     train_targets: _Array,
-    test: NDArray[np.float32],
+    test: _Vectors,
     test_targets: _Array,
     ridge: float = 1e-2,
 ) -> _Array:
@@ -189,7 +306,7 @@ def hog_answers(
     return test_targets - _ridge(train, train_targets, test, ridge)
 
 
-def hog(images: NDArray[np.float32]) -> _Array:
+def hog(images: _Vectors) -> _Array:
     """(N, 32) histograms of oriented gradients of (N, S, S) grey images: 2 x 2 cells of 8 orientations.
 
     Gradients are central differences, and zero at the border. Each votes with its length for one unsigned
@@ -219,7 +336,7 @@ def hog(images: NDArray[np.float32]) -> _Array:
     return flat / np.sqrt((flat**2).sum(axis=1, keepdims=True) + 1e-10)  # type: ignore[no-any-return]
 
 
-def _ridge(x: NDArray[np.float32], y: _Array, new: NDArray[np.float32], penalty: float) -> _Array:
+def _ridge(x: _Vectors, y: _Array, new: _Vectors, penalty: float) -> _Array:
     """Predictions for `new` of the ridge regression from standardised (N, D) `x` to (N, T) `y`."""
     rows = np.asarray(x, np.float64)
     others = np.asarray(new, np.float64)
@@ -234,7 +351,7 @@ def _ridge(x: NDArray[np.float32], y: _Array, new: NDArray[np.float32], penalty:
     return others @ np.linalg.solve(gram, rows.T @ (y - middle)) + middle  # type: ignore[no-any-return]
 
 
-def _directions(x: NDArray[np.float32]) -> _Array:
+def _directions(x: _Vectors) -> _Array:
     vectors = np.asarray(x, np.float64)
     if not np.isfinite(vectors).all():
         raise ValueError("expected finite representations")

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from selector.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
+from selector.metrics.milestone import BOOTSTRAP_PREFIX
 from selector.runs import Milestone, Run, RunSet
 from selector.selection.comparability import canonical, configuration, hyperparameters, is_finite_number
 
@@ -14,7 +15,6 @@ MilestoneChoice = Literal["last"] | int
 Category = Literal[
     "diverged", "crashed", "running", "failed", "stopped", "duplicate", "missing", "not_finite", "unreadable"
 ]
-BOOTSTRAP_PREFIX = "bootstrap/"  # lists of a milestone: a metric's values on resampled images
 RESAMPLED = frozenset({"pretext_score", "rotation_probe", "view_retrieval", "hog_probe"})
 
 _WHY = {

@@ -12,6 +12,7 @@ from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.evaluate import evaluate
 from selector.metrics.inputs import Inputs, MetricSettings
 from selector.metrics.milestone import Milestone
+from selector.metrics.pretext import Questions
 from selector.metrics.spectrum import Spectrum
 
 
@@ -28,6 +29,7 @@ class Embedded:
         streamed: Spectra of more embeddings than there are here; None where some of these were not finite.
         correct: Which evaluation images the paper's probe gets right, where it has been trained already: it
             needs the network.
+        questions: What the pretext criteria read.
     """
 
     epoch: int
@@ -36,12 +38,14 @@ class Embedded:
     views: ViewEmbeddings | None
     streamed: Mapping[Space, Spectrum] | None = field(default_factory=dict)
     correct: NDArray[np.bool_] | None = None
+    questions: Questions | None = None
 
     @property
     def is_finite(self) -> bool:
         """Whether there is anything to evaluate: an encoder whose weights diverged gives NaN."""
         found = [e.vectors for e in (self.test, *self.train.values(), self.views) if e is not None]
-        return self.streamed is not None and all(np.isfinite(vectors).all() for vectors in found)
+        asked = self.questions is None or self.questions.is_finite
+        return asked and self.streamed is not None and all(np.isfinite(vectors).all() for vectors in found)
 
 
 class Clock:
@@ -98,6 +102,7 @@ def evaluated(
         view_embeddings=embedded.views,
         predictor=embedded.train.get("predictor"),
         streamed=embedded.streamed or {},
+        questions=embedded.questions,
     )
     milestone = evaluate(embedded.epoch, inputs, clock.at)
     points = inputs.points[0] if inputs.points else None

@@ -21,6 +21,7 @@ from selector.metrics import LabelFreeMetric
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.inputs import MetricSettings
 from selector.metrics.milestone import Milestone
+from selector.metrics.pretext import Questions
 from selector.metrics.probes import paper_probe
 from selector.metrics.spectrum import Spectrum
 from selector.record import Status
@@ -32,6 +33,7 @@ from selector.training.embed import Loader, embed, embed_views
 from selector.training.embedded import Clock, Embedded, Evaluated, evaluated
 from selector.training.encoder import Encoder
 from selector.training.milestone_views import TrainingViews
+from selector.training.pretext import PretextImages
 from selector.training.progress import TrainingProgress
 from selector.training.streamed import KEPT_ROWS, streamed_spectra
 from selector.training.umap_file import write_umap
@@ -79,6 +81,7 @@ class Milestones(pl.Callback):
         augmented: Callable[[int], Iterable[Any]] | None = None,
         views: Callable[[pl.LightningModule], Iterable[Tensor]] | None = None,
         view_source: str = "views given to Milestones",
+        pretext: PretextImages | None = None,
         loss: str = "train/loss",
         folder: Path | None = None,
         progress: TrainingProgress | None = None,
@@ -105,6 +108,8 @@ class Milestones(pl.Callback):
                 training images from the training augmentations, as the encoder wants them. Called while
                 torch's random states are kept, so it may seed them, to give the same views every time.
             view_source: What the views are, in a few words; runs that differ here are not compared by them.
+            pretext: The images that the pretext criteria ask about, as uint8: the encoder must take uint8 and
+                floats in [0, 1], and normalise them itself. None measures none of these criteria.
             loss: Name under which the module logs its loss, for the row's `train/loss`.
             folder: Where to leave each milestone's UMAP points, for pictures; None leaves none.
             progress: What shows people how far the milestone is; None shows nothing.
@@ -122,7 +127,7 @@ class Milestones(pl.Callback):
         self.settings = settings
         self.milestone_log = log  # Lightning gives every callback a `log` of its own
         self.every, self.encoder, self.augmented, self.loss = every, encoder or Encoder(), augmented, loss
-        self.views, self.view_source = views, view_source
+        self.views, self.view_source, self.pretext = views, view_source, pretext
         self.folder, self.progress, self.in_background = folder, progress, in_background
         self.every_steps, self.resumable, self.described = every_steps, resumable, described or {}
         self._last_step: int | None = None  # of the last milestone
@@ -312,7 +317,14 @@ class Milestones(pl.Callback):
         if test.labels is not None and learns:
             wanted["backbone"] = None
         train = self._embed(module, self.train, "train", wanted)
-        return Embedded(epoch, test, train, self._views(module), streamed)
+        return Embedded(epoch, test, train, self._views(module), streamed, questions=self._questions(module))
+
+    def _questions(self, module: nn.Module) -> Questions | None:
+        if self.pretext is None:
+            return None
+        return self.pretext.ask(
+            lambda images: self._embed(module, [images], "pretext", {"backbone": None})["backbone"].vectors
+        )
 
     def _finished(self, found: Evaluated, embedded: Embedded, seconds: Mapping[str, float]) -> Milestone:
         self.milestone_log.define({**found.definition, **self.described})
@@ -404,6 +416,11 @@ def milestones_of(
         augmented=lambda probe_epoch: Batches(autoaugmented(shuffled, config.seed, probe_epoch)),
         views=TrainingViews(config, shuffled) if config.lidar_images and settings.reads("views") else None,
         view_source=TrainingViews.source,
+        pretext=(
+            PretextImages.drawn(images.train.pixels, images.evaluation.pixels)
+            if settings.reads("rotation_accuracy", "retrieval", "hog_r2", "pretext")
+            else None
+        ),
         folder=folder,
         progress=progress,
         in_background=config.device != "cpu" and torch.cuda.is_available(),

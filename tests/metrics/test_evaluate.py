@@ -29,6 +29,7 @@ from selector.metrics.geometry import channel_std, collapse_level, self_clusteri
 from selector.metrics.idest import idest
 from selector.metrics.inputs import Inputs, MetricSettings
 from selector.metrics.milestone import Milestone, correct_images
+from selector.metrics.pretext import Edges, Questions, hog_probe, rotation_probe, view_retrieval
 from selector.metrics.probes import fast_probe, knn_accuracy, paper_probe
 from selector.metrics.spectrum import spectra_of
 from selector.metrics.umap import umap_points
@@ -56,8 +57,17 @@ VIEWS = ViewEmbeddings(
     + np.random.default_rng(6).standard_normal((40, 3, 6), dtype=np.float32),
     "training augmentations",
 )
+EDGES = Edges(TRAIN.vectors, TRAIN.vectors[:, :5] + 0.5, BACKBONE.vectors, BACKBONE.vectors[:, :5] + 0.5)
+TURNED = np.random.default_rng(7).standard_normal((2, 60, 4, 12), dtype=np.float32)
+QUESTIONS = Questions(*TURNED, BACKBONE.vectors, BACKBONE.vectors + 0.3, EDGES, views="common views")
 INPUTS = Inputs(
-    BACKBONE, PROJECTOR, SETTINGS, train_backbone=TRAIN, view_embeddings=VIEWS, predictor=PREDICTOR
+    BACKBONE,
+    PROJECTOR,
+    SETTINGS,
+    train_backbone=TRAIN,
+    view_embeddings=VIEWS,
+    predictor=PREDICTOR,
+    questions=QUESTIONS,
 )
 FROM_UMAP = (
     "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap", "clustering_agreement",
@@ -138,6 +148,9 @@ def test_the_other_figures_are_those_of_their_functions(milestone):
         "collapse_level": collapse_level(projector),
         "alignment": alignment(views),
         "lidar": lidar(views),
+        "rotation_probe": rotation_probe(*TURNED),
+        "view_retrieval": view_retrieval(BACKBONE.vectors, BACKBONE.vectors + 0.3),
+        "hog_probe": hog_probe(EDGES.train, EDGES.train_hog, EDGES.held_out, EDGES.held_out_hog),
         "silhouette_labels": silhouette_score(backbone.astype(float), BACKBONE.labels),
         "linear_probe_accuracy": fast_probe(TRAIN, BACKBONE).mean(),
         "knn_accuracy": knn_accuracy(TRAIN, BACKBONE),
@@ -227,7 +240,8 @@ def test_collapsed_embeddings_give_nan_where_nothing_can_be_laid_out():
     assert {name: figures(found)[name] for name in expected} == expected
     assert figures(found, ["noise"]) == {}
     absent = {metric.name for metric in METRICS} - figures(found).keys()
-    assert absent == {"alignment", "lidar", "alpha_req_score"}  # no views, and too few dimensions
+    pretext = {"rotation_probe", "view_retrieval", "hog_probe", "pretext_score"}
+    assert absent == {"alignment", "lidar", "alpha_req_score"} | pretext  # no views, and too few dimensions
     assert set(found.lists["spectrum/backbone"]) == {0.0}
 
 
@@ -354,6 +368,8 @@ def test_the_definition_holds_what_was_given_what_was_chosen_and_every_keyword_d
         "lidar_images": 40, "lidar_views": 3, "lidar_delta": 1e-4, "lidar_eps": 1e-7,
         "view_source": "training augmentations", "rankme_eps": 1e-7, "rankme_centred": False,
         "knn_neighbors": 20, "knn_temperature": 0.07, "spectrum_points": 64, "dtype": "float32", "version": 3,
+        "rotation_probe_ridge": 1e-3, "hog_probe_ridge": 1e-2, "pretext_images": 90,
+        "pretext_views": "common views",
     }  # fmt: skip
     assert INPUTS.definition == expected
     assert json.loads(json.dumps(expected)) == expected
@@ -368,7 +384,8 @@ def test_keys_are_those_that_readers_rely_on(milestone):
     }
     assert milestone.values.keys() == keys
     spaces = ("backbone", "predictor", "projector")
-    assert milestone.lists.keys() == {f"spectrum/{space}{end}" for space in spaces for end in ("", "_ranks")}
+    spectra = {f"spectrum/{space}{end}" for space in spaces for end in ("", "_ranks")}
+    assert milestone.lists.keys() == spectra | {"bootstrap/pretext_score"}
     assert milestone.texts.keys() == {"correct/linear_probe_accuracy"}
     assert all(type(value) is float for value in milestone.values.values())
     assert {"label_free/rankme", "labelled/linear_probe_accuracy", "label_free/clid"} <= keys

@@ -128,6 +128,7 @@ def test_keys_of_other_scripts_are_taken_as_they_are():
 def test_families_are_modules():
     assert {one.family for one in registered()} == {
         "spectral", "entropy", "clusters", "geometry", "clid", "idest", "views", "probes",
+        "pretext",
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from selector.metrics.pretext import score_of
-from selector.training.pretext import PretextImages, common_views, is_grey, pretext_answers, turned
+from selector.training.pretext import PretextImages, common_views, is_grey, turned
 
 
 def colour_images(count=60, size=16, seed=0):
@@ -17,6 +17,12 @@ def colour_images(count=60, size=16, seed=0):
 def digits():
     grey = torch.from_numpy((load_digits().images * 15.9375).astype(np.uint8))[:400]
     return PretextImages.drawn(*(half[:, None].expand(-1, 3, -1, -1) for half in (grey[:250], grey[250:])))
+
+
+def views(images):
+    """Both views of all images."""
+    first, second = zip(*common_views(images), strict=True)
+    return torch.cat(first), torch.cat(second)
 
 
 def test_an_image_is_turned_counter_clockwise_by_quarters():
@@ -33,8 +39,8 @@ def test_an_image_is_turned_counter_clockwise_by_quarters():
 def test_common_views_repeat_and_leave_the_random_state_alone(images):
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    first, second = common_views(images)
-    again, _ = common_views(images)
+    first, second = views(images)
+    again, _ = views(images)
     assert torch.equal(first, again)
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.equal(first, second)
@@ -46,9 +52,23 @@ def test_views_of_grey_images_stay_grey_and_keep_their_left_side():
     ramp = torch.arange(16, dtype=torch.uint8).mul(15).expand(40, 3, 16, 16)
     assert is_grey(ramp)
     assert not is_grey(colour_images())
-    first, _ = common_views(ramp)
+    first, _ = views(ramp)
     assert torch.allclose(first[:, 0], first[:, 2], atol=1e-6)
     assert (first[:, 0, :, 0].mean(1) < first[:, 0, :, -1].mean(1)).all()
+
+
+def test_images_of_other_channels_are_cropped_and_small_ones_have_no_gradients():
+    bands = torch.randint(0, 256, (20, 5, 8, 8), dtype=torch.uint8)
+    assert views(bands)[0].shape == bands.shape
+
+    def encode(images):
+        return images.float().flatten(1).numpy()
+
+    assert PretextImages.drawn(bands, bands).ask(encode).edges is not None
+    small = bands[..., :6, :6]
+    answers = PretextImages.drawn(small, small).ask(encode).answers()
+    assert answers.residuals is None
+    assert answers.ranks is not None
 
 
 def test_the_images_do_not_stand_in_the_order_of_the_data_set():
@@ -72,7 +92,7 @@ def test_pixels_answer_better_than_a_collapsed_encoder_and_noise(digits):
     def noise(images):
         return draws.normal(size=(len(images), 8)).astype(np.float32)
 
-    scores = {e.__name__: score_of(pretext_answers(e, digits)) for e in (pixels, collapsed, noise)}
+    scores = {e.__name__: score_of(digits.ask(e).answers()) for e in (pixels, collapsed, noise)}
     assert scores["pixels"] > 0.2
     assert scores["collapsed"] < 0.01
     assert scores["noise"] < 0.05
