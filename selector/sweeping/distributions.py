@@ -87,7 +87,7 @@ class Quantised:
     The outermost multiples may lie up to q/2 outside the base's bounds. An integer q gives integers.
     """
 
-    base: "Uniform | LogUniform | Normal | LogNormal | Beta"
+    base: "Distribution"
     q: float
 
 

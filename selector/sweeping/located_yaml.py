@@ -1,6 +1,6 @@
 """YAML read safely: plain data, and the line that every value stands on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -48,14 +48,24 @@ class LocatedYaml:
         return UserError(f"{self.source}, line {self.lines[path]}: {reason}")
 
 
-def refuse_unknown(yaml: LocatedYaml, at: KeyPath, known: Sequence[str], what: str) -> None:
-    """Refuse a key of the mapping at `at` that is not among `known`, and name the nearest one."""
-    section = yaml.data
-    for key in at:
-        section = section[key]
+class Wrong(ValueError):
+    """Something in a section of the file cannot stand.
+
+    Args:
+        reason: What came, and what was wanted.
+        path: Keys that lead to it from the section; none where the section as a whole is meant.
+    """
+
+    def __init__(self, reason: str, *path: str | int) -> None:
+        super().__init__(reason)
+        self.path = path
+
+
+def refuse_unknown(section: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+    """Refuse a key that is not among `known`, and name the nearest one."""
     for key in section:
         if key not in known:
-            raise yaml.error((*at, key), f"{shown(key)} is not {what}{hint(key, known)}")
+            raise Wrong(f"{shown(key)} is not {what}{hint(key, known)}", key)
 
 
 def hint(name: object, known: Sequence[str]) -> str:
@@ -69,26 +79,13 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def not_finite(value: object, at: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
-    """Where a value holds NaN or infinity: W&B stores values as JSON, which has neither."""
-    match value:
-        case dict():
-            for key, inner in value.items():
-                yield from not_finite(inner, (*at, key))
-        case list():
-            for position, inner in enumerate(value):
-                yield from not_finite(inner, (*at, position))
-        case float() if not isfinite(value):
-            yield at, value
-
-
 def read_yaml(path: Path) -> LocatedYaml:
     """Read one YAML document without running anything that it says.
 
     Raises:
         UserError: The file cannot be read, is no YAML, holds a tag, a duplicate key, a key that is no text,
-            a date, an integer of thousands of bits, values nested too deeply, or aliases that expand without
-            end.
+            a date, NaN or infinity, an integer of thousands of bits, values nested too deeply, or aliases
+            that expand without end.
     """
     source = str(path)
     try:
@@ -166,6 +163,9 @@ class _Builder:
             raise self.error(node, f"{shown(node.value)} is no {node.tag.removeprefix(_TAG)}") from None
         if isinstance(value, int) and value.bit_length() > _MOST_BITS:
             raise self.error(node, f"{shown(node.value)} is an integer of more than {_MOST_BITS} bits")
+        # W&B stores values as JSON, which has neither NaN nor infinity.
+        if isinstance(value, float) and not isfinite(value):
+            raise self.error(node, f"a number must be finite, got {value}")
         if isinstance(value, str) and "\0" in value:
             raise self.error(node, "a text must not hold a NUL character")
         if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):

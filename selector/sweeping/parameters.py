@@ -2,8 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from selector.sweeping.distributions import (
@@ -19,7 +21,7 @@ from selector.sweeping.distributions import (
     Uniform,
     grid_values,
 )
-from selector.sweeping.located_yaml import KeyPath, LocatedYaml, hint, not_finite, refuse_unknown, shown
+from selector.sweeping.located_yaml import KeyPath, LocatedYaml, Wrong, hint, refuse_unknown, shown
 
 
 @dataclass(frozen=True)
@@ -42,34 +44,27 @@ class Parameter:
         return "/".join(self.path)
 
 
-# Keys beside `distribution`: those needed, and those with a default.
-_NUMBERS: Mapping[str, tuple[tuple[str, ...], Mapping[str, float]]] = {
-    "int_uniform": (("min", "max"), {}),
-    "uniform": (("min", "max"), {}),
-    "q_uniform": (("min", "max"), {"q": 1.0}),
-    "log_uniform": (("min", "max"), {}),
-    "log_uniform_values": (("min", "max"), {}),
-    "inv_log_uniform": (("min", "max"), {}),
-    "inv_log_uniform_values": (("min", "max"), {}),
-    "q_log_uniform": (("min", "max"), {"q": 1.0}),
-    "q_log_uniform_values": (("min", "max"), {"q": 1.0}),
-    "normal": ((), {"mu": 0.0, "sigma": 1.0}),
-    "q_normal": ((), {"mu": 0.0, "sigma": 1.0, "q": 1.0}),
-    "log_normal": ((), {"mu": 0.0, "sigma": 1.0}),
-    "q_log_normal": ((), {"mu": 0.0, "sigma": 1.0, "q": 1.0}),
-    "beta": ((), {"a": 1.0, "b": 1.0}),
-    "q_beta": ((), {"a": 1.0, "b": 1.0, "q": 1.0}),
+_LAWS: Mapping[str, type[Any]] = {
+    "constant": Constant,
+    "int_uniform": IntUniform,
+    "uniform": Uniform,
+    "log_uniform": LogUniform,
+    "log_uniform_values": LogUniform,
+    "inv_log_uniform": LogUniform,
+    "inv_log_uniform_values": LogUniform,
+    "normal": Normal,
+    "log_normal": LogNormal,
+    "beta": Beta,
 }
-_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "constant": ("value",),
-    "categorical": ("values",),
-    "categorical_w_probabilities": ("values", "probabilities"),
+_QUANTISED = ("uniform", "log_uniform", "log_uniform_values", "normal", "log_normal", "beta")
+# Distribution → the keys that it takes beside `distribution`, each with its default or MISSING.
+_TAKES: dict[str, dict[str, Any]] = {
+    kind: {field.name: field.default for field in fields(law)} for kind, law in _LAWS.items()
 }
-DISTRIBUTIONS = (*_CHOICES, *_NUMBERS)
-_KEYS = (
-    "distribution", "value", "values", "probabilities", "min", "max", "mu", "sigma", "a", "b", "q",
-    "parameters",
-)  # fmt: skip
+_TAKES |= {f"q_{kind}": _TAKES[kind] | {"q": 1.0} for kind in _QUANTISED}
+_TAKES["categorical"] = {"values": MISSING}
+_TAKES["categorical_w_probabilities"] = {"values": MISSING, "probabilities": MISSING}
+_KEYS = ("distribution", "parameters", *sorted({key for takes in _TAKES.values() for key in takes}))
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # W&B's own rule
 _LONGEST_GRID_AXIS = 1_000_000
 # Beyond these a drawn number, or its quotient by q, could leave the range of a float.
@@ -88,10 +83,9 @@ def read_parameters(yaml: LocatedYaml) -> tuple[Parameter, ...]:
     return tuple(_read_level(yaml, ("parameters",), yaml.data["parameters"], ()))
 
 
-def _read_level(yaml: LocatedYaml, at: KeyPath, level: Any, path: tuple[str, ...]) -> list[Parameter]:
+def _read_level(yaml: LocatedYaml, at: KeyPath, level: Any, path: tuple[str, ...]) -> Iterator[Parameter]:
     if not isinstance(level, dict) or not level:
         raise yaml.error(at, f"parameters must be a mapping of at least one parameter, got {shown(level)}")
-    found: list[Parameter] = []
     for name, section in sorted(level.items()):
         key = (*at, name)
         if not _NAME.fullmatch(name):
@@ -100,99 +94,81 @@ def _read_level(yaml: LocatedYaml, at: KeyPath, level: Any, path: tuple[str, ...
             )
         if not isinstance(section, dict):
             raise yaml.error(key, f"{name} must be a mapping such as {{value: {shown(section)}}}")
-        refuse_unknown(yaml, key, _KEYS, f"a key of parameter {name}")
-        if "parameters" in section:
-            if len(section) > 1:
-                others = ", ".join(sorted(section.keys() - {"parameters"}))
-                raise yaml.error(key, f"{name} has both parameters and {others}")
-            found += _read_level(yaml, (*key, "parameters"), section["parameters"], (*path, name))
-        else:
-            found.append(Parameter((*path, name), _read_distribution(yaml, key, name, section), key))
-    return found
+        if section.keys() == {"parameters"}:
+            yield from _read_level(yaml, (*key, "parameters"), section["parameters"], (*path, name))
+            continue
+        try:
+            yield Parameter((*path, name), _read_distribution(section), key)
+        except Wrong as wrong:
+            raise yaml.error((*key, *wrong.path), f"{name}: {wrong}") from None
 
 
-def _read_distribution(yaml: LocatedYaml, at: KeyPath, name: str, section: Mapping[str, Any]) -> Distribution:
-    kind = section.get("distribution", None)
-    if "distribution" not in section:
-        kind = _inferred(yaml, at, name, section)
-    elif kind not in DISTRIBUTIONS:
-        reason = f"unknown distribution {shown(kind)}{hint(kind, DISTRIBUTIONS)}"
-        raise yaml.error((*at, "distribution"), f"{name}: {reason}")
-    needed, defaults = _NUMBERS[kind] if kind in _NUMBERS else (_CHOICES[kind], {})
-    for key in needed:
-        if key not in section:
-            raise yaml.error(at, f"{name}: {kind} needs {key}")
+def _read_distribution(section: Mapping[str, Any]) -> Distribution:
+    refuse_unknown(section, _KEYS, "a key of a parameter")
+    if "parameters" in section:
+        others = ", ".join(sorted(section.keys() - {"parameters"}))
+        raise Wrong(f"both parameters and {others} are given; keep one")
+    kind = section["distribution"] if "distribution" in section else _inferred(section)
+    if not isinstance(kind, str) or kind not in _TAKES:
+        raise Wrong(f"unknown distribution {shown(kind)}{hint(kind, tuple(_TAKES))}", "distribution")
+    takes = _TAKES[kind]
+    for key, default in takes.items():
+        if default is MISSING and key not in section:
+            raise Wrong(f"{kind} needs {key}")
     for key in section:
-        if key not in ("distribution", *needed, *defaults):
-            takes = " and ".join((*needed, *defaults))
-            raise yaml.error((*at, key), f"{name}: {kind} takes {takes}, not {key}")
-    if kind in _CHOICES:
-        return _choice(yaml, at, name, section)
-    numbers = dict(defaults) | {
-        key: _number(yaml, (*at, key), f"{name}: {key}", section[key], whole=kind == "int_uniform")
-        for key in section
-        if key != "distribution"
+        if key != "distribution" and key not in takes:
+            raise Wrong(f"{kind} takes {' and '.join(takes)}, not {key}", key)
+    match kind:
+        case "constant":
+            return Constant(section["value"])
+        case "categorical" | "categorical_w_probabilities":
+            return _categorical(section)
+    numbers = {
+        key: _number(section[key], key) if key in section else default for key, default in takes.items()
     }
-    _check_numbers(yaml, at, name, kind, numbers)
-    return _law(yaml, at, name, kind, numbers)
+    return _law(kind, numbers)
 
 
-def _inferred(yaml: LocatedYaml, at: KeyPath, name: str, section: Mapping[str, Any]) -> str:
+def _inferred(section: Mapping[str, Any]) -> str:
     """W&B's rule for a parameter without `distribution`."""
     if "value" in section and "values" in section:
-        raise yaml.error((*at, "values"), f"{name} has both value and values; keep one")
+        raise Wrong("both value and values are given; keep one", "values")
     if "value" in section:
         return "constant"
     if "values" in section:
         return "categorical_w_probabilities" if "probabilities" in section else "categorical"
     if not section.keys() & {"min", "max"}:
         given = ", ".join(section) or "nothing"
-        raise yaml.error(at, f"{name} needs value, values, min and max, or a distribution (got {given})")
-    for key in ("mu", "sigma", "a", "b", "q"):
-        if key in section:
-            example = "q_uniform" if key == "q" else "normal" if key in ("mu", "sigma") else "beta"
-            raise yaml.error(
-                (*at, key), f"{name}: {key} needs a distribution, such as distribution: {example}"
-            )
+        raise Wrong(f"it needs value, values, min and max, or a distribution (got {given})")
+    if "q" in section:
+        raise Wrong("q needs a distribution, such as distribution: q_uniform", "q")
     whole = all(isinstance(section.get(key, 0), int) for key in ("min", "max"))
     return "int_uniform" if whole else "uniform"
 
 
-def _choice(yaml: LocatedYaml, at: KeyPath, name: str, section: Mapping[str, Any]) -> Constant | Categorical:
-    for key in ("value", "values"):
-        if key in section and any(not_finite(section[key])):
-            raise yaml.error((*at, key), f"{name}: {key} holds a number that is not finite")
-    if "value" in section:
-        return Constant(section["value"])
+def _categorical(section: Mapping[str, Any]) -> Categorical:
     values = section["values"]
     if not isinstance(values, list) or not values:
-        raise yaml.error(
-            (*at, "values"), f"{name}: values must be a list of at least one, got {shown(values)}"
-        )
+        raise Wrong(f"values must be a list of at least one, got {shown(values)}", "values")
     if "probabilities" not in section:
         return Categorical(tuple(values))
-    at = (*at, "probabilities")
     shares = section["probabilities"]
     if not isinstance(shares, list) or len(shares) != len(values):
-        got = f"{len(shares)}" if isinstance(shares, list) else shown(shares)
-        raise yaml.error(at, f"{name}: {len(values)} values need as many probabilities, got {got}")
-    numbers = tuple(
-        float(_number(yaml, (*at, i), f"{name}: a probability", share)) for i, share in enumerate(shares)
-    )
+        got = len(shares) if isinstance(shares, list) else shown(shares)
+        raise Wrong(f"{len(values)} values need as many probabilities, got {got}", "probabilities")
+    numbers = tuple(float(_number(share, "probabilities", i)) for i, share in enumerate(shares))
     if min(numbers) < 0:
-        raise yaml.error(at, f"{name}: a probability must not be negative, got {min(numbers)}")
+        raise Wrong(f"a probability must not be negative, got {min(numbers)}", "probabilities")
     if not math.isclose(sum(numbers), 1, rel_tol=1e-5, abs_tol=1e-8):  # W&B's tolerance (numpy.isclose)
-        raise yaml.error(at, f"{name}: probabilities must sum to 1, got {sum(numbers):.6g}")
+        raise Wrong(f"probabilities must sum to 1, got {sum(numbers):.6g}", "probabilities")
     return Categorical(tuple(values), numbers)
 
 
-def _number(yaml: LocatedYaml, at: KeyPath, what: str, value: Any, whole: bool = False) -> float:
+def _number(value: Any, *path: str | int) -> float:
     if isinstance(value, str) and (better := number_in_yaml(value)):
-        raise yaml.error(at, f"{what} must be a number; YAML reads {value} as a text: write {better}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
-        raise yaml.error(at, f"{what} must be a finite number, got {shown(value)}")
-    if whole and not isinstance(value, int):
-        raise yaml.error(at, f"{what} must be a whole number, got {shown(value)}")
+        raise Wrong(f"{path[0]}: YAML reads {value} as a text; write {better}", *path)
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) >= _LARGEST:
+        raise Wrong(f"{path[0]}: a number within ±{_LARGEST:g} is needed, got {shown(value)}", *path)
     return value
 
 
@@ -205,49 +181,33 @@ def number_in_yaml(text: str) -> str | None:
     return f"{mantissa}e{exponent if exponent[0] in '+-' else '+' + exponent}"
 
 
-def _check_numbers(
-    yaml: LocatedYaml, at: KeyPath, name: str, kind: str, numbers: Mapping[str, float]
-) -> None:
+def _law(kind: str, numbers: dict[str, float]) -> Distribution:
     for key in ("sigma", "a", "b", "q"):
         if key in numbers and numbers[key] < 1 / _LARGEST:
-            raise yaml.error((*at, key), f"{name}: {key} must be greater than 0, got {numbers[key]}")
-    if kind.endswith("log_normal") and numbers["mu"] + 9 * numbers["sigma"] > _LARGEST_EXPONENT:
-        reason = f"mu and sigma of {kind} are those of the logarithm; draws would reach e^"
-        raise yaml.error(at, f"{name}: {reason}{numbers['mu'] + 9 * numbers['sigma']:.4g}")
-    if "min" not in numbers:
-        return
-    if numbers["min"] >= numbers["max"]:
-        raise yaml.error((*at, "min"), f"{name}: min {numbers['min']} is not below max {numbers['max']}")
-    if kind.endswith("log_uniform_values") and numbers["min"] <= 0:
-        raise yaml.error((*at, "min"), f"{name}: min of {kind} must be greater than 0, got {numbers['min']}")
-
-
-def _law(yaml: LocatedYaml, at: KeyPath, name: str, kind: str, numbers: Mapping[str, float]) -> Distribution:
-    if kind.startswith("q_"):
-        base = _law(yaml, at, name, kind.removeprefix("q_"), numbers)
-        assert isinstance(base, Uniform | LogUniform | Normal | LogNormal | Beta)
-        return Quantised(base, numbers["q"])
-    match kind:
+            raise Wrong(f"{key} must be greater than 0, got {numbers[key]}", key)
+    if "min" in numbers and numbers["min"] >= numbers["max"]:
+        raise Wrong(f"min {numbers['min']} is not below max {numbers['max']}", "min")
+    q = numbers.pop("q", None)
+    match kind.removeprefix("q_"):
         case "int_uniform":
-            return IntUniform(int(numbers["min"]), int(numbers["max"]))
-        case "uniform":
-            return Uniform(numbers["min"], numbers["max"])
-        case "log_uniform_values" | "inv_log_uniform_values":
-            return LogUniform(numbers["min"], numbers["max"])
+            for key, number in numbers.items():
+                if not isinstance(number, int):
+                    raise Wrong(f"{key} must be a whole number, got {number}", key)
+        case "log_uniform_values" | "inv_log_uniform_values" if numbers["min"] <= 0:
+            raise Wrong(f"min of {kind} must be greater than 0, got {numbers['min']}", "min")
         case "log_uniform" | "inv_log_uniform":
             # The bounds are exponents of e; inv_ bounds the logarithm of 1/x.
             low, high = numbers["min"], numbers["max"]
-            low, high = (low, high) if kind == "log_uniform" else (-high, -low)
+            low, high = (-high, -low) if kind.startswith("inv") else (low, high)
             if max(-low, high) > _LARGEST_EXPONENT:
                 reason = f"{kind} takes exponents of e, and {numbers['min']} to {numbers['max']} go too far"
-                raise yaml.error(at, f"{name}: {reason}; {kind}_values takes the bounds themselves")
-            return LogUniform(math.exp(low), math.exp(high))
-        case "normal":
-            return Normal(numbers["mu"], numbers["sigma"])
-        case "log_normal":
-            return LogNormal(numbers["mu"], numbers["sigma"])
-        case _:
-            return Beta(numbers["a"], numbers["b"])
+                raise Wrong(f"{reason}; {kind}_values takes the bounds themselves")
+            numbers = {"min": math.exp(low), "max": math.exp(high)}
+        case "log_normal" if (highest := numbers["mu"] + 9 * numbers["sigma"]) > _LARGEST_EXPONENT:
+            reason = f"mu and sigma of {kind} are those of the logarithm"
+            raise Wrong(f"{reason}; draws would reach e^{highest:.4g}")
+    law: Distribution = _LAWS[kind.removeprefix("q_")](**numbers)
+    return law if q is None else Quantised(law, q)
 
 
 def check_grid(yaml: LocatedYaml, parameters: tuple[Parameter, ...]) -> None:
@@ -276,9 +236,7 @@ def deprecated(yaml: LocatedYaml, parameters: tuple[Parameter, ...]) -> list[str
     """A warning for each distribution whose bounds are exponents of e, as W&B itself gives."""
     warnings = []
     for parameter in parameters:
-        section = yaml.data
-        for key in parameter.key:
-            section = section[key]
+        section: Any = reduce(getitem, parameter.key, yaml.data)
         kind = section.get("distribution")
         if kind in ("log_uniform", "inv_log_uniform", "q_log_uniform"):
             reason = f"{kind} takes exponents of e; {kind}_values takes the bounds themselves"

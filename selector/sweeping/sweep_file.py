@@ -1,13 +1,14 @@
 """A W&B sweep file: read, checked, and refused with the line and the reason where it cannot be run."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from selector.sweeping.command import DEFAULT_COMMAND, unknown_macro
 from selector.sweeping.distributions import Categorical, Constant
 from selector.sweeping.hyperband import Hyperband, bands
-from selector.sweeping.located_yaml import LocatedYaml, hint, not_finite, read_yaml, refuse_unknown, shown
+from selector.sweeping.located_yaml import LocatedYaml, Wrong, hint, read_yaml, refuse_unknown, shown
 from selector.sweeping.parameters import Parameter, check_grid, deprecated, read_parameters
 
 SearchMethod = Literal["grid", "random", "bayes"]
@@ -78,6 +79,12 @@ _KNOWN = (
     "method", "parameters", "metric", "early_terminate", "run_cap", "command", "controller", "scheduler",
     "metrics", "job", "image_uri", *_TEXTS,
 )  # fmt: skip
+_CHOICES: Mapping[str, tuple[str | bool, ...]] = {
+    "goal": get_args(Goal),
+    "impute": get_args(Impute),
+    "impute_while_running": (*get_args(Impute), "false", False),
+}
+T = TypeVar("T")
 
 
 def read_sweep_file(path: Path) -> SweepFile:
@@ -89,68 +96,84 @@ def read_sweep_file(path: Path) -> SweepFile:
     yaml = read_yaml(path)
     if not isinstance(yaml.data, dict):
         raise yaml.error((), f"a sweep file is a mapping with method and parameters, got {shown(yaml.data)}")
-    refuse_unknown(yaml, (), _KNOWN, "a key of a sweep file")
-    _refuse_what_needs_a_server(yaml)
+    try:
+        return _read(yaml)
+    except Wrong as wrong:
+        raise yaml.error(wrong.path, str(wrong)) from None
+
+
+def _read(yaml: LocatedYaml) -> SweepFile:
+    content = yaml.data
+    refuse_unknown(content, _KNOWN, "a key of a sweep file")
+    _refuse_what_needs_a_server(content)
     for key in _TEXTS:
-        if key in yaml.data and not isinstance(yaml.data[key], str):
-            raise yaml.error((key,), f"{key} must be a text, got {shown(yaml.data[key])}; quote it")
-    method = _read_method(yaml)
+        if key in content and not isinstance(content[key], str):
+            raise Wrong(f"{key} must be a text, got {shown(content[key])}; quote it", key)
+    method = _method(content)
     parameters = read_parameters(yaml)
-    objective = _read_objective(yaml)
-    early_terminate = _read_early_terminate(yaml)
-    for at, number in not_finite(yaml.data):
-        raise yaml.error(at, f"a number must be finite, got {shown(number)}")
+    objective = _section(content, "metric", _objective)
+    early_terminate = _section(content, "early_terminate", _hyperband)
     match method:
         case "grid":
             check_grid(yaml, parameters)
         case "bayes" if objective is None:
-            raise yaml.error(("method",), "method bayes needs a metric section with the name to optimise")
+            raise Wrong("method bayes needs a metric section with the name to optimise", "method")
         case "bayes" if not any(_searchable(parameter) for parameter in parameters):
-            raise yaml.error(("parameters",), "method bayes needs a parameter with more than one value")
+            raise Wrong("method bayes needs a parameter with more than one value", "parameters")
     if early_terminate and objective is None:
-        raise yaml.error(
-            ("early_terminate",), "early_terminate needs a metric section with the name to compare"
-        )
-    command = _read_command(yaml)
+        raise Wrong("early_terminate needs a metric section with the name to compare", "early_terminate")
+    command = _section(content, "command", _command) or DEFAULT_COMMAND
+    if "${program}" in command and "program" not in content:
+        raise Wrong("program is missing: the training script that the runs execute", "command")
     return SweepFile(
         yaml=yaml,
         method=method,
         parameters=parameters,
         objective=objective,
         early_terminate=early_terminate,
-        run_cap=_read_run_cap(yaml),
-        program=yaml.data.get("program"),
+        run_cap=_section(content, "run_cap", _run_cap),
+        program=content.get("program"),
         command=command,
-        project=yaml.data.get("project"),
-        entity=yaml.data.get("entity"),
+        project=content.get("project"),
+        entity=content.get("entity"),
         warnings=_warnings(yaml, method, parameters, early_terminate),
     )
 
 
-def _refuse_what_needs_a_server(yaml: LocatedYaml) -> None:
-    scheduler = yaml.data.get("scheduler")
-    if scheduler is not None and scheduler != {"engine": "wandb"}:
-        raise yaml.error(("scheduler",), "a scheduler of your own runs only with `wandb sweep-scheduler`")
-    for key in ("job", "image_uri"):
-        if key in yaml.data:
-            raise yaml.error(
-                (key,), f"{key} is for W&B Launch; here a sweep runs its program on this machine"
-            )
-    if "metrics" in yaml.data:
-        raise yaml.error(("metrics",), "several metrics need method custom and W&B's scheduler; use metric")
+def _section(content: Mapping[str, Any], key: str, read: Callable[[Any], T]) -> T | None:
+    """What a section of the file says; None where there is none."""
+    if key not in content:
+        return None
+    try:
+        return read(content[key])
+    except Wrong as wrong:
+        raise Wrong(str(wrong), key, *wrong.path) from None
 
 
-def _read_method(yaml: LocatedYaml) -> SearchMethod:
-    if "method" not in yaml.data:
-        raise yaml.error((), "method is missing: grid, random or bayes")
-    match yaml.data["method"]:
+def _refuse_what_needs_a_server(content: Mapping[str, Any]) -> None:
+    reasons = {
+        "job": "job is for W&B Launch; here a sweep runs its program on this machine",
+        "image_uri": "image_uri is for W&B Launch; here a sweep runs its program on this machine",
+        "metrics": "several metrics need method custom and W&B's scheduler; use metric",
+    }
+    for key, reason in reasons.items():
+        if key in content:
+            raise Wrong(reason, key)
+    if content.get("scheduler") not in (None, {"engine": "wandb"}):
+        raise Wrong("a scheduler of your own runs only with `wandb sweep-scheduler`", "scheduler")
+
+
+def _method(content: Mapping[str, Any]) -> SearchMethod:
+    if "method" not in content:
+        raise Wrong("method is missing: grid, random or bayes")
+    match content["method"]:
         case "grid" | "random" | "bayes" as method:
             return cast(SearchMethod, method)
         case "custom":
-            raise yaml.error(("method",), "method custom runs only with `wandb sweep-scheduler`")
+            raise Wrong("method custom runs only with `wandb sweep-scheduler`", "method")
         case other:
             known = ("grid", "random", "bayes")
-            raise yaml.error(("method",), f"unknown method {shown(other)}{hint(other, known)}")
+            raise Wrong(f"unknown method {shown(other)}{hint(other, known)}", "method")
 
 
 def _searchable(parameter: Parameter) -> bool:
@@ -163,88 +186,60 @@ def _searchable(parameter: Parameter) -> bool:
             return True
 
 
-def _read_objective(yaml: LocatedYaml) -> Objective | None:
-    if "metric" not in yaml.data:
-        return None
-    section = yaml.data["metric"]
+def _objective(section: Any) -> Objective:
     if not isinstance(section, dict) or not isinstance(section.get("name"), str):
-        raise yaml.error(("metric",), f"metric must be a mapping with a name, got {shown(section)}")
-    known = ("name", "goal", "target", "impute", "impute_while_running")
-    refuse_unknown(yaml, ("metric",), known, "a key of metric")
-    choices = {
-        "goal": ("minimize", "maximize"),
-        "impute": ("latest", "best", "worst"),
-        "impute_while_running": ("latest", "best", "worst", "false", False),
-    }
-    for key, allowed in choices.items():
+        raise Wrong(f"metric must be a mapping with a name, got {shown(section)}")
+    refuse_unknown(section, ("name", "target", *_CHOICES), "a key of metric")
+    for key, allowed in _CHOICES.items():
         if key in section and section[key] not in allowed:
             words = ", ".join(str(word) for word in allowed[:4])
-            raise yaml.error(("metric", key), f"{key} is one of {words}; got {shown(section[key])}")
+            raise Wrong(f"{key} is one of {words}; got {shown(section[key])}", key)
     target = section.get("target")
     if "target" in section and (isinstance(target, bool) or not isinstance(target, int | float)):
-        raise yaml.error(("metric", "target"), f"target must be a number, got {shown(target)}")
+        raise Wrong(f"target must be a number, got {shown(target)}", "target")
     return Objective(section["name"], section.get("goal", "minimize"), target, section.get("impute", "worst"))
 
 
-def _read_early_terminate(yaml: LocatedYaml) -> Hyperband | None:
-    if "early_terminate" not in yaml.data:
-        return None
-    at = ("early_terminate",)
-    section = yaml.data["early_terminate"]
+def _hyperband(section: Any) -> Hyperband:
     if not isinstance(section, dict) or section.get("type") != "hyperband":
-        raise yaml.error(at, f"early_terminate must be a mapping with type: hyperband, got {shown(section)}")
-    refuse_unknown(
-        yaml, at, ("type", "min_iter", "max_iter", "s", "eta", "strict"), "a key of early_terminate"
-    )
-    for key, least in (("min_iter", 1), ("max_iter", 1), ("s", 1), ("eta", 1)):
-        value = section.get(key, least)
+        raise Wrong(f"early_terminate must be a mapping with type: hyperband, got {shown(section)}")
+    settings = {key: value for key, value in section.items() if key != "type"}
+    refuse_unknown(settings, [field.name for field in fields(Hyperband)], "a key of early_terminate")
+    strict = settings.pop("strict", True)
+    if not isinstance(strict, bool):
+        raise Wrong(f"strict is true or false, got {shown(strict)}", "strict")
+    for key, value in settings.items():
         whole = isinstance(value, int) or (key in ("s", "eta") and isinstance(value, float))
-        if isinstance(value, bool) or not whole or not least <= value < 1e9:
-            raise yaml.error((*at, key), f"{key} must be a number of at least {least}, got {shown(value)}")
-    if section.get("eta", 3) < _LEAST_ETA:
-        raise yaml.error(
-            (*at, "eta"),
-            f"eta must be greater than 1, {_LEAST_ETA} at least: hyperband keeps the best 1/eta of the runs",
-        )
-    if not isinstance(section.get("strict", True), bool):
-        raise yaml.error((*at, "strict"), f"strict is true or false, got {shown(section['strict'])}")
-    if "max_iter" not in section and "min_iter" not in section:
-        raise yaml.error(at, "hyperband needs min_iter, or max_iter together with s")
-    if "max_iter" in section and "s" not in section:
-        raise yaml.error((*at, "max_iter"), "max_iter needs s, the number of brackets before it")
-    settings = Hyperband(
-        min_iter=section.get("min_iter"),
-        max_iter=section.get("max_iter"),
-        s=section.get("s"),
-        eta=section.get("eta", 3),
-        strict=section.get("strict", True),
-    )
-    if not bands(settings, longest=10**9):
-        raise yaml.error((*at, "max_iter"), "max_iter is below eta: hyperband has nowhere to stop a run")
-    return settings
+        if isinstance(value, bool) or not whole or not 1 <= value < 1e9:
+            raise Wrong(f"{key} must be a number of at least 1, got {shown(value)}", key)
+    hyperband = Hyperband(**settings, strict=strict)
+    if hyperband.eta < _LEAST_ETA:
+        reason = "hyperband keeps the best 1/eta of the runs"
+        raise Wrong(f"eta must be greater than 1, {_LEAST_ETA} at least: {reason}", "eta")
+    if hyperband.max_iter is None and hyperband.min_iter is None:
+        raise Wrong("hyperband needs min_iter, or max_iter together with s")
+    if hyperband.max_iter is not None and hyperband.s is None:
+        raise Wrong("max_iter needs s, the number of brackets before it", "max_iter")
+    if not bands(hyperband, longest=10**9):
+        raise Wrong("max_iter is below eta: hyperband has nowhere to stop a run", "max_iter")
+    return hyperband
 
 
-def _read_run_cap(yaml: LocatedYaml) -> int | None:
-    if "run_cap" not in yaml.data:
-        return None
-    cap = yaml.data["run_cap"]
+def _run_cap(cap: Any) -> int:
     if isinstance(cap, bool) or not isinstance(cap, int) or cap < 1:
-        raise yaml.error(("run_cap",), f"run_cap must be a whole number of at least 1, got {shown(cap)}")
+        raise Wrong(f"run_cap must be a whole number of at least 1, got {shown(cap)}")
     return cap
 
 
-def _read_command(yaml: LocatedYaml) -> tuple[str, ...]:
-    section = yaml.data.get("command", list(DEFAULT_COMMAND))
-    if not isinstance(section, list) or not section:
-        raise yaml.error(("command",), f"command must be a list such as {shown(list(DEFAULT_COMMAND))}")
-    for position, part in enumerate(section):
+def _command(parts: Any) -> tuple[str, ...]:
+    if not isinstance(parts, list) or not parts:
+        raise Wrong(f"command must be a list such as {shown(list(DEFAULT_COMMAND))}")
+    for position, part in enumerate(parts):
         if isinstance(part, list | dict) or part is None:
-            raise yaml.error(("command", position), f"a part of command must be a text, got {shown(part)}")
+            raise Wrong(f"a part of command must be a text, got {shown(part)}", position)
         if wrong := unknown_macro(str(part)):
-            raise yaml.error(("command", position), wrong)
-    if "${program}" in section and "program" not in yaml.data:
-        raise yaml.error(("command",), "program is missing: the training script that the runs execute")
-    return tuple(str(part) for part in section)
+            raise Wrong(wrong, position)
+    return tuple(str(part) for part in parts)
 
 
 def _warnings(

@@ -20,7 +20,7 @@ def test_reads_everything_that_a_sweep_file_may_say(read):
         controller: {type: local}
         scheduler: {engine: wandb}
         method: bayes
-        metric: {name: loss, goal: maximize, target: 0.9, impute: best, impute_while_running: latest}
+        metric: {name: loss, goal: maximize, target: 0.9, impute: best, impute_while_running: false}
         early_terminate: {type: hyperband, min_iter: 2, eta: 4, strict: false}
         run_cap: 7
         parameters: {x: {min: 0.0, max: 1.0}}
@@ -119,7 +119,7 @@ def test_refuses_with_line_and_reason(read, text, line, reason):
         ("{type: hyperband, min_iter: 1, eta: 1}", "eta must be greater than 1"),
         ("{type: hyperband, min_iter: 1, eta: 1.0000001}", "eta must be greater than 1, 1.01 at least"),
         ("{type: hyperband, max_iter: 2, eta: 3, s: 999999999}", "max_iter is below eta"),
-        ("{type: hyperband, min_iter: 1, eta: .nan}", "eta must be a number"),
+        ("{type: hyperband, min_iter: 1, eta: .nan}", "a number must be finite, got nan"),
         ("{type: hyperband, min_iter: 1, strict: maybe}", "strict is true or false"),
         ("{type: hyperband, min_iter: 1, mininum: 2}", "'mininum' is not a key of early_terminate"),
         ("{type: hyperband, max_iter: 2, s: 1}", "hyperband has nowhere to stop a run"),
