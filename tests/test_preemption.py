@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import wandb
 import yaml
 from loopback import Backend, Workplace, wait_for
 from loopback.records import Run
 
 import train
-import wandb
 from selector.runs import read_source
 from selector.training.run_folder import last_checkpoint
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import wandb
 from PIL import Image
 
 import train
-import wandb
 from selector.runs import Run, read_source
 from selector.training.methods import METHODS
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from loopback import API_KEY, Backend, Fault
 from loopback.records import Run, Sweep
 
-import wandb
 from selector.cli import main
 from selector.tracking.notes import DECISION, MARK
 from selector.tracking.write_back import write_back
