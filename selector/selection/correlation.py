@@ -49,11 +49,6 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float | None:
     return pearson(average_ranks(a), average_ranks(b))
 
 
-def kendall_tau_b(x: ArrayLike, y: ArrayLike) -> float | None:
-    """Kendall's τ-b: concordant less discordant pairs, with its correction for ties; None where undefined."""
-    return kendall_test(x, y).value
-
-
 def weighted_tau(x: ArrayLike, y: ArrayLike) -> float | None:
     """Kendall's τ with more weight for pairs near the top: what a selector of the best cares about.
 
@@ -68,7 +63,15 @@ def weighted_tau(x: ArrayLike, y: ArrayLike) -> float | None:
 def pearson_test(x: ArrayLike, y: ArrayLike) -> Correlation:
     """Pearson's r with its two-sided p-value (Student's t; all orders where n < 8)."""
     a, b = _pairs(x, y)
-    return _test(pearson(a, b), a - a.mean() if a.size else a, b)
+    value, n, method = pearson(a, b), len(a), _method(a)
+    if value is None:
+        return Correlation(None, None, n, method)
+    if method == "exact":
+        return Correlation(value, _share_as_large(b[_orders(n)] @ (a - a.mean())), n, method)
+    from scipy.special import betainc
+
+    # P(|R| >= |r|) for unrelated normal series: Student's t with n - 2 degrees of freedom.
+    return Correlation(value, float(betainc((n - 2) / 2, 0.5, 1 - value * value)), n, method)
 
 
 def spearman_test(x: ArrayLike, y: ArrayLike) -> Correlation:
@@ -82,7 +85,7 @@ def kendall_test(x: ArrayLike, y: ArrayLike) -> Correlation:
     from scipy.stats import kendalltau
 
     a, b = _pairs(x, y)
-    method: Literal["exact", "asymptotic"] = "exact" if len(a) < EXACT_BELOW else "asymptotic"
+    method = _method(a)
     if not _varies(a, b):
         return Correlation(None, None, len(a), method)
     found = kendalltau(a, b, method="auto" if method == "exact" else method)
@@ -114,18 +117,8 @@ def _varies(a: Floats, b: Floats) -> bool:
     return bool(len(a) >= 2 and np.ptp(a) > 0 and np.ptp(b) > 0)
 
 
-def _test(value: float | None, centred: Floats, other: Floats) -> Correlation:
-    """The significance of a correlation whose numerator is centred @ other."""
-    n = len(centred)
-    method: Literal["exact", "asymptotic"] = "exact" if n < EXACT_BELOW else "asymptotic"
-    if value is None:
-        return Correlation(None, None, n, method)
-    if method == "exact":
-        return Correlation(value, _share_as_large(other[_orders(n)] @ centred), n, method)
-    from scipy.special import betainc
-
-    # P(|R| >= |r|) for unrelated normal series: Student's t with n - 2 degrees of freedom.
-    return Correlation(value, float(betainc((n - 2) / 2, 0.5, 1 - value * value)), n, method)
+def _method(series: Floats) -> Literal["exact", "asymptotic"]:
+    return "exact" if len(series) < EXACT_BELOW else "asymptotic"
 
 
 def _orders(n: int) -> NDArray[np.int64]:

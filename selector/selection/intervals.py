@@ -85,26 +85,25 @@ def configuration_interval(accuracies: Sequence[Sequence[float]], chosen: int) -
     return distance_from_best(means, chosen, np.hypot(own, own[chosen]), degrees)
 
 
-def repetition_interval(
-    scores: Sequence[Sequence[float]], accuracies: Sequence[Sequence[float]]
-) -> Interval | None:
+def repetition_interval(seeds: Sequence[Sequence[tuple[float, float]]]) -> Interval | None:
     """Interval (95 %) of the regret if all configurations were trained once more with as many other seeds.
 
     Args:
-        scores: Of each configuration, those of its seeds; higher is chosen.
-        accuracies: Likewise; shares from 0 to 1.
+        seeds: Of each configuration, (score, accuracy) of its seeds; the highest mean score is chosen, and
+            accuracies are shares from 0 to 1.
 
     Returns:
         The ends; None unless two configurations have three seeds.
     """
-    if not seeds_are_repeated(accuracies):
+    if not seeds_are_repeated(seeds):
         return None
-    repeated = [pair for pair in zip(scores, accuracies, strict=True) if len(pair[1]) >= LEAST_SEEDS]
+    tables = [np.array(pairs) for pairs in seeds]
+    scores, accuracies = np.array([table.mean(axis=0) for table in tables]).T
     again = resampled_regrets(
-        [float(np.mean(some)) for some in scores],
-        [float(np.mean(some)) for some in accuracies],
-        repeated,
-        1 / np.sqrt([len(some) for some in scores]),
+        scores,
+        accuracies,
+        [(table[:, 0], table[:, 1]) for table in tables if len(table) >= LEAST_SEEDS],
+        1 / np.sqrt([len(table) for table in tables]),
     )
     low, high = np.percentile(again, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return float(low), float(high)
@@ -113,7 +112,7 @@ def repetition_interval(
 def resampled_regrets(
     scores: ArrayLike,
     accuracies: ArrayLike,
-    repeated: Sequence[tuple[Sequence[float], Sequence[float]]],
+    repeated: Sequence[tuple[ArrayLike, ArrayLike]],
     shrink: ArrayLike = 1.0,
 ) -> Floats:
     """Regrets of 2,000 imagined repetitions with other seeds.
@@ -130,13 +129,12 @@ def resampled_regrets(
     """
     centre, rng = logit(accuracies), np.random.default_rng(SEED)
     source = rng.integers(0, len(repeated), (RESAMPLES, len(centre)))
-    seeds = np.array([len(shares) for _, shares in repeated])[source]
+    of_scores = [np.asarray(seeds, np.float64) for seeds, _ in repeated]
+    of_logits = [logit(shares) for _, shares in repeated]
+    seeds = np.array([len(some) for some in of_scores])[source]
     first = rng.integers(0, seeds)
     second = (first + rng.integers(1, seeds)) % seeds  # any of the others
-    tables = (
-        _padded([np.asarray(some, np.float64) for some, _ in repeated]),
-        _padded([logit(shares) for _, shares in repeated]),
-    )
+    tables = (_padded(of_scores), _padded(of_logits))
     shifts = [np.asarray(shrink) * (table[source, second] - table[source, first]) for table in tables]
     chosen = (np.asarray(scores, np.float64) + shifts[0]).argmax(axis=1)
     quality = 1 / (1 + np.exp(-(centre + shifts[1])))
@@ -144,7 +142,7 @@ def resampled_regrets(
     return regrets
 
 
-def seeds_are_repeated(seeds: Sequence[Sequence[float]]) -> bool:
+def seeds_are_repeated(seeds: Sequence[Sequence[object]]) -> bool:
     """Whether enough is known of other seeds: two configurations with three each."""
     return sum(len(some) >= LEAST_SEEDS for some in seeds) >= LEAST_REPEATED
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 from math import inf, nan
 from statistics import fmean
 from typing import Any
@@ -12,7 +11,6 @@ from selector.metrics import Direction, LabelFreeMetric, LabelledMetric, Unknown
 from selector.runs import Run, RunSet
 from selector.selection.baselines import Baseline, baselines, in_order
 from selector.selection.candidates import (
-    Candidate,
     Excluded,
     MilestoneChoice,
     finished_runs,
@@ -232,54 +230,34 @@ def regret(
     judged, without = read_oracle(finished, oracle, seed_key)
     if not judged:
         raise UserError(_nothing_to_judge(runs, oracle, finished, excluded))
-    members: dict[frozenset[str], tuple[Pool, list[LabelFreeMetric]]] = {}
+    shared: dict[frozenset[str], tuple[Pool, list[LabelFreeMetric]]] = {}
     for metric in metrics:
         for pool in pools(finished, [metric, oracle], allow_mixed):
             ids = frozenset(run.id for run in pool.runs)
-            known, users = members.get(ids, (pool, []))
-            members[ids] = replace(known, group={**known.group, **pool.group}), [*users, metric]
-    total, done = sum(len(users) for _, users in members.values()), count(1)
+            known, users = shared.get(ids, (pool, []))
+            shared[ids] = replace(known, group={**known.group, **pool.group}), [*users, metric]
+    total, done = sum(len(users) for _, users in shared.values()), 0
     groups, warnings = [], list(runs.warnings)
-    for ids, (pool, users) in members.items():
+    for ids, (pool, users) in shared.items():
         some = in_order([one for one in judged if one.run.id in ids])
         if not some:
             warnings.append(f"{describe(pool.group)}: no run was judged by {oracle.key}")
             continue
         some.sort(key=lambda one: -one.quality)
         found = []
-        known_of = {run.id for one in some for run in one.runs}
         for metric in users:
-            candidates, _ = read_scores(pool.runs, metric, milestone)
             try:
-                given = (pool.group, metric, direction, seed_key)
-                ranked = [rank_pool(candidates, *given)] if candidates else []
+                figures, warning = _regret(some, pool, metric, milestone, direction, seed_key)
             except UnknownDirection as error:
-                warnings.append(str(error))
-                candidates, ranked = [], []
-            found.append(
-                regret_of(
-                    some,
-                    [c for c in candidates if c.run.id in known_of],
-                    pool.group,
-                    metric,
-                    direction,
-                    seed_key,
-                )
-            )
-            warnings += [
-                f"{metric.name} chooses run {one.chosen.id}, which the oracle did not judge:"
-                " its regret is that of its best-ranked judged run"
-                for one in ranked
-                if one.chosen.id not in known_of
-            ]
+                figures, warning = Regret(metric), [str(error)]
+            found.append(figures)
+            warnings += warning
+            done += 1
             if progress:
-                progress(next(done), total)
+                progress(done, total)
         expected = fmean(some[0].quality - one.quality for one in some)
-        groups.append(
-            RegretGroup(
-                pool.group, tuple(some), expected, _near_best(some), tuple(found), baselines(some, default)
-            )
-        )
+        nearest, beside = _near_best(some), baselines(some, default)
+        groups.append(RegretGroup(pool.group, tuple(some), expected, nearest, tuple(found), beside))
     if all(metric.chosen is None for group in groups for metric in group.metrics):
         names = ", ".join(metric.key for metric in metrics)
         where = "their last milestone" if milestone == "last" else f"milestone {milestone}"
@@ -288,38 +266,42 @@ def regret(
     return RegretReport(oracle, milestone, tuple(groups), tuple(excluded), tuple(without), tuple(warnings))
 
 
-def regret_of(
+def _regret(
     judged: Sequence[Judged],
-    candidates: Sequence[Candidate],
-    group: Mapping[str, Any],
+    pool: Pool,
     metric: LabelFreeMetric,
-    direction: Direction | None = None,
-    seed_key: str = "seed",
-) -> Regret:
-    """Every figure of one metric's choice in one pool.
-
-    Args:
-        judged: All configurations of the pool with their accuracy, best first.
-        candidates: Those of their runs that have a finite score.
-        group: What the runs share.
-        metric: The metric.
-        direction: Which way is better; None takes the metric's own.
-        seed_key: Name of the hyperparameter that holds the seed.
-    """
-    if not candidates:
-        return Regret(metric)
-    ranked = rank_pool(candidates, group, metric, direction, seed_key)
+    milestone: MilestoneChoice,
+    direction: Direction | None,
+    seed_key: str,
+) -> tuple[Regret, list[str]]:
+    """Every figure of one metric's choice among the judged configurations, best first; and warnings."""
     index = {run.id: number for number, one in enumerate(judged) for run in one.runs}
+    scored, warnings = read_scores(pool.runs, metric, milestone)[0], []
+    candidates = [one for one in scored if one.run.id in index]
+    if len(candidates) < len(scored):
+        first = rank_pool(scored, pool.group, metric, direction, seed_key).chosen
+        if first.id not in index:
+            warnings.append(
+                f"{metric.name} chooses run {first.id}, which the oracle did not judge:"
+                " its regret is that of its best-ranked judged run"
+            )
+    if not candidates:
+        return Regret(metric), warnings
+    ranked = rank_pool(candidates, pool.group, metric, direction, seed_key)
     order = [judged[index[place.run.id]] for place in ranked.ranking]
-    best, pick = judged[0], order[0]
+    best, pick, chosen = judged[0], order[0], index[ranked.chosen.id]
     cost = best.quality - pick.quality
     tied = [best.quality - judged[index[place.run.id]].quality for place in ranked.tie_set]
     sign = 1 if ranked.direction == "max" else -1
     scores, quality = [sign * place.score for place in ranked.ranking], [one.quality for one in order]
-    chosen = index[ranked.chosen.id]
     errors = [difference_error(one, pick) for one in judged]
-    shares = _are_shares(judged)
-    return Regret(
+    hit = configurations = repetitions = None
+    if _are_shares(judged):
+        hit = cost <= max(HIT, best.standard_error or 0.0) + 1e-12  # 0.91 - 0.90 > 0.01
+        configurations = configuration_interval([one.accuracies for one in judged], chosen)
+        score = {one.run.id: sign * one.score for one in candidates}
+        repetitions = repetition_interval([_seeds(one, score) for one in judged])
+    figures = Regret(
         metric,
         ranked.direction,
         len(order),
@@ -329,43 +311,29 @@ def regret_of(
         normalised=_share(cost, best.quality - judged[-1].quality),
         against_random=_share(cost, fmean(best.quality - one.quality for one in judged)),
         random_as_good=fmean(one.quality >= pick.quality for one in judged),
-        hit=cost <= max(HIT, best.standard_error or 0.0) + 1e-12 if shares else None,  # 0.91 - 0.90 > 0.01
-        shortlist={
-            k: best.quality - max(one.quality for one in order[:k]) for k in SHORTLISTS if k <= len(order)
-        },
+        hit=hit,
+        shortlist={k: best.quality - max(quality[:k]) for k in SHORTLISTS if k <= len(order)},
         tie_set=tuple(place.run for place in ranked.tie_set),
         tied_expected=fmean(tied),
         tied_worst=max(tied),
         interval=distance_from_best(
             [one.quality for one in judged], chosen, [nan if error is None else error for error in errors]
         ),
-        configuration_interval=(
-            configuration_interval([one.accuracies for one in judged], chosen) if shares else None
-        ),
-        repetition_interval=(repetition_interval(*_by_seed(judged, candidates, sign)) if shares else None),
+        configuration_interval=configurations,
+        repetition_interval=repetitions,
         pearson=pearson_test(scores, quality),
         spearman=spearman_test(scores, quality),
         kendall=kendall_test(scores, quality),
         weighted_tau=weighted_tau(scores, quality),
         training=along_training(judged, metric, ranked.direction, ranked.swept, seed_key),
     )
+    return figures, warnings
 
 
-def _by_seed(
-    judged: Sequence[Judged], candidates: Sequence[Candidate], sign: int
-) -> tuple[list[list[float]], list[list[float]]]:
-    """Oriented scores and accuracies of each configuration's seeds; a score of -inf is never chosen."""
-    score = {one.run.id: sign * one.score for one in candidates}
-    scores, accuracies = [], []
-    for one in judged:
-        both = [
-            (score[run.id], accuracy)
-            for run, accuracy in zip(one.runs, one.accuracies, strict=True)
-            if run.id in score
-        ]
-        scores.append([value for value, _ in both] or [-inf])
-        accuracies.append([accuracy for _, accuracy in both] or [one.accuracy])
-    return scores, accuracies
+def _seeds(one: Judged, score: Mapping[str, float]) -> list[tuple[float, float]]:
+    """Oriented score and accuracy of each seed that has both; a score of -inf is never chosen."""
+    pairs = zip(one.runs, one.accuracies, strict=True)
+    return [(score[run.id], a) for run, a in pairs if run.id in score] or [(-inf, one.accuracy)]
 
 
 def _are_shares(judged: Sequence[Judged]) -> bool:
