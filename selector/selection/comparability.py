@@ -73,7 +73,7 @@ def check_definitions(runs: Sequence[Run], metric: Metric) -> None:
     if metric.logged_as:
         return  # somebody else's metric: our definition says nothing about it
     fields = {field for run in runs for field in run.definition} - _SEPARATING
-    for field in sorted(field for field in fields if _concerns(field, metric)):
+    for field in sorted(fields - (_SPECIFIC - set(metric.settings))):
         holders: dict[str, Run] = {}
         for run in runs:
             holders.setdefault(canonical(run.definition.get(field)), run)
@@ -94,10 +94,6 @@ def differing(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     """The fields that tell some groups apart."""
     fields = dict.fromkeys(field for group in groups for field in group)
     return [field for field in fields if len({canonical(group.get(field)) for group in groups}) > 1]
-
-
-def _concerns(field: str, metric: Metric) -> bool:
-    return field in metric.settings or field not in _SPECIFIC
 
 
 def _fields(run: Run, names: Sequence[str]) -> dict[str, Any]:

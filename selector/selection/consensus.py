@@ -5,7 +5,7 @@ pick can depend on losing runs, because it ranks a run among the others (docs/re
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -66,15 +66,7 @@ def with_consensus(
 
     Runs are ranked among those that may be compared, at each epoch among those that have a milestone there.
     The untrained network, and rows without all three parts, have none.
-
-    Args:
-        runs: What a source holds.
-        milestone: "last" compares the last milestones of all runs with each other, whatever their epochs.
-        allow_mixed: Rank all runs together.
-        running: Rank runs that still run, too.
-
-    Raises:
-        UserError: A part was computed in different ways in runs to be compared.
+    "last" compares the last milestones of all runs with each other, whatever their epochs.
     """
     shares: dict[int, float] = {}
     for pool in pools(_known(runs, running), [CONSENSUS], allow_mixed):
@@ -85,15 +77,15 @@ def with_consensus(
         last = [row for run in pool.runs if (row := _compared(run, "last"))] if milestone == "last" else []
         for rows in (*by_epoch.values(), last):
             shares |= _shares(rows)
-    return replace(runs, runs=tuple(_with_places(run, shares) for run in runs.runs))
 
+    def with_share(row: Milestone) -> Milestone:
+        share = shares.get(id(row))
+        return row if share is None else replace(row, values={**row.values, CONSENSUS.key: share})
 
-def _with_places(run: Run, shares: Mapping[int, float]) -> Run:
-    rows = (
-        replace(row, values={**row.values, CONSENSUS.key: shares[id(row)]}) if id(row) in shares else row
-        for row in run.milestones
+    return replace(
+        runs,
+        runs=tuple(replace(run, milestones=tuple(map(with_share, run.milestones))) for run in runs.runs),
     )
-    return replace(run, milestones=tuple(rows))
 
 
 def _known(runs: RunSet, running: bool) -> list[Run]:

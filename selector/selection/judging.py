@@ -1,6 +1,6 @@
 """What the choice of a run cost, by labels that came later, and whether so few labels can tell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -95,7 +95,7 @@ def judge(
         for place, id in enumerate(ids)
     ]
     order = sorted(range(len(ids)), key=lambda place: -accuracy[place])
-    rival = _rival(order, chosen)
+    rival = next((place for place in order if place != chosen), None)  # the best that was not chosen
     needed = None
     if rival is not None and (gap := abs(accuracy[rival] - accuracy[chosen])) > 0:
         needed = ceil(n * (reach[rival] / gap) ** 2)
@@ -109,8 +109,3 @@ def judge(
         labels_needed=needed,
         runs=tuple(runs[place] for place in order),
     )
-
-
-def _rival(order: Sequence[int], chosen: int) -> int | None:
-    """The best run that is not the chosen one."""
-    return next((place for place in order if place != chosen), None)

@@ -105,16 +105,7 @@ class Verdicts:
 
 
 def find_losers(runs: RunSet, metric: LabelFreeMetric, direction: Direction | None = None) -> Verdicts:
-    """Applies RULE to all running runs of a source; no label is read.
-
-    Args:
-        runs: What a source holds.
-        metric: A label-free metric.
-        direction: Which way is better; None takes the metric's own.
-
-    Raises:
-        UserError: The metric was computed in different ways.
-    """
+    """Applies RULE to all running runs of a source; no label is read. The arguments are those of `rank`."""
     check_label_free(metric)
     running = [run for run in runs.runs if run.state == "running"]
     losers, kept = [], {}

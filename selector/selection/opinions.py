@@ -12,7 +12,10 @@ from selector.selection.comparability import configuration, pools
 from selector.selection.ranking import Ranked, RankedGroup, check_label_free, error_of_difference, rank_pool
 from selector.selection.stopping import choices
 
-DIFFERENCE, UNLIKE = 0.05, 0.2  # accuracies that differ by 5 points; images that only one encoder gets right
+# Labelled images that show a difference of 5 points of accuracy at the 5 % level in four cases of five, where
+# only one of the two encoders is right about a fifth of the images.
+DIFFERENCE = 0.05
+LABELS_NEEDED = ceil((1.96 + 0.84) ** 2 * 0.2 / DIFFERENCE**2)
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,6 @@ class SecondOpinions:
     opinions: tuple[Opinion, ...]
     settle: tuple[str, ...]
 
-    @property
-    def agree(self) -> bool:
-        """Whether all pick the same configuration."""
-        return len({opinion.pick.runs[0].id for opinion in self.opinions}) < 2
-
 
 def second_opinions(
     runs: RunSet,
@@ -68,15 +66,7 @@ def second_opinions(
 ) -> tuple[SecondOpinions, ...]:
     """Who picks what, by how much, since when, and what would settle it; no label is read.
 
-    Args:
-        runs: What a source holds.
-        metrics: The recommended metrics; those without a finite score in a group are left out there.
-        milestone: "last", or the epoch to choose at.
-        allow_mixed: Compare everything with everything.
-        seed_key: Name of the hyperparameter that holds the seed.
-
-    Raises:
-        UserError: A metric was computed in different ways.
+    Metrics without a finite score in a group are left out there. The other arguments are those of `rank`.
     """
     for metric in metrics:
         check_label_free(metric)
@@ -92,16 +82,6 @@ def second_opinions(
         if opinions:
             found.append(SecondOpinions(pool.group, tuple(opinions), _settle(opinions)))
     return tuple(found)
-
-
-def labels_needed(difference: float = DIFFERENCE, unlike: float = UNLIKE) -> int:
-    """Labelled images that show a difference of two accuracies at the 5 % level in four cases of five.
-
-    Args:
-        difference: Between the accuracies.
-        unlike: Share of the images that only one of the two encoders gets right.
-    """
-    return ceil((1.96 + 0.84) ** 2 * unlike / difference**2)
 
 
 def _opinion(
@@ -134,9 +114,9 @@ def _opinion(
 def _settle(opinions: Sequence[Opinion]) -> tuple[str, ...]:
     picks = list(dict.fromkeys(opinion.pick.run.id for opinion in opinions))
     if len({opinion.pick.runs[0].id for opinion in opinions}) < 2:
-        return ()
+        return ()  # all pick one configuration
     lines = [
-        f"label about {labels_needed()} images and run `selector judge`: so many tell two picks apart that"
+        f"label about {LABELS_NEEDED} images and run `selector judge`: so many tell two picks apart that"
         f" differ by {100 * DIFFERENCE:.0f} points"
     ]
     if unsure := [one for one in opinions if one.ties or one.margin is None]:

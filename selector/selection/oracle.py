@@ -84,7 +84,8 @@ def _judged(runs: Sequence[Run], oracle: LabelledMetric) -> Judged:
     mean, error, correct = fmean(accuracies), None, None
     if oracle.name.endswith("accuracy") and images and 0 <= mean <= 1:
         error = sqrt(mean * (1 - mean) / images)
-        bits = [_correct_images(run, oracle, images) for run in runs]
+        rows = [row for run in runs if (row := last_milestone(run, oracle.key))]
+        bits = [correct_images(row, CORRECT_PREFIX + oracle.name, images) for row in rows]
         known = [some for some in bits if some is not None]
         correct = np.mean(known, axis=0) if len(known) == len(runs) else None
     upwards = oracle.direction_in(runs[0].config.get("method")) == "max"
@@ -93,14 +94,7 @@ def _judged(runs: Sequence[Run], oracle: LabelledMetric) -> Judged:
 
 def _evaluation_images(runs: Sequence[Run]) -> int | None:
     """How many the oracle saw; None where the runs do not say, or not the same."""
-    counts = [run.definition.get("evaluation_images") for run in runs]
-    first = counts[0]
-    if not is_finite_number(first) or first < 1 or any(count != first for count in counts):
+    first, *others = [run.definition.get("evaluation_images") for run in runs]
+    if not is_finite_number(first) or first < 1 or any(count != first for count in others):
         return None
     return int(first)
-
-
-def _correct_images(run: Run, oracle: LabelledMetric, images: int) -> NDArray[np.bool_] | None:
-    """(images,) where the oracle's probe was right; None where that was not logged for so many images."""
-    row = last_milestone(run, oracle.key)
-    return correct_images(row, CORRECT_PREFIX + oracle.name, images) if row else None

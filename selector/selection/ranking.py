@@ -164,7 +164,11 @@ def rank(
     warnings = (*runs.warnings, *_warnings(groups, metric, allow_mixed))
     if by == "configuration":
         warnings += _incomplete(runs, groups, seed_key)
-    coverage = _coverage(runs, len(candidates), excluded)
+    found = len(candidates) + len(excluded)
+    not_started = None if runs.planned is None else max(0, runs.planned - found)
+    coverage = Coverage(
+        runs.planned, found, len(candidates), _count(excluded), not_started, runs.finish_command
+    )
     return Ranking(metric, milestone, tuple(groups), tuple(excluded), coverage, warnings)
 
 
@@ -209,8 +213,7 @@ def rank_pool(
         varied = tuple(name for name in varied if name != seed_key)
         candidates = seed_means(candidates, direction, seed_key)
     ordered = best_first(candidates, direction, varied)
-    best = ordered[0]
-    tied = [abs(best.score - one.score) <= explained_by_noise(one, best) for one in ordered]
+    tied = [_tied(one, ordered[0]) for one in ordered]
     scores = [candidate.score for candidate in ordered]
     ranking = tuple(
         Ranked(**vars(one), rank=scores.index(one.score) + 1, tied=near and sum(tied) > 1)
@@ -224,29 +227,26 @@ def best_first(
 ) -> list[Candidate]:
     """Candidates by score, equal ones as TIE_BREAK says; `varied` are the sweep's hyperparameters."""
     sign = 1 if direction == "max" else -1
-    return sorted(candidates, key=lambda c: (-sign * c.score, *_tie_break(c, varied)))
+    return sorted(
+        candidates, key=lambda c: (-sign * c.score, c.epoch, smallest_first(c.run, varied), c.run.id)
+    )
 
 
-def _tie_break(candidate: Candidate, varied: Sequence[str]) -> tuple[Any, ...]:
-    return candidate.epoch, smallest_first(candidate.run, varied), candidate.run.id
+def _tied(one: Candidate, best: Candidate) -> bool:
+    gap, (error, degrees) = abs(best.score - one.score), error_of_difference(one, best)
+    if gap == 0 or error == 0:
+        return gap == 0
+    from selector.selection.intervals import t_quantile  # here: most rankings need no arithmetic
+
+    return gap <= t_quantile(0.975, degrees) * error
 
 
-def explained_by_noise(one: Candidate, other: Candidate) -> float:
-    """The largest gap between two scores that measured noise explains; 0 where none was measured.
+def error_of_difference(one: Candidate, other: Candidate) -> tuple[float, float]:
+    """Standard error of the difference of two scores, and its degrees of freedom; 0 where not measured.
 
     Their errors add up. Where both were scored on the same resampled images, the error of these images is
     that of the differences, which is smaller. Degrees of freedom: Welch and Satterthwaite.
     """
-    error, degrees = error_of_difference(one, other)
-    if error == 0 or one is other:
-        return 0.0
-    from selector.selection.intervals import t_quantile  # here: most rankings need no arithmetic
-
-    return t_quantile(0.975, degrees) * error
-
-
-def error_of_difference(one: Candidate, other: Candidate) -> tuple[float, float]:
-    """Standard error of the difference of two scores, and its degrees of freedom; 0 where not measured."""
     parts = [(some.standard_error**2, some.degrees) for some in (one, other)]
     if len(one.replicates) == len(other.replicates) > 1:
         gaps = [a - b for a, b in zip(one.replicates, other.replicates, strict=True)]
@@ -291,12 +291,6 @@ def _count(excluded: Sequence[Excluded]) -> dict[str, int]:
     return dict(sorted(Counter(gone.category for gone in excluded).items()))
 
 
-def _coverage(runs: RunSet, ranked: int, excluded: Sequence[Excluded]) -> Coverage:
-    found = ranked + len(excluded)
-    not_started = None if runs.planned is None else max(0, runs.planned - found)
-    return Coverage(runs.planned, found, ranked, _count(excluded), not_started, runs.finish_command)
-
-
 def _warnings(groups: Sequence[RankedGroup], metric: LabelFreeMetric, allow_mixed: bool) -> list[str]:
     warnings = []
     if len(groups) > 1:
@@ -315,8 +309,15 @@ def _warnings(groups: Sequence[RankedGroup], metric: LabelFreeMetric, allow_mixe
             " they are grouped by what their configuration says, and assumed to be alike"
         )
     for group in groups:
-        prefix = f"{describe(group.group)}: " if len(groups) > 1 else ""
-        warnings += [prefix + warning for warning in _group_warnings(group, metric)]
+        where = f"{describe(group.group)}: " if len(groups) > 1 else ""
+        one, *others = group.ranking
+        if not others:
+            what = f"run {one.run.id}" if len(one.runs) == 1 else f"the configuration of run {one.run.id}"
+            warnings.append(f"{where}only {what} can be ranked: it is chosen for want of another")
+        elif all(other.score == one.score for other in others):
+            warnings.append(f"{where}{metric.name} is {one.score:g} in all runs: it does not tell them apart")
+        epochs = [ranked.epoch for ranked in group.ranking]
+        warnings += [where + warning for warning in at_different_epochs(epochs)]
     return warnings
 
 
@@ -331,19 +332,6 @@ def _incomplete(runs: RunSet, groups: Sequence[RankedGroup], seed_key: str) -> t
     ]
     text = "diverged or failed seeds are missing from the mean of the configurations of"
     return (f"{text} {', '.join(short)}",) if short else ()
-
-
-def _group_warnings(group: RankedGroup, metric: LabelFreeMetric) -> list[str]:
-    if len(group.ranking) == 1:
-        one = group.ranking[0]
-        what = f"run {one.run.id}" if len(one.runs) == 1 else f"the configuration of run {one.run.id}"
-        return [f"only {what} can be ranked: it is chosen for want of another"]
-    warnings = []
-    if len({ranked.score for ranked in group.ranking}) == 1:
-        warnings.append(
-            f"{metric.name} is {group.ranking[0].score:g} in all runs: it does not tell them apart"
-        )
-    return warnings + at_different_epochs([ranked.epoch for ranked in group.ranking])
 
 
 def at_different_epochs(epochs: Sequence[int]) -> list[str]:
@@ -376,34 +364,25 @@ class Standing:
 
 
 def standing(
-    runs: RunSet,
-    metric: LabelFreeMetric,
-    allow_mixed: bool = False,
-    direction: Direction | None = None,
+    runs: RunSet, metric: LabelFreeMetric, allow_mixed: bool = False, direction: Direction | None = None
 ) -> Standing:
     """Ranks a sweep that may still be running, as if each run had ended at its last milestone.
 
     This is a look at the race and no choice: runs stand at different epochs, and an early lead may pass.
-    Each run is ranked by itself.
-
-    Args:
-        runs: What a source holds.
-        metric: A label-free metric.
-        allow_mixed: Rank everything in one list, comparable or not.
-        direction: Which way is better; None takes the metric's own.
-
-    Raises:
-        UserError: Milestones are there that the metric cannot rank.
+    Each run is ranked by itself. The arguments are those of `rank`.
     """
-    stopped = replace(runs, runs=tuple(map(_as_if_ended, runs.runs)))
+    stopped = replace(
+        runs,
+        runs=tuple(
+            replace(run, state="finished", detail="")
+            if run.state == "running" and run.trained_milestones
+            else run
+            for run in runs.runs
+        ),
+    )
     ended, _ = finished_runs(stopped)
     trained = [run for run in ended if run.trained_milestones]
     logged = any(metric.key in row.values for run in trained for row in run.trained_milestones)
     if not trained or (logged and not read_scores(trained, metric, "last")[0]):
         return Standing(runs, metric, None)
     return Standing(runs, metric, rank(stopped, metric, "last", allow_mixed, direction, "run"))
-
-
-def _as_if_ended(run: Run) -> Run:
-    running = run.state == "running" and run.trained_milestones
-    return replace(run, state="finished", detail="") if running else run

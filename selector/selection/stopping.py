@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 
 from selector.metrics import Direction, LabelFreeMetric
-from selector.runs import Milestone, Run
-from selector.selection.candidates import Candidate, candidate_at, seed_means
+from selector.runs import Run
+from selector.selection.candidates import candidate_at, seed_means
 from selector.selection.oracle import Judged
 from selector.selection.ranking import best_first
 
@@ -68,15 +68,7 @@ def along_training(
     varied: Sequence[str],
     seed_key: str = "seed",
 ) -> AlongTraining:
-    """The metric's choice at each epoch, as `choices` has it, with what stopping there costs and saves.
-
-    Args:
-        judged: Configurations of one pool with their final accuracy.
-        metric: The label-free metric.
-        direction: Which way is better.
-        varied: Hyperparameters that break ties.
-        seed_key: Name of the hyperparameter that holds the seed.
-    """
+    """The metric's choice at each epoch, as `choices` has it, with what stopping there costs and saves."""
     owner = {run.id: one for one in judged for run in one.runs}
     runs = [run for one in judged for run in one.runs]
     lengths = {run.id: max(1, run.trained_milestones[-1].epoch) for run in runs}
@@ -112,23 +104,20 @@ def choices(
 ) -> Iterator[tuple[int, Run]]:
     """(epoch, run that the metric would hand over then), for each epoch by which all runs have a score.
 
-    Of more than 100 epochs, 100 are taken at even distances, the last among them.
+    Ties are broken by the hyperparameters `varied`. Of more than 100 epochs, 100 are taken at even distances,
+    the last among them.
     """
     rows = {run.id: [row for row in run.trained_milestones if metric.key in row.values] for run in runs}
     known = [run for run in runs if rows[run.id]]
     start = max((rows[run.id][0].epoch for run in known), default=0)
-    for epoch in _thinned(sorted({row.epoch for run in known for row in rows[run.id] if row.epoch >= start})):
-        candidates = [c for run in known if (c := _candidate(run, rows[run.id], metric, epoch))]
+    epochs = sorted({row.epoch for run in known for row in rows[run.id] if row.epoch >= start})
+    if len(epochs) > MOST_POINTS:
+        epochs = [epochs[round((i + 1) * len(epochs) / MOST_POINTS) - 1] for i in range(MOST_POINTS)]
+    for epoch in epochs:
+        candidates = []
+        for run in known:
+            row = rows[run.id][bisect_right(rows[run.id], epoch, key=lambda row: row.epoch) - 1]
+            if isfinite(row.values[metric.key]):
+                candidates.append(candidate_at(run, row, metric))
         if candidates:
             yield epoch, best_first(seed_means(candidates, direction, seed_key), direction, varied)[0].run
-
-
-def _thinned(epochs: list[int]) -> list[int]:
-    if len(epochs) <= MOST_POINTS:
-        return epochs
-    return [epochs[round((i + 1) * len(epochs) / MOST_POINTS) - 1] for i in range(MOST_POINTS)]
-
-
-def _candidate(run: Run, rows: Sequence[Milestone], metric: LabelFreeMetric, epoch: int) -> Candidate | None:
-    row = rows[bisect_right(rows, epoch, key=lambda row: row.epoch) - 1]
-    return candidate_at(run, row, metric) if isfinite(row.values[metric.key]) else None

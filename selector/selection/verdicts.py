@@ -49,14 +49,9 @@ class Verdict:
     @property
     def short(self) -> str:
         """For a column of a table; "–" where nothing can be said."""
-        match self.kind:
-            case "unknown":
-                return "–"
-            case "improving":
-                return "improving"
-            case "worse":
-                return f"worse since {self.since}"
-        return f"{self.kind} since {self.since}"
+        if self.kind == "unknown":
+            return "–"
+        return self.kind if self.since is None else f"{self.kind} since {self.since}"
 
     @property
     def text(self) -> str:

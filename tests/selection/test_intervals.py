@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import scipy.stats
+import scipy.special
 
 from selector.selection.intervals import (
     configuration_interval,
@@ -53,25 +53,24 @@ def test_a_configuration_by_hand():
 def test_nothing_is_said_without_two_configurations_of_three_seeds(seeds):
     shares = [np.linspace(0.5, 0.6, n) for n in seeds]
     assert configuration_interval(shares, 0) is None
-    assert repetition_interval(shares, shares) is None
+    assert repetition_interval([[(share, share) for share in some] for some in shares]) is None
 
 
 def test_a_repetition_without_differences_between_seeds_repeats_the_regret():
-    scores = [[3.0] * 3, [2.0] * 3, [-np.inf]]
-    accuracies = [[0.7] * 3, [0.9] * 3, [0.95]]
-    assert repetition_interval(scores, accuracies) == pytest.approx((0.25, 0.25))
+    seeds = [[(3.0, 0.7)] * 3, [(2.0, 0.9)] * 3, [(-np.inf, 0.95)]]
+    assert repetition_interval(seeds) == pytest.approx((0.25, 0.25))
 
 
 def test_score_and_accuracy_change_by_the_same_two_seeds():
     # Accuracy follows the score exactly, so that whatever the seeds are, the best score is the best accuracy.
     # (Logits around 0: the logit of the mean share is the mean logit.)
-    logits = [np.array(seeds) for seeds in ([-1, 0, 1], [-0.5, 0, 0.5], [0.2], [-0.3])]
-    shares = [1 / (1 + np.exp(-seeds)) for seeds in logits]
-    assert repetition_interval(logits, shares) == pytest.approx((0, 0), abs=1e-12)
+    logits = [[-1, 0, 1], [-0.5, 0, 0.5], [0.2], [-0.3]]
+    seeds = [[(score, scipy.special.expit(score)) for score in some] for some in logits]
+    assert repetition_interval(seeds) == pytest.approx((0, 0), abs=1e-12)
 
 
 def sweeps_trained_twice(rng, trials, repeated, deviation, noise, configurations=24):
-    """True accuracies, and two sweeps of them as (scores, accuracies); both depend on the seed."""
+    """True accuracies, and two sweeps of them as (score, accuracy) of each seed; both depend on it."""
     size = np.where(np.arange(configurations) < repeated, 3, 1)
     for _ in range(trials):
         centre = rng.normal(2, 1, configurations)  # logits: accuracies of 0.5 to 0.98
@@ -79,16 +78,17 @@ def sweeps_trained_twice(rng, trials, repeated, deviation, noise, configurations
 
         def seeds(centre=centre, score_centre=score_centre):
             both = [deviation * rng.multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], n) for n in size]
-            scores = [c + pairs[:, 0] for c, pairs in zip(score_centre, both, strict=True)]
-            shares = [1 / (1 + np.exp(-c - pairs[:, 1])) for c, pairs in zip(centre, both, strict=True)]
-            return scores, shares
+            return [
+                np.column_stack([score + pairs[:, 0], scipy.special.expit(logit + pairs[:, 1])])
+                for score, logit, pairs in zip(score_centre, centre, both, strict=True)
+            ]
 
         yield 1 / (1 + np.exp(-centre)), seeds(), seeds()
 
 
-def regret_of(scores, accuracies):
-    means = np.array([np.mean(some) for some in accuracies])
-    chosen = int(np.argmax([np.mean(some) for some in scores]))
+def regret_of(seeds):
+    scores, means = np.array([pairs.mean(axis=0) for pairs in seeds]).T
+    chosen = int(np.argmax(scores))
     return means.max() - means[chosen], chosen
 
 
@@ -123,10 +123,10 @@ def test_coverage_of_other_seeds(repeated, deviation, noise):
     """
     rng, again, own, trials = np.random.default_rng(0), 0, 0, 1000
     for truth, first, second in sweeps_trained_twice(rng, trials, repeated, deviation, noise):
-        _, chosen = regret_of(*first)
-        low, high = repetition_interval(*first)
-        again += low - 1e-12 <= regret_of(*second)[0] <= high + 1e-12
-        low, high = configuration_interval(first[1], chosen)
+        _, chosen = regret_of(first)
+        low, high = repetition_interval(first)
+        again += low - 1e-12 <= regret_of(second)[0] <= high + 1e-12
+        low, high = configuration_interval([pairs[:, 1] for pairs in first], chosen)
         own += low <= truth.max() - truth[chosen] <= high
     assert 0.90 <= again / trials <= 0.97
     assert own / trials >= 0.95
