@@ -1,21 +1,18 @@
 """`selector sweep FILE --check`: what a sweep file asks for, said before anything is trained."""
 
 import math
-import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import yaml
-
 from selector.config import TrainConfig, paper_recipe
 from selector.sweeping.distributions import Categorical, Constant
 from selector.sweeping.launch import check_program, is_our_train, with_program
-from selector.sweeping.located_yaml import LocatedYaml, shown
+from selector.sweeping.located_yaml import shown
 from selector.sweeping.search import foreseen, planned_runs
 from selector.sweeping.sweep_file import SweepFile, read_sweep_file
 from selector.sweeping.train_fields import check_train_fields, train_values
@@ -38,38 +35,11 @@ def check(file: Path, count: int | None = None, seed: int = 0, jobs: int = 1) ->
     runs = "runs without end (--count or run_cap gives one)" if planned is None else f"{planned} runs"
     lines = [f"{sweep.method}: {runs}"]
     lines += [f"{p.name}: {_values(p.distribution)}" for p in sweep.parameters if _varies(p.distribution)]
-    lines += [f"warning: {text}" for text in (*yaml_traps(sweep.yaml), *sweep.warnings)]
+    lines += [f"warning: {text}" for text in (*sweep.yaml.traps, *sweep.warnings)]
     if is_our_train(sweep):
         check_train_fields(sweep, foreseen(sweep, seed, planned))
         lines += _time(sweep, seed, planned, jobs)
     return lines
-
-
-def yaml_traps(source: LocatedYaml) -> Iterator[str]:
-    """Plain words that YAML 1.1 does not read as people write them: on, 1:30 and 010."""
-    for node in _scalars(yaml.compose(source.content, Loader=yaml.SafeLoader)):
-        kind, text, line = node.tag.rpartition(":")[2], node.value, node.start_mark.line + 1
-        value = yaml.SafeLoader("").construct_object(node) if node.style is None else text
-        trap = (
-            (kind == "bool" and text.lower() not in ("true", "false"))
-            or (kind in ("int", "float") and ":" in text)
-            or (kind == "int" and re.fullmatch(r"[-+]?0[0-7_]+", text))
-        )
-        if node.style is None and trap:
-            said = str(value).lower() if kind == "bool" else value
-            yield f"{source.source}, line {line}: YAML reads {text} as {said}; quote it, or write {said}"
-
-
-def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
-    match node:
-        case yaml.ScalarNode():
-            yield node
-        case yaml.SequenceNode():
-            for child in node.value:
-                yield from _scalars(child)
-        case yaml.MappingNode():
-            for _, child in node.value:
-                yield from _scalars(child)
 
 
 def _varies(distribution: Any) -> bool:

@@ -1,5 +1,6 @@
 """YAML read safely: plain data, and the line that every value stands on."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -33,12 +34,14 @@ class LocatedYaml:
         source: The file as the user named it.
         data: Mappings with text keys, lists, numbers, texts, booleans and None.
         lines: Path of keys and list positions → line, counted from 1.
+        traps: A warning for each plain word that YAML 1.1 does not read as people write it.
         content: What was read; a pipe such as <(…) cannot be read again.
     """
 
     source: str
     data: Any
     lines: Mapping[KeyPath, int]
+    traps: tuple[str, ...]
     content: bytes
 
     def error(self, path: KeyPath, reason: str) -> UserError:
@@ -112,7 +115,7 @@ def read_yaml(path: Path) -> LocatedYaml:
         data = builder.build(root, ())
     except RecursionError:
         raise UserError(f"{source} is nested too deeply") from None
-    return LocatedYaml(source, data, builder.lines, text)
+    return LocatedYaml(source, data, builder.lines, tuple(builder.traps), text)
 
 
 class _Builder:
@@ -121,6 +124,7 @@ class _Builder:
     def __init__(self, source: str) -> None:
         self.source = source
         self.lines: dict[KeyPath, int] = {}
+        self.traps: dict[str, None] = {}  # in order; an alias repeats none
         self.scalars = yaml.SafeLoader("")
         self.open: list[yaml.Node] = []
         self.nodes = 0
@@ -170,10 +174,15 @@ class _Builder:
             raise self.error(node, "a text must not hold a NUL character")
         if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
             raise self.error(node, "a text must not hold half a character (a lone surrogate)")
+        if node.style is None and _is_trap(node.tag.removeprefix(_TAG), node.value):
+            said = str(value).lower() if isinstance(value, bool) else value
+            reason = f"YAML reads {node.value} as {said}; quote it, or write {said}"
+            self.traps[str(self.error(node, reason))] = None
         return value
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        merges = [value_node for key_node, value_node in node.value if key_node.tag == _TAG + "merge"]
         for key_node, value_node in node.value:
             if key_node.tag == _TAG + "merge":
                 continue
@@ -183,11 +192,13 @@ class _Builder:
                 raise self.error(key_node, f"{shown(key)} is given twice (first on line {first})")
             self.lines.setdefault((*path, key), key_node.start_mark.line + 1)
             result[key] = self.build(value_node, (*path, key))
-        for key_node, value_node in node.value:
-            if key_node.tag == _TAG + "merge":
-                # `<<: *defaults`: what the mapping itself says wins, then the first of several defaults.
-                for key, value in self.merged(value_node, path).items():
-                    result.setdefault(key, value)
+        # `<<: *defaults`: what the mapping itself says wins, then the first of several defaults.
+        for merge in merges:
+            for part in merge.value if isinstance(merge, yaml.SequenceNode) else [merge]:
+                defaults = self.build(part, path)
+                if not isinstance(defaults, dict):
+                    raise self.error(part, "<< takes a mapping or a list of mappings")
+                result |= {key: value for key, value in defaults.items() if key not in result}
         return result
 
     def key(self, node: yaml.Node) -> str:
@@ -196,16 +207,16 @@ class _Builder:
             raise self.error(node, f"the key {shown(node.value)} must be a text; quote it")
         return key
 
-    def merged(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
-        parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        result: dict[str, Any] = {}
-        for part in parts:
-            defaults = self.build(part, path)
-            if not isinstance(defaults, dict):
-                raise self.error(part, "<< takes a mapping or a list of mappings")
-            for key, value in defaults.items():
-                result.setdefault(key, value)
-        return result
-
     def error(self, node: yaml.Node, reason: str) -> UserError:
         return UserError(f"{self.source}, line {node.start_mark.line + 1}: {reason}")
+
+
+def _is_trap(kind: str, text: str) -> bool:
+    """Whether a plain word is one of on, no, 1:30 and 010, which YAML 1.1 takes for something else."""
+    match kind:
+        case "bool":
+            return text.lower() not in ("true", "false")
+        case "int":
+            return ":" in text or re.fullmatch(r"[-+]?0[0-7_]+", text) is not None
+        case _:
+            return kind == "float" and ":" in text

@@ -6,8 +6,7 @@ from selector.cli import main
 from selector.commands.init import sweep_for
 from selector.errors import UserError
 from selector.sweeping import check as module
-from selector.sweeping.check import check, yaml_traps
-from selector.sweeping.located_yaml import read_yaml
+from selector.sweeping.check import check
 
 TINY = """
 program: train.py
@@ -40,19 +39,6 @@ def test_times_real_steps_from_any_folder_and_leaves_nothing_behind(sweep_file, 
     assert main(["sweep", str(path), "--check"]) == 0
     assert "20 steps of " in capsys.readouterr().out
     assert [file.name for file in folder.iterdir()] == ["sweep.yaml"]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("on", "true"), ("No", "false"), ("1:30", "90"), ("010", "8"), ("true", None), ("1.5", None),
-        ("'on'", None), ("10", None), ("0", None), ("null", None),
-    ],
-)  # fmt: skip
-def test_words_that_yaml_misreads(sweep_file, text, said):
-    path = sweep_file(f"a:\n  - {text}\n")
-    expected = [f"{path}, line 2: YAML reads {text} as {said}; quote it, or write {said}"] if said else []
-    assert list(yaml_traps(read_yaml(path))) == expected
 
 
 def test_a_false_that_the_command_would_leave_out_is_refused(sweep_file, folder):

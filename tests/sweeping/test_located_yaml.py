@@ -96,3 +96,16 @@ def test_a_terminal_escape_in_a_key_is_shown_as_text(sweep_file):
     with pytest.raises(UserError) as error:
         read_yaml(sweep_file('"\\e[31mred": 1\n"\\e[31mred": 2'))
     assert "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("on", "true"), ("No", "false"), ("1:30", "90"), ("010", "8"), ("true", None), ("1.5", None),
+        ("'on'", None), ("10", None), ("0", None), ("null", None),
+    ],
+)  # fmt: skip
+def test_words_that_yaml_misreads(sweep_file, text, said):
+    path = sweep_file(f"a:\n  - &x {text}\n  - *x\n")
+    expected = [f"{path}, line 2: YAML reads {text} as {said}; quote it, or write {said}"] if said else []
+    assert list(read_yaml(path).traps) == expected
