@@ -27,7 +27,7 @@ from selector.metrics import (
     declared_label_free,
     labelled_metric,
 )
-from selector.metrics.milestone import CORRECT_PREFIX
+from selector.milestone import CORRECT_PREFIX
 from selector.paper.along_training import correlate_milestones
 from selector.paper.table_one import print_correlations
 from selector.reports.tables import open_console

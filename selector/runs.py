@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from selector.errors import UserError
-from selector.metrics.milestone import Milestone as Milestone  # a part of this model, too
+from selector.milestone import Milestone as Milestone  # a part of this model, too
 from selector.text import printable
 
 # Fields of a run's config that say where and how it was carried out: no hyperparameter, whatever they hold.

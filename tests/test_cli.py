@@ -226,12 +226,9 @@ def test_the_table_of_metrics(capsys):
     assert status == 0
     assert "rankme" in out
     table = parsed(capsys, "metrics", "--json")["metrics"]
-    directions = {row["name"]: row["direction"] for row in table}
-    assert (directions["rankme"], directions["entropy"], directions["linear_probe_accuracy"]) == (
-        "max",
-        "min",
-        "max",
-    )
+    directions = {row["name"]: (row["direction"], row["direction_for"]) for row in table}
+    assert directions["rankme"] == directions["linear_probe_accuracy"] == ("max", {})
+    assert directions["entropy"] == (None, {"simclr": "min", "moco_v2": "min", "simsiam": "max"})
     assert {row["name"]: row["labels"] for row in table}["rankme"] is False
 
 
@@ -300,20 +297,21 @@ def test_version():
     assert process.stdout.startswith("selector 0.")
 
 
-def test_rank_help_loads_nothing_heavy():
-    script = """
+@pytest.mark.parametrize(("words", "shown"), [(["--help"], "stop-losers"), (["rank", "--help"], "--metric")])
+def test_help_loads_nothing_heavy(words, shown):
+    script = f"""
 import sys
 from selector.cli import main
 try:
-    main(["rank", "--help"])
+    main({words})
 except SystemExit as stop:
     assert stop.code == 0
-heavy = set("scipy pandas sklearn numba umap torch lightly wandb optuna plotly".split())
+heavy = set("numpy scipy pandas sklearn numba umap torch lightly wandb optuna plotly".split())
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert process.returncode == 0, process.stderr
-    assert "--metric" in process.stdout
+    assert shown in process.stdout
 
 
 def test_a_whole_call_in_a_terminal_without_unicode(folder):

@@ -1,4 +1,9 @@
-"""What several subcommands take: sources of runs, how to choose among them, names of metrics."""
+"""What several subcommands take: sources of runs, and how to choose among them.
+
+Runs and metrics are imported by the functions that handle them: help starts without numpy.
+"""
+
+from __future__ import annotations
 
 import re
 import sys
@@ -10,24 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from selector.errors import UsageError, UserError
-from selector.metrics import (
-    LABEL_FREE_PREFIX,
-    LABELLED_PREFIX,
-    METRICS,
-    Direction,
-    LabelFreeMetric,
-    LabelledMetric,
-    declared_label_free,
-    declared_labelled,
-    label_free_metric,
-    labelled_metric,
-)
-from selector.runs import RunSet
-from selector.selection.candidates import RESAMPLED, MilestoneChoice
-from selector.selection.consensus import CONSENSUS
 from selector.text import printable
 
 if TYPE_CHECKING:
+    from selector.metrics import LabelFreeMetric
+    from selector.runs import RunSet
+    from selector.selection.candidates import MilestoneChoice
     from selector.selection.ranking import Ranking
 
 Source = Annotated[str, tyro.conf.arg(metavar="SOURCE")]
@@ -162,8 +155,10 @@ class Choice(Comparison):
     metric: MetricName = "consensus"
     by: Annotated[Literal["configuration", "run"], _BY] = "configuration"
 
-    def rank(self, runs: Runs, spectra: bool = False) -> "tuple[RunSet, Ranking]":
+    def rank(self, runs: Runs, spectra: bool = False) -> tuple[RunSet, Ranking]:
         """Reads the runs and ranks them; the runs come back prepared for the metric."""
+        from selector.commands.named import keys_of
+        from selector.selection.candidates import RESAMPLED
         from selector.selection.consensus import prepared
         from selector.selection.ranking import rank
 
@@ -175,6 +170,8 @@ class Choice(Comparison):
     @property
     def named_metric(self) -> LabelFreeMetric:
         """What --metric names."""
+        from selector.commands.named import named_label_free
+
         return named_label_free(self.metric, self.direction)
 
     def options(self, runs: Runs) -> tuple[str, ...]:
@@ -206,6 +203,8 @@ def merged(sets: Sequence[RunSet]) -> RunSet:
     Raises:
         UserError: Names the run and its sources.
     """
+    from selector.runs import RunSet
+
     if len(sets) == 1:
         return sets[0]
     home: dict[str, RunSet] = {}
@@ -236,71 +235,6 @@ def read_runs(
 ) -> RunSet:
     """What one SOURCE holds."""
     return Runs((source,), tag, group, quiet).read(keys, spectra)
-
-
-def named_label_free(name: str, direction: Direction | None) -> LabelFreeMetric:
-    """A metric of the table, the consensus, or a key of other people's runs with the direction they gave."""
-    if _is_consensus(name):
-        return CONSENSUS
-    try:
-        return label_free_metric(name)
-    except UserError as error:
-        if name.startswith(LABELLED_PREFIX) or name in {m.name for m in METRICS}:
-            raise UsageError(
-                f"'{name}' reads labels, and choosing must not: `selector metrics` lists what may be used"
-            ) from None
-        if name.startswith(LABEL_FREE_PREFIX) or direction is None:
-            raise UsageError(f"{error}; a key of your own runs needs --direction max or min") from None
-        return declared_label_free(name, direction)
-
-
-def refuse_consensus(name: str) -> None:
-    """Refuses it where a score is wanted that a run keeps whatever other runs there are."""
-    if _is_consensus(name):
-        parts = ", ".join(key.removeprefix(LABEL_FREE_PREFIX) for key in CONSENSUS.parts)
-        raise UsageError(
-            "the consensus is a place among the runs at hand, and no score that a run keeps: name rankme,"
-            f" or one of its parts, {parts}"
-        )
-
-
-def _is_consensus(name: str) -> bool:
-    return name in (CONSENSUS.name, CONSENSUS.key)
-
-
-def keys_of(metric: LabelFreeMetric) -> list[str]:
-    """The history keys that a choice by the metric reads."""
-    return [*metric.parts, label_free_metric("rankme").key] if metric.parts else [metric.key]
-
-
-def named_labelled(name: str, direction: Direction) -> LabelledMetric:
-    """A metric of the table, or a key of other people's runs by which they judge."""
-    try:
-        return labelled_metric(name)
-    except UserError as error:
-        if name.startswith((LABELLED_PREFIX, LABEL_FREE_PREFIX)):
-            raise UsageError(str(error)) from None
-        return declared_labelled(name, direction)
-
-
-def named_metric(name: str) -> LabelFreeMetric | LabelledMetric:
-    """A metric of the table, or a key of other people's runs; which way is better does not matter."""
-    refuse_consensus(name)
-    known = {known.name: known for known in METRICS} | {known.key: known for known in METRICS}
-    return known.get(name) or declared_label_free(name, "max")
-
-
-def held_metrics(runs: RunSet) -> list[LabelFreeMetric]:
-    """Metrics of the table that some run logged, the consensus first where the runs were prepared for it."""
-    keys = {key for run in runs.runs for row in run.milestones for key in row.values}
-    known = [CONSENSUS, *(metric for metric in METRICS if isinstance(metric, LabelFreeMetric))]
-    held = [metric for metric in known if metric.key in keys]
-    if not held:
-        raise UserError(
-            f"the {len(runs.runs)} runs in {runs.source} logged none of our label-free metrics:"
-            " name their own keys with --metric KEY --direction max or min"
-        )
-    return held
 
 
 def warn(warnings: Sequence[str]) -> None:

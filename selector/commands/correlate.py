@@ -1,16 +1,6 @@
 """`selector correlate`."""
 
-from selector.commands.arguments import (
-    Group,
-    Name,
-    Names,
-    Source,
-    Tag,
-    named_labelled,
-    named_metric,
-    read_runs,
-    warn,
-)
+from selector.commands.arguments import Group, Name, Names, Source, Tag, read_runs, warn
 from selector.errors import UsageError
 
 
@@ -44,6 +34,7 @@ def correlate(
         csv: Print a line for each run, metric and data set.
         latex: Print the table as LaTeX.
     """
+    from selector.commands.named import named_labelled, named_metric
     from selector.paper.along_training import correlate_milestones
 
     if json + csv + latex > 1:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from selector.commands.arguments import held_metrics, warn
+from selector.commands.arguments import warn
 from selector.errors import writing
 
 _ELSEWHERE = "; --directory names another"
@@ -16,6 +16,7 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
         directory: Sweep folder; a second call with the same one goes on where the first stopped.
         quiet: Say only what went wrong, and the result.
     """
+    from selector.commands.named import held_metrics
     from selector.metrics import labelled_metric
     from selector.reports.html import page_of
     from selector.reports.photos import with_photos

@@ -4,17 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from selector.commands.arguments import (
-    Group,
-    Name,
-    Names,
-    Source,
-    Tag,
-    named_labelled,
-    named_metric,
-    read_runs,
-    warn,
-)
+from selector.commands.arguments import Group, Name, Names, Source, Tag, read_runs, warn
 from selector.errors import UsageError, UserError
 from selector.text import nearest
 
@@ -49,6 +39,7 @@ def figures(
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
     """
+    from selector.commands.named import named_labelled, named_metric
     from selector.paper.figures import draw_courses
 
     drawn = [named_metric(name) for name in dict.fromkeys(metric)]

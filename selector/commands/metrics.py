@@ -1,8 +1,5 @@
 """`selector metrics`."""
 
-from selector.metrics import METRICS, LabelledMetric
-from selector.selection.consensus import CONSENSUS
-
 
 def metrics(*, json: bool = False) -> int:
     """List the metrics: what each means, which way is better, where it comes from.
@@ -10,6 +7,9 @@ def metrics(*, json: bool = False) -> int:
     Args:
         json: Print one JSON object.
     """
+    from selector.metrics import METRICS, LabelledMetric
+    from selector.selection.consensus import CONSENSUS
+
     if json:
         from dataclasses import asdict
 

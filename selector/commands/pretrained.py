@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from selector.commands.arguments import Name, Names, named_metric, warn
+from selector.commands.arguments import Name, Names, warn
 from selector.config import Dataset
 from selector.errors import UsageError
 
@@ -54,6 +54,8 @@ def pretrained(
         csv: Print a line for each model and metric, and for each correlation.
         latex: Print the table as LaTeX.
     """
+    from selector.commands.named import named_metric
+
     if json + csv + latex > 1:
         raise UsageError("give one of --json, --csv and --latex")
     for name, value in (("images", images), ("umap-seeds", umap_seeds)):

@@ -1,24 +1,15 @@
 """`selector regret`."""
 
-from typing import Any, Literal
+from __future__ import annotations
 
-from selector.commands.arguments import (
-    Comparison,
-    ComparisonOptions,
-    Name,
-    Names,
-    RunOptions,
-    held_metrics,
-    keys_of,
-    named_label_free,
-    named_labelled,
-    warn,
-)
+from typing import TYPE_CHECKING, Any, Literal
+
+from selector.commands.arguments import Comparison, ComparisonOptions, Name, Names, RunOptions, warn
 from selector.errors import UserError
-from selector.metrics import METRICS
-from selector.runs import RunSet
-from selector.selection.consensus import CONSENSUS, prepared
 from selector.text import nearest
+
+if TYPE_CHECKING:
+    from selector.runs import RunSet
 
 
 def regret(
@@ -44,10 +35,13 @@ def regret(
             the paper's recipe.
         json: Print one JSON object.
     """
+    from selector.commands.named import held_metrics, keys_of, named_label_free, named_labelled
+    from selector.metrics import METRICS
     from selector.reports.objects import as_json, regret_object
     from selector.reports.progress import StepLine
     from selector.reports.regret_tables import print_regret
     from selector.reports.tables import open_console
+    from selector.selection.consensus import CONSENSUS, prepared
     from selector.selection.regret import regret as judge_choices
 
     how = (comparison.epoch, comparison.allow_mixed, comparison.direction)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from selector.commands.arguments import Choice, ChoiceOptions, Name, RunOptions, named_labelled, warn
+from selector.commands.arguments import Choice, ChoiceOptions, Name, RunOptions, warn
 from selector.errors import UsageError, UserError, writing
 from selector.text import nearest, printable
 
@@ -37,6 +37,7 @@ def report(
         wandb: Make a report in W&B instead, in the runs' own project, whose panels draw from the runs; needs
             the extra wandb-report.
     """
+    from selector.commands.named import named_labelled
     from selector.reports.photos import with_photos
     from selector.reports.progress import StepLine
     from selector.reports.report import report_of

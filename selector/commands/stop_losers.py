@@ -1,6 +1,6 @@
 """`selector stop-losers`."""
 
-from selector.commands.arguments import MetricName, RunOptions, Way, named_label_free, refuse_consensus, warn
+from selector.commands.arguments import MetricName, RunOptions, Way, warn
 from selector.errors import UserError
 from selector.text import printable
 
@@ -30,6 +30,7 @@ def stop_losers(
         yes: Stop them.
         json: Print one JSON object.
     """
+    from selector.commands.named import named_label_free, refuse_consensus
     from selector.runs import is_online
     from selector.selection.losers import find_losers
 

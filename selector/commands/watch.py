@@ -4,7 +4,7 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from selector.commands.arguments import MetricName, Mixed, RunOptions, Runs, Way, named_label_free, warn
+from selector.commands.arguments import MetricName, Mixed, RunOptions, Runs, Way, warn
 from selector.errors import UsageError, UserError
 from selector.text import printable
 
@@ -39,6 +39,7 @@ def watch(
         interval: Seconds between two looks.
         once: Look once, print the table, and end.
     """
+    from selector.commands.named import named_label_free
     from selector.reports.running import watch_table
     from selector.reports.tables import coverage_line, open_console
     from selector.reports.words import label

@@ -35,7 +35,6 @@ from selector.metrics.metric import (
     labelled_metric,
     registered,
 )
-from selector.metrics.milestone import Milestone, correct_images
 from selector.metrics.pretext import hog_probe, pretext_score, rotation_probe, view_retrieval
 from selector.metrics.probes import fast_probe, knn_accuracy, linear_probe_accuracy, paper_probe
 from selector.metrics.spectral import (
@@ -50,6 +49,7 @@ from selector.metrics.spectral import (
 from selector.metrics.spectrum import Spectrum, SpectrumSums, spectrum_of
 from selector.metrics.umap import umap_points
 from selector.metrics.views import alignment, lidar
+from selector.milestone import Milestone, correct_images
 
 METRICS = tuple(one.metric for one in registered())
 

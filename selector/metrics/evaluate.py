@@ -7,8 +7,8 @@ import numpy as np
 from selector.metrics.arrays import TooFew, Undefined
 from selector.metrics.inputs import Inputs, PerSeed
 from selector.metrics.metric import NOISE_PREFIX, Registered
-from selector.metrics.milestone import BOOTSTRAP_PREFIX, CORRECT_PREFIX, Milestone, correct_text
 from selector.metrics.spectrum import logged_spectrum
+from selector.milestone import BOOTSTRAP_PREFIX, CORRECT_PREFIX, Milestone, correct_text
 
 # What of `Inputs` takes most of the time of a step, by its name; all other metrics are one step more.
 _STEPS = {

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from selector.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
-from selector.metrics.milestone import BOOTSTRAP_PREFIX
+from selector.milestone import BOOTSTRAP_PREFIX
 from selector.runs import Milestone, Run, RunSet
 from selector.selection.comparability import canonical, configuration, hyperparameters, is_finite_number
 

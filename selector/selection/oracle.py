@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.metrics import LabelledMetric
-from selector.metrics.milestone import CORRECT_PREFIX, correct_images
+from selector.milestone import CORRECT_PREFIX, correct_images
 from selector.runs import Run
 from selector.selection.candidates import final_value, last_milestone
 from selector.selection.comparability import configuration, is_finite_number

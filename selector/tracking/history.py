@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from selector.metrics.milestone import CORRECT_PREFIX, LIST_PREFIXES
+from selector.milestone import CORRECT_PREFIX, LIST_PREFIXES
 from selector.runs import LARGEST, LARGEST_POSITION, Axis, Last, Milestone, Run, within_limits
 from selector.text import printable
 
@@ -168,7 +168,7 @@ def _lists(row: Mapping[str, object]) -> Iterable[tuple[str, tuple[float, ...]]]
 
 
 def _texts(row: Mapping[str, object]) -> Iterable[tuple[str, str]]:
-    """What `metrics.milestone.correct_images` reads."""
+    """What `milestone.correct_images` reads."""
     for key, value in row.items():
         if key.startswith(CORRECT_PREFIX) and isinstance(value, str):
             yield key, value

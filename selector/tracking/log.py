@@ -17,8 +17,8 @@ import wandb
 from selector.errors import UserError
 from selector.metrics import SPECTRUM_PREFIX
 from selector.metrics.embeddings import Space
-from selector.metrics.milestone import Milestone
 from selector.metrics.spectrum import spectra_of
+from selector.milestone import Milestone
 from selector.record import RECORD, Record, Status, joined_versions, versions
 from selector.runs import Run
 from selector.text import first_line, printable

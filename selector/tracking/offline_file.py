@@ -19,7 +19,7 @@ from zlib import crc32
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from selector.metrics.milestone import LARGE_PREFIXES
+from selector.milestone import LARGE_PREFIXES
 from selector.runs import DEEPEST, nested_too_deeply
 from selector.tracking import completion
 from selector.tracking.history import History

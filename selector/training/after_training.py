@@ -11,7 +11,7 @@ import torch
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.metrics.inputs import Probe
-from selector.metrics.milestone import Milestone
+from selector.milestone import Milestone
 from selector.record import Status
 from selector.text import printable
 from selector.training.data import ImageSplits, load_images

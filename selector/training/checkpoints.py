@@ -17,7 +17,7 @@ import torch
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.milestone import Milestone
+from selector.milestone import Milestone
 from selector.training.run_folder import LAST, checkpoint_path
 from selector.training.stopping import StopSignals
 

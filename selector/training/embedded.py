@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.evaluate import evaluate
 from selector.metrics.inputs import Inputs, MetricSettings
-from selector.metrics.milestone import Milestone
 from selector.metrics.pretext import Questions
 from selector.metrics.spectrum import Spectrum
+from selector.milestone import Milestone
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,10 +20,10 @@ from selector.config import TrainConfig, own_values
 from selector.metrics import LabelFreeMetric
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.inputs import MetricSettings
-from selector.metrics.milestone import Milestone
 from selector.metrics.pretext import Questions
 from selector.metrics.probes import paper_probe
 from selector.metrics.spectrum import Spectrum
+from selector.milestone import Milestone
 from selector.record import Status
 from selector.training.background import Worker, WorkerDied
 from selector.training.batches import Batches, autoaugmented

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from selector.metrics.inputs import MetricSettings
-from selector.metrics.milestone import Milestone
+from selector.milestone import Milestone
 from selector.record import Record, Status
 from selector.training.encoder import Encoder, Pool
 from selector.training.milestones import Milestones

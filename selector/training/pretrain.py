@@ -16,7 +16,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.milestone import Milestone
+from selector.milestone import Milestone
 from selector.record import Status
 from selector.text import first_line
 from selector.training.checkpoints import CheckpointLog, LastCheckpoint, MilestoneCheckpoints

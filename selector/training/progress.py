@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from selector.config import TrainConfig
-from selector.metrics.milestone import Milestone
+from selector.milestone import Milestone
 from selector.training.data import ImageSplits
 
 _SHOWN = ("label_free/rankme", "labelled/linear_probe_accuracy")

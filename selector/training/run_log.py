@@ -12,7 +12,7 @@ from typing import Any
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.milestone import Milestone
+from selector.milestone import Milestone
 from selector.record import RECORD, Record, Status
 from selector.text import first_line, printable
 from selector.tracking.checkpoints import WandbCheckpoints

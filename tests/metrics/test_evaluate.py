@@ -28,12 +28,12 @@ from selector.metrics.evaluate import evaluate
 from selector.metrics.geometry import channel_std, collapse_level, self_clustering
 from selector.metrics.idest import idest
 from selector.metrics.inputs import Inputs, MetricSettings
-from selector.metrics.milestone import Milestone, correct_images
 from selector.metrics.pretext import Edges, Questions, hog_probe, rotation_probe, view_retrieval
 from selector.metrics.probes import fast_probe, knn_accuracy, paper_probe
 from selector.metrics.spectrum import spectra_of
 from selector.metrics.umap import umap_points
 from selector.metrics.views import lidar
+from selector.milestone import Milestone, correct_images
 
 CLASSES = 3
 SETTINGS = MetricSettings(clusters=CLASSES, probe="fast", umap_seeds=2, entropy_bin_width=0.8)

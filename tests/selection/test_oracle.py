@@ -4,7 +4,7 @@ import pytest
 from handmade import ACCURACY, DEFINITION, curve, run
 
 from selector.metrics import declared_labelled, labelled_metric
-from selector.metrics.milestone import CORRECT_PREFIX, Milestone, correct_text
+from selector.milestone import CORRECT_PREFIX, Milestone, correct_text
 from selector.selection.oracle import difference_error, read_oracle
 
 KEY = CORRECT_PREFIX + ACCURACY.name

@@ -14,8 +14,8 @@ from offline_files import write_run
 from wandb.proto import wandb_internal_pb2 as pb
 
 from selector.errors import UserError
-from selector.metrics.milestone import Milestone
 from selector.metrics.spectrum import CompactSpectrum, spectra_of
+from selector.milestone import Milestone
 from selector.runs import read_source
 from selector.tracking import log
 from selector.tracking.log import WandbLog, add_metrics, with_chart

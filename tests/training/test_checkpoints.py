@@ -13,7 +13,7 @@ import torch
 
 from selector.config import Method, TrainConfig, paper_recipe
 from selector.metrics.inputs import MetricSettings
-from selector.metrics.milestone import Milestone
+from selector.milestone import Milestone
 from selector.training.data import ImageSplits, load_images
 from selector.training.milestones import Milestones
 from selector.training.network import Network

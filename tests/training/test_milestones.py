@@ -19,10 +19,10 @@ from selector import Record, evaluate
 from selector.errors import UserError
 from selector.metrics import METRICS, LabelFreeMetric
 from selector.metrics.inputs import MetricSettings
-from selector.metrics.milestone import Milestone
 from selector.metrics.spectral import rankme
 from selector.metrics.spectrum import spectra_of
 from selector.metrics.views import lidar
+from selector.milestone import Milestone
 from selector.training.batches import Batches, autoaugmented
 from selector.training.data import Images
 from selector.training.encoder import Encoder

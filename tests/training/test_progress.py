@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from selector.metrics.milestone import Milestone
+from selector.milestone import Milestone
 from selector.training.progress import TrainingProgress
 
 

@@ -12,7 +12,7 @@ import wandb
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.milestone import Milestone
+from selector.milestone import Milestone
 from selector.record import Record, read_record
 from selector.runs import read_source
 from selector.training.run_folder import RunFolder

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from selector.metrics.milestone import Milestone, correct_images, correct_text
+from selector.milestone import Milestone, correct_images, correct_text
 
 KEY = "correct/linear_probe_accuracy"
 
