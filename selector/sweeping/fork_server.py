@@ -4,12 +4,15 @@ The server gets a process group of its own and does not die of a SIGTERM: signal
 agent to hear, which passes them on to the runs. What it prints goes to a log.
 """
 
+import atexit
 import gc
 import importlib
 import json
 import os
 import signal
+import tempfile
 import traceback
+import weakref
 
 SETTINGS = "SELECTOR_FORK_SERVER"  # environment variable: the log, and the modules to import
 
@@ -27,4 +30,8 @@ except Exception:
     traceback.print_exc()  # multiprocessing says nothing
     raise
 gc.collect()
+# Temporary folders of the imports, such as wandb's: a run that ends must leave them to the runs after it.
+for _folder in [found for found in gc.get_objects() if isinstance(found, tempfile.TemporaryDirectory)]:
+    atexit.unregister(_folder.cleanup)
+FINALIZERS = [found for found in gc.get_objects() if isinstance(found, weakref.finalize)]
 gc.freeze()  # a later collection in a run would otherwise copy every page that it only looks at

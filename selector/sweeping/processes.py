@@ -177,6 +177,8 @@ def _become(program: str, args: Sequence[str], environment: Mapping[str, str], o
     output.close()
     os.environ.clear()
     os.environ.update(environment)
+    for finalizer in sys.modules[_SERVER].FINALIZERS:
+        finalizer.atexit = False
     if "numpy.random" in sys.modules:
         # Python reseeds `random` after a fork; NumPy's global state would repeat itself in every run.
         sys.modules["numpy.random"].seed()

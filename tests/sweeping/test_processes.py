@@ -233,6 +233,21 @@ def test_runs_draw_random_numbers_of_their_own(folder, warm):
     assert not set(a) & set(b)
 
 
+def test_a_run_leaves_the_temporary_folders_of_the_imports_to_the_next_run(folder, warm):
+    (folder / "code" / "stage.py").write_text(
+        "import atexit, tempfile; FOLDER = tempfile.TemporaryDirectory(); atexit.register(FOLDER.cleanup)"
+    )
+    (folder / "code" / "program.py").write_text(
+        "import os, stage, tempfile; own = tempfile.TemporaryDirectory()\n"
+        "print(own.name); open(os.path.join(stage.FOLDER.name, 'table.json'), 'w')"
+    )
+    starter = warm(("stage",))
+    assert starter.wait_until_ready(lambda: False)
+    for name in ("a", "b"):
+        assert wait(starter.start(CODE, [], os.environ, folder / name)) == 0
+        assert not Path((folder / name).read_text().strip()).exists()  # its own goes with it
+
+
 def test_modules_are_imported_once_with_the_servers_environment(folder, warm):
     (folder / "code" / "slow.py").write_text("import os; PID = os.getpid(); VALUE = os.environ['AT_IMPORT']")
     (folder / "code" / "program.py").write_text("import slow; print(slow.PID, slow.VALUE)")
