@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from selector.config import TrainConfig, paper_recipe
-from selector.sweeping.distributions import Categorical, Constant
+from selector.sweeping.distributions import Categorical
 from selector.sweeping.launch import check_program, is_our_train, with_program
 from selector.sweeping.located_yaml import shown
 from selector.sweeping.search import foreseen, planned_runs
@@ -34,16 +34,12 @@ def check(file: Path, count: int | None = None, seed: int = 0, jobs: int = 1) ->
     planned = planned_runs(sweep, count)
     runs = "runs without end (--count or run_cap gives one)" if planned is None else f"{planned} runs"
     lines = [f"{sweep.method}: {runs}"]
-    lines += [f"{p.name}: {_values(p.distribution)}" for p in sweep.parameters if _varies(p.distribution)]
+    lines += [f"{p.name}: {_values(p.distribution)}" for p in sweep.parameters if p.kind != "constant"]
     lines += [f"warning: {text}" for text in (*sweep.yaml.traps, *sweep.warnings)]
     if is_our_train(sweep):
         check_train_fields(sweep, foreseen(sweep, seed, planned))
         lines += _time(sweep, seed, planned, jobs)
     return lines
-
-
-def _varies(distribution: Any) -> bool:
-    return not isinstance(distribution, Constant)
 
 
 def _values(distribution: Any) -> str:

@@ -2,10 +2,8 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from functools import reduce
-from operator import getitem
 from typing import Any
 
 from selector.sweeping.distributions import (
@@ -21,7 +19,7 @@ from selector.sweeping.distributions import (
     Uniform,
     grid_values,
 )
-from selector.sweeping.located_yaml import KeyPath, LocatedYaml, Wrong, hint, refuse_unknown, shown
+from selector.sweeping.located_yaml import Wrong, hint, refuse_unknown, shown
 
 
 @dataclass(frozen=True)
@@ -29,14 +27,19 @@ class Parameter:
     """One hyperparameter of the search space.
 
     Attributes:
-        path: Its name, and before it the names of the parameters that it is nested in.
-        distribution: Where its values come from.
         key: Where it stands in the sweep file.
+        kind: W&B's name for its distribution.
+        distribution: Where its values come from.
     """
 
-    path: tuple[str, ...]
+    key: tuple[str, ...]
+    kind: str
     distribution: Distribution
-    key: KeyPath
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Its name, and before it the names of the parameters that it is nested in."""
+        return self.key[1::2]  # between them stands `parameters`
 
     @property
     def name(self) -> str:
@@ -72,61 +75,48 @@ _LARGEST = 1e150
 _LARGEST_EXPONENT = math.log(_LARGEST)
 
 
-def read_parameters(yaml: LocatedYaml) -> tuple[Parameter, ...]:
+def read_parameters(content: Mapping[str, Any]) -> tuple[Parameter, ...]:
     """The search space, nested parameters flattened, in W&B's order: by name at each level.
 
     Raises:
-        UserError: A parameter is unknown, incomplete or contradictory; says the line and the reason.
+        Wrong: A parameter is unknown, incomplete or contradictory.
     """
-    if "parameters" not in yaml.data:
-        raise yaml.error((), "parameters is missing: a sweep needs at least one")
-    return tuple(_read_level(yaml, ("parameters",), yaml.data["parameters"], ()))
+    if "parameters" not in content:
+        raise Wrong("parameters is missing: a sweep needs at least one")
+    return tuple(_read_level(content["parameters"], ("parameters",)))
 
 
-def _read_level(yaml: LocatedYaml, at: KeyPath, level: Any, path: tuple[str, ...]) -> Iterator[Parameter]:
+def _read_level(level: Any, at: tuple[str, ...]) -> Iterator[Parameter]:
     if not isinstance(level, dict) or not level:
-        raise yaml.error(at, f"parameters must be a mapping of at least one parameter, got {shown(level)}")
+        raise Wrong(f"parameters must be a mapping of at least one parameter, got {shown(level)}", *at)
     for name, section in sorted(level.items()):
         key = (*at, name)
         if not _NAME.fullmatch(name):
-            raise yaml.error(
-                key, f"{shown(name)} is no parameter name: letters, digits, _ . - and no digit first"
-            )
+            reason = "is no parameter name: letters, digits, _ . - and no digit first"
+            raise Wrong(f"{shown(name)} {reason}", *key)
         if not isinstance(section, dict):
-            raise yaml.error(key, f"{name} must be a mapping such as {{value: {shown(section)}}}")
+            raise Wrong(f"{name} must be a mapping such as {{value: {shown(section)}}}", *key)
         if section.keys() == {"parameters"}:
-            yield from _read_level(yaml, (*key, "parameters"), section["parameters"], (*path, name))
+            yield from _read_level(section["parameters"], (*key, "parameters"))
             continue
         try:
-            yield Parameter((*path, name), _read_distribution(section), key)
+            kind = _kind(section)
+            yield Parameter(key, kind, _distribution(kind, section))
         except Wrong as wrong:
-            raise yaml.error((*key, *wrong.path), f"{name}: {wrong}") from None
+            raise Wrong(f"{name}: {wrong}", *key, *wrong.path) from None
 
 
-def _read_distribution(section: Mapping[str, Any]) -> Distribution:
+def _kind(section: Mapping[str, Any]) -> str:
     refuse_unknown(section, _KEYS, "a key of a parameter")
     if "parameters" in section:
         others = ", ".join(sorted(section.keys() - {"parameters"}))
         raise Wrong(f"both parameters and {others} are given; keep one")
-    kind = section["distribution"] if "distribution" in section else _inferred(section)
+    if "distribution" not in section:
+        return _inferred(section)
+    kind = section["distribution"]
     if not isinstance(kind, str) or kind not in _TAKES:
         raise Wrong(f"unknown distribution {shown(kind)}{hint(kind, tuple(_TAKES))}", "distribution")
-    takes = _TAKES[kind]
-    for key, default in takes.items():
-        if default is MISSING and key not in section:
-            raise Wrong(f"{kind} needs {key}")
-    for key in section:
-        if key != "distribution" and key not in takes:
-            raise Wrong(f"{kind} takes {' and '.join(takes)}, not {key}", key)
-    match kind:
-        case "constant":
-            return Constant(section["value"])
-        case "categorical" | "categorical_w_probabilities":
-            return _categorical(section)
-    numbers = {
-        key: _number(section[key], key) if key in section else default for key, default in takes.items()
-    }
-    return _law(kind, numbers)
+    return kind
 
 
 def _inferred(section: Mapping[str, Any]) -> str:
@@ -144,6 +134,25 @@ def _inferred(section: Mapping[str, Any]) -> str:
         raise Wrong("q needs a distribution, such as distribution: q_uniform", "q")
     whole = all(isinstance(section.get(key, 0), int) for key in ("min", "max"))
     return "int_uniform" if whole else "uniform"
+
+
+def _distribution(kind: str, section: Mapping[str, Any]) -> Distribution:
+    takes = _TAKES[kind]
+    for key, default in takes.items():
+        if default is MISSING and key not in section:
+            raise Wrong(f"{kind} needs {key}")
+    for key in section:
+        if key != "distribution" and key not in takes:
+            raise Wrong(f"{kind} takes {' and '.join(takes)}, not {key}", key)
+    match kind:
+        case "constant":
+            return Constant(section["value"])
+        case "categorical" | "categorical_w_probabilities":
+            return _categorical(section)
+    numbers = {
+        key: _number(section[key], key) if key in section else default for key, default in takes.items()
+    }
+    return _law(kind, numbers)
 
 
 def _categorical(section: Mapping[str, Any]) -> Categorical:
@@ -210,35 +219,33 @@ def _law(kind: str, numbers: dict[str, float]) -> Distribution:
     return law if q is None else Quantised(law, q)
 
 
-def check_grid(yaml: LocatedYaml, parameters: tuple[Parameter, ...]) -> None:
+def check_grid(parameters: Sequence[Parameter]) -> None:
     """Refuse a grid over a parameter that has no list of values.
 
     Raises:
-        UserError: Names the parameter and its line.
+        Wrong: Names the parameter.
     """
     for parameter in parameters:
+        name, key = parameter.name, parameter.key
         match parameter.distribution:
             case Quantised(Uniform(low, high), q) if (high - low) / q > _LONGEST_GRID_AXIS:
-                reason = f"a grid over q {q} would have more than {_LONGEST_GRID_AXIS} values"
-                raise yaml.error(parameter.key, f"{parameter.name}: {reason}")
+                raise Wrong(
+                    f"{name}: a grid over q {q} would have more than {_LONGEST_GRID_AXIS} values", *key
+                )
             case IntUniform(low, high) if high - low >= _LONGEST_GRID_AXIS:
                 reason = f"a grid over {low} to {high} would have more than {_LONGEST_GRID_AXIS} values"
-                raise yaml.error(parameter.key, f"{parameter.name}: {reason}")
+                raise Wrong(f"{name}: {reason}", *key)
             case Categorical(_, probabilities) if probabilities is not None:
                 reason = "a grid runs every value once and takes no probabilities"
-                raise yaml.error((*parameter.key, "probabilities"), f"{parameter.name}: {reason}")
+                raise Wrong(f"{name}: {reason}", *key, "probabilities")
             case distribution if grid_values(distribution) is None:
                 reason = "method grid needs values, or a step: int_uniform, or q_uniform with q"
-                raise yaml.error(parameter.key, f"{parameter.name} is continuous; {reason}")
+                raise Wrong(f"{name} is continuous; {reason}", *key)
 
 
-def deprecated(yaml: LocatedYaml, parameters: tuple[Parameter, ...]) -> list[str]:
-    """A warning for each distribution whose bounds are exponents of e, as W&B itself gives."""
-    warnings = []
-    for parameter in parameters:
-        section: Any = reduce(getitem, parameter.key, yaml.data)
-        kind = section.get("distribution")
-        if kind in ("log_uniform", "inv_log_uniform", "q_log_uniform"):
-            reason = f"{kind} takes exponents of e; {kind}_values takes the bounds themselves"
-            warnings.append(str(yaml.error(parameter.key, f"{parameter.name}: {reason}")))
-    return warnings
+def deprecated(parameter: Parameter) -> str:
+    """A warning where the bounds are exponents of e, as W&B itself gives; else ""."""
+    if parameter.kind not in ("log_uniform", "inv_log_uniform", "q_log_uniform"):
+        return ""
+    kind = parameter.kind
+    return f"{parameter.name}: {kind} takes exponents of e; {kind}_values takes the bounds themselves"

@@ -110,12 +110,12 @@ def _read(yaml: LocatedYaml) -> SweepFile:
         if key in content and not isinstance(content[key], str):
             raise Wrong(f"{key} must be a text, got {shown(content[key])}; quote it", key)
     method = _method(content)
-    parameters = read_parameters(yaml)
+    parameters = read_parameters(content)
     objective = _section(content, "metric", _objective)
     early_terminate = _section(content, "early_terminate", _hyperband)
     match method:
         case "grid":
-            check_grid(yaml, parameters)
+            check_grid(parameters)
         case "bayes" if objective is None:
             raise Wrong("method bayes needs a metric section with the name to optimise", "method")
         case "bayes" if not any(_searchable(parameter) for parameter in parameters):
@@ -245,7 +245,7 @@ def _command(parts: Any) -> tuple[str, ...]:
 def _warnings(
     yaml: LocatedYaml, method: SearchMethod, parameters: tuple[Parameter, ...], hyperband: Hyperband | None
 ) -> tuple[str, ...]:
-    warnings = deprecated(yaml, parameters)
+    warnings = [str(yaml.error(p.key, text)) for p in parameters if (text := deprecated(p))]
     if (method == "bayes" or hyperband) and "goal" not in yaml.data["metric"]:
         warnings.append(str(yaml.error(("metric",), "metric has no goal; W&B minimises then")))
     if hyperband and hyperband.max_iter is not None and hyperband.min_iter is not None:
