@@ -26,29 +26,29 @@ def reasons(ranking):
     return {gone.run: gone.reason for gone in ranking.excluded}
 
 
-def test_highest_rankme_first():
-    ranking = rank(sweep(run("a", 3.0), run("b", 5.0), run("c", 4.0)), RANKME)
-    assert ranks(ranking) == [("b", 1, False), ("c", 2, False), ("a", 3, False)]
-    assert ranking.groups[0].chosen.id == "b"
-    assert (ranking.direction, ranking.milestone, ranking.warnings) == ("max", "last", ())
+def entropies(*values, **more):
+    """Runs a, b, … with these entropies."""
+    return [run(id, values={"label_free/entropy": h}, **more) for id, h in zip("abcd", values, strict=False)]
 
 
-def test_lowest_entropy_first_but_highest_for_simsiam():
-    runs = [run(id, values={"label_free/entropy": h}) for id, h in (("a", 3.0), ("b", 5.0))]
-    assert order(rank(sweep(*runs), ENTROPY)) == ["a", "b"]
-    runs = [run(id, values={"label_free/entropy": h}, method="simsiam") for id, h in (("a", 3.0), ("b", 5.0))]
-    ranking = rank(sweep(*runs), ENTROPY)
-    assert (order(ranking), ranking.direction) == (["b", "a"], "max")
+@pytest.mark.parametrize(
+    ("runs", "metric", "direction", "first", "taken"),
+    [
+        ([run("a", 3.0), run("b", 5.0)], RANKME, None, "b", "max"),
+        ([run("a", 3.0), run("b", 5.0)], RANKME, "min", "a", "min"),
+        (entropies(3.0, 5.0), ENTROPY, None, "a", "min"),
+        (entropies(3.0, 5.0, method="simsiam"), ENTROPY, None, "b", "max"),
+    ],
+)
+def test_which_way_is_better(runs, metric, direction, first, taken):
+    ranking = rank(sweep(*runs), metric, direction=direction)
+    assert (ranking.groups[0].chosen.id, ranking.direction) == (first, taken)
+    assert (ranking.milestone, ranking.warnings) == ("last", ())
 
 
 def test_only_label_free_metrics_rank():
     with pytest.raises(TypeError, match="linear_probe_accuracy is no label-free metric"):
         rank(sweep(run("a", 3.0, 0.5)), ACCURACY)
-
-
-def test_direction_can_be_overridden():
-    ranking = rank(sweep(run("a", 3.0), run("b", 5.0)), RANKME, direction="min")
-    assert (order(ranking), ranking.direction) == (["a", "b"], "min")
 
 
 def test_the_untrained_network_is_never_chosen_from():
@@ -77,12 +77,22 @@ def test_at_an_earlier_milestone():
         rank(sweep(*runs), RANKME, milestone=7)
 
 
-def test_equal_scores_share_a_rank_and_are_tied():
-    ranking = rank(sweep(run("a", 5.0), run("b", 5.0), run("c", 4.0), run("d", 4.0), run("e", 1.0)), RANKME)
-    assert ranks(ranking) == [
-        ("a", 1, True), ("b", 1, True), ("c", 3, False), ("d", 3, False), ("e", 5, False),
-    ]  # fmt: skip
-    assert [ranked.run.id for ranked in ranking.groups[0].tie_set] == ["a", "b"]
+@pytest.mark.parametrize(
+    ("scores", "expected", "tie_set"),
+    [
+        ((3.0, 5.0, 4.0), [("b", 1, False), ("c", 2, False), ("a", 3, False)], "b"),
+        (
+            (5.0, 5.0, 4.0, 4.0, 1.0),
+            [("a", 1, True), ("b", 1, True), ("c", 3, False), ("d", 3, False), ("e", 5, False)],
+            "ab",
+        ),
+        ((5.0,), [("a", 1, False)], "a"),
+    ],
+)
+def test_equal_scores_share_a_rank_and_are_tied(scores, expected, tie_set):
+    ranking = rank(sweep(*map(run, "abcde"[: len(scores)], scores)), RANKME)
+    assert ranks(ranking) == expected
+    assert [ranked.run.id for ranked in ranking.groups[0].tie_set] == list(tie_set)
 
 
 def test_gaps_below_the_measured_noise_are_ties():
@@ -96,22 +106,11 @@ def test_gaps_below_the_measured_noise_are_ties():
     assert ranking.groups[0].ranking[0].standard_error == pytest.approx(0.1732, abs=1e-4)
 
 
-@pytest.mark.parametrize("noise", [nan, inf])
-def test_noise_that_was_not_measured_is_none(noise):
+@pytest.mark.parametrize(("noise", "seeds"), [(nan, 3), (inf, 3), (9.0, 1)])
+def test_noise_that_was_not_measured_is_none(noise, seeds):
+    definition = {**DEFINITION, "umap_seeds": seeds}
     runs = [
-        run(id, values={"label_free/entropy": h, "noise/entropy": noise})
-        for id, h in (("a", 3.0), ("b", 4.0))
-    ]
-    assert ranks(rank(sweep(*runs), ENTROPY)) == [("a", 1, False), ("b", 2, False)]
-
-
-def test_one_umap_seed_measures_no_noise():
-    runs = [
-        run(
-            id,
-            values={"label_free/entropy": h, "noise/entropy": 9.0},
-            definition={**DEFINITION, "umap_seeds": 1},
-        )
+        run(id, values={"label_free/entropy": h, "noise/entropy": noise}, definition=definition)
         for id, h in (("a", 3.0), ("b", 4.0))
     ]
     assert ranks(rank(sweep(*runs), ENTROPY)) == [("a", 1, False), ("b", 2, False)]
@@ -133,9 +132,8 @@ def test_a_constant_metric_ties_everything_and_says_so():
 
 
 def test_one_run_is_chosen_and_flagged():
-    ranking = rank(sweep(run("a", 5.0)), RANKME)
-    assert ranks(ranking) == [("a", 1, False)]
-    assert ranking.warnings == ("only run a can be ranked: it is chosen for want of another",)
+    warnings = rank(sweep(run("a", 5.0)), RANKME).warnings
+    assert warnings == ("only run a can be ranked: it is chosen for want of another",)
 
 
 def test_what_is_not_finished_is_excluded_with_its_reason():
@@ -213,9 +211,8 @@ def test_duplicates_count_once():
 
 
 def test_an_unfinished_copy_does_not_hide_a_finished_run():
-    same = {"learning_rate": 0.3}
-    ranking = rank(sweep(run("a", 5.0, state="crashed", **same), run("b", 5.0, **same)), RANKME)
-    assert order(ranking) == ["b"]
+    runs = [run("a", 5.0, state="crashed", learning_rate=0.3), run("b", 5.0, learning_rate=0.3)]
+    assert order(rank(sweep(*runs), RANKME)) == ["b"]
 
 
 SEEDS = (
@@ -261,11 +258,8 @@ def test_groups_that_cannot_be_compared_are_ranked_apart():
         "rankme cannot compare runs that differ in projector_dim: 2 groups are ranked apart",
     )
     # Entropy is computed behind the backbone: the projector's width separates nothing.
-    entropies = [
-        run(id, values={"label_free/entropy": h}, definition=definition)
-        for id, h, definition in (("a", 1.0, DEFINITION), ("b", 2.0, wide))
-    ]
-    assert order(rank(sweep(*entropies), ENTROPY)) == ["a", "b"]
+    near, far = entropies(1.0, 2.0)
+    assert order(rank(sweep(near, replace(far, definition=wide)), ENTROPY)) == ["a", "b"]
 
 
 def test_methods_are_ranked_apart_each_in_its_own_direction():
@@ -285,11 +279,10 @@ def test_methods_are_ranked_apart_each_in_its_own_direction():
     assert "method" not in mixed.groups[0].group
 
 
-def test_a_folder_of_images_is_told_apart_by_its_place():
-    runs = [run("a", 5.0, dataset="folder", data_dir="/x"), run("b", 6.0, dataset="folder", data_dir="/y")]
-    assert len(rank(sweep(*runs), RANKME).groups) == 2
-    runs = [run("a", 5.0, data_dir="/x"), run("b", 6.0, data_dir="/y")]
-    assert len(rank(sweep(*runs), RANKME).groups) == 1
+@pytest.mark.parametrize(("dataset", "groups"), [("folder", 2), ("digits", 1)])
+def test_a_folder_of_images_is_told_apart_by_its_place(dataset, groups):
+    runs = [run("a", 5.0, dataset=dataset, data_dir="/x"), run("b", 6.0, dataset=dataset, data_dir="/y")]
+    assert len(rank(sweep(*runs), RANKME).groups) == groups
 
 
 def test_unlike_definitions_are_refused_by_the_field_that_differs():
@@ -309,18 +302,12 @@ def test_runs_without_a_definition_are_grouped_by_their_config_with_a_warning():
 
 
 def test_other_peoples_rows_of_many_kinds():
-    rows = (
-        Milestone(1, {"label_free/rankme": 5.0}),
-        Milestone(2, {"label_free/rankme": 6.0}),
-        Milestone(3, {"x": 1.0}),
-    )
+    rows = (*curve((1, 5.0), (2, 6.0)), Milestone(3, {"x": 1.0}))
     ranking = rank(sweep(run("a", definition={}, milestones=rows)), RANKME)
     assert ranking.groups[0].ranking[0].score == 6.0
 
 
 def test_other_peoples_runs_without_a_seed_are_repetitions_unless_they_logged_the_same():
-    from dataclasses import replace
-
     runs = [
         replace(run(id, score, definition={}), config={"lr": 1})
         for id, score in (("a", 5.0), ("b", 6.0), ("c", 5.0))
