@@ -42,25 +42,6 @@ def test_continuous_laws_have_the_distribution_function_of_scipy(distribution, l
     assert all(type(value) is float for value in values)
 
 
-@pytest.mark.parametrize(
-    ("distribution", "mean", "deviation"),
-    [
-        (Uniform(2, 8), 5, 6 / math.sqrt(12)),
-        (IntUniform(1, 6), 3.5, math.sqrt(35 / 12)),  # a die
-        (Normal(3, 2), 3, 2),
-        (LogNormal(0, 0.5), math.exp(0.125), math.exp(0.125) * math.sqrt(math.exp(0.25) - 1)),
-        (Beta(2, 6), 0.25, math.sqrt(12 / (64 * 9))),
-        # (ln 10 − ln 1)⁻¹ ∫ dx = 9 / ln 10; second moment (100 − 1) / (2 ln 10)
-        (LogUniform(1, 10), 9 / math.log(10), math.sqrt(99 / 2 / math.log(10) - (9 / math.log(10)) ** 2)),
-        (Categorical((0, 10), (0.9, 0.1)), 1, 3),
-    ],
-)
-def test_moments_worked_out_by_hand(distribution, mean, deviation):
-    values = np.array([quantile(distribution, (i + 0.5) / 20_000) for i in range(20_000)], dtype=float)
-    assert values.mean() == pytest.approx(mean, rel=2e-3)
-    assert values.std() == pytest.approx(deviation, rel=5e-3)
-
-
 def test_integers_are_equally_likely_and_both_ends_are_drawn():
     values = [quantile(IntUniform(-2, 2), (i + 0.5) / 500) for i in range(500)]
     assert {value: values.count(value) for value in set(values)} == dict.fromkeys(range(-2, 3), 100)
@@ -108,16 +89,13 @@ def test_quantising_moves_a_value_by_at_most_half_a_step(base, q):
         (IntUniform(3, 5), 3, 5),
         (Beta(2, 3), 0, 1),
         (Categorical("xyz"), "x", "z"),
+        (Normal(0, 1), -10, 10),  # the tails stay finite: 0 and 1 are moved by 2⁻⁵³
+        (LogNormal(0, 1), 0, math.exp(10)),
+        (Quantised(Normal(0, 1), 1.0), -10, 10),
     ],
 )
 def test_support(distribution, lowest, highest):
     assert lowest <= quantile(distribution, 0.0) <= quantile(distribution, 1.0) <= highest
-
-
-@pytest.mark.parametrize("distribution", [Normal(0, 1), LogNormal(0, 1), Quantised(Normal(0, 1), 1.0)])
-def test_the_tails_stay_finite(distribution):
-    assert math.isfinite(quantile(distribution, 0.0))
-    assert math.isfinite(quantile(distribution, 1.0))
 
 
 @pytest.mark.parametrize(

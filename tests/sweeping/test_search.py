@@ -10,7 +10,6 @@ from selector.sweeping.search import (
     Trial,
     grid_config,
     grid_size,
-    nested,
     planned_runs,
     propose,
     random_config,
@@ -94,11 +93,6 @@ def test_draws_are_uniform_over_indices_and_independent_between_parameters(read)
     rates, noises = [c["rate"] for c in configs], [c["group"]["noise"] for c in configs]
     assert stats.spearmanr(rates, noises).pvalue > 1e-3
     assert stats.spearmanr(rates[1:], rates[:-1]).pvalue > 1e-3  # nor between neighbours
-
-
-def test_nested_parameters_become_one_dictionary_under_the_first_name(read):
-    config = nested((parameter, i) for i, parameter in enumerate(read(GRID).parameters))
-    assert config == {"a": 0, "c": 1, "fixed": 2, "group": {"m": 3, "n": 4}}
 
 
 @pytest.mark.parametrize(
