@@ -48,12 +48,13 @@ def baselines(judged: Sequence[Judged], default: Mapping[str, Any] | None = None
     """
     judged = in_order(judged)
     best = max(one.quality for one in judged)
+    what = "runs" if all(len(one.runs) == 1 for one in judged) else "configurations"
     mean = Baseline(
         "random",
         None,
         fmean(one.accuracy for one in judged),
         fmean(best - one.quality for one in judged),
-        f"expected over {len(judged)} {'runs' if _one_seed(judged) else 'configurations'}",
+        f"expected over {len(judged)} {what}",
     )
     losses = [[final_value(run, LOSS) for run in one.runs] for one in judged]
     starts = [[run.started for run in one.runs if run.started is not None] for one in judged]
@@ -63,7 +64,7 @@ def baselines(judged: Sequence[Judged], default: Mapping[str, Any] | None = None
         "last": ([-max(some) if some else None for some in starts], "the runs do not say when they started"),
         "oracle": ([-one.quality for one in judged], ""),
     }
-    return (mean, *(_pick(name, judged, cost, why_not) for name, (cost, why_not) in costs.items()))
+    return (mean, *(_pick(name, judged, cost, what, why_not) for name, (cost, why_not) in costs.items()))
 
 
 def in_order(judged: Sequence[Judged]) -> list[Judged]:
@@ -72,17 +73,13 @@ def in_order(judged: Sequence[Judged]) -> list[Judged]:
     return sorted(judged, key=lambda one: (smallest_first(one.run, varied), one.run.id))
 
 
-def _one_seed(judged: Sequence[Judged]) -> bool:
-    return all(len(one.runs) == 1 for one in judged)
-
-
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
 
 
 def _pick(
-    name: BaselineName, judged: Sequence[Judged], costs: Sequence[float | None], why_not: str
+    name: BaselineName, judged: Sequence[Judged], costs: Sequence[float | None], what: str, why_not: str
 ) -> Baseline:
     """The first with the lowest cost."""
     known = [(cost, one) for cost, one in zip(costs, judged, strict=True) if cost is not None]
@@ -91,7 +88,6 @@ def _pick(
     _, pick = min(known, key=lambda pair: pair[0])
     regret = max(one.quality for one in judged) - pick.quality
     unknown = len(judged) - len(known)
-    what = "runs" if _one_seed(judged) else "configurations"
     detail = f"not known of {unknown} of {len(judged)} {what}" if unknown else ""
     return Baseline(name, pick.run, pick.accuracy, regret, detail)
 
@@ -108,12 +104,8 @@ def _distances(judged: Sequence[Judged], default: Mapping[str, Any] | None) -> l
     targets = [default or _recipe(one.run) for one in judged]
     if not all(targets):
         return [None] * len(judged)
-    columns = [
-        _differences(
-            [(one.run.config.get(name), to.get(name)) for one, to in zip(judged, targets, strict=True)]
-        )
-        for name in names
-    ]
+    both = [(one.run.config, target) for one, target in zip(judged, targets, strict=True)]
+    columns = [_differences([(own.get(name), target.get(name)) for own, target in both]) for name in names]
     rows = zip(*columns, strict=True) if columns else [()] * len(judged)
     # Rounded: distances that are equal but for the last binary place are a tie.
     return [round(sum(row) / max(1, len(names)), 12) for row in rows]

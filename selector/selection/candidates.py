@@ -6,7 +6,7 @@ from math import inf, isfinite, sqrt
 from statistics import fmean, stdev
 from typing import Literal
 
-from selector.metrics import CONSENSUS_KEY, NOISE_PREFIX, LabelFreeMetric
+from selector.metrics import CONSENSUS_KEY, NOISE_PREFIX, Direction, LabelFreeMetric
 from selector.milestone import BOOTSTRAP_PREFIX
 from selector.runs import Milestone, Run, RunSet
 from selector.selection.comparability import canonical, configuration, hyperparameters, is_finite_number
@@ -107,14 +107,8 @@ def read_scores(
     return candidates, [one for one in found if isinstance(one, Excluded)]
 
 
-def seed_means(candidates: Sequence[Candidate], best_is: Literal["max", "min"], key: str) -> list[Candidate]:
-    """One candidate per configuration: its seeds averaged, the best seed by the score handed over.
-
-    Args:
-        candidates: Runs.
-        best_is: Which way the score is better.
-        key: Name of the hyperparameter that holds the seed.
-    """
+def seed_means(candidates: Sequence[Candidate], best_is: Direction, key: str) -> list[Candidate]:
+    """One candidate per configuration: its seeds averaged, the best seed by the score handed over."""
     members: dict[str, list[Candidate]] = {}
     for candidate in sorted(candidates, key=lambda candidate: candidate.run.id):
         members.setdefault(configuration(candidate.run, key), []).append(candidate)
@@ -138,7 +132,7 @@ def final_value(run: Run, key: str) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-def _mean(seeds: Sequence[Candidate], best_is: Literal["max", "min"]) -> Candidate:
+def _mean(seeds: Sequence[Candidate], best_is: Direction) -> Candidate:
     if len(seeds) == 1:
         return seeds[0]
     scores = [one.score for one in seeds]
@@ -164,9 +158,9 @@ def _read_score(run: Run, metric: LabelFreeMetric, milestone: MilestoneChoice) -
         row = next((m for m in run.trained_milestones if m.epoch == milestone), None)
     if row is None:
         epochs = ", ".join(str(m.epoch) for m in run.trained_milestones)
+        reason = f"has no milestone {milestone}, only {epochs}" if epochs else "has no trained milestone"
         if not run.milestones:
-            return Excluded(run.id, run.name, "missing", f"logged no {metric.key}")
-        reason = "has no trained milestone" if not epochs else f"has no milestone {milestone}, only {epochs}"
+            reason = f"logged no {metric.key}"
         return Excluded(run.id, run.name, "missing", reason)
     for key in (*metric.parts, metric.key):
         score = row.values.get(key)

@@ -8,6 +8,11 @@ from handmade import ACCURACY, run
 from selector.selection.baselines import baselines
 from selector.selection.oracle import read_oracle
 
+RESNETS = {
+    "a": {"backbone": "resnet-18", "learning_rate": 0.4},
+    "b": {"backbone": "resnet-9", "learning_rate": 0.5},
+}
+
 
 def picks(*runs, default=None):
     judged, _ = read_oracle(runs, ACCURACY)
@@ -33,42 +38,45 @@ def test_lowest_loss():
     assert (unknown.run, unknown.regret, unknown.detail) == (None, None, "no run logged train/loss")
 
 
-def test_default_is_the_run_nearest_to_the_methods_recipe():
-    # SimCLR's recipe has temperature 0.5 and learning rate 0.5.
-    # Temperatures 0.25 to 1, learning rates 0.05 to 0.5, by their logarithms, as shares of the range:
-    # a (1, 0.5): ln 2 / ln 4 = 1/2 and 0, mean 1/4. b (0.5, 0.05): 0 and 1, mean 1/2.
-    # c (0.25, 0.5): 1/2 and 0, mean 1/4. a and c tie; the smaller temperature is first.
-    a = run("a", accuracy=0.1, temperature=1.0, learning_rate=0.5)
-    b = run("b", accuracy=0.2, temperature=0.5, learning_rate=0.05)
-    c = run("c", accuracy=0.3, temperature=0.25, learning_rate=0.5)
-    assert picks(a, b, c)["default"].run.id == "c"
-    assert picks(c, b, a)["default"].run.id == "c"
-
-
-def test_default_measures_factors_and_each_hyperparameter_by_its_own_range():
-    # 0.05 is a tenth of the recipe's learning rate, 4 eight times it: nearer, though 3.5 is more than 0.45.
-    small, large = run("a", accuracy=0.1, learning_rate=0.05), run("b", accuracy=0.2, learning_rate=4.0)
-    assert picks(small, large)["default"].run.id == "b"
-    # Temperature: ln 2 of a range of ln 4, 1/2. Learning rate: ln 2.5 of ln 10, 0.40: nearer, though 2.5 > 2.
-    warm = run("a", accuracy=0.1, temperature=1.0, learning_rate=0.5)
-    slow = run("b", accuracy=0.2, temperature=0.5, learning_rate=0.2)
-    far = run("c", accuracy=0.3, temperature=0.25, learning_rate=0.05)
-    assert picks(warm, slow, far)["default"].run.id == "b"
-
-
-def test_equally_far_but_for_rounding_is_equally_far():
-    # Half and twice the default: their distances differ in the last binary place.
-    half, twice = run("b", accuracy=0.1, learning_rate=0.3), run("a", accuracy=0.2, learning_rate=1.2)
-    assert picks(half, twice, default={"learning_rate": 0.6})["default"].run.id == "b"
-
-
-def test_default_counts_differing_choices_as_one():
-    near = run("a", accuracy=0.1, backbone="resnet-18", learning_rate=0.4)
-    far = run("b", accuracy=0.2, backbone="resnet-9", learning_rate=0.5)
-    # backbone 0 or 1; learning rates 0.4 and 0.5 around 0.5: a is 1 away by that, b 0: means 1/2 and 1/2,
-    # a tie that the first name in alphabetical order (backbone: resnet-18 before resnet-9) breaks.
-    assert picks(near, far)["default"].run.id == "a"
-    assert picks(near, far, default={"backbone": "resnet-9", "learning_rate": 0.5})["default"].run.id == "b"
+@pytest.mark.parametrize(
+    ("default", "runs", "nearest"),
+    [
+        # SimCLR's recipe has temperature 0.5 and learning rate 0.5.
+        # Temperatures 0.25 to 1, learning rates 0.05 to 0.5, by their logarithms, as shares of the range:
+        # a (1, 0.5): ln 2 / ln 4 = 1/2 and 0, mean 1/4. b (0.5, 0.05): 0 and 1, mean 1/2.
+        # c (0.25, 0.5): 1/2 and 0, mean 1/4. a and c tie; the smaller temperature is first.
+        (
+            None,
+            {
+                "a": {"temperature": 1.0, "learning_rate": 0.5},
+                "b": {"temperature": 0.5, "learning_rate": 0.05},
+                "c": {"temperature": 0.25, "learning_rate": 0.5},
+            },
+            "c",
+        ),
+        # 0.05 is a tenth of the recipe's, 4 eight times it: nearer, though 3.5 is more than 0.45.
+        (None, {"a": {"learning_rate": 0.05}, "b": {"learning_rate": 4.0}}, "b"),
+        # Temperature: ln 2 of a range of ln 4, 1/2. Learning rate: ln 2.5 of ln 10, 0.40: nearer.
+        (
+            None,
+            {
+                "a": {"temperature": 1.0, "learning_rate": 0.5},
+                "b": {"temperature": 0.5, "learning_rate": 0.2},
+                "c": {"temperature": 0.25, "learning_rate": 0.05},
+            },
+            "b",
+        ),
+        # Half and twice the default: their distances differ in the last binary place, and are equal.
+        ({"learning_rate": 0.6}, {"b": {"learning_rate": 0.3}, "a": {"learning_rate": 1.2}}, "b"),
+        # The backbone 0 or 1 away, the learning rate 1 or 0: a tie, and resnet-18 comes before resnet-9.
+        (None, RESNETS, "a"),
+        ({"backbone": "resnet-9", "learning_rate": 0.5}, RESNETS, "b"),
+    ],
+)
+def test_default_is_the_run_nearest_to_it_or_to_the_methods_recipe(default, runs, nearest):
+    found = [run(id, accuracy=0.1, **config) for id, config in runs.items()]
+    for order in (found, found[::-1]):
+        assert picks(*order, default=default)["default"].run.id == nearest
 
 
 def test_default_ignores_the_seed_and_needs_a_known_method():
@@ -84,10 +92,7 @@ def test_last_is_the_run_that_started_last():
     runs = [replace(run(id, accuracy=0.5), started=start) for id, start in starts.items()]
     last = picks(*runs)["last"]
     assert (last.run.id, last.detail) == ("a", "not known of 1 of 3 runs")
-
-
-def test_last_needs_to_know_when_runs_started():
-    unknown = picks(run("a", accuracy=0.1))["last"]
+    unknown = picks(runs[2])["last"]
     assert (unknown.run, unknown.detail) == (None, "the runs do not say when they started")
 
 

@@ -17,18 +17,17 @@ def finished(count=8, **config):
     """Runs that rise in a straight line to 40, 41, … at epoch 100: 0.3 of that at epoch 30."""
     return [
         run(
-            f"f{n}", milestones=curve(*((e, (40 + n) * e / 100) for e in EPOCHS)), seed=n, **config_of(config)
+            f"f{n}",
+            milestones=curve(*((e, (40 + n) * e / 100) for e in EPOCHS)),
+            seed=n,
+            **{"epochs": 100, **config},
         )
         for n in range(count)
     ]
 
 
-def config_of(config):
-    return {"epochs": 100, **config}
-
-
 def running(*rows, id="x", **config):
-    return run(id, milestones=curve((0, 99.0), *rows), state="running", **config_of(config))
+    return run(id, milestones=curve((0, 99.0), *rows), state="running", epochs=100, **config)
 
 
 def verdict(*runs, metric=RANKME, direction=None):
