@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,8 @@ def commands():
 
 
 def ours(line):
-    """The words of a command of ours within a line, without variables before it."""
-    words = shlex.split(line)
+    """The words of a command of ours within a line, without variables before it or a file for its output."""
+    words = list(takewhile(lambda word: word != ">", shlex.split(line)))
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words = words[1:]
     return words
@@ -99,7 +100,7 @@ def test_the_shown_commands_run(place):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
         assert done.returncode == 0, (
             f"{command.page}: {command.line}\n{done.stdout[-1000:]}{done.stderr[-3000:]}"
