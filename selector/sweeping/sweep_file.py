@@ -178,10 +178,8 @@ def _method(content: Mapping[str, Any]) -> SearchMethod:
 
 def _searchable(parameter: Parameter) -> bool:
     match parameter.distribution:
-        case Constant():
+        case Constant() | Categorical([_]):
             return False
-        case Categorical(values):
-            return len(values) > 1
         case _:
             return True
 

@@ -72,7 +72,7 @@ def test_json_is_yaml(read):
         (SOUND.replace("random", "custom"), 2, "wandb sweep-scheduler"),
         (SOUND.replace("random", "bayes"), 2, "bayes needs a metric section"),
         (
-            "program: p.py\nmethod: bayes\nmetric: {name: m}\nparameters: {x: {value: 1}}",
+            "program: p.py\nmethod: bayes\nmetric: {name: m}\nparameters: {x: {value: 1}, y: {values: [1]}}",
             4, "bayes needs a parameter with more than one value",
         ),
         (SOUND + "run_cap: 0", 5, "run_cap must be a whole number of at least 1, got 0"),
