@@ -172,8 +172,8 @@ class Registered:
 
 _Function = TypeVar("_Function", bound=Callable[..., float])
 _registry: dict[str, Registered] = {}
-# The order of tables; further families follow.
-_FAMILIES = ("spectral", "entropy", "probes", "clusters", "geometry", "clid", "idest", "views", "pretext")
+# The modules that hold our metrics, in the order of tables; those of others follow.
+FAMILIES = ("spectral", "entropy", "probes", "clusters", "geometry", "clid", "idest", "views", "pretext")
 
 
 def label_free(**metric: Any) -> Callable[[_Function], _Function]:
@@ -240,7 +240,7 @@ def registered() -> tuple[Registered, ...]:
     """All metrics, label-free ones first; of several on one function the one next to it comes first."""
 
     def place(one: Registered) -> tuple[bool, int]:
-        known = _FAMILIES.index(one.family) if one.family in _FAMILIES else len(_FAMILIES)
+        known = FAMILIES.index(one.family) if one.family in FAMILIES else len(FAMILIES)
         return isinstance(one.metric, LabelledMetric), known
 
     return tuple(sorted(_registry.values(), key=place))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from test_edge_cases import CROSS
 
 from selector.metrics.spectral import (
     LARGEST_CONDITION_NUMBER,
@@ -15,28 +16,12 @@ from selector.metrics.spectrum import spectrum_of
 
 SPECTRAL = [alpha_req, alpha_req_score, nesum, stable_rank, participation_ratio, condition_number]
 
-# Centred singular values 4, 2, 2: eigenvalues in the ratio 4 : 1 : 1, on six points on the axes.
-CROSS = np.array([[8, 0, 0], [-8, 0, 0], [0, 4, 0], [0, -4, 0], [0, 0, 4], [0, 0, -4]]) / 8**0.5
-
 
 def power_law(alpha: float, count: int = 400, dimension: int = 150) -> np.ndarray:
     """Embeddings whose covariance eigenvalues are exactly j^(−α)."""
     rng = np.random.default_rng(0)
     columns = np.linalg.qr(np.hstack([np.ones((count, 1)), rng.standard_normal((count, dimension))]))[0]
     return columns[:, 1:] * np.arange(1, dimension + 1) ** (-alpha / 2) + 3.0  # orthogonal to the constant
-
-
-@pytest.mark.parametrize(
-    ("metric", "expected"),
-    [
-        (nesum, 1.5),  # (4 + 1 + 1) / 4
-        (stable_rank, 1.5),  # the mean is zero, so nothing differs
-        (participation_ratio, 2.0),  # (4 + 1 + 1)² / (16 + 1 + 1)
-        (condition_number, 2.0),  # 4 / 2
-    ],
-)
-def test_value_worked_out_by_hand(metric, expected):
-    assert metric(CROSS) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
