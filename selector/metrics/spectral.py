@@ -259,6 +259,34 @@ def condition_number(embeddings: Array | Spectrum) -> float:
     return float(centred[0] / centred[-1])
 
 
+@label_free(
+    reads="backbone_spectrum",
+    symbol="AUC",
+    meaning="How fast the share of the strongest directions adds up: 1 where there is only one.",
+    formula="mean over k of Σ_{j ≤ k} σ_j / Σ σ, centred",
+    space=BACKBONE,
+    direction="min",
+    cost=_ONE_SVD,
+    source="Li et al. 2022, arXiv:2209.15007, equation 2, in code that cites it",
+    comparable=SAME_BACKBONE,
+)
+def spectrum_auc(embeddings: Array | Spectrum) -> float:
+    """Area under the cumulative share of the singular values, centred; lower means less dimensional collapse.
+
+    From (K + 1) / 2K, where all K = min(N, D) directions vary equally, to 1, where one does or none. An area
+    depends on K, so compare only equal N and D.
+
+    Source: Li, Efros and Pathak 2022, "Understanding Collapse in Non-Contrastive Siamese Representation
+    Learning", https://arxiv.org/abs/2209.15007, equation 2, read in code that cites it; the paper's own text
+    was not read. That code scales every image to unit length first, which this does not.
+
+    Args:
+        embeddings: (N, D) embeddings, or their spectrum.
+    """
+    sigma = spectrum_of(embeddings).centred
+    return float(np.mean(np.cumsum(sigma) / sigma.sum())) if sigma[0] else 1.0
+
+
 def _sum_over_largest(singular_values: NDArray[np.float64]) -> float:
     return float(_eigenvalues(singular_values).sum()) if singular_values[0] else 1.0
 

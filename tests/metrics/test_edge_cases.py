@@ -114,6 +114,7 @@ ROWS = {
     "stable_rank": ("max", 1.5, pytest.approx(1)),  # the mean is zero, so nothing differs
     "participation_ratio": ("max", 2.0, 1.0),  # (4 + 1 + 1)² / (16 + 1 + 1)
     "condition_number": ("min", 2.0, LARGEST_CONDITION_NUMBER),  # 4 / 2
+    "spectrum_auc": ("min", 0.75, 1.0),  # (1/2 + 3/4 + 1) / 3
     "entropy": (None, None, 0.0),  # one box
     "entropy_robust": (None, None, None),
     "outlier_share": ("min", None, None),
