@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import selector
 from selector.cli import COMMANDS
 from selector.command_line import parse_command, parse_config
 
@@ -113,3 +114,10 @@ def test_links_between_pages_lead_somewhere():
         for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
             if not link.startswith(("http://", "https://")):
                 assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_every_public_name_and_every_command_has_its_place():
+    reference = (ROOT / "docs" / "api.md").read_text("utf-8")
+    assert set(selector.__all__) <= set(re.findall(r"^::: selector\.(\w+)$", reference, re.M))
+    overview = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    assert set(COMMANDS) == set(re.findall(r"`selector ([\w-]+)", overview))
