@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from selector.config import paper_recipe
-from selector.training import host_images, method
+from selector.training import host_images, network
 from selector.training.data import load_images
 from selector.training.host_images import HostImages, fit_on_gpu
 from selector.training.network import Network
@@ -39,7 +39,7 @@ def test_images_from_the_host_train_the_same(tmp_path: Path, monkeypatch: pytest
     images = load_images(config)
     weights = []
     for resident in (True, False):
-        monkeypatch.setattr(method, "fit_on_gpu", lambda _, resident=resident: resident)
+        monkeypatch.setattr(network, "fit_on_gpu", lambda _, resident=resident: resident)
         trained = Network(config, images)
         assert hasattr(trained, "pixels") == resident
         pretrain(trained, config, tmp_path / str(resident), [])
