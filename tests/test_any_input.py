@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from handmade import ACCURACY, RANKME, curve, run, sweep
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from selector.command_line import parse_config
@@ -23,7 +23,7 @@ from selector.selection.ranking import Ranking, rank
 from selector.sweeping.search import random_config
 from selector.sweeping.sweep_file import read_sweep_file
 from selector.tracking.records import read_records, write_records
-from selector.training.stored import Stored, read_stored
+from selector.training.stored import read_stored
 
 QUICK = settings(
     max_examples=60, deadline=None, derandomize=True,
@@ -84,8 +84,12 @@ RUNS = sweep(
 )
 
 
+SOUND_RECORDS = json.loads(write_records(RUNS))
+
+
 @QUICK
-@given(content=changed(json.loads(write_records(RUNS))))
+@given(content=changed(SOUND_RECORDS))
+@example(content=SOUND_RECORDS)
 def test_records_their_ranking_and_their_report(tmp_path: Path, content: Any):
     file = tmp_path / "runs.json"
     file.write_text(json.dumps(content))
@@ -95,8 +99,12 @@ def test_records_their_ranking_and_their_report(tmp_path: Path, content: Any):
         return rank(runs, RANKME), page_of(report_of(runs, RANKME, ACCURACY))
 
     if (found := sense_of(ranked)) is None:
+        assert content != SOUND_RECORDS
         return
     ranking, page = found
+    chosen_from = [one.run.id for group in ranking.groups for one in group.ranking]
+    assert len(chosen_from) == len(set(chosen_from))
+    assert content != SOUND_RECORDS or chosen_from == ["b", "a"]
     for group in ranking.groups:
         scores = [one.score for one in group.ranking]
         assert scores
@@ -122,20 +130,26 @@ SWEEP = {
 
 @settings(QUICK, max_examples=250)
 @given(content=changed(SWEEP), index=st.integers(0, 3))
+@example(content=SWEEP, index=0)
 def test_a_sweep_file_and_what_is_drawn_from_it(tmp_path: Path, content: Any, index: int):
     file = tmp_path / "sweep.yaml"
     file.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
 
     def drawn() -> Any:
         found = read_sweep_file(file)
-        return found.method == "random" and random_config(found.parameters, 0, index)
+        return random_config(found.parameters, 0, index) if found.method == "random" else {}
 
-    if config := sense_of(drawn):
-        assert config == sense_of(drawn)
-        json.dumps(config, allow_nan=False)
+    config = sense_of(drawn)
+    assert config == sense_of(drawn)
+    if config:
+        assert config.keys() == content["parameters"].keys()
+        assert json.loads(json.dumps(config, allow_nan=False)) == config
+    else:
+        assert content != SWEEP
 
 
 @QUICK
+@example(flags=[("learning_rate", 0.25), ("epochs", 7)])
 @given(
     flags=st.lists(
         st.tuples(st.sampled_from([*TrainConfig.__dataclass_fields__, "no_such"]), PLAIN), max_size=4
@@ -143,19 +157,28 @@ def test_a_sweep_file_and_what_is_drawn_from_it(tmp_path: Path, content: Any, in
 )
 def test_the_configuration_of_a_run(flags: list[tuple[str, Any]]):
     config = sense_of(lambda: parse_config([f"--{name}={value}" for name, value in flags]))
-    assert config is None or all(hasattr(config, name) for name, _ in flags)
+    if config is None:
+        assert flags != [("learning_rate", 0.25), ("epochs", 7)]
+        return
+    for name, value in dict(flags).items():
+        held = getattr(config, name)
+        assert str(held) == str(value) or held == float(value)
+
+
+CHECKPOINT = {
+    "epoch": 3,
+    "global_step": 5,
+    "train_config": {"method": "simclr", "epochs": 7, "seed": 0},
+    "state_dict": {"backbone.0.weight": [1.0], "projector.0.weight": [2.0]},
+    "loops": {"fit_loop": {"epoch_progress": {"total": {"processed": 4}, "current": {"processed": 4}}}},
+}
 
 
 @QUICK
-@given(
-    content=changed({
-        "epoch": 3, "global_step": 5, "train_config": {"method": "simclr", "epochs": 7, "seed": 0},
-        "state_dict": {"backbone.0.weight": [1.0], "projector.0.weight": [2.0]},
-        "loops": {"fit_loop": {"epoch_progress": {"current": {"completed": 3}}}},
-    })
-)  # fmt: skip
+@given(content=changed(CHECKPOINT))
+@example(content=copy.deepcopy(CHECKPOINT))
 def test_a_checkpoint_of_anything(tmp_path: Path, content: Any):
-    file = tmp_path / "milestone-0003.ckpt"
+    file, sound = tmp_path / "milestone-0003.ckpt", content == CHECKPOINT
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content["state_dict"] = {
             name: torch.tensor(value) if value in ([1.0], [2.0]) else value
@@ -163,9 +186,16 @@ def test_a_checkpoint_of_anything(tmp_path: Path, content: Any):
         }
     torch.save(content, file)
     found = sense_of(lambda: read_stored(file))
-    assert found is None or isinstance(found, Stored)
-    assert found is None or isinstance(found.config, TrainConfig)
-    assert found is None or type(found.epoch) is int
+    if found is None:
+        assert not sound
+        return
+    assert type(found.epoch) is int
+    assert found.path == file
+    assert found.state.keys() == content["state_dict"].keys()
+    assert all(isinstance(tensor, torch.Tensor) for tensor in found.state.values())
+    asked = {name: getattr(found.config, name) for name in content["train_config"]}
+    assert asked == content["train_config"]
+    assert found.epoch == content["epoch"] + 1  # Lightning counts from 0
 
 
 @pytest.mark.parametrize("content", [b"\x00" * 100, b"PK\x03\x04", b"\x80\x02]q\x00."])
