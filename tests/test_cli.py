@@ -232,6 +232,12 @@ def test_the_table_of_metrics(capsys):
     assert {row["name"]: row["labels"] for row in table}["rankme"] is False
 
 
+def test_the_page_of_metrics_is_up_to_date(capsys):
+    _, page, _ = call(capsys, "metrics", "--markdown")
+    written = Path(__file__).parents[1] / "docs" / "metrics.md"
+    assert page == written.read_text("utf-8"), "selector metrics --markdown > docs/metrics.md"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

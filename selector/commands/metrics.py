@@ -1,12 +1,17 @@
 """`selector metrics`."""
 
+from selector.errors import UsageError
 
-def metrics(*, json: bool = False) -> int:
+
+def metrics(*, json: bool = False, markdown: bool = False) -> int:
     """List the metrics: what each means, which way is better, where it comes from.
 
     Args:
         json: Print one JSON object.
+        markdown: Print a page of documentation.
     """
+    if json and markdown:
+        raise UsageError("give one of --json and --markdown")
     from selector.metrics import METRICS, LabelledMetric
     from selector.selection.consensus import CONSENSUS
 
@@ -20,6 +25,10 @@ def metrics(*, json: bool = False) -> int:
             for m in (CONSENSUS, *METRICS)
         ]
         print(as_json({"metrics": rows}))
+    elif markdown:
+        from selector.reports.metric_tables import metrics_page
+
+        print(metrics_page((CONSENSUS, *METRICS)), end="")
     else:
         from selector.reports.metric_tables import print_metrics
         from selector.reports.tables import open_console

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from selector.metrics import SAME_TRAINING, LabelFreeMetric, Metric
+from selector.metrics import SAME_TRAINING, LabelFreeMetric, LabelledMetric, Metric
 from selector.reports.tables import paragraph, table_of
 from selector.text import printable
 
@@ -46,6 +46,28 @@ def print_metrics(metrics: Sequence[Metric], console: Console) -> None:
             console.print(Padding(Text(printable(line)), (0, 0, 0, 4)))
     console.print()
     paragraph(console, f"({_ONE_TRAINING})")
+
+
+def metrics_page(metrics: Sequence[Metric]) -> str:
+    """docs/metrics.md: what may choose, then what reads labels and may only judge."""
+    blocks = [
+        "# Metrics",
+        "`selector metrics --markdown` writes this page. Every milestone of a run holds these figures under"
+        " their keys, where the run has what they read. The docstrings of `selector.metrics` define them in"
+        f" full. Below, {_ONE_TRAINING}.",
+    ]
+    for title, kind in (("Without labels", LabelFreeMetric), ("With labels", LabelledMetric)):
+        blocks.append(f"## {title}")
+        for metric in metrics:
+            if isinstance(metric, kind):
+                _, meaning, formula, compare, source = metric_entry(metric)
+                blocks += [
+                    f"### {metric.name}",
+                    meaning,
+                    f"- `{metric.symbol} {formula}`\n- Key: `{metric.key}`\n- Better: {_better(metric)}\n"
+                    f"- Space: {metric.space}\n- Cost: {metric.cost}\n- {compare}\n- {source}",
+                ]
+    return "\n\n".join(blocks) + "\n"
 
 
 def _better(metric: Metric) -> str:
