@@ -15,6 +15,7 @@ import wandb
 from PIL import Image
 
 import train
+from selector.metrics import inputs
 from selector.runs import Run, read_source
 from selector.training.methods import METHODS
 
@@ -70,6 +71,39 @@ def test_the_other_methods_run(tmp_path: Path, method: str) -> None:
     own = {"moco_v2": ["--queue-size", "64"], "vicreg": []}.get(method, ["--predictor-hidden", "8"])
     assert train.main(["--method", method, *_DIGITS, *own, "--probe", "none"]) == 0
     assert [m.epoch for m in only_run(tmp_path).milestones] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "there", "absent"),
+    [
+        (["--metrics", "spectral,views"], {"nesum", "spectrum_auc", "lidar"}, {"entropy", "clid", "idest"}),
+        (
+            ["--umap-seeds", "0"],
+            {"nesum", "clid", "lidar"},
+            {
+                "entropy",
+                "entropy_robust",
+                "outlier_share",
+                "silhouette",
+                "silhouette_umap",
+                "clustering_agreement",
+            },
+        ),
+    ],
+)
+def test_what_is_not_asked_for_is_not_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], there: set[str], absent: set[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("UMAP was computed")
+
+    monkeypatch.setattr(inputs, "umap_points", refuse)
+    assert train.main([*_DIGITS, *options]) == 0
+    for milestone in only_run(tmp_path).milestones:
+        assert {f"label_free/{name}" for name in there} <= milestone.values.keys()
+        assert not {f"label_free/{name}" for name in absent} & milestone.values.keys()
+        assert not [key for key in milestone.values if key.startswith("noise/")]
+        assert ("labelled/linear_probe_accuracy" in milestone.values) == (options[0] == "--umap-seeds")
 
 
 def test_the_papers_probe_runs(tmp_path: Path) -> None:

@@ -105,5 +105,6 @@ def evaluated(
         questions=embedded.questions,
     )
     milestone = evaluate(embedded.epoch, inputs, clock.at)
-    points = inputs.points[0] if inputs.points else None
+    laid_out = inputs.settings.reads("points", "clusters", "finer_clusters")
+    points = inputs.points[0] if laid_out and inputs.points else None
     return Evaluated(milestone, inputs.definition, points, clock.seconds())

@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.linalg import svdvals
 from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
+from umap import UMAP
 
 from selector.metrics import (
     METRICS,
@@ -128,6 +129,20 @@ def test_figures_are_means_over_umap_seeds_and_noise_their_standard_deviation(mi
     for name, (first, second) in by_seed.items():
         assert values[name] == pytest.approx((first + second) / 2, rel=1e-6), name
         assert noise[name] == pytest.approx(abs(first - second) / 2**0.5, abs=1e-6), name
+
+
+def test_points_by_umap_learn_are_its_own():
+    engine = replace(INPUTS, settings=replace(SETTINGS, umap_engine="umap-learn", metrics=("entropy",)))
+    expected = [
+        UMAP(n_neighbors=50, n_components=3, min_dist=0.1, random_state=seed, n_jobs=1).fit_transform(
+            BACKBONE.vectors
+        )
+        for seed in (0, 1)
+    ]
+    np.testing.assert_array_equal(engine.points, expected)
+    entropies = [histogram_entropy(points, bin_width=0.8) for points in expected]
+    assert figures(evaluate(1, engine))["entropy"] == pytest.approx(np.mean(entropies))
+    assert not np.array_equal(INPUTS.points, expected)
 
 
 def test_the_other_figures_are_those_of_their_functions(milestone):
