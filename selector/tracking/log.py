@@ -262,7 +262,7 @@ def _last_epoch_sent(run: "wandb.Run", whole: bool) -> int:
         return -1
     folder, sent = Path(run.dir).parent, -1
     for other in folder.parent.iterdir():
-        if other == folder or other.is_symlink() or not _is_folder_of(run.id, other.name):
+        if other == folder or other.is_symlink() or not _is_folder_of(run.id, other):
             continue
         if other.name.startswith("offline-") and not any(other.glob("*.wandb.synced")):
             shutil.rmtree(other, ignore_errors=True)
@@ -272,8 +272,10 @@ def _last_epoch_sent(run: "wandb.Run", whole: bool) -> int:
     return sent
 
 
-def _is_folder_of(run_id: str, name: str) -> bool:
-    return re.fullmatch(rf"(?:offline-)?run-\d{{8}}_\d{{6}}-{re.escape(run_id)}", name) is not None
+def _is_folder_of(run_id: str, folder: Path) -> bool:
+    """By its name, to which W&B adds a number for a second folder of one second, and by what it holds."""
+    named = rf"(?:offline-)?run-\d{{8}}_\d{{6}}-{re.escape(run_id)}(?:-\d+)?"
+    return re.fullmatch(named, folder.name) is not None and (folder / f"run-{run_id}.wandb").exists()
 
 
 def _resumed(run: Run, place: Mapping[str, str]) -> dict[str, Any] | None:
@@ -284,7 +286,7 @@ def _resumed(run: Run, place: Mapping[str, str]) -> dict[str, Any] | None:
     parent = directory.parent
     if (directory / RECORD).exists():
         parent = parent.parent / "wandb"
-        if not parent.is_dir() or not any(_is_folder_of(run.id, path.name) for path in parent.iterdir()):
+        if not parent.is_dir() or not any(_is_folder_of(run.id, path) for path in parent.iterdir()):
             return None
     return {
         "dir": str(parent.parent if parent.name == "wandb" else parent), "id": run.id, "mode": "offline",

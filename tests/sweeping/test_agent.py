@@ -397,7 +397,7 @@ def test_an_error_in_the_reporter_leaves_no_run_behind(sweep_file, program, call
     ("text", "reason"),
     [
         (GRID.replace("program.py", "nothing.py"), "line 2: program 'nothing.py' is not in"),
-        (GRID.replace("values: [1, 2]", "valeus: [1, 2]"), "line 5: 'valeus' is not a key"),
+        (GRID.replace("values: [1, 2]", "valeus: [1, 2]"), "line 5: a: 'valeus' is not a key"),
         (
             "program: train.py\nmethod: grid\nparameters:\n  tempature: {value: 1}\n",
             "line 4: train.py knows no parameter 'tempature', did you mean 'temperature'",
