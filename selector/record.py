@@ -188,7 +188,7 @@ class Record:
         if config is None:
             return
         header = Header(
-            id or Path(folder).resolve().name, _plain(config), name, group, job_type, sweep_id, project,
+            id or Path(folder).resolve().name, plain(config), name, group, job_type, sweep_id, project,
             tuple(tags), versions(), platform.node(), time.time(),
         )  # fmt: skip
         if self._reader.header is not None:
@@ -207,15 +207,15 @@ class Record:
         Raises:
             UserError: Earlier milestones of this run were computed in another way.
         """
-        plain = _plain(definition)
+        given = plain(definition)
         for name, before in self._reader.definition.items():
-            if name in plain and plain[name] != before:
+            if name in given and given[name] != before:
                 raise UserError(
                     f"the metrics of {printable(str(self.path))} were computed with {name} {before!r}, now it"
-                    f" would be {plain[name]!r}: start the run anew, in another folder"
+                    f" would be {given[name]!r}: start the run anew, in another folder"
                 )
-        if not plain.items() <= self._reader.definition.items():
-            self._append("definition", plain)
+        if not given.items() <= self._reader.definition.items():
+            self._append("definition", given)
 
     def milestone(self, milestone: Milestone) -> None:
         """One milestone. Values of an epoch that is there already are added to it, and replace equal keys.
@@ -375,11 +375,11 @@ class _Reader:
         if type(epoch) is not int or not 0 <= epoch <= LARGEST_POSITION:
             raise ValueError("an epoch that is no whole number")
         if set(map(type, values.values())) != _ONLY_FLOATS:
-            values = {key: _float(value) for key, value in values.items()}
+            values = {key: figure(value) for key, value in values.items()}
         texts: dict[str, str] = row.get("texts", {})
         if not all(isinstance(text, str) for text in texts.values()):
             raise ValueError("a text that is none")
-        lists = {key: tuple(map(_float, numbers)) for key, numbers in row.get("lists", {}).items()}
+        lists = {key: tuple(map(figure, numbers)) for key, numbers in row.get("lists", {}).items()}
         if (before := self.rows.get(epoch)) is not None:
             values, lists, texts = before.values | values, before.lists | lists, before.texts | texts  # type: ignore[operator]
         self.rows[epoch] = Milestone(epoch, within_limits(values), lists, texts)
@@ -473,22 +473,24 @@ def _number(value: float) -> float | str:
     return number if isfinite(number) else str(number)
 
 
-def _float(value: Any) -> float:
+def figure(value: Any) -> float:
+    """A number of JSON, or the text of one that is not finite."""
     if isinstance(value, bool):
         raise ValueError("a truth value among the figures")
     return _NOT_FINITE[value] if isinstance(value, str) else float(value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Settings as values of JSON."""
     match value:
         case None | bool() | int() | str():
             return value
         case float():
             return value if isfinite(value) else str(value)
         case Mapping():
-            return {str(name): _plain(inner) for name, inner in value.items()}
+            return {str(name): plain(inner) for name, inner in value.items()}
         case list() | tuple():
-            return [_plain(inner) for inner in value]
+            return [plain(inner) for inner in value]
     return str(value)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from selector.errors import UserError
 from selector.text import first_line, nearest, printable
+from selector.training.exported import NATIVE_SIZE
 from selector.training.stored import read_stored
 from selector.training.torch_file import load_plain
 
@@ -34,7 +35,6 @@ _WRAPPERS = ("state_dict", "model")  # training scripts keep the weights of a mo
 _DENSENET = re.compile(
     r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$"
 )
-_NATIVE = {"digits": 8, "cifar10": 32, "cifar100": 32, "fashion_mnist": 28, "folder": 64}
 _SIZES = {"nano", "micro", "tiny", "small", "base", "medium", "large", "huge"}
 
 
@@ -271,7 +271,7 @@ def _own_model(path: str, weights: WeightsChoice) -> PretrainedModel:
     return PretrainedModel(
         name=f"{stored.path.resolve().parent.name}/{stored.path.stem}",
         family=config.method,
-        preprocessing=Preprocessing(config.image_size or _NATIVE[config.dataset], mean, std, "bilinear"),
+        preprocessing=Preprocessing(config.image_size or NATIVE_SIZE[config.dataset], mean, std, "bilinear"),
         weights=f"trained on {config.dataset} for {stored.epoch} epochs",
         digest=digest_of_file(stored.path),
         build=build,

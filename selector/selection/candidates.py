@@ -15,7 +15,7 @@ MilestoneChoice = Literal["last"] | int
 Category = Literal[
     "diverged", "crashed", "running", "failed", "stopped", "duplicate", "missing", "not_finite", "unreadable"
 ]
-RESAMPLED = frozenset({"pretext_score", "rotation_probe", "view_retrieval", "hog_probe"})
+RESAMPLED = frozenset({"pretext_score"})
 
 _WHY = {
     "diverged": "diverged: its loss became nan or infinite",

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from selector.errors import UserError
 from selector.files import is_regular
+from selector.record import figure, plain
 from selector.runs import (
     DEEPEST,
     LARGEST,
@@ -27,7 +28,6 @@ from selector.text import printable
 
 FORMAT = 1
 _NOT_KEPT = {"milestones", "config", "definition", "directory", "checkpoint", "last"}
-_NOT_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
 def write_records(runs: RunSet, digits: int = 7) -> str:
@@ -119,7 +119,7 @@ def _run(one: Mapping[str, Any], content: Mapping[str, Any]) -> Run:
     rows = [(row[0], row[1:]) for row in one["milestones"]]
     if not one["id"] or any(len(values) != len(keys) for _, values in rows):
         raise ValueError("a run without an id, or a milestone of another length")
-    last = {str(key): Last(_float(value), epoch, source) for key, (epoch, value, source) in _last(one)}
+    last = {str(key): Last(figure(value), epoch, source) for key, (epoch, value, source) in _last(one)}
     _refuse_others(attributes, [epoch for epoch, _ in rows], keys)
     return Run(
         **{"name": ""} | attributes,
@@ -128,7 +128,7 @@ def _run(one: Mapping[str, Any], content: Mapping[str, Any]) -> Run:
         milestones=tuple(
             Milestone(
                 epoch,
-                within_limits({k: _float(v) for k, v in zip(keys, values, strict=True) if v is not None}),
+                within_limits({k: figure(v) for k, v in zip(keys, values, strict=True) if v is not None}),
             )
             for epoch, values in rows
         ),
@@ -182,7 +182,7 @@ def _refuse_others(attributes: Mapping[str, Any], epochs: Sequence[Any], keys: S
 def _kept(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as plain values, without places on one machine: only a folder's images are known by theirs."""
     local = {"output_dir"} if settings.get("dataset") == "folder" else {"output_dir", "data_dir"}
-    return {name: _plain(value) for name, value in settings.items() if name not in local}
+    return {name: plain(value) for name, value in settings.items() if name not in local}
 
 
 def _shared(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -208,27 +208,6 @@ def _number(value: float | None, digits: int) -> float | str | None:
         return str(float(value))
     rounded = float(f"{value:.{digits}g}")
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
-
-
-def _float(value: Any) -> float:
-    if isinstance(value, str):
-        return _NOT_FINITE[value]
-    if isinstance(value, bool):
-        raise ValueError("a truth value among the figures")
-    return float(value)
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if isfinite(value) else str(value)
-        case Mapping():
-            return {str(name): _plain(inner) for name, inner in value.items()}
-        case list() | tuple():
-            return [_plain(inner) for inner in value]
-    return str(value)
 
 
 def _compact(value: Any) -> str:

@@ -34,7 +34,7 @@ _LAYERS = {
     "resnet-152": (Bottleneck, (3, 8, 36, 3)),
 }
 # Side of the images of a data set, where a run was not asked for another.
-_NATIVE = {"digits": 8, "cifar10": 32, "cifar100": 32, "fashion_mnist": 28, "folder": 64}
+NATIVE_SIZE = {"digits": 8, "cifar10": 32, "cifar100": 32, "fashion_mnist": 28, "folder": 64}
 # The encoder in training is a sequence; these are the places of its parts that have weights.
 _PARTS = {"0": "conv1", "1": "bn1", "3": "layer1", "4": "layer2", "5": "layer3", "6": "layer4"}
 
@@ -223,7 +223,7 @@ def encoder_of(stored: Stored) -> Encoder:
         numbers.append(tuple(stored.state[name].flatten().tolist()))
     config = stored.config
     weights = _plain_weights(stored.state)
-    if "conv1.weight" not in weights or config.dataset not in _NATIVE:
+    if "conv1.weight" not in weights or config.dataset not in NATIVE_SIZE:
         raise UserError(f"checkpoint {shown!r} is damaged, or of another version: it holds no encoder")
     base, channels = weights["conv1.weight"].shape[:2]
     if any(len(values) != channels for values in numbers):
@@ -235,7 +235,7 @@ def encoder_of(stored: Stored) -> Encoder:
     described = EncoderConfig(
         architecture=config.backbone,
         backbone_width=config.backbone_width,
-        image_size=config.image_size or _NATIVE[config.dataset],
+        image_size=config.image_size or NATIVE_SIZE[config.dataset],
         channels=channels,
         representation_dim=network.representation_dim,
         mean=numbers[0],
