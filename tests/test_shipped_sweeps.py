@@ -14,7 +14,9 @@ from loopback import Backend, Workplace
 from wandb.cli.cli import cli
 
 from selector.command_line import parse_config
+from selector.errors import UserError
 from selector.sweeping.state import read_sweep
+from selector.sweeping.sweep_file import read_sweep_file
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 BY_BAYES = [path for path in sorted(SWEEPS.glob("*.yaml")) if "method: bayes" in path.read_text()]
@@ -95,3 +97,46 @@ def test_hyperband_without_a_server(workplace: Workplace):
     assert (good.status, bad.status) == ("finished", "stopped")
     assert bad.reason.startswith("hyperband at iteration 6: value 50.")
     assert good.coordinates != bad.coordinates  # drawn by bayes
+
+
+# A run at once, whose two objectives pull apart: what raises one raises the other, which is to fall.
+OF_TWO_OBJECTIVES = """
+import sys, wandb
+from selector.command_line import parse_config
+config = parse_config(sys.argv[1:])
+with wandb.init(config={"learning_rate": config.learning_rate}) as run:
+    run.define_metric("epoch")
+    run.define_metric("label_free/*", step_metric="epoch")
+    for epoch in (0, 100):
+        run.log({"epoch": epoch, "label_free/rankme": 10 * config.learning_rate,
+                 "label_free/alignment": config.learning_rate})
+    run.summary["completion/status"] = "completed"
+"""
+
+
+@pytest.mark.slow
+def test_two_objectives_by_w_and_b_s_own_scheduler(workplace: Workplace, wandb_here: None):
+    backend = workplace.backend
+    backend.store.features = ("SWEEPS_LOCAL_SCHEDULER",)
+    shipped = (SWEEPS / "two_objectives.yaml").read_text()
+    workplace.write("sweep.yaml", shipped.replace("run_cap: 40", "run_cap: 2"))
+    workplace.write("train.py", OF_TWO_OBJECTIVES)
+    printed = workplace.wandb("sweep", "--project", "p", "sweep.yaml", WANDB_SILENT="false")
+    (sweep,) = backend.project("p").sweep_by_name.values()
+    path = f"loopback/p/{sweep.name}"
+    assert f"wandb sweep-scheduler {path}" in printed
+    options = ("--batch-size", "1", "--poll-interval", "0.2", path)
+    scheduler = workplace.start_wandb("sweep-scheduler", *options, WANDB_SILENT="false")
+    workplace.end(workplace.start_wandb("agent", path))
+    said = workplace.end(scheduler)
+    assert [run.state for run in sweep.run_list] == ["finished"] * 2
+    rates = [run.config_value("learning_rate") for run in sweep.run_list]
+    assert len(set(rates)) == 2
+    assert f"Trial 0 finished with value: [{10 * rates[0]}, {rates[0]}]" in said  # both were told to Optuna
+    assert f"Sweep scheduler for {sweep.name} exited: the sweep finished" in said
+    assert backend.errors == []
+
+
+def test_two_objectives_need_w_and_b_s_scheduler():
+    with pytest.raises(UserError, match=r"yaml, line 14: .*`wandb sweep-scheduler` and `wandb agent`"):
+        read_sweep_file(SWEEPS / "two_objectives.yaml")

@@ -151,16 +151,17 @@ def _section(content: Mapping[str, Any], key: str, read: Callable[[Any], T]) -> 
 
 
 def _refuse_what_needs_a_server(content: Mapping[str, Any]) -> None:
+    if content.get("scheduler") not in (None, {"engine": "wandb"}):
+        how = "`wandb sweep`, then `wandb sweep-scheduler` and `wandb agent`"
+        raise Wrong(f"a scheduler runs with W&B alone: {how}; for selector sweep, leave it out", "scheduler")
     reasons = {
         "job": "job is for W&B Launch; here a sweep runs its program on this machine",
         "image_uri": "image_uri is for W&B Launch; here a sweep runs its program on this machine",
-        "metrics": "several metrics need method custom and W&B's scheduler; use metric",
+        "metrics": "several metrics need W&B's scheduler (scheduler: {engine: optuna}); use metric",
     }
     for key, reason in reasons.items():
         if key in content:
             raise Wrong(reason, key)
-    if content.get("scheduler") not in (None, {"engine": "wandb"}):
-        raise Wrong("a scheduler of your own runs only with `wandb sweep-scheduler`", "scheduler")
 
 
 def _method(content: Mapping[str, Any]) -> SearchMethod:

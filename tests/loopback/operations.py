@@ -129,6 +129,15 @@ class Mutation:
         commands = json.dumps(self.store.commands(agent, alive))
         return {"agent": {"id": agent.id}, "commands": commands}
 
+    def enqueue_sweep_run(self, id: str, config: str, display_name: str | None = None) -> dict[str, Any]:
+        """What `wandb sweep-scheduler` suggests: it waits for an agent, and the answer names the run."""
+        sweep = self.store.find(id, Sweep)
+        name = self.store.new_name()
+        run = self.store.new_run(sweep.project, name, sweep=sweep, config=config, state="pending")
+        run.display_name = display_name
+        sweep.suggested.append(run)
+        return {"id": run.name, "run_queue_item_id": run.id}
+
     # Runs
 
     def upsert_bucket(

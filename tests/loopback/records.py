@@ -156,10 +156,10 @@ class Sweep(Record):
     run_list: list[Run] = field(default_factory=list)
     agent_list: list[Agent] = field(default_factory=list)
     requeued: list[Run] = field(default_factory=list)
+    suggested: list[Run] = field(default_factory=list)  # by `wandb sweep-scheduler`, and not begun
 
     best_loss = controller = scheduler = None
     early_stop_job_running = False
-    controller_run_name = ""
 
     def __post_init__(self) -> None:
         search.check(self.settings)
@@ -176,8 +176,17 @@ class Sweep(Record):
         return str(self.settings["method"])
 
     @property
+    def controller_run_name(self) -> str:
+        """Run that `wandb sweep-scheduler` writes its log to; it is none of the sweep's."""
+        return f"scheduler-{self.name}" if self.settings.get("scheduler") else ""
+
+    @property
     def run_count(self) -> int:
         return len(self.run_list)
+
+    @property
+    def run_cap(self) -> int:
+        return int(self.settings.get("run_cap") or 10**9)
 
     @property
     def run_count_expected(self) -> int | None:
@@ -191,7 +200,7 @@ class Sweep(Record):
 
     def next_values(self) -> dict[str, Any] | None:
         """The next configuration to run, or None where the search or its run_cap is at its end."""
-        if len(self.run_list) >= (self.settings.get("run_cap") or 10**9):
+        if len(self.run_list) >= self.run_cap:
             return None
         return next(self.source, None)
 

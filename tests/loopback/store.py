@@ -103,6 +103,13 @@ class Store:
             run.state = "crashed"
         else:
             run.state = "finished" if exitcode == 0 else "failed"
+        self._end_capped(run.sweep)
+
+    def _end_capped(self, sweep: Sweep | None) -> None:
+        """A sweep whose scheduler runs elsewhere is over with the last run that its run_cap allows."""
+        if sweep and sweep.settings.get("scheduler") and len(sweep.run_list) >= sweep.run_cap:
+            over = all(run.state in ("finished", "failed", "crashed", "killed") for run in sweep.run_list)
+            sweep.state = "FINISHED" if over else sweep.state
 
     def end_silent_runs(self) -> None:
         limit = time.time() - self.silence
@@ -166,14 +173,17 @@ class Store:
         if sweep.requeued:
             run, kind = sweep.requeued.pop(0), "resume"
             run.preempting = False
+        elif sweep.suggested:
+            run, kind = sweep.suggested.pop(0), "run"
         elif (values := sweep.next_values()) is not None:
             config = json.dumps({name: {"value": value} for name, value in values.items()})
             run = self.new_run(sweep.project, self.new_name(), sweep=sweep, config=config, state="pending")
             run.display_name = f"sweep-run-{len(sweep.run_list)}"
-            run.program = sweep.settings.get("program")
             kind = "run"
         elif any(run.active for run in sweep.run_list):
             return  # a run may yet be preempted and come back
+        elif sweep.settings.get("scheduler") and len(sweep.run_list) < sweep.run_cap:
+            return  # its scheduler has not suggested anything yet
         else:
             sweep.state = "FINISHED"
             yield {"type": "exit"}

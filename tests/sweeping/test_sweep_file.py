@@ -83,7 +83,7 @@ def test_json_is_yaml(read):
         (SOUND + "project: [a]", 5, "project must be a text"),
         (SOUND + "job: a/b:latest", 5, "job is for W&B Launch"),
         (SOUND + "scheduler: {engine: optuna}", 5, "wandb sweep-scheduler"),
-        (SOUND + "metrics: [{name: a}, {name: b}]", 5, "several metrics need method custom"),
+        (SOUND + "metrics: [{name: a}, {name: b}]", 5, "several metrics need W&B.s scheduler"),
         (SOUND + "metric: loss", 5, "metric must be a mapping with a name, got 'loss'"),
         (SOUND + "metric: {goal: minimize}", 5, "metric must be a mapping with a name"),
         (SOUND + "metric:\n  name: m\n  goal: up", 7, "goal is one of minimize, maximize; got 'up'"),
