@@ -121,7 +121,7 @@ def oracle(encode: Encode, config: TrainConfig, images: ImageSplits) -> np.ndarr
     """(N,) whether each test image is classified rightly; on digits by 5-fold cross-validation over all."""
     train, test = (encode(split.pixels) for split in (images.train, images.evaluation))
     labels, truth = images.train.labels.numpy(), images.evaluation.labels.numpy()
-    if config.dataset != "digits":
+    if not config.dataset.startswith("digits"):
         return probed(train, labels, test, truth)
     features, classes = np.concatenate([train, test]), np.concatenate([labels, truth])
     correct = np.zeros(len(classes), bool)

@@ -194,7 +194,8 @@ def with_pretext(run: Run, scores: Mapping[str, Any] | None) -> Run:
 def with_pool_score(runs: Sequence[Run]) -> list[Run]:
     """The rule and its variants, without rotation where that tells nothing in the whole pool."""
     best = max((final_value(run, PRETEXT[PARTS[0]].key) or 0.0 for run in runs), default=0.0)
-    names = PARTS if best > TELLS else PARTS[1:]
+    turning = any(run.config.get("rotation_degrees") for run in runs)
+    names = PARTS if best > TELLS and not turning else PARTS[1:]
 
     def scored(row: Milestone) -> Milestone:
         values = [row.values.get(PRETEXT[part].key, nan) for part in names]

@@ -92,6 +92,8 @@ class TrainConfig:
     """Probability that a view loses its colours."""
     blur_probability: Share = 0.0
     """Probability of a Gaussian blur (SimCLR: 0 for CIFAR-10, 0.5 for ImageNet)."""
+    rotation_degrees: Annotated[float, Range(at_least=0, at_most=180)] = 0.0
+    """Turn each view by up to so many degrees either way before it is cropped; 0 turns none."""
 
     # Milestones
     milestone_every: Count = 20

@@ -15,6 +15,7 @@ from selector.metrics import (
 )
 from selector.runs import RunSet
 from selector.selection.consensus import CONSENSUS
+from selector.selection.same_questions import PRETEXT_PARTS
 
 
 def named_label_free(name: str, direction: Direction | None) -> LabelFreeMetric:
@@ -49,6 +50,8 @@ def _is_consensus(name: str) -> bool:
 
 def keys_of(metric: LabelFreeMetric) -> list[str]:
     """The history keys that a choice by the metric reads."""
+    if metric.name == "pretext_score":  # a pool may have to leave out a part of it
+        return [known.key for known in METRICS if known.name in (*PRETEXT_PARTS, metric.name)]
     return [*metric.parts, label_free_metric("rankme").key] if metric.parts else [metric.key]
 
 

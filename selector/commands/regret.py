@@ -43,6 +43,7 @@ def regret(
     from selector.reports.tables import open_console
     from selector.selection.consensus import CONSENSUS, prepared
     from selector.selection.regret import regret as judge_choices
+    from selector.selection.same_questions import with_same_questions
 
     how = (comparison.epoch, comparison.allow_mixed, comparison.direction)
     named = [named_label_free(name, comparison.direction) for name in dict.fromkeys(metric)]
@@ -54,6 +55,8 @@ def regret(
     if not named or CONSENSUS in named:
         found, default_metric = prepared(found, CONSENSUS, *how[:2])
         named = [default_metric if one is CONSENSUS else one for one in named]
+    else:
+        found = with_same_questions(found, comparison.allow_mixed, warn=True)
     metrics, default = named or held_metrics(found), _config_of(default_run, found)
     what = f"{len(found.runs)} runs: weighing what the choice by each metric cost"
     with StepLine(runs.quiet) as line:

@@ -25,9 +25,9 @@ SPECTRUM_PREFIX = "spectrum/"
 CONSENSUS_KEY = LABEL_FREE_PREFIX + "consensus"
 
 AUGMENTATIONS = (
-    "crop_scale_min", "flip_probability", "jitter_strength", "jitter_probability", "grayscale_probability",
-    "blur_probability",
-)  # fmt: skip
+    *("crop_scale_min", "flip_probability", "jitter_strength", "jitter_probability"),
+    *("grayscale_probability", "blur_probability", "rotation_degrees"),
+)
 SAME_TRAINING = ("method", "dataset", "backbone", "backbone_width")
 # The fields of `comparable` that are found in the run's config; the others are in its metric definition.
 CONFIG_FIELDS = frozenset({*SAME_TRAINING, *AUGMENTATIONS})

@@ -51,7 +51,8 @@ class Questions:
     """Representations of the images that an encoder is asked about.
 
     Attributes:
-        turned_train: (N, 4, D) training images, turned by 0, 90, 180 and 270 degrees.
+        turned_train: (N, 4, D) training images, turned by 0, 90, 180 and 270 degrees; None where training
+            turned its views, and the encoder was taught not to tell.
         turned: (M, 4, D) evaluation images, likewise.
         first: (V, D) views of evaluation images by the common augmentation.
         second: (V, D) second views of the same images.
@@ -59,8 +60,8 @@ class Questions:
         views: What the common augmentation is, in a few words.
     """
 
-    turned_train: _Vectors
-    turned: _Vectors
+    turned_train: _Vectors | None
+    turned: _Vectors | None
     first: _Vectors
     second: _Vectors
     edges: Edges | None = None
@@ -69,19 +70,21 @@ class Questions:
     @property
     def is_finite(self) -> bool:
         """Whether the encoder gave numbers."""
-        edges = () if self.edges is None else (self.edges.train, self.edges.held_out)
+        edges = (None, None) if self.edges is None else (self.edges.train, self.edges.held_out)
         found = (self.turned_train, self.turned, self.first, self.second, *edges)
-        return all(bool(np.isfinite(vectors).all()) for vectors in found)
+        return all(vectors is None or bool(np.isfinite(vectors).all()) for vectors in found)
 
     @property
     def images(self) -> int:
         """How many evaluation images the largest question is about."""
         edges = 0 if self.edges is None else len(self.edges.held_out)
-        return max(len(self.turned), len(self.first), edges)
+        return max(len(self.first), edges, 0 if self.turned is None else len(self.turned))
 
     def answers(self) -> "Answers":
         """How each image was answered."""
-        rotations = rotation_answers(self.turned_train, self.turned)
+        rotations = None
+        if self.turned_train is not None and self.turned is not None:
+            rotations = rotation_answers(self.turned_train, self.turned)
         ranks = retrieval_answers(self.first, self.second)
         if self.edges is None:
             return Answers(rotations, ranks)

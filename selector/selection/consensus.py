@@ -13,6 +13,7 @@ from selector.metrics import CONSENSUS_KEY, LABEL_FREE_PREFIX, LabelFreeMetric, 
 from selector.runs import Milestone, Run, RunSet
 from selector.selection.candidates import MilestoneChoice, finished_runs
 from selector.selection.comparability import pools
+from selector.selection.same_questions import with_same_questions
 
 # How many directions are used, how far projections spread, and how low-dimensional a surface it all lies on.
 PARTS = tuple(label_free_metric(name) for name in ("nesum", "channel_std", "idest"))
@@ -40,9 +41,11 @@ def prepared(
 ) -> tuple[RunSet, LabelFreeMetric]:
     """The runs with what a choice by `metric` needs, and the metric to choose by.
 
-    That is the metric itself, but RankMe, with a warning, for the consensus where most runs never logged one
-    of its parts, or none has them all.
+    All pretext scores of a pool are made of the same parts. The metric to choose by is `metric` itself, but
+    RankMe, with a warning, for the consensus where most runs never logged one of its parts, or none has them
+    all.
     """
+    runs = with_same_questions(runs, allow_mixed, warn=metric.name == "pretext_score")
     if metric is not CONSENSUS:
         return runs, metric
     rows = [row for run in _known(runs, running) if (row := _compared(run, milestone))]

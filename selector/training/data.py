@@ -99,6 +99,8 @@ def load_images(config: TrainConfig) -> ImageSplits:
         )
     found = ImageSplits(splits[0], splits[1], classes, loaded.skipped, pixel_range)
     _refuse_too_few(config, found)
+    if config.rotation_degrees:
+        notes.append("no rotation_probe, nor in pretext_score: training turns its views")
     return replace(found, summary=_summary(found, loaded, notes))
 
 

@@ -34,7 +34,14 @@ _LAYERS = {
     "resnet-152": (Bottleneck, (3, 8, 36, 3)),
 }
 # Side of the images of a data set, where a run was not asked for another.
-NATIVE_SIZE = {"digits": 8, "cifar10": 32, "cifar100": 32, "fashion_mnist": 28, "folder": 64}
+NATIVE_SIZE = {
+    "digits": 8,
+    "digits_turned": 8,
+    "cifar10": 32,
+    "cifar100": 32,
+    "fashion_mnist": 28,
+    "folder": 64,
+}
 # The encoder in training is a sequence; these are the places of its parts that have weights.
 _PARTS = {"0": "conv1", "1": "bn1", "3": "layer1", "4": "layer2", "5": "layer3", "6": "layer4"}
 

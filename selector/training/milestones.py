@@ -417,7 +417,9 @@ def milestones_of(
         views=TrainingViews(config, shuffled) if config.lidar_images and settings.reads("views") else None,
         view_source=TrainingViews.source,
         pretext=(
-            PretextImages.drawn(images.train.pixels, images.evaluation.pixels)
+            PretextImages.drawn(
+                images.train.pixels, images.evaluation.pixels, turns=not config.rotation_degrees
+            )
             if settings.reads("rotation_accuracy", "retrieval", "hog_r2", "pretext")
             else None
         ),

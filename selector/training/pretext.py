@@ -34,15 +34,17 @@ class PretextImages:
     Attributes:
         train: (N, C, S, S) uint8 training images.
         held_out: (M, C, S, S) uint8 evaluation images.
+        turns: Whether to ask which way up an image is.
     """
 
     train: Tensor
     held_out: Tensor
+    turns: bool = True
 
     @classmethod
-    def drawn(cls, train: Tensor, evaluation: Tensor) -> "PretextImages":
+    def drawn(cls, train: Tensor, evaluation: Tensor, turns: bool = True) -> "PretextImages":
         """From all images of the two splits."""
-        return cls(_drawn(train, _MOST_TRAIN), _drawn(evaluation, _MOST_HELD_OUT))
+        return cls(_drawn(train, _MOST_TRAIN), _drawn(evaluation, _MOST_HELD_OUT), turns)
 
     def ask(self, encode: Encode) -> Questions:
         """Embed everything that an encoder is asked about, a block of images at a time."""
@@ -52,8 +54,8 @@ class PretextImages:
             train, held_out = (_embedded(encode, torch.split(x, _BLOCK)) for x in (self.train, self.held_out))
             edges = Edges(train, self._hogs[0], held_out, self._hogs[1])
         return Questions(
-            turned_train=_turned(encode, self.train[:_MOST_TURNED_TRAIN]),
-            turned=_turned(encode, self.held_out[:_MOST_TURNED]),
+            turned_train=_turned(encode, self.train[:_MOST_TURNED_TRAIN]) if self.turns else None,
+            turned=_turned(encode, self.held_out[:_MOST_TURNED]) if self.turns else None,
             first=np.concatenate([first for first, _ in views]),
             second=np.concatenate([second for _, second in views]),
             edges=edges,

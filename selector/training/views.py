@@ -46,14 +46,15 @@ def simclr_augmentations(config: TrainConfig, size: int) -> nn.Sequential:
     """SimCLR's augmentations (Chen et al. 2020, appendix A), parameters drawn for each image of a batch.
 
     Defaults are those for CIFAR-10 (appendix B.9): jitter strength 0.5, no blur. Colour jitter and greyscale
-    are left out where the images do not have three channels.
+    are left out where the images do not have three channels. The rotation is not SimCLR's.
     """
-    s = config.jitter_strength
+    s, turn = config.jitter_strength, config.rotation_degrees
     of_colours = [
         K.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, p=config.jitter_probability),
         K.RandomGrayscale(p=config.grayscale_probability),
     ]
     return nn.Sequential(
+        *([K.RandomRotation(turn, p=1.0)] if turn else []),  # corners from beyond the image are black
         # resample: one interpolation for the whole batch, where slice loops over the images
         K.RandomResizedCrop(
             (size, size), scale=(config.crop_scale_min, 1.0), ratio=(3 / 4, 4 / 3), cropping_mode="resample"

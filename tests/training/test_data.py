@@ -45,6 +45,21 @@ def test_digits_are_scikit_learns_images() -> None:
     assert np.array_equal(np.sort(ours.reshape(1797, -1).sum(1)), np.sort(theirs.reshape(1797, -1).sum(1)))
 
 
+def test_turned_digits_are_the_digits_each_by_an_angle_of_its_own() -> None:
+    from scipy.ndimage import rotate
+
+    upright, turned = (load_images(config(dataset=name)) for name in ("digits", "digits_turned"))
+    assert torch.equal(upright.train.labels, turned.train.labels)
+    found = 0
+    for before, after in zip(upright.train.pixels[:20, 0].numpy(), turned.train.pixels[:20, 0], strict=True):
+        every = [rotate(before.astype(float), a, reshape=False, order=1) for a in range(0, 360, 3)]
+        errors = [np.abs(one - after.numpy()).mean() for one in every]
+        found += np.min(errors) < 6 and 10 < 3 * int(np.argmin(errors)) < 350
+    assert found >= 18
+    assert "no rotation_probe" in load_images(config(rotation_degrees=30.0)).summary
+    assert torch.equal(turned.train.pixels, load_images(config(dataset="digits_turned", seed=7)).train.pixels)
+
+
 def test_the_hold_out_is_stratified_and_does_not_move_with_the_seed() -> None:
     first, second = load_images(config(seed=0)), load_images(config(seed=7))
     assert torch.equal(first.evaluation.pixels, second.evaluation.pixels)

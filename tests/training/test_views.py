@@ -99,6 +99,25 @@ def test_a_flip_is_horizontal() -> None:
     assert (view[:, 0] > view[:, -1]).all()
 
 
+def test_a_rotation_turns_each_image_of_each_view_by_an_angle_of_its_own() -> None:
+    still = {"crop_scale_min": 1.0, "jitter_probability": 0.0, "grayscale_probability": 0.0}
+    # A bar from the middle upwards: where its centre of mass lies is the angle that it was turned by.
+    bar = torch.zeros(200, 3, 31, 31)
+    bar[:, :, :15, 14:17] = 1
+    augment = simclr_augmentations(config(**still, flip_probability=0.0, rotation_degrees=40.0), 31)
+    torch.manual_seed(0)
+    rows, columns = torch.meshgrid(torch.arange(31.0) - 15, torch.arange(31.0) - 15, indexing="ij")
+    angles = []
+    for view in (augmented(augment, bar) for _ in range(2)):
+        mass = view[:, 0]
+        angles.append(torch.atan2((mass * columns).sum((1, 2)), -(mass * rows).sum((1, 2))).rad2deg())
+    for found in angles:
+        assert found.abs().max() < 43
+        assert found.std() == pytest.approx(80 / 12**0.5, rel=0.15)  # uniform over 80 degrees
+    assert abs(torch.corrcoef(torch.stack(angles))[0, 1]) < 0.2
+    assert len(simclr_augmentations(config(), 31)) == len(augment) - 1  # by default nothing is drawn for it
+
+
 @pytest.mark.parametrize("strength", [0.0, 1.0, 2.0])
 def test_jitter_of_any_strength_stays_an_image(strength: float, photographs: torch.Tensor) -> None:
     view = simclr_augmentations(config(jitter_strength=strength), 32)(photographs[:16].float() / 255)

@@ -17,3 +17,17 @@ def digits(_: "TrainConfig") -> Loaded:
     found = load_digits()
     grey = np.round(found.images * (255 / 16)).astype(np.uint8)
     return Loaded(Pictures(grey[:, None], found.target.astype(np.int64)), None, "scikit-learn")
+
+
+@dataset(needs_folder=False)
+def digits_turned(config: "TrainConfig") -> Loaded:
+    """The digits, each turned about its middle by an angle of its own, drawn with the seed 0."""
+    import numpy as np
+    from scipy.ndimage import rotate
+
+    upright = digits(config).train
+    angles = np.random.default_rng(0).uniform(0, 360, len(upright.pixels))
+    wide = upright.pixels[:, 0].astype(np.float32)
+    turned = [rotate(i, angle, reshape=False, order=1) for i, angle in zip(wide, angles, strict=True)]
+    pixels = np.stack(turned).round().astype(np.uint8)[:, None]
+    return Loaded(Pictures(pixels, upright.labels), None, "scikit-learn, each turned by a random angle")

@@ -1,0 +1,54 @@
+"""Where rotation tells nothing in a pool, no pretext score of the pool holds it."""
+
+import pytest
+from handmade import run, sweep
+
+from selector.metrics import label_free_metric
+from selector.runs import Milestone
+from selector.selection.consensus import prepared
+from selector.selection.ranking import rank
+
+SCORE = label_free_metric("pretext_score")
+
+
+def asked(id, rotation, retrieval, hog, **config):
+    """A run whose score is the mean of the parts that it has."""
+    parts = {"rotation_probe": rotation, "view_retrieval": retrieval, "hog_probe": hog}
+    values = {f"label_free/{name}": value for name, value in parts.items() if value is not None}
+    scaled = [retrieval, hog] if rotation is None else [max(0, (rotation - 0.25) / 0.75), retrieval, hog]
+    values[SCORE.key] = sum(scaled) / len(scaled)
+    return run(id, milestones=(Milestone(5, values, {"bootstrap/pretext_score": (0.1, 0.2)}),), **config)
+
+
+UPRIGHT = asked("a", 0.85, 0.2, 0.3)  # (0.8 + 0.2 + 0.3) / 3 = 0.4333, without rotation 0.25
+BETTER = asked("b", 0.40, 0.5, 0.4)  # (0.2 + 0.5 + 0.4) / 3 = 0.3667, without rotation 0.45
+TURNED = asked("c", None, 0.3, 0.3, rotation_degrees=30.0)
+LOST = [asked("d", 0.29, 0.2, 0.2), asked("e", 0.25, 0.3, 0.2)]  # means 0.151 and 0.167; 0.2 and 0.25
+
+
+@pytest.mark.parametrize(
+    ("runs", "scores", "said"),
+    [
+        ([UPRIGHT, BETTER], {"a": 1.3 / 3, "b": 1.1 / 3}, None),
+        ([UPRIGHT, BETTER, TURNED], {"b": 0.45, "c": 0.3, "a": 0.25}, "1 of 3 runs trained on turned views"),
+        ([TURNED], {"c": 0.3}, "1 of 1 runs trained on turned views"),
+        (LOST, {"e": 0.25, "d": 0.2}, "no run tells turns apart (the best accuracy is 0.29, chance 0.25)"),
+        ([*LOST, BETTER], {"b": 1.1 / 3, "e": 0.5 / 3, "d": (0.4 + 0.04 / 0.75) / 3}, None),
+    ],
+)
+def test_rotation_counts_in_the_whole_pool_or_in_none_of_it(runs, scores, said):
+    found, metric = prepared(sweep(*runs), SCORE)
+    ranking = rank(found, metric)
+    assert {one.run.id: one.score for one in ranking.groups[0].ranking} == pytest.approx(scores)
+    assert list(scores) == [one.run.id for one in ranking.groups[0].ranking]
+    notes = [line for line in ranking.warnings if "rotation_probe" in line]
+    assert notes == (
+        [] if said is None else [f"pretext_score leaves rotation_probe out for all runs: {said}"]
+    )
+    resampled = {one.run.id: one.replicates for one in ranking.groups[0].ranking}
+    assert all(bool(resampled[one.id]) == (said is None or one is TURNED) for one in runs)
+
+
+def test_runs_without_these_criteria_are_left_alone():
+    plain = sweep(run("a", 1.0), run("b", 2.0))
+    assert prepared(plain, SCORE)[0] == plain
