@@ -33,13 +33,6 @@ def test_agrees_with_scikit_learn(seed):
     assert cluster_learnability(embeddings, seed=seed) == pytest.approx(theirs)
 
 
-def test_collapsed_embeddings_are_learnable_and_have_no_dimension():
-    for collapsed in (np.full((50, 8), 0.1), np.zeros((50, 8))):
-        assert cluster_learnability(collapsed) == 1.0
-        assert twonn(collapsed) == 0.0
-        assert clid(collapsed) == 1.0
-
-
 @pytest.mark.parametrize("directions", [1, 3])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_lengths_are_not_clustered(directions, seed):
@@ -81,12 +74,6 @@ def test_twonn_is_at_most_the_dimension_of_the_space():
     assert twonn(np.eye(10) + 1e-3 * np.random.default_rng(0).random((10, 10))) == 10.0  # and nearly so
 
 
-def test_twonn_of_any_scale():
-    embeddings = four_directions(60, 0.4)
-    for scale in (1e-100, 1e100):
-        assert twonn(scale * embeddings) == pytest.approx(twonn(embeddings), rel=1e-6)
-
-
 def test_twonn_of_fewer_than_three_places():
     assert twonn(np.repeat(np.eye(2), 10, axis=0)) == 0.0
     assert twonn(np.repeat(np.eye(3)[:, :2] * [1, 3], 10, axis=0)) > 0.0
@@ -96,12 +83,6 @@ def test_clid_adds_the_dimension_as_a_share():
     embeddings = four_directions(300, 0.4)
     expected = cluster_learnability(embeddings, seed=3) + twonn(embeddings) / 12
     assert clid(embeddings, seed=3) == pytest.approx(expected)
-
-
-def test_seeds_repeat():
-    embeddings = four_directions(300, 0.4)
-    assert clid(embeddings, seed=1) == clid(embeddings, seed=1)
-    assert clid(embeddings, seed=1) != clid(embeddings, seed=2)
 
 
 def test_refused_arguments():

@@ -42,9 +42,3 @@ def test_level_is_never_negative():
     ends = np.array([[1.0, 1.0], [-1.0, -1.0]])
     assert channel_std(ends) == pytest.approx(1.0)
     assert collapse_level(ends) == 0.0
-
-
-def test_one_embedding_is_refused():
-    for metric in (channel_std, collapse_level):
-        with pytest.raises(ValueError, match="at least 2 embeddings, got 1"):
-            metric(np.ones((1, 4)))

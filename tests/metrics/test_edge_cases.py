@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 from selector.metrics import (
     METRICS,
@@ -236,9 +235,3 @@ def test_what_leaves_metrics_of_views_alone(change, alignment_stays, lidar_stays
         assert alignment(changed) == pytest.approx(alignment(views))
     if lidar_stays:
         assert lidar(changed) == pytest.approx(lidar(views), rel=1e-5)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - OF_VIEWS))
-def test_gpu_tensors_give_what_arrays_give(name):
-    assert FUNCTIONS[name](torch.from_numpy(SOUND).cuda()) == pytest.approx(FUNCTIONS[name](SOUND), rel=1e-6)

@@ -3,7 +3,6 @@ from math import log
 import numpy as np
 import pytest
 import scipy.stats
-import torch
 
 from selector.metrics.entropy import histogram_entropy, robust_histogram_entropy
 
@@ -75,21 +74,10 @@ def test_unchanged_by_shift_scale_and_order(entropy):
     assert entropy(points[::-1]) == expected
 
 
-def test_at_most_ln_n():
-    assert histogram_entropy(rng.standard_normal((50, 30))) == pytest.approx(log(50))
-
-
 def test_outliers_lower_only_the_plain_entropy():
     outliers = np.vstack([BLOBS, [[1e3, 1e3, 1e3], [-1e3, 2e3, 1e3]]])
     assert histogram_entropy(outliers) < histogram_entropy(BLOBS) - 1
     assert robust_histogram_entropy(outliers) == pytest.approx(robust_histogram_entropy(BLOBS), abs=0.02)
-
-
-@pytest.mark.parametrize("entropy", [histogram_entropy, robust_histogram_entropy])
-def test_takes_tensors(entropy):
-    value = entropy(torch.from_numpy(BLOBS))
-    assert type(value) is float
-    assert value == entropy(BLOBS)
 
 
 @pytest.mark.parametrize("entropy", [histogram_entropy, robust_histogram_entropy])

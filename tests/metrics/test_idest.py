@@ -1,16 +1,11 @@
-import sys
-
 import numpy as np
 import pytest
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 
-from selector.metrics.arrays import as_vectors
 from selector.metrics.idest import (
     _dimension_of_growth,
-    _distances,
     _spanning_tree_length,
-    _subsample_sizes,
     idest,
 )
 
@@ -43,26 +38,6 @@ def test_tree_agrees_with_scipy(dimension):
     assert tree_length(grid) == pytest.approx(minimum_spanning_tree(squareform(pdist(grid))).sum())
 
 
-def test_tree_of_a_subsample():
-    points = np.random.default_rng(0).standard_normal((50, 3))
-    some = np.array([7, 3, 40, 12, 9])
-    distances = squareform(pdist(points)).astype(np.float32)
-    assert _spanning_tree_length(distances, some) == pytest.approx(tree_length(points[some]))
-    assert (distances == squareform(pdist(points)).astype(np.float32)).all()
-
-
-@pytest.mark.parametrize("block", [2**22, 64])
-def test_distances_agree_with_scipy(block, monkeypatch):
-    monkeypatch.setattr(sys.modules["selector.metrics.idest"], "BLOCK_ELEMENTS", block)
-    points = np.random.default_rng(0).standard_normal((60, 12)) + 1e4
-    points[30:40] = points[:10]
-    expected = squareform(pdist(points))
-    expected /= np.linalg.norm(points - points.mean(axis=0), axis=1).max()
-    distances = _distances(as_vectors(points))
-    assert distances == pytest.approx(expected, rel=1e-5)  # and 0 exactly between equal points
-    assert not distances[np.arange(10), np.arange(30, 40)].any()
-
-
 @pytest.mark.parametrize(("dimension", "images"), [(1, 500), (2, 1000), (3, 2000)])
 def test_finds_the_dimension_of_a_cube(dimension, images):
     rng = np.random.default_rng(0)
@@ -92,12 +67,6 @@ def test_trees_without_length_say_nothing():
     assert _dimension_of_growth(sizes, np.zeros(4)) == 0
 
 
-def test_sizes_are_sixteenths():
-    assert _subsample_sizes(320).tolist() == list(range(20, 320, 20))
-    assert _subsample_sizes(10).tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
-    assert _subsample_sizes(4).tolist() == [2, 3]
-
-
 def test_range():
     assert idest(np.full((50, 8), 0.1)) == 0.0
     assert idest(np.eye(64)) == 64.0  # all equally far from each other
@@ -113,10 +82,3 @@ def test_seeds_repeat():
     assert idest(embeddings, max_images=100, seed=1) == idest(embeddings, max_images=100, seed=1)
     assert idest(embeddings, max_images=100, seed=1) != idest(embeddings, seed=1)
     assert idest(embeddings, max_images=300, seed=1) == idest(embeddings, seed=1)
-
-
-def test_refused_arguments():
-    with pytest.raises(ValueError, match="at least 4 embeddings, got 3"):
-        idest(np.eye(3))
-    with pytest.raises(ValueError, match="max_images of at least 4, got 3"):
-        idest(np.eye(9), max_images=3)

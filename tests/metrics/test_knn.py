@@ -36,11 +36,6 @@ def test_vote_worked_out_by_hand(neighbors, temperature, accuracy):
     assert knn_accuracy(TRAIN, TEST, neighbors=neighbors, temperature=temperature) == accuracy
 
 
-def test_a_tie_goes_to_the_lower_class():
-    train = embeddings([[1.0, 0.0], [0.0, 1.0]], [7, 3])
-    assert knn_accuracy(train, embeddings([[1.0, 1.0], [1.0, 1.0]], [3, 7])) == 0.5
-
-
 @pytest.mark.parametrize(("neighbors", "temperature"), [(20, 0.07), (5, 0.5), (1, 0.07)])
 def test_agrees_with_scikit_learn(neighbors, temperature):
     labels = rng.integers(0, 6, 700)

@@ -222,14 +222,6 @@ def test_nothing_depends_on_labels_but_the_labelled_figures(milestone):
     assert found.texts == {}
 
 
-def test_one_seed_measures_no_noise():
-    found = evaluate(1, UNLABELLED)
-    assert figures(found, ["noise"]) == {}
-    assert figures(found)["entropy"] == histogram_entropy(
-        umap_points(BACKBONE.vectors, [0])[0], bin_width=0.8
-    )
-
-
 def test_an_encoder_without_a_projector_lacks_its_metrics(milestone):
     found = evaluate(7, replace(INPUTS, projector=None, view_embeddings=None))
     of_projector = {metric.name for metric in METRICS if metric.space.startswith("projector")}
@@ -275,23 +267,6 @@ def test_a_collapsed_encoder_is_best_in_nothing():
         assert not (value > sound[name] if better == "max" else value < sound[name]), name
 
 
-def test_embeddings_of_one_direction_have_no_learnable_clusters_but_a_spectrum():
-    lengths = np.random.default_rng(0).uniform(1, 2, len(BACKBONE.vectors)).astype(np.float32)
-    backbone = unlabelled(replace(BACKBONE, vectors=np.outer(lengths, np.arange(1, 13, dtype=np.float32))))
-    found = evaluate(1, replace(UNLABELLED, backbone=backbone))
-    assert undefined(found) == {"cluster_learnability", "clid"}
-    assert figures(found)["idest"] == pytest.approx(1, abs=0.3)
-
-
-def test_a_single_training_image_has_no_spread():
-    projector = replace(PROJECTOR, vectors=PROJECTOR.vectors[:1], labels=None)
-    views = replace(VIEWS, vectors=VIEWS.vectors[:1])
-    found = figures(evaluate(1, replace(UNLABELLED, projector=projector, view_embeddings=views)))
-    assert not {"uniformity", "channel_std", "collapse_level", "lidar"} & found.keys()
-    assert found["rankme"] == pytest.approx(1)
-    assert found["alignment"] == alignment(views.vectors)
-
-
 def test_alpha_req_needs_fifteen_dimensions_and_full_rank():
     rng = np.random.default_rng(0)
     scores = []
@@ -306,23 +281,12 @@ def test_alpha_req_needs_fifteen_dimensions_and_full_rank():
     assert isnan(scores[2])
 
 
-def test_nearly_collapsed_embeddings_have_finite_figures():
-    backbone = constant(BACKBONE)
-    backbone.vectors[0, 0] = 0.6
-    assert not undefined(evaluate(1, replace(INPUTS, backbone=backbone)))
-
-
 def test_evaluation_images_of_one_class_have_no_silhouette_of_classes():
     backbone = replace(BACKBONE, labels=np.zeros_like(BACKBONE.labels))
     found = evaluate(1, replace(INPUTS, backbone=backbone, settings=replace(ONE_SEED, probe="none")))
     assert undefined(found) == {"silhouette_labels"}
     assert figures(found)["ami_labels"] == 0
     assert "linear_probe_accuracy" not in figures(found)
-
-
-def test_as_few_images_as_clusters_allow():
-    backbone = unlabelled(sample(3, 2 * CLASSES, 12, "backbone", "test"))
-    assert not undefined(evaluate(1, replace(INPUTS, backbone=backbone)))
 
 
 def test_views_that_are_one_direction_but_for_rounding_have_the_worst_lidar():

@@ -37,13 +37,6 @@ def test_points_on_a_line():
     assert distances.tolist() == [[1, 3], [1, 2], [2, 3], [4, 6]]
 
 
-def test_angles_by_hand():
-    # 45° and 90° from the first axis: 1 - cos is 1 - √½ and 1. Lengths do not count.
-    indices, distances = nearest_neighbors([[1.0, 0.0], [5.0, 5.0], [0.0, 2.0]], 2, "cosine")
-    assert indices[0].tolist() == [1, 2]
-    assert distances[0] == pytest.approx([1 - 0.5**0.5, 1])
-
-
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_equals_scikit_learn(metric):
     vectors = clusters(spread=0.5)
@@ -93,13 +86,6 @@ def test_a_duplicate_is_a_neighbour_but_the_vector_itself_is_not():
     indices, distances = nearest_neighbors(vectors, 49)
     assert (indices[3, 0], distances[3, 0], indices[7, 0]) == (7, 0, 3)
     assert (np.sort(indices, 1) == [[j for j in range(50) if j != i] for i in range(50)]).all()
-
-
-def test_a_query_may_be_its_own_neighbour():
-    vectors = clusters(count=50)
-    indices, distances = nearest_neighbors(vectors, 1, queries=vectors)
-    assert (indices[:, 0] == np.arange(50)).all()
-    assert (distances == 0).all()
 
 
 def test_zero_vectors_have_no_angle():

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
 from selector.metrics.entropy import THRESHOLD, histogram_entropy, outlier_share
@@ -57,11 +56,3 @@ def test_unchanged_by_scale_shift_and_order():
     points = np.concatenate([rng.standard_normal((200, 3)), 30 * rng.standard_normal((5, 3))])
     assert outlier_share(points) > 0
     assert outlier_share(1e-3 * points[::-1] + 1e4) == outlier_share(points)
-
-
-def test_tensors_are_taken_and_nonsense_is_refused():
-    assert outlier_share(torch.tensor([*LINE, [9.0]])) == pytest.approx(0.2)
-    with pytest.raises(ValueError, match="threshold must be greater than 0, got 0"):
-        outlier_share([[1.0]], threshold=0)
-    with pytest.raises(ValueError, match="finite"):
-        outlier_share([[np.nan]])

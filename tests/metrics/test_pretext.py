@@ -86,13 +86,6 @@ def test_a_collapsed_encoder_is_at_chance_in_all_three(noise):
     assert pretext_score(0.25, 0.0, 0.0) == 0.0
 
 
-def test_noise_is_about_chance():
-    assert rotation_probe(draw(400, 4, 8, seed=1), draw(400, 4, 8, seed=2)) == pytest.approx(0.25, abs=0.05)
-    assert view_retrieval(draw(400, 8, seed=1), draw(400, 8, seed=2)) < 0.03  # ln(400)/400 = 0.015
-    y = hog(draw(400, 16, 16, seed=3))
-    assert hog_probe(draw(400, 8), y, draw(400, 8, seed=5), y) < 0.02
-
-
 @pytest.mark.parametrize(
     ("image", "cell", "orientation"),
     [
@@ -130,11 +123,6 @@ def test_the_score_is_the_mean_of_the_parts_on_the_scale_from_chance_to_perfect(
     rotation, retrieval, hog_r2, score
 ):
     assert pretext_score(rotation, retrieval, hog_r2) == pytest.approx(score)
-
-
-def test_without_parts_there_is_no_score():
-    with pytest.raises(ValueError, match="at least one"):
-        pretext_score(None, None, None)
 
 
 def some_answers(seed, shift=0.0):

@@ -2,7 +2,6 @@ from math import exp, log
 
 import numpy as np
 import pytest
-import torch
 from scipy.linalg import svdvals
 
 from selector.metrics.arrays import one_thread
@@ -40,10 +39,6 @@ def test_each_unused_direction_adds_its_eps():
     assert rankme(np.ones((40, 128))) == pytest.approx(exp(39e-7 * log(1e7) - 1e-7), rel=1e-9)
 
 
-def test_without_eps_unused_directions_add_nothing():
-    assert rankme([[1.0, 0.0], [0.0, 0.0]], eps=0.0) == 1.0
-
-
 @pytest.mark.parametrize(
     "embeddings",
     [
@@ -67,35 +62,7 @@ def test_eps_is_added_after_scaling(eps):
     assert rankme(embeddings, eps=eps) == pytest.approx(by_definition(embeddings, eps), rel=1e-9)
 
 
-def test_unchanged_by_scale_rotation_and_order():
-    embeddings = rng.standard_normal((100, 8)) * np.arange(1, 9)
-    rotation = np.linalg.qr(rng.standard_normal((8, 8)))[0]
-    assert rankme(10 * embeddings @ rotation) == pytest.approx(rankme(embeddings))
-    assert rankme(embeddings[::-1]) == pytest.approx(rankme(embeddings))
-
-
 def test_mean_is_kept():
     embeddings = rng.standard_normal((2000, 64))
     assert rankme(embeddings) > 60
     assert rankme(embeddings + 1e6) == pytest.approx(1, abs=1e-3)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-def test_takes_tensors_of_any_precision(dtype):
-    tensor = torch.from_numpy(rng.standard_normal((300, 32))).to(dtype).requires_grad_()
-    value = rankme(tensor)
-    assert type(value) is float
-    assert value == pytest.approx(by_definition(tensor.detach().double()), rel=1e-9)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_gpu_tensors_give_what_the_cpu_gives():
-    tensor = torch.from_numpy(rng.standard_normal((3000, 64)) * 10.0 ** -np.linspace(0, 16, 64))
-    assert rankme(tensor.cuda()) == pytest.approx(rankme(tensor), rel=1e-9)
-
-
-def test_says_what_it_refuses():
-    with pytest.raises(ValueError, match=r"shape \(3,\)"):
-        rankme(np.ones(3))
-    with pytest.raises(ValueError, match="finite"):
-        rankme([[1.0, np.nan], [0.0, 1.0]])

@@ -53,8 +53,3 @@ def test_range_and_direction():
     assert values == sorted(values)
     assert values[-1] == pytest.approx(1, abs=0.01)
     assert self_clustering(np.eye(16)) == pytest.approx(-1 / 15)  # the least: −1/(N − 1)
-
-
-def test_one_embedding_is_refused():
-    with pytest.raises(ValueError, match="at least 2 embeddings, got 1"):
-        self_clustering(np.ones((1, 4)))

@@ -14,11 +14,6 @@ def by_numpy(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return tuple(np.linalg.svd(matrix, compute_uv=False) for matrix in (embeddings, centred))
 
 
-def both(embeddings) -> tuple[np.ndarray, np.ndarray]:
-    spectrum = spectrum_of(embeddings)
-    return spectrum.uncentred, spectrum.centred
-
-
 def examples() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     gauss = rng.standard_normal((400, 24))
@@ -83,41 +78,3 @@ def test_rounding_to_a_dtype_is_not_taken_for_rank(dtype):
     rank_5 = torch.from_numpy(rng.standard_normal((2000, 5)) @ rng.standard_normal((5, 128)))
     rounded = rank_5.to(dtype)
     assert np.count_nonzero(spectrum_of(rounded).centred) == 5
-
-
-def test_a_spectrum_is_handed_back_and_computed_once():
-    spectrum = spectrum_of(np.eye(3))
-    assert spectrum_of(spectrum) is spectrum
-    assert spectrum.uncentred is spectrum.uncentred
-    assert spectrum.centred is spectrum.centred
-
-
-def test_a_tensor_gives_what_its_array_gives():
-    array = examples()["steep"]
-    for ours, theirs in zip(both(torch.from_numpy(array)), both(array), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("name", examples())
-def test_gpu_tensors_give_what_the_cpu_gives(name):
-    array = examples()[name]
-    for ours, theirs in zip(both(torch.from_numpy(array).cuda()), both(array), strict=True):
-        assert ours == pytest.approx(
-            theirs, rel=1e-6, abs=1e-13 * max(theirs[0], by_numpy(array)[0][0]) + 1e-300
-        )
-
-
-@pytest.mark.parametrize(
-    ("embeddings", "message"),
-    [
-        (np.ones(3), r"shape \(3,\)"),
-        (np.ones((0, 3)), "at least 1"),
-        (np.ones((3, 0)), r"shape \(3, 0\)"),
-        ([[1.0, np.nan]], "finite"),
-        ([[1.0, np.inf]], "finite"),
-    ],
-)
-def test_says_what_it_refuses(embeddings, message):
-    with pytest.raises(ValueError, match=message):
-        spectrum_of(embeddings)

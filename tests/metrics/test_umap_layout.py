@@ -9,14 +9,14 @@ import umap.umap_ as umap_learn
 from numba.core.caching import CacheImpl
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackNoConvergence
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial.distance import pdist
 from sklearn.datasets import load_digits
 from umap.spectral import spectral_layout
 
 from selector.metrics import umap_layout
 from selector.metrics.neighbors import nearest_neighbors
 from selector.metrics.umap import MIN_DIST
-from selector.metrics.umap_layout import epochs_for, fuzzy_graph, layouts, spectral_starts
+from selector.metrics.umap_layout import fuzzy_graph, layouts, spectral_starts
 
 DIGITS = (load_digits().data[:300] / 16).astype(np.float32)
 
@@ -81,11 +81,6 @@ def test_spectral_starts_are_the_laplacians_lowest_eigenvectors():
         assert np.abs(vectors[:, 1:4].T @ start) == pytest.approx(np.eye(3), abs=1e-3)
 
 
-def test_seeds_draw_the_mirror_image():
-    _, starts = graph_and_starts(DIGITS, range(30))
-    assert len({tuple(np.sign((start * starts[0]).sum(0))) for start in starts}) == 8
-
-
 def in_parts(count, apart=50.0):
     """So many groups of digits, far from each other for the digits' size."""
     rng = np.random.default_rng(0)
@@ -134,14 +129,6 @@ def test_parts_too_far_apart_for_any_affinity_start_at_different_places_the_same
     np.testing.assert_array_equal(starts[1], again[0])
 
 
-def test_parts_that_are_not_connected_stay_apart():
-    points = laid_out(in_parts(3))[0]
-    assert np.isfinite(points).all()
-    centres = np.array([part.mean(0) for part in np.split(points, 3)])
-    radius = max(np.linalg.norm(part - part.mean(0), axis=1).max() for part in np.split(points, 3))
-    assert cdist(centres, centres)[np.triu_indices(3, 1)].min() > radius
-
-
 def test_starts_at_random_where_eigenvectors_do_not_converge(monkeypatch):
     def fails(*_, **__):
         raise ArpackNoConvergence("no convergence", np.empty(0), np.empty((0, 0)))
@@ -167,10 +154,6 @@ def test_forces_are_the_derivatives_of_the_cost():
 def test_curve_is_the_one_umap_learn_fits():
     expected = umap_learn.find_ab_params(spread=1.0, min_dist=MIN_DIST)
     assert expected == pytest.approx((umap_layout._A, umap_layout._B), rel=1e-6)
-
-
-def test_epochs_by_size():
-    assert (epochs_for(10_000), epochs_for(10_001)) == (500, 200)
 
 
 def by_umap_learn(points, heads, tails, period, epochs, seed):
@@ -214,13 +197,6 @@ def test_neighbours_stay_together():
     for points in laid_out(DIGITS, [0, 1]):
         nearest, _ = nearest_neighbors(points, 1)
         assert np.mean([near in row for near, row in zip(nearest[:, 0], indices, strict=True)]) > 0.6
-
-
-def test_five_points():
-    points = laid_out(DIGITS[:5], k=3)[0]
-    assert points.shape == (5, 3)
-    assert points.dtype == np.float32
-    assert np.isfinite(points).all()
 
 
 def test_layout_says_nothing_about_degenerate_graphs():

@@ -3,7 +3,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from selector.metrics.umap import umap_neighbors, umap_points
+from selector.metrics.umap import umap_points
 
 
 def blobs(count, dimension=16, seed=0):
@@ -39,10 +39,6 @@ def test_points_do_not_depend_on_the_number_of_threads():
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(*points)
-
-
-def test_neighbours_count_the_vector_itself():
-    assert [umap_neighbors(count) for count in (5, 50, 51, 52, 10_000)] == [4, 49, 50, 50, 50]
 
 
 @pytest.mark.parametrize("distinct", [2, 9])

@@ -74,17 +74,6 @@ def test_the_untrained_network_is_in_every_resample():
     assert (resampled_pearson(x, y, 1, "a") < 0.9).mean() == pytest.approx(0.36, abs=0.04)
 
 
-def test_draws_depend_on_the_name_alone():
-    x, y = np.random.default_rng(2).standard_normal((2, 20))
-    assert np.array_equal(resampled_pearson(x, y, 3, "a"), resampled_pearson(x, y, 3, "a"))
-    assert not np.array_equal(resampled_pearson(x, y, 3, "a"), resampled_pearson(x, y, 3, "b"))
-
-
-def test_a_straight_line_has_no_spread():
-    x = np.arange(15.0)
-    assert percentile_interval(resampled_pearson(x, -2 * x + 1, 3, "a")) == pytest.approx((-1, -1))
-
-
 def test_constant_resamples_do_not_count():
     # One value differs: a resample without it is constant. With block length 1 that is (14/15)^15 = 36 %.
     x = np.zeros(15)
@@ -95,12 +84,6 @@ def test_constant_resamples_do_not_count():
     short = resampled_pearson(x[5:11], np.arange(6.0), 3, "a")
     assert np.isnan(short).mean() == pytest.approx((3 / 6) ** 2, abs=0.04)  # of 6 starts 3 reach it
     assert percentile_interval(np.repeat([np.nan, 0.5], [51, 49])) is None
-
-
-def test_percentiles_by_hand():
-    # 0, 1, ..., 200: 2.5 % of the way is 5, 97.5 % is 195.
-    values = np.append(np.arange(201.0), [np.nan] * 50)
-    assert percentile_interval(values) == pytest.approx((5, 195))
 
 
 def test_unrelated_series_with_memory_fool_p_more_often_than_the_interval():

@@ -3,7 +3,7 @@
 import os
 import stat
 
-from selector.paper.cache import Cache, user_cache
+from selector.paper.cache import Cache
 
 KEY = {"model": "net", "images": "0123"}
 
@@ -41,15 +41,6 @@ def test_any_damage_counts_as_none(tmp_path):
     assert cache.load("net", KEY) == b"content"
 
 
-def test_the_content_of_another_key_counts_as_none(tmp_path):
-    cache = Cache(tmp_path)
-    for number in (1, 2):
-        cache.store("net", {"a": number}, b"content of %d" % number)
-    one, two = tmp_path.glob("net/*")
-    one.write_bytes(two.read_bytes())
-    assert [cache.load("net", {"a": number}) is None for number in (1, 2)].count(True) == 1
-
-
 def test_a_failed_write_leaves_the_old_file_and_nothing_half_written(tmp_path, monkeypatch):
     cache = Cache(tmp_path)
     cache.store("net", KEY, b"old")
@@ -70,8 +61,3 @@ def test_dropping_a_group_leaves_the_others(tmp_path):
     cache.drop("augmented-net")
     cache.drop("never-there")
     assert (cache.load("net", KEY), cache.load("augmented-net", KEY)) == (b"content", None)
-
-
-def test_the_users_cache_follows_xdg(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert user_cache() == tmp_path / "ssl-sweep-selector" / "embeddings"

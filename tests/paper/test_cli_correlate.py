@@ -53,14 +53,6 @@ def test_as_json_prints_one_object_and_nothing_else(capsys, folder):
     assert metrics["rankme"]["with_init"]["pearson"] == pytest.approx(0.9)
 
 
-def test_csv_and_latex(capsys, folder):
-    _, out, _ = call(capsys, "correlate", folder, "--csv")
-    assert out.startswith("source,method,dataset,run,metric")
-    assert len(out.splitlines()) == 1 + 2 * 2 * 3
-    _, out, _ = call(capsys, "correlate", folder, "--latex")
-    assert out.splitlines()[-1] == r"\end{tabular}"
-
-
 def test_keys_of_somebody_elses_runs(capsys, folder):
     _, out, _ = call(
         capsys, "correlate", folder, "--metric", "other/score", "label_free/rankme", "ami_labels",

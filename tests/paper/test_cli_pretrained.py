@@ -78,13 +78,6 @@ def test_for_people_with_the_papers_figures_and_a_picture(capsys, place, tmp_pat
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_csv_and_latex(capsys, place):
-    _, out, _ = call(capsys, place, "--models", *encoders(place), *FAST, "--csv")
-    assert out.startswith("kind,dataset,group,model")
-    _, out, _ = call(capsys, place, "--models", *encoders(place), *FAST, "--latex")
-    assert out.splitlines()[-1] == r"\end{tabular}"
-
-
 def test_torchvisions_weights_from_a_folder(capsys, place, tmp_path):
     torch.manual_seed(0)
     torch.save(models.get_model("squeezenet1_1", weights=None).state_dict(), tmp_path / "squeezenet1_1.pth")
@@ -99,14 +92,6 @@ def test_torchvisions_weights_from_a_folder(capsys, place, tmp_path):
         "squeezenet",
     )
     assert model["values"]["backbone_dim"] == 512
-
-
-def test_untrained_models_say_so_everywhere(capsys, place):
-    arguments = ["--models", "squeezenet1_1", "--weights", "none", *FAST]
-    status, out, err = call(capsys, place, *arguments)
-    assert (status, err) == (0, "selector: warning: digits: the networks are untrained (--weights none)\n")
-    assert "UNTRAINED" in out
-    assert json.loads(call(capsys, place, *arguments, "--json")[1])["untrained"]
 
 
 def test_images_without_labels_give_label_free_metrics(capsys, place, tmp_path):

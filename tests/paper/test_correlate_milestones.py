@@ -144,19 +144,6 @@ def test_an_interval_from_twelve_milestones_on():
         assert found.runs[0].interval == found.interval
 
 
-def test_the_interval_of_a_median_resamples_each_run_by_itself():
-    rng = np.random.default_rng(2)
-    accuracy = rng.standard_normal(30).cumsum()
-    several = [trained(id, accuracy + 3 * rng.standard_normal(30), accuracy) for id in "abcdefg"]
-    together = cell(*several)
-    low, high = together.interval
-    assert low < together.pearson < high
-    assert high - low < 0.8 * np.median([np.diff(one.interval) for one in together.runs])
-    with_a_short_one = cell(*several, trained("short", accuracy[:5], accuracy[5:10]))
-    assert with_a_short_one.interval is None
-    assert with_a_short_one.interval_reason == "5 milestones, an interval needs 12"
-
-
 ROWS = ((1.0, 2.0, 3.0), (0.1, 0.2, 0.3))
 
 

@@ -4,28 +4,21 @@ from pathlib import Path
 
 import pytest
 from handmade import ACCURACY, ENTROPY, run, sweep
-from matplotlib.colors import to_rgb
 from test_table_two import study
 
 from selector.errors import UserError
 from selector.paper.figures import (
-    COLOURS,
     FORMATS,
-    MARKERS,
     OUTLIERS,
-    ModelPoint,
-    caption,
     caption_of,
     course_of,
     courses,
     draw_course,
-    draw_models,
     model_caption,
     model_points,
     picture,
     plain,
     refuse_format,
-    short_names,
 )
 from selector.paper.table_two import ModelRow, Study
 from selector.runs import Milestone
@@ -65,25 +58,10 @@ def test_milestones_with_outliers_are_marked_and_others_not():
     assert "Rings: 2 milestones with UMAP points more than 4 median distances" in caption_of(course, ACCURACY)
 
 
-def test_no_outliers_anywhere_is_said_in_words():
-    course = course_of(trained(outliers=(0.0,) * 5), ENTROPY, ACCURACY)
-    assert "No milestone has UMAP points more than 4 median" in caption_of(course, ACCURACY)
-
-
 def test_the_accuracys_error_is_that_of_a_share_of_the_evaluation_images():
     course = course_of(trained(), ENTROPY, ACCURACY)
     assert course.points[0].accuracy_error == pytest.approx(1.5)  # 90 % of 400: √(0.9 · 0.1 / 400)
     assert course_of(trained(definition={}), ENTROPY, ACCURACY).points[0].accuracy_error == 0
-
-
-def test_runs_that_logged_no_outliers_say_so_and_what_to_do():
-    found, warnings = courses(sweep(trained("aa"), trained("bb", outliers=(0.0,) * 5)), ENTROPY, ACCURACY)
-    assert [course.outliers_known for course in found] == [False, True]
-    assert warnings == [
-        "1 of 2 runs logged no outliers, so none are marked:"
-        " selector evaluate sweep/ adds them where checkpoints are left"
-    ]
-    assert "Outliers were not logged" in caption_of(found[0], ACCURACY)
 
 
 def test_without_labels_the_metric_alone_is_drawn():
@@ -97,11 +75,6 @@ def test_values_that_are_not_finite_are_left_out_and_counted():
     course = course_of(trained(values=(5.0, NAN, 3.0, float("inf"), 4.0)), ENTROPY, ACCURACY)
     assert ([point.epoch for point in course.points], course.left_out) == ([0, 40, 80], 2)
     assert "2 milestones without a finite value are left out" in caption_of(course, ACCURACY)
-
-
-def test_a_constant_series_has_no_correlation():
-    course = course_of(trained(values=(2.0,) * 5), ENTROPY, ACCURACY)
-    assert (course.with_init, course.without_init) == (None, None)
 
 
 def test_fewer_than_three_milestones_are_no_course():
@@ -172,27 +145,6 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path):
         refuse_format(Path("a.gif"))
 
 
-def test_a_caption_is_wrapped_to_the_picture(tmp_path):
-    with picture(tmp_path / "a.png") as figure:
-        caption(figure, "word " * 60)
-        figure.subplots()
-        figure.draw_without_rendering()
-        box = figure._supxlabel.get_window_extent()
-        assert box.x1 <= figure.bbox.x1
-        assert box.y0 >= figure.bbox.y0
-
-
-def test_colours_differ_in_lightness_too_or_in_their_markers():
-    assert len(set(COLOURS)) == len(set(MARKERS)) == 8
-
-    def luminance(colour):
-        red, green, blue = to_rgb(colour)
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    # The two that share a picture of training must be told apart in grey print.
-    assert abs(luminance(COLOURS[0]) - luminance(COLOURS[1])) > 0.05
-
-
 def test_points_are_models_with_both_values_family_by_family():
     rows = study().rows
     mixed = Study(
@@ -203,52 +155,8 @@ def test_points_are_models_with_both_values_family_by_family():
     assert (points[1].accuracy, points[1].value, points[1].deviation) == (10.0, 1.0, 0.0)
 
 
-def test_the_accuracys_error_is_that_of_a_share():
-    # 0.1 of 100 images: √(0.1 · 0.9 / 100) = 0.03
-    assert model_points(study(), ENTROPY)[0].accuracy_error == pytest.approx(3)
-
-
 def test_the_caption_says_how_many_how_sure_and_what_not_to_conclude():
     text = model_caption(study(), ENTROPY, model_points(study(), ENTROPY))
     assert text.startswith("n = 5 models on cifar10, 100 evaluation images; Pearson's r = 0.90, p = 0.0")
     assert "does not rank the next model" in text
     assert "UNTRAINED" in model_caption(study(untrained=True), ENTROPY, model_points(study(), ENTROPY))
-
-
-def test_one_family_has_its_own_correlation_in_the_caption():
-    one = Study("d", 1, 1, {}, False, study().rows[:4])
-    assert "Pearson's r = 0.80" in model_caption(one, ENTROPY, model_points(one, ENTROPY))
-    two = Study("d", 1, 1, {}, False, study().rows[:2])
-    assert "Pearson" not in model_caption(two, ENTROPY, model_points(two, ENTROPY))
-
-
-@pytest.mark.parametrize(
-    ("family", "models", "names"),
-    [
-        ("resnet", ["resnet18", "resnet152"], ["18", "152"]),
-        ("efficientnet", ["efficientnet_b0"], ["b0"]),
-        ("tf_efficientnet_lite", ["tf_efficientnet_lite0"], ["lite0"]),
-        ("simclr", ["simclr-0.5/milestone-0010", "wide/milestone-0010"], ["0.5", "wide"]),
-        (
-            "simclr",
-            ["run/milestone-0010", "run/milestone-0020"],
-            ["run/milestone-0010", "run/milestone-0020"],
-        ),
-        ("alexnet", ["alexnet"], ["alexnet"]),
-    ],
-)
-def test_points_are_named_by_what_sets_them_apart(family, models, names):
-    points = [ModelPoint(family, model, 1.0, 1.0, 0.0, 0.0) for model in models]
-    assert short_names(points) == names
-
-
-def test_the_picture_holds_the_families_and_the_axes(tmp_path):
-    draw_models(study(), ENTROPY, tmp_path / "a.svg")
-    text = (tmp_path / "a.svg").read_text()
-    for words in ("a (4)", "b (1)", "linear-probe accuracy in %", "entropy in nats", "n = 5 models", "a0"):
-        assert words in text, words
-
-
-def test_nothing_to_draw_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="no model has both entropy and a linear probe on cifar10"):
-        draw_models(study(accuracies=False), ENTROPY, tmp_path / "a.png")

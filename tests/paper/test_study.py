@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 from tiny_models import Counting, coloured, tiny
 
-from selector.errors import UserError
 from selector.metrics.embeddings import Embeddings
 from selector.metrics.entropy import histogram_entropy
 from selector.metrics.probes import fast_probe, paper_probe
@@ -82,14 +81,6 @@ def test_other_settings_are_computed_anew_from_the_same_embeddings(folder):
     assert fine.rows[0].values["label_free/entropy"] > first.rows[0].values["label_free/entropy"]
 
 
-def test_other_labels_on_the_same_images_are_another_study(folder):
-    swapped = images()
-    swapped = replace(
-        swapped, evaluation=replace(swapped.evaluation, labels=swapped.evaluation.labels.flip(0))
-    )
-    assert study(folder, what=swapped).rows[0].values[ACCURACY] < study(folder).rows[0].values[ACCURACY]
-
-
 def test_the_papers_probe_learns_from_augmented_images_with_its_own_peak_and_batch(tmp_path):
     settings = StudySettings(probe="paper", umap_seeds=1, probe_epochs=2)
     found = study(tmp_path, settings=settings).rows[0].values[ACCURACY]
@@ -131,41 +122,12 @@ def test_without_labels_the_label_free_metrics_remain(tmp_path):
     assert not [key for key in found.rows[0].values if key.startswith("labelled/")]
 
 
-def test_untrained_networks_are_marked(tmp_path):
-    untrained = replace(tiny(), digest="untrained-0", weights="untrained, seed 0")
-    assert study(tmp_path, [untrained]).untrained
-    assert not study(tmp_path).untrained
-
-
 def test_a_subset_is_the_start_of_a_larger_one():
     few, more = (load_study_images("digits", None, n, None, "fast") for n in (30, 50))
     assert torch.equal(few.train.pixels, more.train.pixels[:30])
     assert torch.equal(few.evaluation.pixels, more.evaluation.pixels[:30])
     assert len(set(few.evaluation.labels.tolist())) > 5  # no run of one class
     assert (few.clusters, more.dataset) == (10, "digits")
-
-
-def test_a_subset_larger_than_a_split_takes_all_of_it():
-    whole = load_study_images("digits", None, None, None, "fast")
-    assert (
-        len(load_study_images("digits", None, 1000, None, "fast").evaluation) == len(whole.evaluation) == 360
-    )
-
-
-def test_images_without_labels_are_refused_for_a_probe_and_what_remains_is_named(tmp_path):
-    for number in range(30):
-        noise = np.random.default_rng(number).integers(0, 255, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(tmp_path / f"{number}.png")
-    with pytest.raises(UserError, match=r"have no labels.*--probe none to get rankme_backbone, alpha"):
-        load_study_images("folder", str(tmp_path), None, 2, "fast")
-    with pytest.raises(UserError, match="pass --clusters"):
-        load_study_images("folder", str(tmp_path), None, None, "none")
-    assert load_study_images("folder", str(tmp_path), None, 2, "none").evaluation.labels is None
-
-
-def test_a_data_set_without_its_folder_is_one_line():
-    with pytest.raises(UserError, match="needs --data-dir"):
-        load_study_images("cifar10", None, None, None, "fast")
 
 
 BATCH = 2
@@ -221,19 +183,6 @@ def test_other_weights_or_models_have_embeddings_of_their_own(tmp_path, other):
     assert Counting.seen == BLOCK
 
 
-def test_augmented_images_can_be_forgotten_alone(tmp_path):
-    pixels = coloured(BLOCK, "train").pixels
-    one = embedder(tmp_path)
-    one.embed(pixels, "images")
-    one.embed(pixels.flip(0), "augmented", augmented=True)
-    one.forget_augmented()
-    Counting.seen = 0
-    one.embed(pixels, "images")
-    assert Counting.seen == 0
-    one.embed(pixels.flip(0), "augmented", augmented=True)
-    assert Counting.seen == BLOCK
-
-
 def test_preprocessing_is_what_pillow_and_arithmetic_give():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)
@@ -249,9 +198,3 @@ def test_bicubic_edges_stay_within_the_range_of_pixels():
     edge[..., 4:] = 255
     found = preprocess(edge, Preprocessing(20, (0.0,) * 3, (1.0,) * 3, "bicubic"))
     assert (found.min(), found.max()) == (0, 1)
-
-
-def test_images_of_the_right_size_are_not_resampled():
-    pixels = coloured(2, "train").pixels
-    found = preprocess(pixels, Preprocessing(8, (0.0,) * 3, (1.0,) * 3, "bicubic"))
-    assert torch.equal(found, pixels / 255)

@@ -89,14 +89,6 @@ def test_all_statistics_of_one_run():
     ]
 
 
-def test_several_runs_show_their_range_and_long_ones_intervals():
-    (group,) = report(trained("a", FOUR), trained("b", (4.0, 3.0, 2.0, 1.0, 0.0)), trained("c", FOUR)).groups
-    assert association_rows(group)[0] == ("rankme", "w/", "0.80", "0.80", "0.67", "–", "-1.00…0.80")
-    assert group_line(group) == "simclr, digits: medians of 3 runs, 4–5 milestones w/, 3–4 w/o"
-    (long,) = report(trained("a", range(15))).groups
-    assert association_rows(long)[0] == ("rankme", "w/", "1.00*", "1.00", "1.00", "1.00…1.00", "–")
-
-
 def test_columns_of_table_one():
     runs = trained("a", FOUR), trained("b", FOUR, method="byol")
     assert [column.heads for column in table_columns(report(*runs), published=False)] == [
@@ -196,21 +188,6 @@ def test_csv_of_several_runs_ends_with_their_median_and_the_papers_figures():
     }
 
 
-def test_csv_has_no_formulas_for_a_spreadsheet():
-    (row, *_) = lines(correlations_csv(report(trained("a", FOUR, method="=1+1"))))
-    assert row["method"] == "'=1+1"
-
-
-def test_json_holds_nulls_with_reasons():
-    text = as_json(correlations_object(report(trained("a", (1.0, 2.0))), published=False))
-    rankme = json.loads(text)["groups"][0]["metrics"][0]
-    assert (rankme["metric"], rankme["published"]) == ("rankme", None)
-    assert rankme["with_init"]["pearson"] is None
-    assert rankme["with_init"]["reason"] == "2 milestones with both values, 3 are needed"
-    assert rankme["with_init"]["runs"][0]["pearson_p"] is None
-    assert "NaN" not in text
-
-
 def test_json_of_a_long_run():
     found = json.loads(as_json(correlations_object(report(trained("a", range(15))), published=True)))
     metrics = {row["metric"]: row for row in found["groups"][0]["metrics"]}
@@ -244,16 +221,6 @@ def test_latex_laid_out_like_the_paper():
         r"\bottomrule",
         r"\end{tabular}",
     ]
-
-
-def test_latex_shows_the_paper_once():
-    runs = trained("a", FOUR), trained("b", FOUR, dataset="cifar10")
-    text = correlations_latex(report(*runs), published=True)
-    assert text.count("cifar10 (paper)") == 1
-    assert r"\begin{tabular}{lcrrrrrrrr}" in text
-    (silhouette,) = [line for line in text.splitlines() if line.startswith("silhouette &")]
-    assert silhouette.count("&") == 9
-    assert r"$0.59$ & \textcolor{gray}{$-0.07$} & $0.28$ & \textcolor{red}{$-0.78$}" in silhouette
 
 
 def test_names_are_never_commands_of_latex():

@@ -9,18 +9,14 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from selector.metrics import label_free_metric
 from selector.paper.table_two import (
     UNTRAINED,
     ModelRow,
     Study,
     correlate_models,
     model_rows,
-    notes,
     print_study,
     published_columns,
-    reason_lines,
-    statistics_rows,
     study_csv,
     study_latex,
     study_line,
@@ -92,11 +88,6 @@ def test_the_interval_resamples_models_one_by_one(pairs):
     assert by_group(a=pairs)["a"].interval == pytest.approx((expected.low, expected.high), abs=0.08)
 
 
-def test_eight_models_are_needed_for_an_interval():
-    assert by_group(a=NOISY[:8])["a"].interval is not None
-    assert by_group(a=NOISY[:7])["a"].interval is None
-
-
 @pytest.mark.parametrize(
     ("pairs", "reason"),
     [
@@ -110,19 +101,6 @@ def test_eight_models_are_needed_for_an_interval():
 def test_an_undefined_figure_says_why(pairs, reason):
     one = by_group(a=pairs)["a"]
     assert (one.pearson, one.spearman, one.interval, one.reason) == (None, None, None, reason)
-
-
-def test_without_accuracies_there_is_nothing_to_correlate():
-    assert correlate_models(families(a=[(1, None), (2, None), (3, None)])) == []
-    text = " ".join(printed(accuracies=False).split())
-    assert "No linear probe was trained, so there is nothing to correlate" in text
-    assert "Pearson's r of each metric" not in text
-
-
-def test_the_metrics_are_those_of_the_table_that_a_model_has():
-    metrics = families(a=[(1, 0.1)]).metrics
-    assert metrics[0] == label_free_metric("entropy")
-    assert [metric.key for metric in metrics] == [ENTROPY, ACCURACY]
 
 
 def test_a_model_a_row_with_its_accuracy_in_percent():
@@ -145,21 +123,6 @@ def test_families_are_columns_and_metrics_rows():
     assert [str(column.cells["entropy"]) for column in papers] == ["-0.87", "-0.89", "-0.54", "-0.52*"]
 
 
-def test_statistics_of_each_group_have_their_number_of_models():
-    correlations = correlate_models(study())
-    (one,), (overall,) = (statistics_rows(correlations, group) for group in ("a", "overall"))
-    assert (one[:3], one[-1]) == (("entropy", "4", "0.80"), "–")
-    assert overall[:3] == ("entropy", "5", "0.90")
-    assert float(overall[3]) < 0.05
-    assert statistics_rows(correlations, "b") == []
-    assert reason_lines(correlations) == [
-        "– b (entropy): 1 model with both values, 3 are needed",
-        "– a (clustering_agreement): clustering_agreement the same for all 4 models",
-        "– b (clustering_agreement): 0 models with both values, 3 are needed",
-        "– overall (clustering_agreement): clustering_agreement the same for all 4 models",
-    ]
-
-
 def test_what_is_printed():
     assert study_line(study()) == (
         "5 models on cifar10: 100 evaluation images, 500 training images for the probe 'paper'"
@@ -171,15 +134,6 @@ def test_what_is_printed():
     assert UNTRAINED.split(":")[0] in " ".join(printed(untrained=True).split())
     assert text.count("17 models pretrained on ImageNet") == 1
     assert printed(dataset="digits").count("17 models pretrained on ImageNet") == 2
-
-
-def test_few_models_are_said_to_be_few():
-    for models, said in (
-        (4, "At most 5 models: only a strong correlation"),
-        (2, "At most 3 models: no order"),
-    ):
-        found = study(models=models)
-        assert said in " ".join(notes(found, correlate_models(found), published=False))
 
 
 def test_csv_holds_values_correlations_and_the_papers():
@@ -201,17 +155,6 @@ def test_untrained_is_in_every_form():
     assert {row["weights"] for row in rows if row["kind"] == "correlation"} == {"untrained"}
     assert "UNTRAINED" in study_latex([study(untrained=True)])
     assert study_object([study(untrained=True)])["untrained"]
-
-
-def test_latex_is_a_tabular_of_equal_rows():
-    text = study_latex([study(), study(dataset="digits")], published=True)
-    lines = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert {line.count("&") for line in lines} == {1 + 2 * 3 + 2 * 4}
-    (entropy,) = [line for line in lines if line.startswith("entropy &")]
-    assert r"\textcolor{gray}{$0.80$}" in entropy  # p = 0.33
-    assert r"\textcolor{red}{$-0.52$}" in entropy  # the paper's, over all, CIFAR-100
-    assert r"& $0.90$" in entropy
-    assert r"clustering\_agreement & $\checkmark$" in text
 
 
 def test_the_object_is_json_with_null_and_a_reason_for_what_is_undefined():

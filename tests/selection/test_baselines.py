@@ -94,14 +94,3 @@ def test_last_is_the_run_that_started_last():
     assert (last.run.id, last.detail) == ("a", "not known of 1 of 3 runs")
     unknown = picks(runs[2])["last"]
     assert (unknown.run, unknown.detail) == (None, "the runs do not say when they started")
-
-
-def test_oracle_regrets_nothing():
-    oracle = picks(run("a", accuracy=0.1), run("b", accuracy=0.8))["oracle"]
-    assert (oracle.run.id, oracle.regret) == ("b", 0)
-
-
-def test_nothing_swept_is_no_reason_to_fail():
-    same = run("a", accuracy=0.1, learning_rate=0.5)
-    seeds = picks(same, replace(same, id="b"))
-    assert (seeds["default"].run.id, seeds["random"].detail) == ("a", "expected over 1 configurations")

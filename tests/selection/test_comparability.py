@@ -8,8 +8,6 @@ from selector.selection.comparability import (
     _SEPARATING,
     _SPECIFIC,
     check_definitions,
-    describe,
-    differing,
     pools,
 )
 
@@ -39,19 +37,6 @@ def test_what_the_config_separates(field):
 def test_what_the_definition_separates(metric, field, separated):
     runs = [run("a"), run("b", definition={**DEFINITION, field: 7})]
     assert len(pools(runs, [metric])) == (2 if separated else 1)
-
-
-def test_groups_say_what_their_runs_share():
-    (pool,) = pools([run("a"), run("b")], [RANKME])
-    assert pool.group == {
-        "method": "simclr", "dataset": "digits", "backbone": "resnet-9", "backbone_width": 0.25,
-        "projector_dim": 128, "rankme_images": 1000,
-    }  # fmt: skip
-    (mixed,) = pools([run("a"), run("b", method="simsiam")], [RANKME], allow_mixed=True)
-    assert "method" not in mixed.group
-    assert describe({"method": "simclr", "dataset": "digits"}) == "method simclr, dataset digits"
-    assert describe({}) == "all runs"
-    assert differing([{"a": 1, "b": 1}, {"a": 1, "b": 2}]) == ["b"]
 
 
 def test_any_other_difference_of_the_definition_is_refused():
@@ -120,19 +105,9 @@ def test_settings_of_views_do_not_keep_runs_from_being_compared_by_rankme():
     assert "jitter_strength" not in pool.group
 
 
-def test_runs_of_before_these_fields_existed_are_comparable_among_themselves():
-    old = [run("a", definition=DEFINITION), run("b", definition=DEFINITION)]
-    for metric in METRICS:
-        assert len(pools(old, [metric])) == 1
-
-
 def test_what_judges_separates_too():
     runs = [run("a"), run("b", definition={**DEFINITION, "evaluation_images": 7})]
     assert len(pools(runs, [RANKME])) == 1
     assert len(pools(runs, [RANKME, ACCURACY])) == 2
     with pytest.raises(UserError, match=r"linear_probe_accuracy was not computed alike"):
         pools([run("a"), run("b", definition={**DEFINITION, "probe": "fast"})], [RANKME, ACCURACY])
-
-
-def test_nothing_to_pool():
-    assert pools([], [RANKME]) == pools([], [RANKME], allow_mixed=True) == []

@@ -71,14 +71,6 @@ def test_a_run_without_a_part_is_left_out_and_named(value):
     assert gone.reason == f"label_free/channel_std is {value} at epoch 5"
 
 
-def test_a_run_that_never_logged_a_part_is_left_out_by_its_name():
-    runs, metric = prepared(sweep(logged("a", (1.0, 1.0, 1.0)), bare("b")), CONSENSUS)
-    assert metric is CONSENSUS
-    (gone,) = rank(runs, metric).excluded
-    assert (gone.run, gone.category) == ("b", "missing")
-    assert gone.reason == "label_free/channel_std is missing at epoch 5"
-
-
 def test_crashed_runs_take_no_place_and_running_ones_only_where_asked():
     a, b = logged("a", (1.0, 1.0, 1.0)), logged("b", (2.0, 2.0, 2.0))
     crashed = replace(logged("c", (9.0, 9.0, 9.0)), state="crashed")
@@ -99,20 +91,6 @@ def test_at_an_epoch_runs_are_ranked_as_they_were_there_however_long_they_are():
     assert [score(at_five, id, 5) for id in "abc"] == [1.0, 0.5, 0.0]
     assert rank(at_five, metric, 5).groups[0].chosen.id == "a"
     assert rank(*prepared(runs, CONSENSUS)).groups[0].chosen.id == "c"
-
-
-def test_a_run_that_collapsed_later_has_its_place_of_before():
-    runs = sweep(logged("a", (2.0, 2.0, 2.0), (2.0, 2.0, float("nan"))), logged("b", (1.0, 1.0, 1.0)))
-    assert [score(prepared(runs, CONSENSUS, 5)[0], id, 5) for id in "ab"] == [1.0, 0.0]
-
-
-def test_a_run_counted_twice_stays_a_duplicate():
-    one, two = (
-        replace(logged(id, (2.0, 2.0, 2.0), learning_rate=0.1), config={"method": "simclr"}) for id in "ab"
-    )
-    other = replace(logged("c", (1.0, 1.0, 1.0)), config={"method": "simclr", "learning_rate": 1.0})
-    ranking = rank(*prepared(sweep(one, two, other), CONSENSUS))
-    assert [(gone.run, gone.category) for gone in ranking.excluded] == [("b", "duplicate")]
 
 
 def test_of_other_peoples_runs_the_last_row_with_all_parts_counts():

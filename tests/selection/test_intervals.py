@@ -8,14 +8,7 @@ from selector.selection.intervals import (
     configuration_interval,
     distance_from_best,
     repetition_interval,
-    seed_error,
-    t_quantile,
 )
-
-
-@pytest.mark.parametrize(("degrees", "expected"), [(4, 2.7764), (2, 4.3027), (np.inf, 1.9600)])
-def test_quantiles_of_tables(degrees, expected):
-    assert t_quantile(0.975, degrees) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -34,12 +27,6 @@ def test_quantiles_of_tables(degrees, expected):
 def test_distance_from_the_best_by_hand(quality, chosen, errors, expected):
     found = distance_from_best(quality, chosen, errors)
     assert found is None if expected is None else found == pytest.approx(expected, abs=1e-4)
-
-
-def test_deviation_over_seeds_is_pooled_on_the_logit_scale():
-    # Logits ±0.2 around 1, and 0 once: squares 0.08 over 1 degree of freedom.
-    shares = [1 / (1 + np.exp(-np.array(logits))) for logits in ([0.8, 1.2], [0.0])]
-    assert seed_error(shares) == (pytest.approx(np.sqrt(0.08)), 1)
 
 
 def test_a_configuration_by_hand():

@@ -4,11 +4,10 @@ from dataclasses import replace
 from math import nan
 
 import pytest
-from handmade import DEFINITION, ENTROPY, RANKME, curve, run, sweep
+from handmade import ENTROPY, RANKME, curve, run, sweep
 
-from selector.errors import UserError
 from selector.runs import Milestone
-from selector.selection.losers import RULE, find_losers
+from selector.selection.losers import find_losers
 
 EPOCHS = (10, 20, 30, 40, 100)
 
@@ -120,20 +119,3 @@ def test_where_lower_is_better_and_the_noise_of_the_metric():
 def test_runs_that_log_no_epoch_go_on():
     steps = replace(running((30, 1.0), (40, 1.5)), counted_by="_step")
     assert verdict(*finished(), steps)[1] == {"x": "logs no epoch"}
-
-
-def test_runs_computed_in_different_ways():
-    other = {**DEFINITION, "version": 2}
-    with pytest.raises(UserError, match="was not computed alike"):
-        verdict(*finished(), running((30, 1.0), (40, 1.5), definition=other))
-
-
-def test_nothing_is_running():
-    assert verdict(*finished()) == ({}, {})
-
-
-def test_the_help_states_the_rule():
-    from selector.commands.stop_losers import stop_losers
-
-    said = " ".join((stop_losers.__doc__ or "").replace("25 %", "25%").split())
-    assert RULE in said

@@ -61,15 +61,6 @@ def test_errors_are_paired_where_it_is_known_which_images_were_right():
     assert difference_error(a, c) == pytest.approx((0.8 * 0.2 / 400 + 0.775 * 0.225 / 400) ** 0.5)
 
 
-def test_seeds_are_judged_by_their_mean():
-    seeds = [
-        run(id, accuracy=a, learning_rate=1, seed=n) for n, (id, a) in enumerate((("a", 0.7), ("b", 0.9)))
-    ]
-    (judged,), _ = read_oracle(seeds, ACCURACY)
-    assert (judged.accuracy, judged.accuracies, judged.run.id) == (pytest.approx(0.8), (0.7, 0.9), "a")
-    assert judged.standard_error == pytest.approx(0.02)  # not less: both saw the same 400 images
-
-
 def test_quality_is_turned_where_low_is_better():
     loss = declared_labelled("x/loss", "min")
     assert read_oracle([run("a", values={"x/loss": sqrt(2)})], loss)[0][0].quality == -sqrt(2)

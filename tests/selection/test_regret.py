@@ -104,14 +104,6 @@ def test_figures_by_hand(rows, expected):
         assert attrgetter(name)(owner) == pytest.approx(value), name
 
 
-def test_progress_counts_every_metric_of_every_pool():
-    told = []
-    runs = sweep(*(run(*one) for one in FOUR), run("of another width", 1.0, 0.5, backbone_width=0.5))
-    found = regret(runs, [RANKME, ENTROPY], ACCURACY, progress=lambda *counts: told.append(counts))
-    assert len(found.groups) == 2
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]  # entropy, which no run logged, counted too
-
-
 def test_a_metric_that_is_better_low_agrees_when_it_falls():
     runs = [
         run(id, accuracy=a, values={"label_free/entropy": h})
@@ -124,21 +116,11 @@ def test_a_metric_that_is_better_low_agrees_when_it_falls():
     assert (figures.direction, figures.chosen.id, figures.spearman.value) == ("max", "b", -1)
 
 
-def test_the_tie_set_holds_what_the_metric_cannot_tell_from_its_pick():
-    _, figures = only(judge(("a", 10.0, 0.2), ("c", 40.0, 0.6), ("d", 40.0, 0.7)))
-    assert [tied.id for tied in figures.tie_set] == ["c", "d"]
-
-
 def test_equal_accuracies_that_no_float_can_average_exactly():
     # The mean of six times 0.1 is not exactly 0.1 in floating point: no reason for an expected regret but 0.
     group, figures = only(judge(*((f"r{i}", float(i), 0.1) for i in range(6))))
     assert (group.expected_random, figures.against_random) == (0, None)
     assert {b.name: b.regret for b in group.baselines}["random"] == 0
-
-
-def test_one_run_is_no_choice():
-    warnings = judge(("a", 1.0, 0.5)).warnings
-    assert warnings == ("only run a was judged: there was no choice to regret",)
 
 
 def test_a_metric_without_any_score_is_undefined_beside_one_with():
@@ -176,14 +158,6 @@ def test_the_oracle_is_read_at_the_end_whatever_the_metric_chooses_at():
     assert figures.regret == pytest.approx(0.5)
 
 
-def test_unfinished_runs_are_in_no_pool():
-    crashed = run("c", 9.0, 0.99, state="crashed")
-    report = regret(sweep(run("a", 1.0, 0.5), run("b", 2.0, 0.6), crashed), [RANKME], ACCURACY)
-    group, _ = only(report)
-    assert group.best.run.id == "b"
-    assert [gone.run for gone in report.excluded] == ["c"]
-
-
 def test_metrics_share_a_group_where_they_compare_the_same_runs():
     wide = {**DEFINITION, "projector_dim": 256}
     runs = [
@@ -196,18 +170,6 @@ def test_metrics_share_a_group_where_they_compare_the_same_runs():
     together = regret(sweep(*runs), [RANKME, ENTROPY], ACCURACY, allow_mixed=True)
     (group,) = together.groups
     assert [f.metric.name for f in group.metrics] == ["rankme", "entropy"]
-
-
-def test_no_interval_where_nobody_knows_how_many_images_judged():
-    unknown = {name: value for name, value in DEFINITION.items() if name != "evaluation_images"}
-    runs = [run(id, s, a, definition=unknown) for id, s, a in FOUR]
-    assert only(regret(sweep(*runs), [RANKME], ACCURACY))[1].interval is None
-
-
-def test_runs_of_different_length_are_warned_of():
-    runs = [run("a", 1.0, 0.5, epoch=5), run("b", 2.0, 0.6)]
-    warnings = regret(sweep(*runs), [RANKME], ACCURACY).warnings
-    assert warnings == ("the runs are compared at different epochs: 5, 10",)
 
 
 def test_other_seeds_are_spoken_of_only_where_seeds_were_repeated():

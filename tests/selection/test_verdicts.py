@@ -78,16 +78,6 @@ def test_noise_around_a_level_is_neither_better_nor_worse():
     assert kinds.count("settled") >= 400
 
 
-def test_a_slow_rise_of_many_milestones_goes_on():
-    slow = [epoch / 50 + 0.001 * RNG.standard_normal() for epoch in range(50)]
-    assert trend(range(50), slow)[0] == "improving"
-
-
-def test_two_milestones_are_no_course():
-    short = trained(pretext_score=[0.1] * 7)
-    assert verdict_of(replace(short, milestones=short.milestones[:3])) == Verdict("unknown")
-
-
 def test_every_verdict_says_its_rule_and_none_reads_labels():
     run = trained(pretext_score=[0.0, 0.1, 0.4, 0.6, 0.5, 0.4, 0.3])
     verdict = verdict_of(run)
