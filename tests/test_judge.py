@@ -1,6 +1,7 @@
 """`selector judge`: late labels, what the pick cost by them, and whether they are enough."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -110,6 +111,74 @@ def test_a_sweep_is_judged(capsys, sweep, labelled):
     assert "the pick" in text
     assert f"Regret of the pick by rankme: {100 * group['regret']:.1f} points" in text
     assert "24 labels are enough to tell the pick from the best run." in text
+
+
+BY_LABELS = {
+    "labels": 300,
+    "pick": "a",
+    "best": "b",
+    "regret": 0.1,
+    "interval": [0.02, 0.18],
+    "told_apart": True,
+    "labels_needed": 120,
+    "runs": [
+        {"run": "b", "name": "b", "accuracy": 0.7, "standard_error": 0.026, "knn_accuracy": 0.6,
+         "pick": False, "told_from_pick": True},
+        {"run": "a", "name": "a", "accuracy": 0.6, "standard_error": 0.028, "knn_accuracy": 0.5,
+         "pick": True, "told_from_pick": False},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """A sweep without labels of which RankMe picks a, and a place for what late labels said of it."""
+    return write_sweep(
+        tmp_path / "runs", run("a", 3.0), run("b", 2.0), run("c", 1.0)
+    ), tmp_path / "judged.json"
+
+
+def test_the_report_takes_the_judgement(capsys, judged):
+    folder, file = judged
+    page = folder.parent / "page.html"
+    options = ("report", folder, "--metric", "rankme", "--output", page)
+    assert call(capsys, *options)[0] == 0
+    assert "--labelled DIR --json &gt; judged.json" in page.read_text()
+    file.write_text(json.dumps({"groups": [BY_LABELS]}))
+    assert call(capsys, *options, "--judged", file)[0] == 0
+    text = page.read_text()
+    for said in (
+        "300 labels that came later judge it",
+        "By 300 late labels, run b is 10.0 points better.",
+        '"name">regret by 300 late labels</span><span class="note">95 %: 2.0 to 18.0<',
+        "300 labels are enough to tell the pick from the best run.",
+        '<button type="button">300 late labels, %</button>',
+        ">70.0 ±2.6<",
+        ">60.0 ±2.8<",
+        'data-sort="" class="number">–<',  # c was not judged
+    ):
+        assert said in text, said
+    assert "judged.json" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is no result of `selector judge`"),
+        ("[]", "is no result of `selector judge`"),
+        ('{"groups": [{"labels": 3}]}', r"is no result of `selector judge` \(groups.0.pick Field required\)"),
+        (json.dumps({"groups": []}), "judges none of the runs that are ranked here"),
+        (json.dumps({"groups": [BY_LABELS | {"pick": "b"}]}), "judges the pick b, and this page's pick is a"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_a_judgement_of_something_else_is_one_line(capsys, judged, content, said):
+    folder, file = judged
+    if content is not None:
+        file.write_text(content)
+    status, out, err = call(capsys, "report", folder, "--metric", "rankme", "--judged", file)
+    assert (status, out) == (1, "")
+    assert re.search(said, err.splitlines()[-1]), err
 
 
 def test_a_csv_file_names_the_same_images(labelled):

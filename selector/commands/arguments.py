@@ -19,6 +19,7 @@ from selector.text import printable
 
 if TYPE_CHECKING:
     from selector.metrics import LabelFreeMetric
+    from selector.reports.opinions import Opinions
     from selector.runs import RunSet
     from selector.selection.candidates import MilestoneChoice
     from selector.selection.ranking import Ranking
@@ -166,6 +167,15 @@ class Choice(Comparison):
         found = runs.read(keys_of(metric), spectra or metric.name in RESAMPLED)
         found, metric = prepared(found, metric, epoch, self.allow_mixed)
         return found, rank(found, metric, epoch, self.allow_mixed, self.direction, self.by, self.seed_key)
+
+    def opinions(self, runs: RunSet, ranking: Ranking) -> list[Opinions]:
+        """What other metrics say of the pick of each group, of runs that `rank` gave back."""
+        from selector.reports.opinions import opinions_of
+
+        seed_key = self.seed_key if self.by == "configuration" else ""
+        return [
+            opinions_of(runs, group, ranking.metric, ranking.milestone, seed_key) for group in ranking.groups
+        ]
 
     @property
     def named_metric(self) -> LabelFreeMetric:

@@ -13,7 +13,7 @@ from selector.text import printable
 
 if TYPE_CHECKING:
     from selector.reports.best import Best
-    from selector.runs import RunSet
+    from selector.reports.opinions import Opinions
     from selector.selection.ranking import Ranking
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -48,8 +48,9 @@ def best(
         refuse_existing(export)
     found, ranking = choice.rank(runs)
     warn(ranking.warnings)
+    opinions = choice.opinions(found, ranking)
     winners = [best_of(group) for group in ranking.groups]
-    documents = [best_yaml(winner, ranking) for winner in winners]
+    documents = [best_yaml(winner, ranking, said) for winner, said in zip(winners, opinions, strict=True)]
     for name, place in (("output", output), ("export", export)):
         if place is not None and len(documents) > 1:
             raise UserError(
@@ -57,7 +58,7 @@ def best(
                 f" {ranking.metric.name}: leave out --{name} to see the best of each"
             )
     if export is not None:
-        _export(winners[0], ranking, found, runs.sources, export, onnx)
+        _export(winners[0], ranking, opinions[0], runs.sources, export, onnx)
     if output is not None:
         with writing(output):
             output.write_text(documents[0], encoding="utf-8")
@@ -66,13 +67,19 @@ def best(
         print(
             as_json(
                 {
-                    "best": [best_object(winner, ranking) for winner in winners],
+                    "best": [
+                        best_object(winner, ranking, said)
+                        for winner, said in zip(winners, opinions, strict=True)
+                    ],
                     "output": written,
                     "export": str(export) if export else None,
                 }
             )
         )
-    elif export is not None:
+        return 0
+    if (output or export) and opinions[0].others:
+        print(*map(printable, opinions[0].lines()), sep="\n")
+    if export is not None:
         print(f"best: {printable(winners[0].run.id)}, its encoder is in {export}; start with its README.md")
     elif output is None:
         print("---\n".join(documents), end="")
@@ -84,7 +91,12 @@ def best(
 
 
 def _export(
-    winner: "Best", ranking: "Ranking", runs: "RunSet", sources: Sequence[str], folder: Path, onnx: bool
+    winner: "Best",
+    ranking: "Ranking",
+    opinions: "Opinions",
+    sources: Sequence[str],
+    folder: Path,
+    onnx: bool,
 ) -> None:
     from selector.commands.encoders import encoder_of_run
     from selector.reports.model_card import model_card
@@ -92,5 +104,7 @@ def _export(
 
     encoder = encoder_of_run(winner.run, sources)
     config = encoder.config
-    card = model_card(winner, ranking, runs, config.image_size, config.channels, config.representation_dim)
+    card = model_card(
+        winner, ranking, opinions, config.image_size, config.channels, config.representation_dim
+    )
     write_encoder(encoder, folder, card, onnx)

@@ -19,6 +19,7 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
     from selector.commands.named import held_metrics
     from selector.metrics import labelled_metric
     from selector.reports.html import page_of
+    from selector.reports.opinions import opinions_of
     from selector.reports.photos import with_photos
     from selector.reports.regret_tables import print_regret
     from selector.reports.report import report_of
@@ -37,7 +38,8 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
     runs, metric = prepared(read_source(str(directory), spectra=True), CONSENSUS)
     oracle, console = labelled_metric("linear_probe_accuracy"), open_console()
     ranking = rank(runs, metric)
-    print_ranking(ranking, console)
+    opinions = [opinions_of(runs, group, metric) for group in ranking.groups]
+    print_ranking(ranking, opinions, console)
     report = regret(runs, held_metrics(runs), oracle)
     print_regret(report, console)
     warn(list(dict.fromkeys((*ranking.warnings, *report.warnings))))

@@ -94,6 +94,7 @@ def _print(found: "Judgement", metric: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from selector.reports.late_labels import judgement_lines
     from selector.reports.tables import open_console, paragraph
 
     console = open_console()
@@ -106,16 +107,5 @@ def _print(found: "Judgement", metric: str) -> None:
         texts = (run.run, f"{100 * run.accuracy:.1f}", f"{100 * run.standard_error:.1f}")
         table.add_row(*(Text(printable(text)) for text in (*texts, f"{100 * run.knn_accuracy:.1f}", note)))
     console.print(table)
-    interval = (
-        "–" if found.interval is None else "{:.1f} to {:.1f}".format(*(100 * x for x in found.interval))
-    )
-    paragraph(console, f"Regret of the pick by {metric}: {100 * found.regret:.1f} points (95 %: {interval}).")
-    rival = "the second best run" if found.pick == found.best else "the best run"
-    if found.told_apart:
-        paragraph(console, f"{found.labels} labels are enough to tell the pick from {rival}.")
-    elif found.labels_needed is not None:
-        paragraph(
-            console,
-            f"{found.labels} labels cannot tell the pick from {rival}: about {found.labels_needed} would be"
-            " needed, if the gap is as large as it seems.",
-        )
+    for line in judgement_lines(found, metric):
+        paragraph(console, line)

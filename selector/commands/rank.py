@@ -7,6 +7,7 @@ from selector.errors import UsageError, UserError
 from selector.text import printable
 
 if TYPE_CHECKING:
+    from selector.runs import RunSet
     from selector.selection.ranking import Ranking
 
 _ATTEMPTS = 3  # at writing back, while another selector writes too
@@ -38,24 +39,27 @@ def rank(
     if dry_run and not write_back:
         raise UsageError("--dry-run belongs to --write-back: ranking alone changes nothing")
     if write_back:
-        ranking, notes, more = _rank_and_write(runs, choice, dry_run)
+        found, ranking, notes, more = _rank_and_write(runs, choice, dry_run)
     else:
-        ranking, notes, more = choice.rank(runs)[1], [], {}
+        (found, ranking), notes, more = choice.rank(runs), [], {}
     warn(ranking.warnings)
+    opinions = choice.opinions(found, ranking)
     if json:
-        print(as_json({**ranking_object(ranking), **more}))
+        print(as_json({**ranking_object(ranking, opinions), **more}))
     else:
-        print_ranking(ranking, open_console())
+        print_ranking(ranking, opinions, open_console())
         for line in notes:
             print(printable(line))
     return 0
 
 
-def _rank_and_write(runs: Runs, choice: Choice, dry_run: bool) -> tuple["Ranking", list[str], dict[str, Any]]:
+def _rank_and_write(
+    runs: Runs, choice: Choice, dry_run: bool
+) -> tuple["RunSet", "Ranking", list[str], dict[str, Any]]:
     """Rank and write back, anew where another selector has meanwhile written what it saw of more runs.
 
     Returns:
-        The ranking; what was, or would be, written, in lines and as a part of the JSON object.
+        The runs and their ranking; what was, or would be, written, in lines and as a part of the JSON object.
 
     Raises:
         UserError: The source is a folder, or the server does not take it.
@@ -77,14 +81,14 @@ def _rank_and_write(runs: Runs, choice: Choice, dry_run: bool) -> tuple["Ranking
         found, ranking = choice.rank(runs, spectra=True)
         how = (oracle, ranking.milestone, choice.allow_mixed, choice.direction)
         try:
-            judged = regret(found, [ranking.metric], *how)
+            judged = regret(found, [ranking.metric], *how, seed_key=choice.seed_key)
         except UserError:  # no run knows its accuracy
             judged = None
-        notes = notes_of(ranking, judged, report_of(found, ranking.metric, *how))
+        notes = notes_of(ranking, judged, report_of(found, ranking.metric, *how, choice.by, choice.seed_key))
         try:
             changes = write_back(source, notes, tag=runs.tag, group=runs.group, dry_run=dry_run)
         except Overtaken:
             continue
         lines = change_lines(changes, notes, dry_run)
-        return ranking, lines, {"write_back": change_object(changes, notes, dry_run)}
+        return found, ranking, lines, {"write_back": change_object(changes, notes, dry_run)}
     raise UserError(f"other selectors keep writing other rankings of {source}: try again")

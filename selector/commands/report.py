@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from selector.commands.arguments import Choice, ChoiceOptions, Name, RunOptions, warn
+from selector.commands.arguments import Choice, ChoiceOptions, File, Name, RunOptions, warn
 from selector.errors import UsageError, UserError, writing
 from selector.text import nearest, printable
 
@@ -22,6 +22,7 @@ def report(
     *,
     oracle: Name = DEFAULT_ORACLE,
     oracle_direction: Literal["max", "min"] = "max",
+    judged: File | None = None,
     output: Path = Path("report.html"),
     wandb: bool = False,
 ) -> int:
@@ -33,11 +34,13 @@ def report(
         oracle: The labelled metric that judges, or a key that the runs logged; without labels its parts of
             the page are absent.
         oracle_direction: Which way is better for an oracle that is a key of your own.
+        judged: What `selector judge --json` found by labels that came later; the page then shows it.
         output: File to write.
         wandb: Make a report in W&B instead, in the runs' own project, whose panels draw from the runs; needs
             the extra wandb-report.
     """
     from selector.commands.named import named_labelled
+    from selector.reports.late_labels import read_judgements, with_judgements
     from selector.reports.photos import with_photos
     from selector.reports.progress import StepLine
     from selector.reports.report import report_of
@@ -45,6 +48,7 @@ def report(
 
     if wandb:
         _check_wandb(runs.source)
+    late = read_judgements(judged) if judged else []
     metric, epoch = choice.named_metric, choice.epoch
     judge = named_labelled(oracle, oracle_direction)
     found = runs.read(spectra=not wandb)
@@ -53,9 +57,18 @@ def report(
         what = f"[2/3] {len(found.runs)} runs: ranking, and weighing what the choice by each metric cost"
         line(what)
         page = report_of(
-            found, metric, judge, epoch, choice.allow_mixed, choice.direction,
+            found,
+            metric,
+            judge,
+            epoch,
+            choice.allow_mixed,
+            choice.direction,
+            choice.by,
+            choice.seed_key,
             lambda done, total: line(f"{what}, {done} of {total}"),
-        )  # fmt: skip
+        )
+        if judged:
+            page = with_judgements(page, late, judged)
         page = replace(page, sources=runs.sources, options=choice.options(runs))
         if not wandb:
             line("[3/3] comparing neighbours, and writing")

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import yaml
 
 from selector.config import Method, TrainConfig, paper_recipe
+from selector.reports.opinions import Opinions, opinions_object
 from selector.runs import Run
 from selector.selection.ranking import RankedGroup, Ranking
 from selector.text import printable
@@ -96,7 +97,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def best_object(best: Best, ranking: Ranking) -> dict[str, Any]:
+def best_object(best: Best, ranking: Ranking, opinions: Opinions) -> dict[str, Any]:
     """What `best --json` prints for one group."""
     return {
         "group": dict(best.group.group),
@@ -111,14 +112,16 @@ def best_object(best: Best, ranking: Ranking) -> dict[str, Any]:
         "checkpoint": str(best.checkpoint) if best.checkpoint else None,
         "checkpoint_exists": best.checkpoint_exists,
         "versions": best.run.versions,
+        "second_opinions": opinions_object(opinions),
     }
 
 
-def best_yaml(best: Best, ranking: Ranking) -> str:
+def best_yaml(best: Best, ranking: Ranking, opinions: Opinions) -> str:
     """The hyperparameters as YAML, with what they are in comments above."""
     better = "highest" if best.group.direction == "max" else "lowest"
     ties = len(best.group.tie_set) - 1
     lines = [
+        *(opinions.lines() if opinions.others else ()),
         f"run {best.run.id} ({best.run.name}): {better} {ranking.metric.name}, {best.score:.6g},"
         f" of {len(best.group.ranking)} runs" + (f"; {ties} more are tied with it" if ties else ""),
         f"repeat it: {best.command}" if best.command else "not a run of train.py: no command repeats it",

@@ -10,9 +10,11 @@ from typing import Any
 from selector.metrics import LabelFreeMetric, LabelledMetric, Metric
 from selector.reports import charts
 from selector.reports.best import checkpoint_line
+from selector.reports.late_labels import points
+from selector.reports.opinions import MARGIN_NOTE
 from selector.reports.report import GroupReport, Report
 from selector.reports.report_words import lead, next_steps, notes, source_name, threats, tiles, why
-from selector.reports.rows import opinion_rows, rank_rows
+from selector.reports.rows import rank_rows
 from selector.reports.tables import excluded_rows
 from selector.reports.words import label, number
 from selector.selection.comparability import describe, is_finite_number
@@ -75,7 +77,8 @@ def _section(group: GroupReport, report: Report, place: int) -> dict[str, Any]:
         "command": [shlex.quote(word) for word in shlex.split(best.command)],
         "checkpoint": checkpoint_line(best),
         "tiles": tiles(group),
-        "opinions": opinion_rows(group),
+        "opinions": group.opinions.rows,
+        "margin_note": MARGIN_NOTE,
         "notes": notes(group),
         "next_steps": next_steps(group, report),
         "photos": group.photos,
@@ -110,6 +113,7 @@ def _columns(group: GroupReport) -> list[tuple[str, bool]]:
         (group.held[0].name, True),
         ("along training", False),
         *([(group.held[-1].name, True)] if group.judged else []),
+        *([(f"{group.late.labels} late labels, %", True)] if group.late else []),
         *((name, False) for name in group.ranked.swept),
         *([("training", False)] if _is_followed(group) else []),
     ]
@@ -123,6 +127,7 @@ def _is_followed(group: GroupReport) -> bool:
 def _rows(group: GroupReport, report: Report) -> list[tuple[str, list[Cell]]]:
     """The ranking: the role of each run, and its cells."""
     grouped = any(run.group for run in group.runs)
+    late = {run.run: run for run in group.late.runs} if group.late else {}
     found = []
     for row in rank_rows(group.ranked, report.ranking.metric.key, group.judged):
         accuracy = row.accuracy
@@ -135,6 +140,10 @@ def _rows(group: GroupReport, report: Report) -> list[tuple[str, list[Cell]]]:
         ]
         if group.judged:
             cells.append(Cell(number(accuracy), "" if accuracy is None else accuracy, "number"))
+        if group.late:
+            by_late = late.get(row.ranked.run.id)
+            text = f"{points(by_late.accuracy)} ±{points(by_late.standard_error)}" if by_late else "–"
+            cells.append(Cell(text, by_late.accuracy if by_late else "", "number"))
         for value in row.settings.values():
             text = f"{value:.6g}" if isinstance(value, float) else str(value)
             empty = "" if value is None else None

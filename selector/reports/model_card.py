@@ -1,25 +1,25 @@
 """The model card of an exported encoder: how it was chosen, how far that can be trusted, how to load it."""
 
-from collections.abc import Sequence
 from math import isfinite
 
-from selector.errors import UserError
-from selector.metrics import METRICS, LabelFreeMetric, labelled_metric
+from selector.metrics import labelled_metric
 from selector.reports.best import Best
-from selector.runs import RunSet
-from selector.selection.ranking import Ranking, rank
+from selector.reports.opinions import Opinions
+from selector.selection.ranking import Ranking
 from selector.text import printable
 
 _SHOWN = 8  # runs that are named one by one
 
 
-def model_card(best: Best, ranking: Ranking, runs: RunSet, size: int, channels: int, dimension: int) -> str:
+def model_card(
+    best: Best, ranking: Ranking, opinions: Opinions, size: int, channels: int, dimension: int
+) -> str:
     """README.md of an export.
 
     Args:
         best: The chosen run.
         ranking: What it was chosen by.
-        runs: What it was chosen among, for the opinions of other metrics and for its regret.
+        opinions: What other metrics say of it.
         size: Side of its images.
         channels: Of its images.
         dimension: Of its representations.
@@ -55,7 +55,7 @@ def model_card(best: Best, ranking: Ranking, runs: RunSet, size: int, channels: 
         f"- Compared: {len(best.group.ranking)} runs"
         + (f"; {len(ranking.excluded)} more were left out." if ranking.excluded else "."),
         f"- {_ties(best)}",
-        *(f"- {line}" for line in second_opinions(best, ranking, runs)),
+        *(f"- {line}" for line in opinions.lines()),
         f"- {_regret(best)}",
         *(f"- Caution: {warning}." for warning in ranking.warnings),
         "",
@@ -69,28 +69,6 @@ def model_card(best: Best, ranking: Ranking, runs: RunSet, size: int, channels: 
         *([f"Train it again: `{best.command}`", ""] if best.command else []),
     ]
     return "\n".join(map(printable, lines))
-
-
-def second_opinions(best: Best, ranking: Ranking, runs: RunSet) -> list[str]:
-    """Which runs the other label-free metrics would have chosen, the most frequent first."""
-    members = {ranked.run.id for ranked in best.group.ranking}
-    chosen: dict[str, list[str]] = {}
-    for metric in METRICS:
-        if not isinstance(metric, LabelFreeMetric) or metric.name == ranking.metric.name:
-            continue
-        try:
-            groups = rank(runs, metric, ranking.milestone).groups
-        except UserError:  # no run holds it
-            continue
-        for group in groups:
-            if group.chosen.id in members:
-                chosen.setdefault(group.chosen.id, []).append(metric.name)
-    same = chosen.pop(best.run.id, [])
-    lines = [f"Second opinions: {len(same)} other label-free metrics choose this run{_named(same)}."]
-    for id, names in sorted(chosen.items(), key=lambda item: -len(item[1])):
-        count = f"{len(names)} metric{'' if len(names) == 1 else 's'}"
-        lines.append(f"Run {id} would be chosen by {count}{_named(names)}.")
-    return lines
 
 
 def _ties(best: Best) -> str:
@@ -116,7 +94,3 @@ def _regret(best: Best) -> str:
         f"Linear-probe accuracy {100 * own:.1f} %; the best of {len(accuracies)} runs has {100 * top:.1f} %,"
         f" so the choice cost {100 * (top - own):.1f} points."
     )
-
-
-def _named(names: Sequence[str]) -> str:
-    return f" ({', '.join(names)})" if names else ""

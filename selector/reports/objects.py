@@ -1,11 +1,12 @@
 """Results as plain objects for `--json`: keys as documented, null for what is undefined, never NaN."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
+from selector.reports.opinions import Opinions, opinions_object
 from selector.selection.baselines import Baseline
 from selector.selection.candidates import Excluded
 from selector.selection.intervals import LEAST_REPEATED, LEAST_SEEDS, LEVEL, RESAMPLES, SEED
@@ -20,14 +21,17 @@ def as_json(value: Mapping[str, Any]) -> str:
     return escaped(json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def ranking_object(ranking: Ranking) -> dict[str, Any]:
-    """What `rank --json` prints."""
+def ranking_object(ranking: Ranking, opinions: Sequence[Opinions]) -> dict[str, Any]:
+    """What `rank --json` prints; `opinions` are those on the groups."""
     return {
         "metric": ranking.metric.name,
         "key": ranking.metric.key,
         "direction": ranking.direction,
         "milestone": ranking.milestone,
-        "groups": [_ranked_group(group) for group in ranking.groups],
+        "groups": [
+            _ranked_group(group) | {"second_opinions": opinions_object(said)}
+            for group, said in zip(ranking.groups, opinions, strict=True)
+        ],
         "excluded": [_excluded(gone) for gone in ranking.excluded],
         "coverage": asdict(ranking.coverage),
         "tie_rule": TIE_RULE,

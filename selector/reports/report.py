@@ -1,24 +1,19 @@
 """What a report says: a sweep's ranking by a label-free metric and, where labels exist, what it cost."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from selector.errors import UserError
-from selector.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric, Metric
+from selector.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric
 from selector.reports.best import Best, best_of
+from selector.reports.opinions import Opinions, opinions_of
 from selector.runs import Run, RunSet
-from selector.selection.candidates import MilestoneChoice, read_scores
-from selector.selection.comparability import pools
-from selector.selection.opinions import SecondOpinions, second_opinions
-from selector.selection.ranking import RankedGroup, Ranking, rank, rank_pool
+from selector.selection.candidates import MilestoneChoice
+from selector.selection.judging import Judgement
+from selector.selection.ranking import By, RankedGroup, Ranking, rank
 from selector.selection.regret import Regret, RegretGroup, RegretReport, regret
 from selector.selection.verdicts import Verdict, verdict_of
-
-# What this page recommends to choose by, besides the metric that chose.
-_PRETEXT = ("pretext_score", "rotation_probe", "view_retrieval", "hog_probe")
-RECOMMENDED = (*_PRETEXT, "nesum", "channel_std", "idest", "rankme", "lidar")
 
 
 @dataclass(frozen=True)
@@ -47,9 +42,9 @@ class GroupReport:
         judged: The same runs with their accuracy, and what the metric's choice cost; None without labels.
         metrics: What every held metric's choice cost among the same runs, the ranking metric first.
         held: Metrics of the table that some run of the group logged, and the ranking metric and oracle.
-        opinions: Recommended metrics with how they rank the same configurations, the ranking metric first.
-        second: What the others pick, how firmly, and what would settle it; None where there are none.
+        opinions: What the recommended metrics say of the pick, how firmly, and what would settle it.
         verdicts: Run id → what became of its training.
+        late: What labels that came later say; None where nobody asked them.
         photos: Where the pick and a rival disagree most; None unless asked for, and where they can be read.
     """
 
@@ -58,9 +53,9 @@ class GroupReport:
     judged: RegretGroup | None
     metrics: tuple[Regret, ...]
     held: tuple[LabelFreeMetric | LabelledMetric, ...]
-    opinions: tuple[tuple[LabelFreeMetric, RankedGroup], ...]
-    second: SecondOpinions | None
+    opinions: Opinions
     verdicts: Mapping[str, Verdict]
+    late: Judgement | None = None
     photos: Photos | None = None
 
     @property
@@ -109,6 +104,8 @@ def report_of(
     milestone: MilestoneChoice = "last",
     allow_mixed: bool = False,
     direction: Direction | None = None,
+    by: By = "configuration",
+    seed_key: str = "seed",
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Ranks the runs and, where an oracle judged them, weighs the choice.
@@ -120,45 +117,28 @@ def report_of(
         milestone: "last", or the epoch that the metric chooses at.
         allow_mixed: Rank everything in one list, comparable or not.
         direction: Which way is better; None takes the metric's own.
+        by: As for `rank`.
+        seed_key: As for `rank`.
         progress: Called, for each group anew, with (metrics weighed beside this one, such metrics in all).
 
     Raises:
         UserError: When nothing can be ranked.
     """
-    ranking = rank(runs, metric, milestone, allow_mixed, direction)
+    ranking = rank(runs, metric, milestone, allow_mixed, direction, by, seed_key)
+    seed_key = seed_key if by == "configuration" else ""  # by which every run is a configuration
     groups, warnings = [], list(ranking.warnings)
     for ranked in ranking.groups:
         seeds = tuple(run for place in ranked.ranking for run in place.runs)
         some = replace(runs, runs=seeds, unreadable=(), warnings=())
         held = _held(some, metric, oracle)
         judged, regrets, notes = _judged(
-            some, metric, oracle, held, milestone, allow_mixed, direction, progress
+            some, metric, oracle, held, milestone, allow_mixed, direction, seed_key, progress
         )
-        others, second = _opinions(some, ranked, held[1:], milestone)
-        opinions = ((metric, ranked), *others)
+        opinions = opinions_of(some, ranked, metric, milestone, seed_key)
         verdicts = {run.id: verdict_of(run) for run in some.runs}
-        groups.append(GroupReport(ranked, best_of(ranked), judged, regrets, held, opinions, second, verdicts))
+        groups.append(GroupReport(ranked, best_of(ranked), judged, regrets, held, opinions, verdicts))
         warnings += notes
     return Report(runs.source, ranking, oracle, tuple(groups), tuple(dict.fromkeys(warnings)))
-
-
-def _opinions(
-    runs: RunSet, ranked: RankedGroup, others: Sequence[Metric], milestone: MilestoneChoice
-) -> tuple[list[tuple[LabelFreeMetric, RankedGroup]], SecondOpinions | None]:
-    """How other recommended metrics rank the same configurations, and who picks what, how firmly."""
-    seed = "seed" if any(len(place.runs) > 1 for place in ranked.ranking) else None
-    found = []
-    for metric in others:
-        if isinstance(metric, LabelFreeMetric) and metric.name in RECOMMENDED:
-            candidates, _ = read_scores(runs.runs, metric, milestone)
-            with suppress(UserError):  # it may not compare these runs, or nobody knows which way is better
-                if len(candidates) > 1 and len(pools(runs.runs, [metric])) == 1:
-                    found.append((metric, rank_pool(candidates, ranked.group, metric, seed_key=seed)))
-    with suppress(UserError):
-        asked = [metric for metric, _ in found]
-        weighed = second_opinions(runs, asked, milestone) if asked else ()
-        return found, weighed[0] if len(weighed) == 1 else None
-    return found, None
 
 
 def _held(
@@ -177,6 +157,7 @@ def _judged(
     milestone: MilestoneChoice,
     allow_mixed: bool,
     direction: Direction | None,
+    seed_key: str,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[RegretGroup | None, tuple[Regret, ...], tuple[str, ...]]:
     """The group as labels see it; every metric that may compare exactly these runs is weighed."""
@@ -186,7 +167,7 @@ def _judged(
 
     def weigh(metrics: Sequence[LabelFreeMetric], way: Direction | None) -> RegretReport:
         told = progress if len(metrics) > 1 else None
-        return regret(runs, metrics, oracle, milestone, allow_mixed, way, progress=told)
+        return regret(runs, metrics, oracle, milestone, allow_mixed, way, progress=told, seed_key=seed_key)
 
     try:
         own = weigh([metric], direction)

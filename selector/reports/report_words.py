@@ -1,13 +1,14 @@
 """What a report says in words: why this run, what threatens it, what it cost, and what to do next."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from selector.metrics import METRICS
+from selector.reports.late_labels import judgement_lines, points
 from selector.reports.report import GroupReport, Report
-from selector.reports.rows import opinion_rows, score_text
+from selector.reports.rows import score_text
 from selector.reports.tables import coverage_line
 from selector.reports.words import axis_of, correlation, number, share
 from selector.selection.consensus import CONSENSUS
@@ -49,6 +50,8 @@ def lead(report: Report) -> str:
         judged = f"Only you know whether labels went into {metric.name}, a key of these runs' own."
     elif any(group.judged for group in report.groups):
         judged = f"The choice saw no label; {report.oracle.name} was read afterwards, to judge it."
+    elif late := next((group.late for group in report.groups if group.late), None):
+        judged = f"The choice saw no label; {late.labels} labels that came later judge it."
     else:
         judged = "No label was read: how good the pick is by labels is not known here."
     return f"{coverage_line(report.ranking.coverage)}; compared at the {where}. {judged}"
@@ -74,14 +77,12 @@ def threats(group: GroupReport, report: Report) -> list[str]:
 
 def _threats(group: GroupReport, report: Report) -> Iterator[str]:
     ranked, coverage, metric = group.ranked, report.ranking.coverage, report.ranking.metric.name
-    others = [row for row in opinion_rows(group)[1:] if not row.agrees]
-    if others:
+    if (late := group.late) and late.told_apart and late.pick != late.best:
+        yield f"By {late.labels} late labels, run {late.best} is {points(late.regret)} points better."
+    if others := group.opinions.others:
         named = [f"{row.metric} would pick {row.choice}" for row in others[:MOST_NAMED]]
         more = [f"{len(others) - MOST_NAMED} more pick another"] if len(others) > MOST_NAMED else []
-        yield (
-            f"{len(others)} of {len(group.opinions) - 1} other recommended metrics disagree:"
-            f" {'; '.join([*named, *more])}."
-        )
+        yield f"{group.opinions.headline.removesuffix('.')}: {'; '.join([*named, *more])}."
     if (verdict := group.verdicts[ranked.chosen.id]).is_bad:
         yield f"The pick's training: {verdict.text}"
     if len(ranked.ranking) == 1:
@@ -140,6 +141,18 @@ def tiles(group: GroupReport) -> list[Tile]:
                 f"{p_text}, n = {regret.spearman.n}",
             ),
         ]
+    if late := group.late:
+        ends = "" if late.interval is None else "95 %: {} to {}".format(*map(points, late.interval))
+        pick = next(run for run in late.runs if run.pick)
+        best = late.runs[0]
+        found += [
+            Tile(f"{points(late.regret)} points", f"regret by {late.labels} late labels", ends),
+            Tile(
+                f"{points(pick.accuracy)} %",
+                "accuracy of the pick by these",
+                f"± {points(pick.standard_error)}; best run: {points(best.accuracy)}",
+            ),
+        ]
     rows = [row.values for run in group.runs for row in run.milestones]
     seconds = [row["cost/milestone_seconds"] for row in rows if "cost/milestone_seconds" in row]
     if seconds:
@@ -151,7 +164,7 @@ def tiles(group: GroupReport) -> list[Tile]:
 def notes(group: GroupReport) -> list[str]:
     """What the figures must not be used for."""
     if group.judged is None:
-        return []
+        return judgement_lines(group.late, group.held[0].name)[1:] if group.late else []
     near = group.judged.near_best
     unit = ", in points of accuracy" if group.judged.in_percent else ""
     found = [
@@ -181,15 +194,10 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
                 " further seeds and compare the means."
             )
         )
-    others = [row for row in opinion_rows(group)[1:] if not row.agrees]
-    if others and group.second and group.second.settle:
-        steps += [Step(f"To settle which metric is right: {line}.") for line in group.second.settle]
-    elif group.judged is None:
-        check = (
-            "Label a few hundred images (a sub-folder per class), and train the first runs of the ranking on"
-            " these: their linear probe says which of them is good."
-        )
-        steps.append(Step(check))
+    settle = list(group.opinions.settle) if group.late is None and group.opinions.others else []
+    if settle or (group.late is None and group.judged is None):
+        steps.append(Step(*_label_some(settle, choice, report)))
+        steps += [Step(f"To settle which metric is right, {line}.") for line in settle[1:]]
     if group.judged and (reason := group.judged.repetition_reason):
         steps.append(Step(f"Find out what other seeds would change: {reason}."))
     take = shlex.join(["selector", "best", *map(printable, choice), "--output", "best.yaml"])
@@ -198,6 +206,19 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
         longer = "Train the pick longer, or with another seed: the command above, changed as you like."
         steps.append(Step(longer))
     return steps
+
+
+def _label_some(settle: Sequence[str], choice: Sequence[str], report: Report) -> tuple[str, str]:
+    """Labels that come later settle it: how many, and the command that asks them."""
+    text = "Label a few hundred images, a sub-folder of DIR per class, and ask them which runs are good."
+    if settle:
+        text = f"To settle which metric is right, {settle[0]}."
+    if report.ranking.milestone != "last":
+        return text, ""  # judge probes the last checkpoints
+    judge = shlex.join(["selector", "judge", *map(printable, choice), "--labelled", "DIR", "--json"])
+    return f"{text} `selector report --judged judged.json` adds their answer to this page.", (
+        f"{judge} > judged.json"
+    )
 
 
 def _duration(seconds: float) -> str:

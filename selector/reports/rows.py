@@ -24,7 +24,6 @@ from selector.runs import Run
 from selector.selection.candidates import last_milestone
 from selector.selection.comparability import canonical, is_finite_number
 from selector.selection.correlation import spearman
-from selector.selection.opinions import Opinion
 from selector.selection.ranking import Ranked, RankedGroup
 from selector.selection.regret import Regret, RegretGroup
 from selector.tracking.umap_files import UmapPoints, read_umap_files
@@ -68,27 +67,6 @@ class RankRow:
     def hyperparameters(self) -> str:
         """The settings in one line."""
         return settings_of(self.settings)
-
-
-@dataclass(frozen=True)
-class OpinionRow:
-    """What one recommended metric says of the pick.
-
-    Attributes:
-        metric: Its name.
-        place: Rank of the pick by it, from 1; None where the pick has no value.
-        ranked: Configurations that it ranks.
-        choice: What it would pick itself.
-        agrees: Whether that is the pick, or tied with it.
-        firmness: By how much, and since when, it picks so; "" where that is not known.
-    """
-
-    metric: str
-    place: int | None
-    ranked: int
-    choice: str
-    agrees: bool
-    firmness: str = ""
 
 
 @dataclass(frozen=True)
@@ -284,33 +262,6 @@ def choice_rows(group: RegretGroup, metrics: Sequence[Regret] = ()) -> list[Choi
         name = BASELINES[baseline.name]
         rows.append(ChoiceRow(name, "", run, baseline.accuracy, baseline.regret, percent=percent))
     return rows
-
-
-def opinion_rows(group: GroupReport) -> list[OpinionRow]:
-    """Every recommended metric that ranks these configurations, the one that chose first."""
-    found = []
-    opinions = group.second.opinions if group.second else ()
-    firmness = {one.metric.name: _firmness(one) for one in opinions}
-    for metric, places in group.opinions:
-        pick = next((p for p in places.ranking if group.ranked.chosen.id in {r.id for r in p.runs}), None)
-        found.append(
-            OpinionRow(
-                metric.name,
-                pick.rank if pick else None,
-                len(places.ranking),
-                label(places.chosen),
-                pick is not None and (pick.rank == 1 or pick.tied),
-                firmness.get(metric.name, ""),
-            )
-        )
-    return found
-
-
-def _firmness(opinion: Opinion) -> str:
-    said = [] if opinion.margin is None else [f"ahead by {opinion.margin:.1f} standard errors"]
-    if opinion.since is not None and opinion.milestones > 1:
-        said.append(f"since epoch {opinion.since}")
-    return ", ".join(said)
 
 
 def heatmap(group: GroupReport) -> Heatmap:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from selector.reports.opinions import MARGIN_NOTE, Opinions
 from selector.reports.rows import rank_rows
 from selector.reports.words import label
 from selector.selection.candidates import Excluded
@@ -64,11 +65,26 @@ def paragraph(console: Console, text: str) -> None:
     console.print(Text(printable(text)))
 
 
-def print_ranking(ranking: Ranking, console: Console) -> None:
-    """Draws a ranking, group by group, and what was not ranked."""
+def print_ranking(ranking: Ranking, opinions: Sequence[Opinions], console: Console) -> None:
+    """Draws a ranking, group by group, and what was not ranked; first of all, which metrics disagree.
+
+    Args:
+        ranking: What is drawn.
+        opinions: What other metrics say of each group's pick.
+        console: Where to.
+    """
     metric = ranking.metric
     where = "last milestone" if ranking.milestone == "last" else f"epoch {ranking.milestone}"
-    for group in ranking.groups:
+    for group, said in zip(ranking.groups, opinions, strict=True):
+        if said.others:
+            paragraph(console, said.headline)
+            rows = [row.cells for row in said.rows]
+            titles = ("metric", "the pick is", "its own pick", "lead", "since")
+            console.print(table_of(titles, rows, right=("the pick is", "lead", "since")))
+            paragraph(console, MARGIN_NOTE)
+            for line in said.settle:
+                paragraph(console, f"To settle it, {line}.")
+            console.print()
         better = "higher" if group.direction == "max" else "lower"
         paragraph(console, f"{metric.name}, {better} is better, {where}: {describe(group.group)}")
         rows = [
@@ -78,6 +94,8 @@ def print_ranking(ranking: Ranking, console: Console) -> None:
         titles = ("rank", "run", metric.name, "training", "hyperparameters")
         console.print(table_of(titles, rows, right=("rank", metric.name)))
         paragraph(console, f"Chosen: {label(group.chosen)}{_tie_note(group)}")
+        if said.headline and not said.others:
+            paragraph(console, said.headline)
         console.print()
     if ranking.excluded:
         paragraph(console, "Not ranked, never chosen:")

@@ -24,22 +24,28 @@ class Opinion:
 
     Attributes:
         metric: The metric.
-        pick: The configuration that it picks, with the run that is handed over.
-        second: The next configuration, or None where there is no other.
+        ranked: How it ranks the configurations.
         margin: Gap between their scores in standard errors of the difference; None where no noise was
             measured. Below about 2 the metric does not tell the two apart.
-        ties: Other configurations that the metric cannot tell from its pick.
         since: Epoch since which it has been the pick without a break; None where the metric has no course.
         milestones: At how many milestones in a row that is, the last included.
     """
 
     metric: LabelFreeMetric
-    pick: Ranked
-    second: Ranked | None
+    ranked: RankedGroup
     margin: float | None
-    ties: int
     since: int | None
     milestones: int
+
+    @property
+    def pick(self) -> Ranked:
+        """The configuration that it picks, with the run that is handed over."""
+        return self.ranked.ranking[0]
+
+    @property
+    def ties(self) -> int:
+        """Other configurations that the metric cannot tell from its pick."""
+        return len(self.ranked.tie_set) - 1
 
 
 @dataclass(frozen=True)
@@ -100,15 +106,8 @@ def _opinion(
     ]
     own = configuration(pick.run, seed_key)
     held = next((n for n, (_, chosen) in enumerate(reversed(course)) if chosen != own), len(course))
-    return Opinion(
-        metric,
-        pick,
-        others[0] if others else None,
-        abs(pick.score - others[0].score) / error if error else None,
-        len(ranked.tie_set) - 1,
-        course[-held][0] if held else None,
-        held,
-    )
+    margin = abs(pick.score - others[0].score) / error if error else None
+    return Opinion(metric, ranked, margin, course[-held][0] if held else None, held)
 
 
 def _settle(opinions: Sequence[Opinion]) -> tuple[str, ...]:
@@ -116,16 +115,18 @@ def _settle(opinions: Sequence[Opinion]) -> tuple[str, ...]:
     if len({opinion.pick.runs[0].id for opinion in opinions}) < 2:
         return ()  # all pick one configuration
     lines = [
-        f"label about {LABELS_NEEDED} images and run `selector judge`: so many tell two picks apart that"
+        f"label about {LABELS_NEEDED} images and run `selector judge`: that many tell two picks apart that"
         f" differ by {100 * DIFFERENCE:.0f} points"
     ]
-    if unsure := [one for one in opinions if one.ties or one.margin is None]:
-        names = " and ".join(one.metric.name for one in unsure)
+    if unsure := [one.metric.name for one in opinions if one.ties or one.margin is None]:
         lines.append(
-            f"train {', '.join(picks)} with 2 more seeds each, the same settings with --seed 1 and --seed 2:"
-            f" {names} cannot say how sure the pick is, or cannot tell it from others"
+            f"train {_listed(picks)} again with --seed 1 and --seed 2: without more seeds it is not known how"
+            f" sure the choice by {_listed(unsure)} is"
         )
-    if fresh := [one for one in opinions if one.milestones < 2]:
-        names = " and ".join(one.metric.name for one in fresh)
-        lines.append(f"train longer: the pick of {names} is as new as the last milestone")
+    if fresh := [one.metric.name for one in opinions if one.milestones < 2]:
+        lines.append(f"train longer: the choice by {_listed(fresh)} has held for one milestone only")
     return tuple(lines)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -4,12 +4,15 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from selector.metrics import Direction, LabelFreeMetric
 from selector.runs import Run
 from selector.selection.candidates import candidate_at, seed_means
-from selector.selection.oracle import Judged
 from selector.selection.ranking import best_first
+
+if TYPE_CHECKING:
+    from selector.selection.oracle import Judged  # which needs numpy
 
 MOST_POINTS = 100  # a run of somebody else may have logged at each of a million steps
 SETTLED = 3
@@ -62,7 +65,7 @@ NEVER = AlongTraining((), None)
 
 
 def along_training(
-    judged: Sequence[Judged],
+    judged: "Sequence[Judged]",
     metric: LabelFreeMetric,
     direction: Direction,
     varied: Sequence[str],

@@ -8,6 +8,7 @@ from handmade import RANKME, run, sweep
 from selector.command_line import parse_config
 from selector.config import TrainConfig, paper_recipe
 from selector.reports.best import best_object, best_of, best_yaml, command_line, find_checkpoint, repeated
+from selector.reports.opinions import Opinions
 from selector.selection.ranking import rank
 
 
@@ -59,14 +60,14 @@ def test_somebody_elses_run_keeps_its_configuration_and_has_no_command():
 def test_the_software_that_made_the_run_is_named():
     ranking = rank(sweep(trained(paper_recipe("simclr"), versions="torch 9.8.7")), RANKME)
     best = best_of(ranking.groups[0])
-    assert "# made by: torch 9.8.7\n" in best_yaml(best, ranking)
-    assert best_object(best, ranking)["versions"] == "torch 9.8.7"
+    assert "# made by: torch 9.8.7\n" in best_yaml(best, ranking, Opinions())
+    assert best_object(best, ranking, Opinions())["versions"] == "torch 9.8.7"
 
 
 def test_the_yaml_is_safe_and_says_where_it_is_from():
     evil = trained(paper_recipe("simclr"), name="a\nmethod: evil\x1b[31m", checkpoint="/c\nmethod: evil")
     ranking = rank(sweep(evil, run("b", 9.0)), RANKME)
-    text = best_yaml(best_of(ranking.groups[0]), ranking)
+    text = best_yaml(best_of(ranking.groups[0]), ranking, Opinions())
     assert yaml.safe_load(text) == repeated(evil) or yaml.safe_load(text)["method"] == "simclr"
     assert "\x1b" not in text
     assert text.splitlines()[0].startswith("# run ")
@@ -80,7 +81,7 @@ def test_values_that_are_not_plain_are_written_as_text():
 
     stranger = replace(run("x", 1.0, definition={}), config={"deep": {"a": (1, 2)}, "odd": Odd()})
     ranking = rank(sweep(stranger), RANKME)
-    assert yaml.safe_load(best_yaml(best_of(ranking.groups[0]), ranking)) == {
+    assert yaml.safe_load(best_yaml(best_of(ranking.groups[0]), ranking, Opinions())) == {
         "deep": {"a": [1, 2]},
         "odd": "odd",
     }
@@ -104,7 +105,10 @@ def test_the_checkpoint_of_a_sweep_folder_that_was_moved(tmp_path):
     gone = replace(one, checkpoint="/old/place/epoch_20.ckpt")
     assert str(find_checkpoint(gone)) == "/old/place/epoch_20.ckpt"
     best = best_of(rank(sweep(gone), RANKME).groups[0])
-    assert (best.checkpoint_exists, best_object(best, rank(sweep(gone), RANKME))["checkpoint_exists"]) == (
+    assert (
+        best.checkpoint_exists,
+        best_object(best, rank(sweep(gone), RANKME), Opinions())["checkpoint_exists"],
+    ) == (
         False,
         False,
     )

@@ -7,6 +7,7 @@ import pytest
 from handmade import ACCURACY, ENTROPY, RANKME, run, sweep
 
 from selector.reports.objects import as_json, ranking_object, regret_object
+from selector.reports.opinions import Opinions
 from selector.runs import Unreadable
 from selector.selection.ranking import rank
 from selector.selection.regret import regret
@@ -24,7 +25,7 @@ def test_a_ranking():
         run("a", 5.0, name="first"), run("b", 5.0), run("c", nan), run("d", 9.0, state="crashed"),
         unreadable=(Unreadable("e", "damaged"),), planned=6, finish_command="selector sweep x",
     )  # fmt: skip
-    found = through_json(ranking_object(rank(runs, RANKME)))
+    found = through_json(ranking_object(rank(runs, RANKME), [Opinions()]))
     assert (found["metric"], found["direction"], found["milestone"]) == ("rankme", "max", "last")
     (group,) = found["groups"]
     assert group["group"]["method"] == "simclr"
@@ -96,7 +97,7 @@ def test_what_is_undefined_is_null_not_zero():
 
 def test_configurations_that_json_cannot_say():
     odd = {"x": nan, "y": [inf, {"z": -inf}], "when": {1, 2}, "name\x1b": "t\x1b[31m"}
-    found = through_json(ranking_object(rank(sweep(run("a", 1.0, **odd)), RANKME)))
+    found = through_json(ranking_object(rank(sweep(run("a", 1.0, **odd)), RANKME), [Opinions()]))
     config = found["groups"][0]["ranking"][0]["config"]
     assert (config["x"], config["y"], config["when"]) == (None, [None, {"z": None}], "{1, 2}")
-    assert "\x1b" not in as_json(ranking_object(rank(sweep(run("a", 1.0, **odd)), RANKME)))
+    assert "\x1b" not in as_json(ranking_object(rank(sweep(run("a", 1.0, **odd)), RANKME), [Opinions()]))

@@ -11,14 +11,12 @@ from selector.metrics.embeddings import Embeddings
 from selector.reports.report import report_of
 from selector.reports.rows import (
     Axis,
-    OpinionRow,
     SpectrumLine,
     StopRow,
     axes,
     choice_rows,
     curves,
     heatmap,
-    opinion_rows,
     rank_rows,
     spectrum_lines,
     stop_rows,
@@ -99,19 +97,6 @@ def test_every_way_of_choosing_and_what_it_costs():
         ("entropy", "↓", "a", pytest.approx(0.0)),
         ("random (expected)", "", "", pytest.approx(0.1)),  # (0.0 + 0.2 + 0.1) / 3
         ("lowest loss", "", "b", pytest.approx(0.2)),
-    ]
-
-
-def test_second_opinions_say_where_the_pick_stands():
-    scores = (("a", 9.0, 1.0, 1.0), ("b", 8.0, 3.0, 2.0), ("c", 7.0, 2.0, 3.0))
-    group = group_of(
-        *(run(id, s, values={"label_free/nesum": n, "label_free/idest": i}) for id, s, n, i in scores)
-    )
-    # idest is the one of which less is better.
-    assert opinion_rows(group) == [
-        OpinionRow("rankme", 1, 3, "a", True),
-        OpinionRow("nesum", 3, 3, "b", False),
-        OpinionRow("idest", 1, 3, "a", True),
     ]
 
 

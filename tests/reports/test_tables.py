@@ -4,6 +4,7 @@ import io
 
 from handmade import RANKME, run, sweep
 
+from selector.reports.opinions import Opinions
 from selector.reports.tables import coverage_line, excluded_rows, open_console, print_ranking
 from selector.runs import Unreadable
 from selector.selection.candidates import Excluded
@@ -14,7 +15,7 @@ EVIL = "[red]x[/red] \x1b[31m\x07[link=http://e]\n:smile: " + "w" * 120
 
 def drawn(ranking):
     file = io.StringIO()
-    print_ranking(ranking, open_console(file))
+    print_ranking(ranking, [Opinions()] * len(ranking.groups), open_console(file))
     return file.getvalue()
 
 
