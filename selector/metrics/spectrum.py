@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from selector.metrics.arrays import as_vectors, float64_blocks, one_thread
+from selector.metrics.arrays import BLOCK_ELEMENTS, as_vectors, float64_blocks, one_thread
 from selector.metrics.embeddings import Space
 from selector.metrics.metric import SPECTRUM_PREFIX
 
@@ -28,10 +28,10 @@ _LEAST = 1e-60  # the square of a millionth of a millionth of it is far from flo
 class Spectrum:
     """Singular values of one (N, D) array of embeddings, as they are and with their mean taken away.
 
-    Each of the two is computed when it is first asked for, and once. Both come from one Gram matrix, that of
-    the centred rows: the other is that plus N · mean meanᵀ, a sum in which no digit is lost, however far from
-    the origin the embeddings are. Work on N rows runs on the device of the embeddings; memory above them is
-    O(D²). Takes 0.2 s for 10,000 x 512 on one core, twice that for collapsed embeddings.
+    Each of the two is computed when it is first asked for, and once, by an SVD in float64. Both come from one
+    triangular factor, that of the centred rows: with the row √N · mean below it, it is a factor of the rows
+    as they are, however far from the origin these are. Work on N rows runs on the device of the embeddings;
+    memory above them is O(D²). Takes 0.3 s for 10,000 x 512 on one core.
 
     Attributes:
         count: N, the number of embeddings.
@@ -50,19 +50,13 @@ class Spectrum:
         self.count, self.dimension = self._vectors.shape
         low, high = (float(bound) for bound in torch.aminmax(self._vectors))
         largest = max(-low, high)
-        # Divided out where squares would overflow or vanish; other embeddings are not copied for it.
+        # Divided out where squares would overflow or vanish.
         self._scale = 1.0 if largest == 0 or _LEAST < largest < 1 / _LEAST else largest
 
     @cached_property
     def uncentred(self) -> NDArray[np.float64]:
-        """(min(N, D),) float64, descending, as exact as an SVD: what RankMe and the stable rank read."""
-        if self.count < self.dimension:
-            rows, gram = self._few.T, self._few @ self._few.T
-            roots = roots_of_gram(gram, partial(gram_of, rows, 1.0, None))
-        else:
-            along = partial(gram_of, self._vectors, self._scale, None)
-            roots = roots_of_gram(self._uncentred_gram, along)
-        return roots * self._scale
+        """(min(N, D),) float64, descending: what RankMe and the stable rank read."""
+        return self._values(self._uncentred_factor)
 
     @cached_property
     def centred(self) -> NDArray[np.float64]:
@@ -74,14 +68,18 @@ class Spectrum:
         uncentred there: equal embeddings far from the origin have a spectrum of zeros, not one of
         rounding errors.
         """
-        least = self._least
-        if self.count < self.dimension:
-            few = self._few - self._mean
-            roots = roots_of_gram(few @ few.T, partial(gram_of, few.T, 1.0, None), least)
-        else:
-            along = partial(gram_of, self._vectors, self._scale, self._mean)
-            roots = roots_of_gram(self._centred_gram, along, least)
-        return np.where(roots > least, roots, 0.0) * self._scale
+        import torch
+
+        dtype = self._vectors.dtype
+        entries_eps = torch.finfo(dtype).eps if dtype.is_floating_point else 0.0
+        norm = float(torch.linalg.vector_norm(self._uncentred_factor)) * self._scale
+        least = least_singular_value(self.count, self.dimension, norm, entries_eps)
+        values = self._values(self._centred_factor)
+        return np.where(values > least, values, 0.0)
+
+    def _values(self, factor: torch.Tensor) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = singular_values_of(factor).cpu().numpy()
+        return values[: min(self.count, self.dimension)] * self._scale
 
     @cached_property
     def _mean(self) -> torch.Tensor:
@@ -93,34 +91,24 @@ class Spectrum:
         return total / self.count
 
     @cached_property
-    def _centred_gram(self) -> torch.Tensor:
-        return gram_of(self._vectors, self._scale, self._mean)
-
-    @property
-    def _uncentred_gram(self) -> torch.Tensor:
+    def _centred_factor(self) -> torch.Tensor:
+        """(at most D, D) R with RᵀR = (X - mean)ᵀ(X - mean): a QR decomposition, some rows at a time."""
         import torch
 
-        return self._centred_gram + self.count * torch.outer(self._mean, self._mean)
+        factor = self._vectors.new_zeros(0, self.dimension, dtype=torch.float64)
+        # At least 2 D rows at a time: each time the D rows of the factor so far are factored anew.
+        rows = max(2 * self.dimension, BLOCK_ELEMENTS // self.dimension)
+        with one_thread():
+            for block in torch.split(self._vectors, rows):
+                centred = block.to(torch.float64) / self._scale - self._mean
+                factor = torch.linalg.qr(torch.cat([factor, centred]), mode="r").R
+        return factor
 
     @property
-    def _few(self) -> torch.Tensor:
-        """The embeddings in float64, for N < D, over their scale."""
+    def _uncentred_factor(self) -> torch.Tensor:
         import torch
 
-        return self._vectors.to(torch.float64) / self._scale
-
-    @property
-    def _least(self) -> float:
-        """The least centred singular value that means something, over the scale."""
-        import torch
-
-        if self.count < self.dimension:
-            norm = float(torch.linalg.vector_norm(self._few))
-        else:
-            norm = float(self._uncentred_gram.trace()) ** 0.5
-        dtype = self._vectors.dtype
-        entries_eps = torch.finfo(dtype).eps if dtype.is_floating_point else 0.0
-        return least_singular_value(self.count, self.dimension, norm, entries_eps)
+        return torch.cat([self._centred_factor, math.sqrt(self.count) * self._mean[None]])
 
 
 def least_singular_value(count: int, dimension: int, norm: float, entries_eps: float) -> float:
@@ -274,73 +262,6 @@ class _GramSpectrum(Spectrum):
         return roots[: min(self.count, self.dimension)]
 
 
-# Eigenvalues above this share of the largest are believed: their roots err by less than 1e-7 of themselves.
-_TRUSTED = 1e-8
-_ROUNDING = 1e-14  # singular values below this share of the largest are rounding, in an SVD too
-
-
-def roots_of_gram(
-    gram: torch.Tensor, gram_along: Callable[[torch.Tensor], torch.Tensor], floor: float = 0.0
-) -> NDArray[np.float64]:
-    """The singular values of a matrix A, largest first, from its Gram matrix AᵀA.
-
-    They are roots of eigenvalues of the Gram matrix, which costs a fraction of an SVD when A is tall but
-    by itself loses what is below about 1e-8 of the largest value, because squaring halves the digits
-    (Higham 2002, section 20.4). So only the leading eigenvalues are believed; A is then projected on the
-    eigenvectors of the others, where the largest of those is the new scale, and so on until nothing but
-    rounding is left. One round is enough for well-conditioned rows, and three or four reach what
-    an SVD reaches: about 1e-13 of the largest value.
-
-    Args:
-        gram: (D, D) float64 tensor. The eigenproblems are solved on the GPU where it is there, otherwise on
-            the CPU in one thread.
-        gram_along: Basis B (D, K) → Gram matrix of A · B, (K, K).
-        floor: Values up to it need not be told apart.
-    """
-    found: list[float] = []
-    basis = None
-    while True:
-        eigenvalues = eigenvalues_of(gram)  # a quarter of the time that eigenvectors take
-        untrusted = int((eigenvalues < _TRUSTED * eigenvalues[-1]).sum())
-        floor = max(floor, _ROUNDING * max(found, default=0.0))
-        if untrusted == 0 or np.sqrt(eigenvalues[-1].clip(0)) <= floor:
-            return np.array(sorted([*found, *np.sqrt(eigenvalues.clip(0)).tolist()], reverse=True))
-        eigenvalues, eigenvectors = eigenvectors_of(gram)
-        found += np.sqrt(eigenvalues[untrusted:]).tolist()
-        rest = eigenvectors[:, :untrusted]
-        basis = rest if basis is None else basis @ rest
-        gram = gram_along(basis)
-
-
-def gram_of(
-    rows: torch.Tensor, scale: float, offset: torch.Tensor | None = None, basis: torch.Tensor | None = None
-) -> torch.Tensor:
-    """AᵀA in float64 of A = (rows / scale - offset) · basis; `rows` are never all in float64 at once.
-
-    On the CPU by BLAS's dsyrk, which computes one triangle of the symmetric product: half the work.
-    """
-    import torch
-    from scipy.linalg.blas import dsyrk
-
-    size = rows.shape[1] if basis is None else basis.shape[1]
-    gram = torch.zeros(size, size, dtype=torch.float64, device=rows.device)
-    lower = np.zeros((size, size), order="F")
-    for block in float64_blocks(rows):
-        part = block if scale == 1 else block / scale
-        if offset is not None:
-            part = part - offset
-        if basis is not None:
-            part = part @ basis
-        if gram.is_cuda:
-            gram.addmm_(part.T, part)
-        else:
-            lower = dsyrk(1.0, part.contiguous().numpy().T, 1.0, lower, lower=1, overwrite_c=1)
-    if gram.is_cuda:
-        return gram
-    triangle = torch.from_numpy(np.ascontiguousarray(lower))
-    return triangle + triangle.tril(-1).T
-
-
 def eigenvalues_of(gram: torch.Tensor) -> NDArray[np.float64]:
     """Eigenvalues of a symmetric matrix, ascending; where they do not converge, as `eigenvectors_of`."""
     import torch
@@ -380,7 +301,8 @@ def singular_values_of(matrix: torch.Tensor) -> torch.Tensor:
     import torch
 
     try:
-        values: torch.Tensor = torch.linalg.svdvals(matrix)
+        with one_thread():
+            values: torch.Tensor = torch.linalg.svdvals(matrix)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         _say_that_it_is_computed_anew("singular values", matrix, error)
         from scipy.linalg import svd

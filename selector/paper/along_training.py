@@ -45,7 +45,7 @@ class RunCorrelation(Association):
         run: Id of the run.
         milestones: With finite values of both.
         left_out: Milestones with one of the two values, or with one that is not finite.
-        block_length: Milestones a block of the bootstrap, or None without an interval.
+        block_length: Milestones per block of the bootstrap, or None without an interval.
         interval_reason: Why there is no interval, or None.
     """
 
@@ -58,20 +58,13 @@ class RunCorrelation(Association):
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of Table I: a metric over the milestones of one run, or the median over several runs.
+    """One cell of Table I: medians over the runs that have a correlation, None without any.
 
     Attributes:
-        pearson: Median of Pearson's r, -1 to 1, over the runs that have a correlation; None without any.
-        spearman: Likewise.
-        kendall_tau: Likewise.
-        runs_with_value: Runs that have a correlation.
-        runs_significant: Of those, runs with p < 0.05 and the sign of the median.
-        marked: Whether these are more than half.
+        runs_significant: Runs with p < 0.05 and the sign of the median.
+        marked: Whether these are more than half of those with a correlation.
         interval: 95 % interval of `pearson` over resampled milestones, the runs being the ones that there
             are; None where one of the runs has none.
-        reason: Why there is no correlation, or None.
-        interval_reason: Why there is no interval, or None.
-        runs: Each run's figures.
     """
 
     pearson: float | None
@@ -88,13 +81,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric's row of Table I: its name, W&B key and two cells, with and without the untrained network."""
+    """A metric's row of Table I: two cells, with and without the untrained network."""
 
     metric: str
     key: str
     label_free: bool
     with_init: Cell
     without_init: Cell
+
+    def cell(self, initial: str) -> Cell:
+        """One of the two, by the name of its field."""
+        return self.with_init if initial == "with_init" else self.without_init
 
 
 @dataclass(frozen=True)
@@ -106,17 +103,14 @@ class Group:
     runs: tuple[Run, ...]
     metrics: tuple[MetricRow, ...]
 
+    def cells(self, initial: str) -> dict[str, Cell]:
+        """Those with or without the untrained network, by name of the metric."""
+        return {row.metric: row.cell(initial) for row in self.metrics}
+
 
 @dataclass(frozen=True)
 class CorrelationReport:
-    """What `selector correlate` found.
-
-    Attributes:
-        oracle: What the metrics were correlated with.
-        groups: In the order of method and data set.
-        excluded: Runs that are not finished, and duplicates.
-        warnings: One line each.
-    """
+    """What `selector correlate` found: groups in the order of method and data set, and runs left out."""
 
     oracle: LabelledMetric
     groups: tuple[Group, ...]
@@ -132,7 +126,7 @@ def correlate_milestones(
     Args:
         runs: What a source holds.
         oracle: What the metrics are held against.
-        metrics: Label-free or labelled; none: all of METRICS that a finished run logged.
+        metrics: Label-free or labelled; none takes all of METRICS that a finished run logged.
 
     Raises:
         UserError: When no finished run logged the oracle, or none a metric.
@@ -157,29 +151,19 @@ def correlate_milestones(
         members.setdefault(_method_and_dataset(run), []).append(run)
     groups = []
     for (method, dataset), group in sorted(members.items()):
-        rows = [
-            MetricRow(
-                metric.name,
-                metric.key,
-                isinstance(metric, LabelFreeMetric),
-                correlate_metric(group, metric, oracle, initial=True),
-                correlate_metric(group, metric, oracle, initial=False),
-            )
-            for metric in chosen
-        ]
+        rows = []
+        for metric in chosen:
+            cells = [correlate_metric(group, metric, oracle, initial) for initial in (True, False)]
+            rows.append(MetricRow(metric.name, metric.key, isinstance(metric, LabelFreeMetric), *cells))
         groups.append(Group(method or None, dataset or None, tuple(group), tuple(rows)))
     warnings = (*runs.warnings, *(warning for group in groups for warning in _warnings(group)))
     return CorrelationReport(oracle, tuple(groups), tuple(excluded), warnings)
 
 
 def correlate_metric(runs: Sequence[Run], metric: Metric, oracle: Metric, initial: bool) -> Cell:
-    """A metric over the milestones of runs of one method and data set.
+    """A metric over the milestones of runs of one method and data set, of which there is at least one.
 
-    Args:
-        runs: At least one.
-        metric: Held against the oracle.
-        oracle: Labelled.
-        initial: Whether milestone 0 takes part; a run without one then has no correlation.
+    `initial`: whether milestone 0 takes part; a run without one then has no correlation.
     """
     each, draws = zip(*(_correlate_run(run, metric, oracle, initial) for run in runs), strict=True)
     defined = [one for one in each if one.reason is None]

@@ -25,6 +25,7 @@ RESAMPLES = 2000
 SEED = 0
 LEVEL = 0.95
 SIGNIFICANT = 0.05
+DRAWS = {"resamples": RESAMPLES, "seed": SEED, "level": LEVEL}  # as `--json` says them
 LEAST_PAIRS = 3  # two are always on one line
 LEAST_MILESTONES = 12  # for an interval; below, blocks of 3 or more leave too few different resamples
 LEAST_MODELS = 8  # for an interval; below, resamples are too alike
@@ -43,17 +44,13 @@ Metric = LabelFreeMetric | LabelledMetric
 class Association:
     """How well a metric follows the oracle; the fields are keys of `--json`.
 
+    Pearson's r, Spearman's ρ and Kendall's τ-b are None where they are undefined, for the reason given. Their
+    two-sided p-values take the pairs for independent observations.
+
     Attributes:
-        pearson: Pearson's r, -1 to 1; None where it is undefined.
-        pearson_p: Its two-sided p-value, which takes the pairs for independent observations.
-        spearman: Spearman's ρ.
-        spearman_p: Likewise.
-        kendall_tau: Kendall's τ-b.
-        kendall_p: Likewise.
         p_method: "exact": over all orders of the pairs; "asymptotic": the large-sample formulas.
         marked: Whether pearson_p < 0.05.
         interval: 95 % interval of Pearson's r over resampled pairs, or None.
-        reason: Why there is no correlation, or None.
     """
 
     pearson: float | None

@@ -1,8 +1,8 @@
 """Tables of correlations: columns of figures for terminal and LaTeX, rows for CSV."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from selector.metrics import METRICS, LabelFreeMetric
+from selector.reports.words import correlation
 from selector.text import csv_cell, printable
 
 UNKNOWN = "–"
@@ -27,42 +28,53 @@ class Figure:
     marked: bool = False
 
     def __str__(self) -> str:
-        return two_decimals(self.value) + "*" * (self.marked and self.value is not None)
+        return correlation(self.value) + "*" * (self.marked and self.value is not None)
 
     def latex(self) -> str:
         """As in the paper: gray without significance, red below zero."""
+        text = "--" if self.value is None else f"${correlation(self.value)}$"
         if self.value is None or not self.marked:
-            text = "--" if self.value is None else f"${two_decimals(self.value)}$"
             return rf"\textcolor{{gray}}{{{text}}}"
-        text = f"${two_decimals(self.value)}$"
         return rf"\textcolor{{red}}{{{text}}}" if self.value < 0 else text
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of figures.
-
-    Attributes:
-        heads: Lines above it.
-        cells: By name of the metric.
-    """
+    """The lines above a column of a table, and its figures by name of the metric."""
 
     heads: tuple[str, ...]
     cells: Mapping[str, Figure]
 
 
-def two_decimals(value: float | None) -> str:
-    """A correlation, never as -0.00; a dash where there is none."""
-    return UNKNOWN if value is None else f"{round(value, 2) + 0.0:.2f}"
-
-
 def interval_text(interval: tuple[float, float] | None) -> str:
     """Both ends of an interval; a dash where there is none."""
-    return UNKNOWN if interval is None else "…".join(map(two_decimals, interval))
+    return UNKNOWN if interval is None else "…".join(map(correlation, interval))
 
 
-def draw_columns(console: Console, columns: Sequence[Column], label_free: Set[str]) -> None:
-    """The metrics as rows; a tick at those that read no labels, beside the paper's own."""
+def reason_lines(undefined: Iterable[tuple[str, str, str]], metrics: int) -> list[str]:
+    """Why figures are missing, each reason once with what it concerns.
+
+    Args:
+        undefined: Column, metric and reason of each figure that is missing.
+        metrics: How many the table has: where a reason concerns so many they are not named.
+    """
+    concerned: dict[tuple[str, str], list[str]] = {}
+    for column, metric, reason in undefined:
+        concerned.setdefault((column, reason), []).append(metric)
+    return [
+        f"{UNKNOWN} {column} ({', '.join(names) if len(names) < metrics else 'all'}): {reason}"
+        for (column, reason), names in concerned.items()
+    ]
+
+
+def draw_columns(console: Console, columns: Sequence[Column], label_free: Set[str] = frozenset()) -> None:
+    """The metrics as rows; a tick at those that read no labels, beside the paper's own.
+
+    Args:
+        console: At most 80 columns wide.
+        columns: At least one.
+        label_free: Names of label-free metrics beside ours.
+    """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)  # the box parts by a space
     table.add_column("metric", overflow="fold")
     table.add_column("no\nlabels", overflow="fold")
@@ -74,31 +86,17 @@ def draw_columns(console: Console, columns: Sequence[Column], label_free: Set[st
     console.print(table)
 
 
-def draw_rows(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
-    """A table of texts; columns from number `left` on are aligned to the right."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for number, title in enumerate(titles):
-        side: Literal["left", "right"] = "left" if number < left else "right"
-        table.add_column(Text(printable(title)), justify=side, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(text)) for text in row))
-    console.print(table)
-
-
 def to_latex(columns: Sequence[Column], label_free: Set[str], comments: Sequence[str]) -> str:
     r"""A tabular for \usepackage{booktabs,xcolor}; gray: p >= 0.05, red: r < 0."""
     import pandas as pd
 
-    unlike = list(dict.fromkeys((column.heads, tuple(column.cells.items())) for column in columns))
-    columns = [Column(heads, dict(cells)) for heads, cells in unlike]
-    depth = len(columns[0].heads)
-    heads = [("",) * (depth - 1) + ("Label-free",), *(column.heads for column in columns)]
+    columns = [column for place, column in enumerate(columns) if column not in columns[:place]]
+    rows = _rows(columns, label_free)
+    marks = [r"$\checkmark$" if mark else r"$\times$" for _, mark, _ in rows]
+    heads = [("",) * (len(columns[0].heads) - 1) + ("Label-free",), *(column.heads for column in columns)]
     frame = pd.DataFrame(
-        [
-            [r"$\checkmark$" if mark else r"$\times$", *(cell.latex() for cell in cells)]
-            for _, mark, cells in _rows(columns, label_free)
-        ],
-        index=[latex(name) for name, _, _ in _rows(columns, label_free)],
+        [[mark, *(cell.latex() for cell in cells)] for mark, (_, _, cells) in zip(marks, rows, strict=True)],
+        index=[latex(name) for name, _, _ in rows],
         columns=pd.MultiIndex.from_tuples([tuple(map(latex, names)) for names in heads]),
     )
     shape = "lc" + "r" * len(columns)
@@ -111,8 +109,8 @@ def latex(text: str) -> str:
     return printable(text).translate(_LATEX)
 
 
-def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], renamed: Mapping[str, str]) -> str:
-    """A line a row; text is never a formula to a spreadsheet.
+def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], renamed: Mapping[str, str]) -> str:
+    """One line per row; text is never a formula to a spreadsheet.
 
     Args:
         rows: An interval becomes two columns, and a reason for its absence stands in for any other.
@@ -124,16 +122,17 @@ def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], renamed: M
     cells = []
     for row in rows:
         low, high = row.get("interval") or (None, None)
-        reason = row.get("reason") or row.get("interval_reason")
-        named = {renamed.get(name, name): csv_cell(value) for name, value in row.items()}
-        cells.append(named | {"interval_low": low, "interval_high": high, "reason": csv_cell(reason)})
-    frame = pd.DataFrame(cells, dtype=object).reindex(columns=columns)
-    table: str = frame.to_csv(index=False, lineterminator="\n")
+        ends = {"interval_low": low, "interval_high": high}
+        ends["reason"] = row.get("reason") or row.get("interval_reason")
+        cells.append({renamed.get(name, name): csv_cell(value) for name, value in (row | ends).items()})
+    table: str = pd.DataFrame(cells, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
     return table
 
 
-def _rows(columns: Sequence[Column], label_free: Set[str]) -> Iterator[tuple[str, bool, tuple[Figure, ...]]]:
+def _rows(columns: Sequence[Column], label_free: Set[str]) -> list[tuple[str, bool, tuple[Figure, ...]]]:
     """Of each metric its name, whether it is label-free, and its figures."""
     label_free = label_free | {metric.name for metric in METRICS if isinstance(metric, LabelFreeMetric)}
-    for name in dict.fromkeys(name for column in columns for name in column.cells):
-        yield name, name in label_free, tuple(column.cells.get(name, Figure()) for column in columns)
+    return [
+        (name, name in label_free, tuple(column.cells.get(name, Figure()) for column in columns))
+        for name in dict.fromkeys(name for column in columns for name in column.cells)
+    ]

@@ -40,15 +40,11 @@ _TABLE_II = {
 
 @dataclass(frozen=True)
 class Published:
-    """One figure of the paper: Pearson's r with linear-probe accuracy, two decimals, over n pairs."""
+    """Pearson's r with linear-probe accuracy over n pairs, two decimals, and whether its p < 0.05."""
 
-    value: float
+    pearson: float
     n: int
-
-    @property
-    def marked(self) -> bool:
-        """Whether p < 0.05, by the number of pairs."""
-        return abs(self.value) >= _LEAST_SIGNIFICANT[self.n]
+    marked: bool
 
 
 def table_one(method: str | None) -> dict[tuple[str, str], dict[str, Published]]:
@@ -60,7 +56,7 @@ def table_one(method: str | None) -> dict[tuple[str, str], dict[str, Published]]
         for without, initial in enumerate(("with_init", "without_init")):
             column = 4 * METHODS.index(method) + 2 * place + without
             n = _TRAINED_MILESTONES[method] + 1 - without
-            columns[dataset, initial] = {name: Published(row[column], n) for name, row in _TABLE_I.items()}
+            columns[dataset, initial] = {name: _figure(row[column], n) for name, row in _TABLE_I.items()}
     return columns
 
 
@@ -68,6 +64,10 @@ def table_two(dataset: str) -> dict[str, dict[str, Published]]:
     """Table II on one of DATASETS: by family or "overall", by metric."""
     place = DATASETS.index(dataset)
     return {
-        family: {name: Published(row[2 * i + place], _MODELS[family]) for name, row in _TABLE_II.items()}
+        family: {name: _figure(row[2 * i + place], _MODELS[family]) for name, row in _TABLE_II.items()}
         for i, family in enumerate(FAMILIES)
     }
+
+
+def _figure(value: float, n: int) -> Published:
+    return Published(value, n, abs(value) >= _LEAST_SIGNIFICANT[n])

@@ -12,9 +12,9 @@ from selector.paper.along_training import RUNS_RULE, CorrelationReport, Group
 from selector.paper.association import (
     BLOCK_RULE,
     COVERAGE,
+    DRAWS,
     LEAST_MILESTONES,
     LEAST_PAIRS,
-    LEVEL,
     RESAMPLES,
     SEED,
     SIGNIFICANT,
@@ -24,12 +24,12 @@ from selector.paper.layout import (
     Column,
     Figure,
     draw_columns,
-    draw_rows,
     interval_text,
+    reason_lines,
     to_csv,
     to_latex,
 )
-from selector.reports.tables import paragraph
+from selector.reports.tables import paragraph, table_of
 from selector.reports.words import label, sparkline
 
 SIDE_BY_SIDE = 3  # runs whose training is drawn, which fill 80 columns with a metric's name
@@ -45,25 +45,19 @@ _CSV = (
     "source method dataset run metric label_free initial_network n pearson p_optimistic marked interval_low"
     " interval_high block_length spearman spearman_p_optimistic kendall_tau kendall_p_optimistic reason"
 )
-_CSV_NAMES = {
-    "milestones": "n",
-    "pearson_p": "p_optimistic",
-    "spearman_p": "spearman_p_optimistic",
-    "kendall_p": "kendall_p_optimistic",
-}
+_P_VALUES = ("pearson_p", "spearman_p", "kendall_p")
 
 
 def table_columns(report: CorrelationReport, published: bool) -> list[Column]:
     """Two columns a group, with milestone 0 and without; with `published`, the paper's beside ours."""
     columns = []
     for group in report.groups:
-        for initial, short in _INIT.items():
-            cells = {row.metric: getattr(row, initial) for row in group.metrics}
-            figures = {name: Figure(cell.pearson, cell.marked) for name, cell in cells.items()}
-            columns.append(Column((group.method or "", group.dataset or "", short), figures))
-        for (dataset, initial), own in paper.table_one(group.method).items() if published else ():
-            figures = {name: Figure(one.value, one.marked) for name, one in own.items()}
-            columns.append(Column((group.method or "", f"{dataset} (paper)", _INIT[initial]), figures))
+        own = {(group.dataset or "", initial): group.cells(initial) for initial in _INIT}
+        papers = paper.table_one(group.method).items() if published else ()
+        named = own | {(f"{dataset} (paper)", initial): cells for (dataset, initial), cells in papers}
+        for (dataset, initial), cells in named.items():
+            figures = {name: Figure(one.pearson, one.marked) for name, one in cells.items()}
+            columns.append(Column((group.method or "", dataset, _INIT[initial]), figures))
     return columns
 
 
@@ -72,7 +66,7 @@ def association_rows(group: Group) -> list[tuple[str, ...]]:
     rows = []
     for row in group.metrics:
         for initial, short in _INIT.items():
-            cell = getattr(row, initial)
+            cell = row.cell(initial)
             each = [one.pearson for one in cell.runs if one.pearson is not None]
             figures = Figure(cell.pearson, cell.marked), Figure(cell.spearman), Figure(cell.kendall_tau)
             span = interval_text((min(each), max(each))) if len(each) > 1 else UNKNOWN
@@ -90,8 +84,7 @@ def course_rows(group: Group, oracle: LabelledMetric) -> list[tuple[str, str]]:
     rows = []
     for name, key in keys.items():
         courses = [[row.values[key] for row in run.milestones if key in row.values] for run in group.runs]
-        lines = [sparkline(values, width=_WIDTH) for values in courses[:SIDE_BY_SIDE]]
-        rows.append((name, _beside(lines)))
+        rows.append((name, _beside([sparkline(values, width=_WIDTH) for values in courses[:SIDE_BY_SIDE]])))
     return rows
 
 
@@ -105,14 +98,14 @@ def print_correlations(report: CorrelationReport, console: Console, published: b
         console.print()
         paragraph(console, group_line(group))
         titles = ("metric", "init", "r", "ρ", "τ", "95 % of r", "runs' r")
-        draw_rows(console, titles, association_rows(group), left=2)
-        for line in reason_lines(group):
+        console.print(table_of(titles, association_rows(group), right=titles[2:]))
+        for line in group_reasons(group):
             paragraph(console, line)
         console.print()
         some = f" of the first {SIDE_BY_SIDE} runs" if len(group.runs) > SIDE_BY_SIDE else ""
         paragraph(console, f"Along training{some}, each line on its own scale, milestone 0 first:")
         runs = _beside([label(run)[:_WIDTH] for run in group.runs[:SIDE_BY_SIDE]])
-        draw_rows(console, ("metric", runs), course_rows(group, report.oracle), left=2)
+        console.print(table_of(("metric", runs), course_rows(group, report.oracle)))
     console.print()
     for line in notes(report, published):
         paragraph(console, line)
@@ -143,36 +136,28 @@ def group_line(group: Group) -> str:
     runs = "1 run" if len(group.runs) == 1 else f"medians of {len(group.runs)} runs"
     spans = []
     for initial in _INIT:
-        n = {one.milestones for row in group.metrics for one in getattr(row, initial).runs}
+        n = {one.milestones for cell in group.cells(initial).values() for one in cell.runs}
         spans.append(f"{min(n)}–{max(n)}" if len(n) > 1 else f"{min(n)}")
     return f"{name}: {runs}, {spans[0]} milestones w/, {spans[1]} w/o"
 
 
-def reason_lines(group: Group) -> list[str]:
-    """Why figures are missing, each reason once with the metrics that it concerns."""
-    lines = []
-    for initial, short in _INIT.items():
-        concerned: dict[str, list[str]] = {}
-        for row in group.metrics:
-            if reason := getattr(row, initial).reason:
-                concerned.setdefault(reason, []).append(row.metric)
-        for reason, names in concerned.items():
-            named = ", ".join(names) if len(names) < len(group.metrics) else "all"
-            lines.append(f"{UNKNOWN} {short} ({named}): {reason}")
-    return lines
+def group_reasons(group: Group) -> list[str]:
+    """Why a group's figures are missing."""
+    cells = [(short, name, cell) for init, short in _INIT.items() for name, cell in group.cells(init).items()]
+    missing = [(short, name, cell.reason) for short, name, cell in cells if cell.reason]
+    return reason_lines(missing, len(group.metrics))
 
 
 def correlations_csv(report: CorrelationReport, published: bool = False) -> str:
-    """A line a run, then their median, for each method, data set and metric, with milestone 0 and without."""
-    return to_csv(list(_csv_rows(report, published)), _CSV.split(), _CSV_NAMES)
+    """One line per run, then their median, for each group and metric, with milestone 0 and without."""
+    renamed = {"milestones": "n"} | {name: f"{name.replace('pearson_', '')}_optimistic" for name in _P_VALUES}
+    return to_csv(_csv_rows(report, published), _CSV.split(), renamed)
 
 
 def correlations_latex(report: CorrelationReport, published: bool = False) -> str:
     r"""Table I as a tabular, for \usepackage{booktabs,xcolor}."""
-    comments = (
-        f"Pearson's r with {report.oracle.key} over milestones",
-        f"gray: p >= {SIGNIFICANT}; {STAR}",
-    )
+    what = f"Pearson's r with {report.oracle.key} over milestones"
+    comments = (what, f"gray: p >= {SIGNIFICANT}; {STAR}")
     return to_latex(table_columns(report, published), _label_free(report), comments)
 
 
@@ -194,9 +179,7 @@ def correlations_object(report: CorrelationReport, published: bool = False) -> d
             "over": "circular blocks of consecutive milestones of a run (moving-block bootstrap of Pearson's"
             " r); milestone 0 stands in every resample of with_init",
             "block_length": BLOCK_RULE,
-            "resamples": RESAMPLES,
-            "seed": SEED,
-            "level": LEVEL,
+            **DRAWS,
             "coverage": COVERAGE,
             "least_milestones": LEAST_MILESTONES,
         },
@@ -212,7 +195,7 @@ def _group_object(group: Group, published: bool) -> dict[str, Any]:
         row["published"] = {}
         for (dataset, initial), figures in paper.table_one(group.method).items():
             if figure := figures.get(row["metric"]):
-                entry = {"pearson": figure.value, "milestones": figure.n, "marked": figure.marked}
+                entry = {"pearson": figure.pearson, "milestones": figure.n, "marked": figure.marked}
                 row["published"].setdefault(dataset, {})[initial] = entry
     runs = [run.id for run in group.runs]
     return {"method": group.method, "dataset": group.dataset, "runs": runs, "metrics": metrics}
@@ -224,7 +207,7 @@ def _csv_rows(report: CorrelationReport, published: bool) -> Iterator[dict[str, 
         place = {"method": group.method or "", "dataset": group.dataset or ""}
         for initial in _INIT:
             for row in group.metrics:
-                cell = getattr(row, initial)
+                cell = row.cell(initial)
                 head = place | {"metric": row.metric, "label_free": row.label_free}
                 head["initial_network"] = initial.removesuffix("_init")
                 yield from (head | {"source": "run"} | vars(one) for one in cell.runs)
@@ -234,8 +217,7 @@ def _csv_rows(report: CorrelationReport, published: bool) -> Iterator[dict[str, 
         for (dataset, initial), figures in paper.table_one(method).items():
             head = {"source": "paper", "method": method, "dataset": dataset}
             head["initial_network"] = initial.removesuffix("_init")
-            for name, one in figures.items():
-                yield head | {"metric": name, "n": one.n, "pearson": one.value, "marked": one.marked}
+            yield from (head | {"metric": name} | vars(one) for name, one in figures.items())
 
 
 def _label_free(report: CorrelationReport) -> set[str]:

@@ -9,9 +9,9 @@ from rich.console import Console
 from selector.metrics import METRICS, LabelFreeMetric, labelled_metric
 from selector.paper import published as paper
 from selector.paper.association import (
+    DRAWS,
     LEAST_MODELS,
     LEAST_PAIRS,
-    LEVEL,
     RESAMPLES,
     SEED,
     SIGNIFICANT,
@@ -28,12 +28,12 @@ from selector.paper.layout import (
     Column,
     Figure,
     draw_columns,
-    draw_rows,
     interval_text,
+    reason_lines,
     to_csv,
     to_latex,
 )
-from selector.reports.tables import paragraph
+from selector.reports.tables import paragraph, table_of
 from selector.reports.words import number
 from selector.selection.correlation import EXACT_BELOW
 
@@ -75,7 +75,7 @@ class Study:
         evaluation_images: Images that the metrics are computed from.
         settings: How the metrics were computed.
         untrained: Whether the networks had random weights.
-        rows: One a model.
+        rows: One per model.
         warnings: One line each.
     """
 
@@ -98,12 +98,7 @@ class Study:
 class ModelCorrelation(Association):
     """One figure of Table II: a metric held against the linear probe over the models of a group.
 
-    Attributes:
-        metric: Its name.
-        key: Its W&B key.
-        label_free: Whether it reads no labels.
-        group: A family, or "overall".
-        models: With finite values of both.
+    `group` is a family, or "overall"; `models` counts those with finite values of both.
     """
 
     metric: str
@@ -114,7 +109,7 @@ class ModelCorrelation(Association):
 
 
 def correlate_models(study: Study) -> list[ModelCorrelation]:
-    """Every metric with linear-probe accuracy: a figure a family, then one over all models.
+    """Every metric with linear-probe accuracy: a figure per family, then one over all models.
 
     Empty where no model has an accuracy. Where all models are of one family there is no `overall`. Intervals
     resample the models one by one.
@@ -145,7 +140,7 @@ def correlate_models(study: Study) -> list[ModelCorrelation]:
 
 
 def table_columns(study: Study) -> list[Column]:
-    """A column a family, then one over all models."""
+    """A column per family, then one over all models."""
     figures: dict[str, dict[str, Figure]] = {}
     for one in correlate_models(study):
         figures.setdefault(one.group, {})[one.metric] = Figure(one.pearson, one.marked)
@@ -154,18 +149,25 @@ def table_columns(study: Study) -> list[Column]:
 
 def published_columns(dataset: str) -> list[Column]:
     """The paper's Table II for one of its data sets."""
-    return [
-        Column((f, f"{dataset} (paper)"), {name: Figure(one.value, one.marked) for name, one in own.items()})
-        for f, own in paper.table_two(dataset).items()
-    ]
+    columns = []
+    for family, own in paper.table_two(dataset).items():
+        figures = {name: Figure(one.pearson, one.marked) for name, one in own.items()}
+        columns.append(Column((family, f"{dataset} (paper)"), figures))
+    return columns
 
 
 def print_study(study: Study, console: Console, published: bool = False) -> None:
     """Draws what was measured of each model, Table II, and all statistics."""
-    paragraph(console, study_line(study))
+    count, probe = len(study.rows), study.settings["probe"]
+    paragraph(
+        console,
+        f"{count} model{'' if count == 1 else 's'} on {study.dataset}: {study.evaluation_images} evaluation"
+        f" images, {study.train_images} training images for the probe '{probe}'",
+    )
     if study.untrained:
         paragraph(console, UNTRAINED)
-    draw_rows(console, ("model", "px", "acc.", "entropy", "agreement", "silhouette"), model_rows(study))
+    titles = ("model", "px", "acc.", "entropy", "agreement", "silhouette")
+    console.print(table_of(titles, model_rows(study), right=titles[1:]))
     kinds = list(dict.fromkeys(row.weights for row in study.rows))
     more = f" and {len(kinds) - 5} more" if len(kinds) > 5 else ""
     paragraph(console, f"Weights: {', '.join(kinds[:5])}{more}")
@@ -173,20 +175,20 @@ def print_study(study: Study, console: Console, published: bool = False) -> None
     correlations = correlate_models(study)
     if correlations:
         paragraph(console, f"Pearson's r of each metric with {_ACCURACY.key} over models")
-        draw_columns(console, [Column(one.heads[:1], one.cells) for one in table_columns(study)], set())
+        draw_columns(console, _without_dataset(table_columns(study)))
     for group in dict.fromkeys(one.group for one in correlations if not one.reason):
         console.print()
         paragraph(console, f"{group}:")
         titles = ("metric", "n", "r", "p", "ρ", "p", "95 % of r")
-        draw_rows(console, titles, statistics_rows(correlations, group))
-    for line in reason_lines(correlations):
+        console.print(table_of(titles, statistics_rows(correlations, group), right=titles[1:]))
+    missing = [(one.group, one.metric, one.reason) for one in correlations if one.reason]
+    for line in reason_lines(missing, len({one.metric for one in correlations})):
         paragraph(console, line)
     beside = (study.dataset,) if study.dataset in paper.DATASETS else paper.DATASETS
     for dataset in beside if published else ():
         console.print()
         paragraph(console, f"The paper's, {dataset}: 17 models pretrained on ImageNet")
-        columns = [Column(one.heads[:1], one.cells) for one in published_columns(dataset)]
-        draw_columns(console, columns, set())
+        draw_columns(console, _without_dataset(published_columns(dataset)))
     console.print()
     for line in notes(study, correlations, published):
         paragraph(console, line)
@@ -214,45 +216,21 @@ def statistics_rows(correlations: Sequence[ModelCorrelation], group: str) -> lis
     return rows
 
 
-def study_line(study: Study) -> str:
-    """What was studied, in a sentence."""
-    count = len(study.rows)
-    return (
-        f"{count} model{'' if count == 1 else 's'} on {study.dataset}: {study.evaluation_images} evaluation"
-        f" images, {study.train_images} training images for the probe '{study.settings['probe']}'"
-    )
-
-
-def reason_lines(correlations: Sequence[ModelCorrelation]) -> list[str]:
-    """Why figures are missing, each reason once with what it concerns."""
-    concerned: dict[tuple[str, str], list[str]] = {}
-    for one in correlations:
-        if one.reason:
-            concerned.setdefault((one.group, one.reason), []).append(one.metric)
-    metrics = len({one.metric for one in correlations})
-    return [
-        f"{UNKNOWN} {group} ({', '.join(names) if len(names) < metrics else 'all'}): {reason}"
-        for (group, reason), names in concerned.items()
-    ]
-
-
 def notes(study: Study, correlations: Sequence[ModelCorrelation], published: bool) -> list[str]:
     """What stands below the tables."""
-    lines = []
+    lines = ["No linear probe was trained, so there is nothing to correlate the metrics with."]
     if correlations:
-        lines.append(
+        lines = [
             f"n: models. * p < {SIGNIFICANT} (from all orders for n < {EXACT_BELOW}, else Student's t; not"
             " corrected for the number of metrics)."
             f" 95 %: models resampled with replacement ({RESAMPLES} resamples, seed {SEED}), from"
             f" {LEAST_MODELS} models on. ρ: Spearman."
-        )
+        ]
         most = max(one.models for one in correlations)
         if most < 4:
             lines.append(f"At most {most} models: no order of so few models is rare enough for p < 0.05.")
         elif most < 17:
             lines.append(f"At most {most} models: only a strong correlation can be told from chance.")
-    else:
-        lines.append("No linear probe was trained, so there is nothing to correlate the metrics with.")
     settings = study.settings
     lines.append(
         f"Entropy in bins of {settings['bin_width']:g} σ; {settings['clusters']} clusters; means over"
@@ -266,7 +244,7 @@ def notes(study: Study, correlations: Sequence[ModelCorrelation], published: boo
 def study_csv(studies: Sequence[Study], published: bool = False) -> str:
     """Values of the models, then correlations over models, then the paper's."""
     renamed = {"pearson": "value", "pearson_p": "p", "models": "n"}
-    return to_csv(list(_csv_rows(studies, published)), _CSV.split(), renamed)
+    return to_csv(_csv_rows(studies, published), _CSV.split(), renamed)
 
 
 def study_latex(studies: Sequence[Study], published: bool = False) -> str:
@@ -297,13 +275,7 @@ def study_object(studies: Sequence[Study], published: bool = False) -> dict[str,
         "datasets": datasets,
         "least_models": LEAST_PAIRS,
         "significant_below": SIGNIFICANT,
-        "bootstrap": {
-            "over": "models, with replacement",
-            "resamples": RESAMPLES,
-            "seed": SEED,
-            "level": LEVEL,
-            "least_models": LEAST_MODELS,
-        },
+        "bootstrap": {"over": "models, with replacement", **DRAWS, "least_models": LEAST_MODELS},
         "published": list(_published_rows()) if published else None,
         "published_source": paper.TABLE_II_SOURCE if published else None,
         "warnings": [warning for study in studies for warning in study.warnings],
@@ -327,7 +299,11 @@ def _published_rows() -> Iterator[dict[str, Any]]:
         for group, figures in paper.table_two(dataset).items():
             for name, one in figures.items():
                 place = {"dataset": dataset, "group": group, "metric": name}
-                yield place | {"pearson": one.value, "models": one.n, "marked": one.marked}
+                yield place | {"pearson": one.pearson, "models": one.n, "marked": one.marked}
+
+
+def _without_dataset(columns: Sequence[Column]) -> list[Column]:
+    return [Column(one.heads[:1], one.cells) for one in columns]
 
 
 def _p(value: float | None) -> str:

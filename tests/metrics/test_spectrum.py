@@ -52,6 +52,7 @@ def test_value_worked_out_by_hand():
 @pytest.mark.parametrize("name", examples())
 def test_agrees_with_numpy_svd(name, blocks, monkeypatch):
     monkeypatch.setattr(arrays, "BLOCK_ELEMENTS", blocks)
+    monkeypatch.setattr("selector.metrics.spectrum.BLOCK_ELEMENTS", blocks)
     embeddings = examples()[name]
     spectrum = spectrum_of(embeddings)
     for ours, theirs in zip((spectrum.uncentred, spectrum.centred), by_numpy(embeddings), strict=True):

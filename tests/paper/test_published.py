@@ -18,7 +18,7 @@ from selector.paper.published import DATASETS, FAMILIES, METHODS, table_one, tab
 )
 def test_table_one_as_printed(metric, method, dataset, with_init, without):
     table = table_one(method)
-    values = [table[dataset, initial][metric].value for initial in ("with_init", "without_init")]
+    values = [table[dataset, initial][metric].pearson for initial in ("with_init", "without_init")]
     assert values == [with_init, without]
 
 
@@ -33,7 +33,7 @@ def test_table_one_as_printed(metric, method, dataset, with_init, without):
     ],
 )
 def test_table_two_as_printed(metric, family, dataset, value):
-    assert table_two(dataset)[family][metric].value == value
+    assert table_two(dataset)[family][metric].pearson == value
 
 
 def test_significance_is_students():
@@ -41,7 +41,7 @@ def test_significance_is_students():
     columns += [column for dataset in DATASETS for column in table_two(dataset).values()]
     assert len(columns) == 3 * 4 + 2 * 4
     for figure in [figure for column in columns for figure in column.values()]:
-        t = abs(figure.value) * ((figure.n - 2) / (1 - figure.value**2)) ** 0.5
+        t = abs(figure.pearson) * ((figure.n - 2) / (1 - figure.pearson**2)) ** 0.5
         assert figure.marked == (2 * scipy.stats.t.sf(t, figure.n - 2) < 0.05)
 
 

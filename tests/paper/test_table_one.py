@@ -17,9 +17,9 @@ from selector.paper.table_one import (
     correlations_object,
     course_rows,
     group_line,
+    group_reasons,
     notes,
     print_correlations,
-    reason_lines,
     table_columns,
 )
 from selector.reports.objects import as_json
@@ -78,12 +78,12 @@ def test_all_statistics_of_one_run():
     ]
     assert [row[:3] for row in rows[2::2]] == [("entropy", "w/", "-0.80"), ("ami_labels", "w/", "–")]
     assert group_line(group) == "simclr, digits: 1 run, 4 milestones w/, 3 w/o"
-    assert reason_lines(group) == [
+    assert group_reasons(group) == [
         "– w/ (ami_labels): ami_labels the same at all 4 milestones",
         "– w/o (ami_labels): ami_labels the same at all 3 milestones",
     ]
     (two,) = report(trained("a", (1.0, 2.0))).groups
-    assert reason_lines(two) == [
+    assert group_reasons(two) == [
         "– w/ (all): 2 milestones with both values, 3 are needed",
         "– w/o (all): 1 milestone with both values, 3 are needed",
     ]

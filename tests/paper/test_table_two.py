@@ -19,7 +19,6 @@ from selector.paper.table_two import (
     published_columns,
     study_csv,
     study_latex,
-    study_line,
     study_object,
     table_columns,
 )
@@ -124,11 +123,16 @@ def test_families_are_columns_and_metrics_rows():
 
 
 def test_what_is_printed():
-    assert study_line(study()) == (
-        "5 models on cifar10: 100 evaluation images, 500 training images for the probe 'paper'"
-    )
     text = printed()
     assert max(map(len, text.splitlines())) <= 80
+    for said in (
+        "5 models on cifar10: 100 evaluation images, 500 training images for the probe 'paper'",
+        "– b (entropy): 1 model with both values, 3 are needed",
+        "– a (clustering_agreement): clustering_agreement the same for all 4 models",
+        "– b (clustering_agreement): 0 models with both values, 3 are needed",
+        "– overall (clustering_agreement): clustering_agreement the same for all 4 models",
+    ):
+        assert said in " ".join(text.split()), said
     assert "Weights: w.pth\n" in text
     assert "UNTRAINED" not in text
     assert UNTRAINED.split(":")[0] in " ".join(printed(untrained=True).split())
