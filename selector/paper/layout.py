@@ -124,7 +124,7 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], renamed: M
         low, high = row.get("interval") or (None, None)
         ends = {"interval_low": low, "interval_high": high}
         ends["reason"] = row.get("reason") or row.get("interval_reason")
-        cells.append({renamed.get(name, name): csv_cell(value) for name, value in (row | ends).items()})
+        cells.append({renamed.get(name, name): csv_cell(value) for name, value in {**row, **ends}.items()})
     table: str = pd.DataFrame(cells, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
     return table
 

@@ -179,8 +179,8 @@ def print_study(study: Study, console: Console, published: bool = False) -> None
     for group in dict.fromkeys(one.group for one in correlations if not one.reason):
         console.print()
         paragraph(console, f"{group}:")
-        titles = ("metric", "n", "r", "p", "ρ", "p", "95 % of r")
-        console.print(table_of(titles, statistics_rows(correlations, group), right=titles[1:]))
+        heads = ("metric", "n", "r", "p", "ρ", "p", "95 % of r")
+        console.print(table_of(heads, statistics_rows(correlations, group), right=heads[1:]))
     missing = [(one.group, one.metric, one.reason) for one in correlations if one.reason]
     for line in reason_lines(missing, len({one.metric for one in correlations})):
         paragraph(console, line)
