@@ -13,6 +13,7 @@ from selector.metrics import CONSENSUS_KEY, LABEL_FREE_PREFIX, LabelFreeMetric, 
 from selector.runs import Milestone, Run, RunSet
 from selector.selection.candidates import MilestoneChoice, finished_runs
 from selector.selection.comparability import pools
+from selector.selection.guards import cautions
 from selector.selection.same_questions import with_same_questions
 
 # How many directions are used, how far projections spread, and how low-dimensional a surface it all lies on.
@@ -46,6 +47,7 @@ def prepared(
     all.
     """
     runs = with_same_questions(runs, allow_mixed, warn=metric.name == "pretext_score")
+    runs = replace(runs, warnings=(*runs.warnings, *cautions(runs.runs, metric)))
     if metric is not CONSENSUS:
         return runs, metric
     rows = [row for run in _known(runs, running) if (row := _compared(run, milestone))]

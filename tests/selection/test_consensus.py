@@ -16,7 +16,7 @@ RANKME = "label_free/rankme"
 def logged(id, *rows, **config):
     """A run with (nesum, channel_std, idest turned so that higher is better) at epochs 5, 10, …"""
     milestones = [
-        Milestone(epoch=5 * number, values=dict(zip(KEYS, (*row[:2], -row[2]), strict=True)) | {RANKME: 1.0})
+        Milestone(epoch=5 * number, values=dict(zip(KEYS, (*row[:2], -row[2]), strict=True)) | {RANKME: 5.0})
         for number, row in enumerate(rows, start=1)
     ]
     return run(id, milestones=tuple(milestones), **config)
