@@ -2,11 +2,12 @@
 
     python benchmarks/evidence.py run                  all of sweeps/evidence, going on where it stopped
     python benchmarks/evidence.py run simclr-digits    one of them
+    python benchmarks/evidence.py seeds simclr-cifar   its first four draws again, with the seeds 1 and 2
     python benchmarks/evidence.py tables               every table anew, from docs/evidence/*.json alone
 
 `run` trains in evidence/<name>/ (some hours on two cores for all; --jobs 2 uses both) and then writes
-docs/evidence/<name>.json. The records are what the tables are made of: the same records give the same
-tables, byte for byte.
+docs/evidence/<name>.json. `seeds` does so for evidence/<name>-seeds/. The tables are made of the records: the
+same records give the same tables, byte for byte.
 """
 
 import argparse
@@ -14,9 +15,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
+from selector.tracking.records import read_records
+
 ROOT = Path(__file__).parents[1]
 SWEEPS = ROOT / "sweeps" / "evidence"
 RECORDS = ROOT / "docs" / "evidence"
+REPEATED, FURTHER_SEEDS = 4, (1, 2)
 
 
 def main() -> int:
@@ -24,11 +30,15 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="train the sweeps and keep their records")
     names = sorted(file.stem for file in SWEEPS.glob("*.yaml"))
-    run.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
-    run.add_argument("--jobs", type=int, default=1, help="runs at the same time")
-    run.add_argument("--directory", type=Path, default=Path("evidence"), help="where to train")
+    for name, help in (
+        ("run", "train the sweeps and keep their records"),
+        ("seeds", "train the first draws of sweeps again, with other seeds"),
+    ):
+        training = commands.add_parser(name, help=help)
+        training.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
+        training.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+        training.add_argument("--directory", type=Path, default=ROOT / "evidence", help="where to train")
     commands.add_parser("tables", help="rebuild docs/results.md and the tables beside the records")
     options = parser.parse_args()
     if options.command == "tables":
@@ -40,20 +50,37 @@ def main() -> int:
         return 0
     if unknown := set(options.names) - set(names):
         parser.error(f"no sweep {', '.join(sorted(unknown))} in {SWEEPS} (there are {', '.join(names)})")
-    return max(
-        train_and_keep(name, options.directory / name, options.jobs) for name in options.names or names
-    )
+    train_and_keep = {"run": train_sweep, "seeds": train_seeds}[options.command]
+    return max(train_and_keep(name, options.directory, options.jobs) for name in options.names or names)
 
 
-def train_and_keep(name: str, directory: Path, jobs: int) -> int:
+def train_sweep(name: str, directory: Path, jobs: int) -> int:
     """Runs what is missing of a sweep, then keeps its records; failed runs are kept as failed."""
-    sweep = [SWEEPS / f"{name}.yaml", "--directory", directory, "--jobs", jobs]
-    subprocess.run([sys.executable, "-m", "selector.cli", "sweep", *map(str, sweep)], cwd=ROOT, check=False)
-    RECORDS.mkdir(parents=True, exist_ok=True)
-    keep = [directory, "--output", RECORDS / f"{name}.json"]
-    return subprocess.run(
-        [sys.executable, "-m", "selector.cli", "export", *map(str, keep)], cwd=ROOT, check=False
-    ).returncode
+    selector("sweep", SWEEPS / f"{name}.yaml", "--directory", directory / name, "--jobs", jobs)
+    return selector("export", directory / name, "--output", RECORDS / f"{name}.json")
+
+
+def train_seeds(name: str, directory: Path, jobs: int) -> int:
+    """The first draws of a sweep whose record is there, each as a grid over further seeds."""
+    asked = yaml.safe_load((SWEEPS / f"{name}.yaml").read_text("utf-8"))
+    runs = sorted(read_records(RECORDS / f"{name}.json").runs, key=lambda run: run.started or 0)
+    folders = []
+    for number, run in enumerate(runs[:REPEATED], start=1):
+        folder = directory / f"{name}-seeds" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        given = {field: {"value": run.config[field]} for field in asked["parameters"]}
+        sweep = {key: value for key, value in asked.items() if key != "run_cap"}
+        sweep |= {"method": "grid", "parameters": {**given, "seed": {"values": list(FURTHER_SEEDS)}}}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(sweep, sort_keys=False), "utf-8")
+        selector("sweep", folder / f"{name}.yaml", "--directory", folder, "--jobs", jobs)
+        folders.append(folder)
+    return selector("export", *folders, "--output", RECORDS / f"{name}-seeds.json")
+
+
+def selector(*arguments: object) -> int:
+    """Runs a command of the product from the top of the repository."""
+    command = [sys.executable, "-m", "selector.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

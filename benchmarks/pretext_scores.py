@@ -49,7 +49,8 @@ def judge(folder: Path) -> None:
     path = RECORDS / f"{folder.name}.json"
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     images: dict[str, ImageSplits] = {}
-    for run in sorted((folder / "runs").iterdir()):
+    # Further seeds lie in one sweep folder for each configuration.
+    for run in sorted(folder.glob("runs/*")) or sorted(folder.glob("*/runs/*")):
         checkpoints = {
             int(file.stem.removeprefix("milestone-")): file for file in run.glob("milestone-*.ckpt")
         }

@@ -144,7 +144,9 @@ def read_pools(records: Path) -> list[Pool]:
             once, further = split_by_seed(runs)
             extra = records / f"{name}-seeds.json"
             if extra.exists():
-                further += [as_version_3(run) for run in read_records(extra).runs]
+                scores = records / "pretext" / extra.name
+                judged = json.loads(scores.read_text("utf-8")) if scores.exists() else None
+                further += [with_pretext(as_version_3(run), judged) for run in read_records(extra).runs]
             if pretext is not None:
                 once = with_pool_score(once)
             pool = replace(whole, source=name, runs=tuple(once))
