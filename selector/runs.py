@@ -18,7 +18,7 @@ MACHINE_SETTINGS = frozenset(
 )
 
 Axis = Literal["epoch", "trainer/global_step", "_step"]
-State = Literal["finished", "diverged", "running", "crashed", "failed", "stopped"]
+State = Literal["finished", "diverged", "running", "interrupted", "crashed", "failed", "stopped"]
 
 # The limits of what a run may log. No honest value comes near them, and within them nothing overflows: a
 # square, a sum, a difference and a mean are numbers still, and any walk through a config comes to its end.
@@ -55,7 +55,7 @@ class Run:
         name: Display name. Data, never a path and never markup.
         state: "finished" only with a completion marker of train.py, or, for runs of other people's
             scripts, with W&B's own exit record and exit code 0. "diverged": NaN or inf loss.
-            "stopped": ended early on purpose (hyperband).
+            "stopped": ended early on purpose (hyperband). "interrupted": told to stop, and to be continued.
         config: What was asked for, hyperparameter → value.
         definition: How the metrics were computed, as train.py stored it; empty for other people's runs.
         milestones: In the order of epochs, one an epoch.
@@ -93,6 +93,11 @@ class Run:
     versions: str = ""
     project: str = ""
     last: Mapping[str, Last] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """What its milestones count: epoch, or step."""
+        return "epoch" if self.counted_by == "epoch" else "step"
 
     @property
     def trained_milestones(self) -> tuple[Milestone, ...]:

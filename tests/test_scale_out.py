@@ -89,9 +89,7 @@ def test_the_tasks_of_a_slurm_array_share_a_sweep_without_an_account(tmp_path: P
     while running() < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     tasks[0].send_signal(signal.SIGUSR1)  # its time is up: what it ran goes to whoever comes next
-    assert (
-        "stopped by SIGUSR1 with 0 of 4 runs done; continue with: selector sweep" in tasks[0].communicate()[0]
-    )
+    assert "stopped by SIGUSR1 with 0 of 4 runs done; the same command continues" in tasks[0].communicate()[0]
     assert tasks[0].returncode == 128 + signal.SIGUSR1
     tasks[0] = start()
     (tmp_path / "go").touch()

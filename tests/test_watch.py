@@ -92,13 +92,13 @@ def test_a_sweep_from_its_first_run_to_its_end(backend: Backend, sweep: Sweep, w
     assert lines == [
         "0 runs; no milestone yet",
         "a started; no milestone yet",  # the untrained network is none
-        "a reached epoch 5: rankme 10.00, rank 1 of 1; a leads with 10.00 at epoch 5",
-        "b started; a leads with 10.00 at epoch 5",
-        "b reached epoch 5: rankme 20.00, rank 1 of 2; b leads with 20.00 at epoch 5",
-        "a reached epoch 10: rankme 30.00, rank 1 of 2; a leads with 30.00 at epoch 10",
-        "a finished; a leads with 30.00 at epoch 10",
-        "b reached epoch 10: rankme 25.00, rank 2 of 2; a leads with 30.00 at epoch 10",
-        "b finished; a leads with 30.00 at epoch 10",
+        "a reached epoch 5: rankme 10.00, rank 1 of 1; a leads with rankme 10.00 at epoch 5",
+        "b started; a leads with rankme 10.00 at epoch 5",
+        "b reached epoch 5: rankme 20.00, rank 1 of 2; b leads with rankme 20.00 at epoch 5",
+        "a reached epoch 10: rankme 30.00, rank 1 of 2; a leads with rankme 30.00 at epoch 10",
+        "a finished; a leads with rankme 30.00 at epoch 10",
+        "b reached epoch 10: rankme 25.00, rank 2 of 2; a leads with rankme 30.00 at epoch 10",
+        "b finished; a leads with rankme 30.00 at epoch 10",
         "ended; chosen: a",
         "2 of 2 runs ranked; 2 planned",
     ]
@@ -131,9 +131,9 @@ def test_a_run_that_ends_badly_and_one_that_is_deleted(backend: Backend, sweep: 
     status, lines, _ = watch(meanwhile)
     assert status == 0
     assert lines[1:4] == [
-        "a finished; a leads with 10.00 at epoch 5",
-        "b diverged (loss became nan or infinite in epoch 3); a leads with 10.00 at epoch 5",
-        "c is gone; a leads with 10.00 at epoch 5",
+        "a finished; a leads with rankme 10.00 at epoch 5",
+        "b diverged (loss became nan or infinite in epoch 3); a leads with rankme 10.00 at epoch 5",
+        "c is gone; a leads with rankme 10.00 at epoch 5",
     ]
 
 
@@ -162,7 +162,7 @@ def test_once(backend: Backend, sweep: Sweep, watch: Any):
         ["1", "a", "running", "5", "10.00"],
         ["2", "b", "finished", "10", "5.000"],
     ]
-    assert "2 of 2 runs: 1 finished, 1 running; a leads with 10.00 at epoch 5" in " ".join(lines)
+    assert "2 of 2 runs: 1 finished, 1 running; a leads with rankme 10.00 at epoch 5" in " ".join(lines)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_folder_line_by_line(tmp_path: Path):
     command = [*COMMAND, str(tmp_path), "--interval=0.05"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        assert process.stdout.readline()[9:] == "1 runs: 1 running; a leads with 10.00 at epoch 5\n"
+        assert process.stdout.readline()[9:] == "1 runs: 1 running; a leads with rankme 10.00 at epoch 5\n"
         offline(tmp_path, "b", {5: 20.0}, ended=True)
         assert process.stdout.readline()[9:].startswith(
             "b started; reached epoch 5: rankme 20.00, rank 1 of 2;"
@@ -242,9 +242,9 @@ def test_a_table_on_a_terminal_until_ctrl_c(tmp_path: Path):
             time.sleep(0.02)
         return text in shown
 
-    wait_for(lambda: shows(b"a leads with 10.00"))
+    wait_for(lambda: shows(b"a leads with rankme 10.00"))
     offline(tmp_path, "a", {5: 10.0, 10: 40.0}, ended=False)
-    wait_for(lambda: shows(b"a leads with 40.00 at epoch 10"))
+    wait_for(lambda: shows(b"a leads with rankme 40.00 at epoch 10"))
     assert b"running" in shown
     process.send_signal(signal.SIGINT)
     wait_for(lambda: shows(b"selector: interrupted"))

@@ -45,10 +45,10 @@ def sweep(
         return 0
     from selector.reports.sweep_progress import SweepBar
     from selector.sweeping.agent import run_sweep
-    from selector.sweeping.state import JOURNAL
+    from selector.sweeping.state import JOURNAL, STORAGE
 
-    beside = file.parent if (file.parent / JOURNAL).exists() else Path(f"sweep-{file.stem}")
-    where = directory or beside
+    beside = any((file.parent / name).exists() for name in (JOURNAL, STORAGE))
+    where = directory or (file.parent if beside else Path(f"sweep-{file.stem}"))
     with SweepBar(quiet=quiet) as bar:
         state = run_sweep(file, where, count, jobs, seed, reporter=bar, storage=storage)
     elsewhere = sum(run.status == "running" for run in state.runs)

@@ -74,7 +74,7 @@ def _changes(before: Run | None, run: Run, now: Standing) -> Iterator[str]:
     last = run.trained_milestones[-1].epoch if run.trained_milestones else None
     seen = before.trained_milestones[-1].epoch if before and before.trained_milestones else None
     if last is not None and last != seen:
-        yield f"reached epoch {last}{_place(run, now)}"
+        yield f"reached {run.unit} {last}{_place(run, now)}"
     if run.state not in (before.state if before else "running", "running"):
         yield run.state + (f" ({run.detail})" if run.detail else "")
 
@@ -90,7 +90,8 @@ def _leaders(now: Standing) -> str:
     """Who leads: one per group."""
     groups = now.ranking.groups if now.ranking else ()
     leaders = [
-        f"{label(group.chosen)} leads with {number(group.ranking[0].score)} at epoch {group.ranking[0].epoch}"
+        f"{label(group.chosen)} leads with {now.metric.name} {number(group.ranking[0].score)}"
+        f" at {group.chosen.unit} {group.ranking[0].epoch}"
         for group in groups
     ]
     return "; " + "; ".join(leaders) if leaders else "; no milestone yet"

@@ -101,8 +101,7 @@ class SweepBar(Reporter):
 
     def run_ended(self, run: SweepRun, state: SweepState) -> None:
         """Says how the run ended."""
-        metric = str(state.sweep_file.get("metric", {}).get("name", "")).rpartition("/")[2]
-        score = "" if run.objective is None else f"{metric} {run.objective:.4g}"
+        score = "" if run.objective is None else f"{_metric(state)} {run.objective:.4g}"
         tell = self.note if run.status == "failed" else self._say
         tell(": ".join(part for part in (f"{run.id} {run.status}", score, run.reason) if part))
         self._show(state)
@@ -117,10 +116,14 @@ class SweepBar(Reporter):
 
     def _show(self, state: SweepState) -> None:
         if self._task is not None:
-            best = state.best
-            line = f"best {best.objective:.4g}" if best and best.objective is not None else ""
+            score = state.best.objective if state.best else None
+            line = "" if score is None else f"best {_metric(state)} {score:.4g}"
             self._bar.update(self._task, completed=state.done, best=line, going="")
             self._bar.update(self._task, ended=self._bar.tasks[0].elapsed or 0.0)
+
+
+def _metric(state: SweepState) -> str:
+    return str(state.sweep_file.get("metric", {}).get("name", "")).rpartition("/")[2]
 
 
 def _varied(run: SweepRun, state: SweepState) -> dict[str, Any]:

@@ -8,19 +8,18 @@ from typing import Literal
 
 from selector.metrics import CONSENSUS_KEY, NOISE_PREFIX, Direction, LabelFreeMetric
 from selector.milestone import BOOTSTRAP_PREFIX
-from selector.runs import Milestone, Run, RunSet
+from selector.runs import Milestone, Run, RunSet, State
 from selector.selection.comparability import canonical, configuration, hyperparameters, is_finite_number
 
 MilestoneChoice = Literal["last"] | int
-Category = Literal[
-    "diverged", "crashed", "running", "failed", "stopped", "duplicate", "missing", "not_finite", "unreadable"
-]
+Category = State | Literal["duplicate", "missing", "not_finite", "unreadable"]
 RESAMPLED = frozenset({"pretext_score"})
 
 _WHY = {
     "diverged": "diverged: its loss became nan or infinite",
     "crashed": "crashed before its last milestone",
     "running": "still running",
+    "interrupted": "interrupted",
     "failed": "failed",
     "stopped": "stopped early",
 }
@@ -162,12 +161,13 @@ def _read_score(run: Run, metric: LabelFreeMetric, milestone: MilestoneChoice) -
         if not run.milestones:
             reason = f"logged no {metric.key}"
         return Excluded(run.id, run.name, "missing", reason)
+    where = f"{run.unit} {row.epoch}"
     for key in (*metric.parts, metric.key):
         score = row.values.get(key)
         if score is None:
-            return Excluded(run.id, run.name, "missing", f"{key} is missing at epoch {row.epoch}")
+            return Excluded(run.id, run.name, "missing", f"{key} is missing at {where}")
         if not isfinite(score):
-            return Excluded(run.id, run.name, "not_finite", f"{key} is {score} at epoch {row.epoch}")
+            return Excluded(run.id, run.name, "not_finite", f"{key} is {score} at {where}")
     return candidate_at(run, row, metric)
 
 

@@ -8,7 +8,6 @@ continued by whoever comes next, from its checkpoint.
 import errno
 import fcntl
 import platform
-import shlex
 import signal
 import threading
 import time
@@ -37,6 +36,7 @@ from selector.sweeping.state import (
     agent_lock,
     new_id,
     read_sweep,
+    write_note,
 )
 from selector.sweeping.sweep_file import SweepFile, read_sweep_file
 from selector.sweeping.train_fields import check_train_fields
@@ -52,7 +52,7 @@ _FIRST_FAILURES = 3  # as many failures from the start end a sweep, as under W&B
 
 
 class Interrupted(UserError):
-    """The sweep was told to stop; the message says how to continue it."""
+    """The sweep was told to stop; the same call continues it."""
 
     def __init__(self, message: str, signum: signal.Signals) -> None:
         super().__init__(message)
@@ -105,8 +105,8 @@ def run_sweep(
         storage: URL of a database that keeps the ledger; None: a journal in the folder does.
 
     Raises:
-        UserError: The sweep cannot be run, its first runs all failed, or it was interrupted; then the
-            message says how to continue.
+        UserError: The sweep cannot be run, or its first runs all failed.
+        Interrupted: It was told to stop.
     """
     if count is not None and count < 1:
         raise UserError(f"--count must be at least 1, got {count}")
@@ -117,16 +117,13 @@ def run_sweep(
     check_program(sweep)  # before anything is written
     if is_our_train(sweep) and read_sweep(directory) is None:
         check_train_fields(sweep, foreseen(sweep, seed or 0, planned_runs(sweep, count)))
-    flags = {"--directory": directory, "--storage": storage, "--count": count, "--seed": seed}
-    given = [str(part) for flag, value in flags.items() if value is not None for part in (flag, value)]
-    command = shlex.join(["selector", "sweep", str(file), *given, *(["--jobs", str(jobs)] * (jobs > 1))])
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _presence(directory) as identity, Interruption() as interruption:
             ledger = _open_ledger(directory, sweep, count, seed, storage)
             launcher = Launcher(sweep, directory, ledger.state.id, jobs)
             agent = _Agent(sweep, ledger, launcher, interruption, reporter or Reporter(), identity)
-            return agent.run(jobs, warm, command)
+            return agent.run(jobs, warm)
     except OSError as error:
         advice = (
             ": what was written before is whole; make room, and the same command continues the sweep"
@@ -166,16 +163,24 @@ def _open_ledger(
     """
     from selector.sweeping.storage import Ledger  # Optuna takes most of a second
 
-    if storage is None and not (directory / JOURNAL).exists():
-        if (directory / FIRST_EDITION).exists():
-            raise UserError(
-                f"{directory} holds a sweep of an earlier version: its runs can be ranked, but not continued;"
-                " use another --directory"
-            )
-        if (directory / "wandb").exists():
-            raise UserError(f"{directory} holds W&B runs but no sweep of selector; use another --directory")
+    occupied = (directory / "wandb").exists()
+    old = (directory / FIRST_EDITION).exists()
+    before = None if old else read_sweep(directory)
+    problem, advice = "", "use another --directory"
+    if old:
+        problem = "a sweep of an earlier version: its runs can be ranked, but not continued"
+    elif before is None and occupied and storage is None:
+        problem = "W&B runs but no sweep of selector"
+    elif before and before.storage and storage is None:
+        problem, advice = f"a sweep that {before.storage} keeps", f"name it with --storage, or {advice}"
+    elif before and not before.storage and storage is not None:
+        problem, advice = f"a sweep that its {JOURNAL} keeps", f"leave out --storage, or {advice}"
+    if problem:
+        raise UserError(f"{directory} holds {problem}; {advice}")
     ledger = Ledger(directory, storage, seed or 0, planned_runs(sweep, count), sweep.yaml.data)
     state = ledger.state
+    if before and before.id != state.id:
+        raise UserError(f"{directory} holds another sweep than {ledger.where}: use another --directory")
     if difference := first_difference(state.sweep_file, sweep.yaml.data, ""):
         raise UserError(
             f"{directory} holds another sweep: {difference}; use another --directory for {sweep.yaml.source}"
@@ -187,6 +192,8 @@ def _open_ledger(
     planned = planned_runs(sweep, state.planned if count is None else count)
     if planned != state.planned:
         ledger.plan(planned)
+    if storage is not None:
+        write_note(ledger.state, ledger.where)
     if not (directory / "sweep.yaml").exists():
         (directory / "sweep.yaml").write_bytes(sweep.yaml.content)
     return ledger
@@ -315,14 +322,8 @@ class _Agent:
         self._beats: dict[int, tuple[int, int, float]] = {}  # other agents' trials: first, last, since
         self._read_at = self._beat_at = self._next_at = 0.0
 
-    def run(self, jobs: int, warm: bool, command: str) -> SweepState:
-        """Run what is left of the sweep.
-
-        Args:
-            jobs: Runs at the same time.
-            warm: Whether runs may be forked.
-            command: What continues the sweep.
-        """
+    def run(self, jobs: int, warm: bool) -> SweepState:
+        """Run what is left of the sweep, `jobs` runs at the same time, forked if `warm` allows it."""
         for warning in self._sweep.warnings:
             self._reporter.note(warning)
         self._reporter.sweep_started(self._ledger.state)
@@ -343,11 +344,9 @@ class _Agent:
         state = self._ledger.refresh()
         if self._interruption.count and not (state.complete and state.planned is not None):
             of = "" if state.planned is None else f" of {state.planned}"
-            name = self._interruption.signum.name
-            raise Interrupted(
-                f"stopped by {name} with {state.done}{of} runs done; continue with: {command}",
-                self._interruption.signum,
-            )
+            signum = self._interruption.signum
+            how_far = f"stopped by {signum.name} with {state.done}{of} runs done"
+            raise Interrupted(f"{how_far}; the same command continues", signum)
         return state
 
     @property

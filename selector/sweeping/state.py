@@ -18,6 +18,7 @@ from selector.errors import UserError
 from selector.files import is_locked, is_regular
 
 JOURNAL = "journal.log"
+STORAGE = "storage.json"  # in the folder of a sweep whose ledger a database keeps: which, and what is planned
 FIRST_EDITION = "ledger.json"
 VERSION = 2
 
@@ -89,7 +90,8 @@ class SweepState:
         seed: Of the search.
         planned: Number of runs that the sweep is to have, or None for no end.
         sweep_file: Content of the sweep file.
-        runs: Ordered by index.
+        runs: Ordered by index; none where a database keeps the ledger and the folder alone is read.
+        storage: That database, without its password, or "".
     """
 
     directory: Path
@@ -98,6 +100,7 @@ class SweepState:
     planned: int | None
     sweep_file: Mapping[str, Any]
     runs: tuple[SweepRun, ...] = ()
+    storage: str = ""
 
     @property
     def done(self) -> int:
@@ -125,7 +128,8 @@ class SweepState:
     def finish_command(self) -> str:
         """The shell command that continues the sweep."""
         where = str(self.directory)
-        return shlex.join(["selector", "sweep", f"{where}/sweep.yaml", "--directory", where])
+        storage = ["--storage", self.storage] if self.storage else []
+        return shlex.join(["selector", "sweep", f"{where}/sweep.yaml", "--directory", where, *storage])
 
 
 def run_id(sweep: str, index: int) -> str:
@@ -143,14 +147,15 @@ def _base36(number: int) -> str:
 
 
 def read_sweep(directory: Path) -> SweepState | None:
-    """The sweep of a folder; None where no sweep was started, or where a database keeps it.
+    """The sweep of a folder; None where no sweep was started.
 
     Folders of the first edition, which have a ledger.json, are read too.
 
     Raises:
         UserError: What is there is not the ledger of a sweep.
     """
-    for name, read in ((JOURNAL, _read_journal), (FIRST_EDITION, _read_first_edition)):
+    readers = {JOURNAL: _read_journal, STORAGE: _read_note, FIRST_EDITION: _read_first_edition}
+    for name, read in readers.items():
         path = directory / name
         try:
             if not is_regular(path):
@@ -253,6 +258,29 @@ def _run(
         Agent(str(trial["agent"]), str(trial["machine"])),
         pid,
         trial.get("beat", 0),
+    )
+
+
+def write_note(state: SweepState, storage: str) -> None:
+    """Leave in its folder what a database knows of a sweep, for those who read the folder alone."""
+    note = {"version": VERSION, "storage": storage, "sweep": state.id, "seed": state.seed}
+    note |= {"planned": state.planned, "sweep_file": state.sweep_file}
+    half_written = state.directory / f"{STORAGE}.{os.getpid()}"
+    half_written.write_text(json.dumps(note))
+    half_written.replace(state.directory / STORAGE)
+
+
+def _read_note(directory: Path, content: bytes) -> SweepState:
+    note = json.loads(content)
+    if note["version"] != VERSION or type(note["planned"]) not in (int, type(None)):
+        raise ValueError("a note that was never written")
+    return SweepState(
+        directory,
+        str(note["sweep"]),
+        note["seed"],
+        note["planned"],
+        dict(note["sweep_file"]),
+        storage=str(note["storage"]),
     )
 
 

@@ -79,7 +79,12 @@ def _end_of_last_line(file: BinaryIO) -> int:
 
 
 class Ledger:
-    """A sweep that is open, new or continued; `state` is what was last read."""
+    """A sweep that is open, new or continued.
+
+    Attributes:
+        state: What was last read.
+        where: The journal, or the database without its password.
+    """
 
     def __init__(
         self,
@@ -103,7 +108,7 @@ class Ledger:
         """
         self._directory = directory
         logging.set_verbosity(logging.WARNING)
-        self._where = str(directory / JOURNAL) if url is None else _shown(url)
+        self.where = str(directory / JOURNAL) if url is None else _shown(url)
         with self._errors():
             self._storage: BaseStorage = (
                 JournalStorage(_Journal(directory / JOURNAL)) if url is None else get_storage(_database(url))
@@ -221,9 +226,9 @@ class Ledger:
             pass
         except (StorageInternalError, SQLAlchemyError, ImportError) as error:
             reason = str(error.__cause__ or error).splitlines()[0]
-            raise UserError(f"cannot use the storage {self._where}: {reason}") from error
+            raise UserError(f"cannot use the storage {self.where}: {reason}") from error
         except (TypeError, KeyError, IndexError, ValueError) as error:
-            raise UserError(f"{self._where} is no ledger of a sweep: {error!r}; use another one") from error
+            raise UserError(f"{self.where} is no ledger of a sweep: {error!r}; use another one") from error
 
 
 def _database(url: str) -> RDBStorage:

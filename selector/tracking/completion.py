@@ -35,7 +35,7 @@ def unmarked_state(exit_code: int, wants_marker: bool) -> tuple[State, str]:
         wants_marker: True for runs of train.py, which mark their completion; other people's scripts do not.
     """
     if exit_code != 0:
-        return "failed", f"exit code {exit_code}"
+        return "failed", f"exit code {exit_code}{' (as after Ctrl-C)' if exit_code == 255 else ''}"
     if wants_marker:
         return "crashed", "ended before its last milestone, with exit code 0 (interrupted?)"
     return "finished", ""

@@ -8,11 +8,20 @@ from pathlib import Path
 from selector.errors import UserError
 from selector.record import RECORD
 from selector.runs import Unreadable
-from selector.sweeping.state import FIRST_EDITION, JOURNAL, SweepRun, SweepState, at_work, read_sweep
+from selector.sweeping.state import (
+    FIRST_EDITION,
+    JOURNAL,
+    STORAGE,
+    SweepRun,
+    SweepState,
+    at_work,
+    read_sweep,
+    run_id,
+)
 from selector.text import printable
 
 RUN_FOLDER = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)", re.DOTALL)
-LEDGERS = frozenset((JOURNAL, FIRST_EDITION))
+LEDGERS = frozenset((JOURNAL, STORAGE, FIRST_EDITION))
 Ledgers = Mapping[Path, SweepState]  # by sweep folder
 
 
@@ -37,6 +46,10 @@ def read_ledgers(
                     f"how many runs {printable(str(where))} planned is not known: its ledger is not readable"
                 )
             continue
+        if ledger and ledger.storage:  # which of its runs have begun, the files tell
+            begun = ((index, run_id(ledger.id, index)) for index in range(ledger.planned or 0))
+            runs = tuple(SweepRun(index, name, {}, "running") for index, name in begun if name in found)
+            ledger = replace(ledger, runs=runs)
         if ledger:
             ledgers[where] = _part_of(ledger, found) if _is_run_folder(folder) else ledger
     return ledgers, warnings
@@ -52,31 +65,45 @@ def planned_runs(ledgers: Ledgers, found: Collection[str]) -> int | None:
 
 
 def in_progress(ledgers: Ledgers) -> bool:
-    """Whether a `selector sweep` is at work in one of the sweep folders, on this machine."""
+    """Whether a `selector sweep` is at work in one of the sweep folders, as far as its file system knows."""
     return any(at_work(where) for where in ledgers)
 
 
-def never_started(ledgers: Ledgers) -> list[str]:
-    """A warning for each sweep that planned more runs than it started."""
+def not_begun(ledgers: Ledgers) -> list[str]:
+    """One line for each sweep that planned more runs than have begun."""
     return [
-        f"{ledger.planned - len(ledger.runs)} of the {ledger.planned} runs planned in"
-        f" {printable(str(where))} were never started"
+        f"{ledger.planned - len(ledger.runs)} of the {ledger.planned} runs planned in {printable(str(where))}"
+        f" {_not_begun(where, ledger)}"
         for where, ledger in ledgers.items()
         if ledger.planned is not None and ledger.planned > len(ledger.runs)
     ]
 
 
+def _not_begun(where: Path, ledger: SweepState) -> str:
+    if at_work(where):
+        return "have not begun yet: the sweep is going on"
+    if ledger.storage:
+        return f"have written nothing here; whether they have begun, only {printable(ledger.storage)} knows"
+    return "were never started"
+
+
 def never_written(entry: SweepRun) -> Unreadable:
     """A run that the ledger knows and of which no file is left."""
     why = f": {printable(entry.reason)}" if entry.reason else ""
-    if entry.done:  # so it had files
-        return Unreadable(entry.id, f"{entry.status}, but its W&B files are gone or cannot be read{why}")
-    return Unreadable(entry.id, f"{entry.status} before W&B wrote anything{why}")
+    match entry.status:
+        case "finished" | "stopped":
+            what = ", but its files are gone or cannot be read"
+        case "running":
+            what = ", but it has written nothing yet"
+        case _:
+            what = " before it wrote anything"
+    return Unreadable(entry.id, f"{entry.status}{what}{why}")
 
 
 def finish_command(ledgers: Ledgers) -> str:
-    """The shell command that runs what is missing, or ""."""
-    return " && ".join(ledger.finish_command for ledger in ledgers.values() if not ledger.complete)
+    """The shell command that runs what is missing; "" where nothing is, or a sweep is at it."""
+    missing = [ledger for where, ledger in ledgers.items() if not ledger.complete and not at_work(where)]
+    return " && ".join(ledger.finish_command for ledger in missing)
 
 
 def _sweep_folder_above(folder: Path) -> list[Path]:

@@ -25,8 +25,8 @@ from selector.tracking.ledgers import (
     RUN_FOLDER,
     finish_command,
     in_progress,
-    never_started,
     never_written,
+    not_begun,
     planned_runs,
     read_ledgers,
 )
@@ -113,7 +113,7 @@ def read_offline(
         planned=planned_runs(ledgers, known),
         finish_command=finish_command(ledgers),
         warnings=(
-            *found.warnings, *ledger_warnings, *never_started(ledgers), *_warnings(reading, trainings),
+            *found.warnings, *ledger_warnings, *not_begun(ledgers), *_warnings(reading, trainings),
             *how_read(trainings, keys),
         ),
         ended=not any(run.state == "running" for run in trainings) and not in_progress(ledgers),
@@ -367,10 +367,7 @@ def _state_of(file: Path, content: RecordContent, now: float) -> tuple[State, st
         case "diverged":
             return "diverged", end.detail or f"loss became nan or infinite in epoch {end.epoch}"
         case "interrupted":
-            return (
-                "crashed",
-                f"was interrupted ({end.detail or 'told to stop'}) after its milestone {end.epoch}",
-            )
+            return "interrupted", f"{end.detail or 'told to stop'}, after its milestone {end.epoch}"
         case "stopped":
             return "stopped", end.detail
         case "failed":
@@ -390,10 +387,14 @@ def _with_ledger(run: Run, entry: SweepRun | None) -> Run:
     """The run with what the sweep knows: that it ended the run, or why the run ended."""
     if entry is None or run.state in ("finished", "diverged"):
         return run
-    if entry.status == "stopped":
-        return replace(run, state="stopped", detail=entry.reason)
-    if entry.reason and run.state in ("crashed", "failed"):
-        return replace(run, detail=f"{run.detail}; {printable(entry.reason)}")
+    reason = printable(entry.reason)
+    match entry.status:
+        case "stopped":
+            return replace(run, state="stopped", detail=reason)
+        case "interrupted" if run.state in ("crashed", "failed"):
+            return replace(run, state="interrupted", detail=reason)
+        case "failed" if reason and run.state != "running":
+            return replace(run, detail=f"{run.detail}; {reason}")
     return run
 
 

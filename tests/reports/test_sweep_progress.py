@@ -42,7 +42,8 @@ def test_a_terminal_shows_the_best_so_far_the_run_that_goes_and_the_time_left():
     console = Console(file=file, width=80, markup=False, force_terminal=True, color_system=None)
     first = SweepRun(index=0, id="first", config={}, status="finished", objective=3.25)
     second = SweepRun(index=1, id="second", config={}, status="running")
-    state = SweepState(Path("dir"), "s", seed=0, planned=3, sweep_file={}, runs=(first,))
+    file_content = {"metric": {"name": "label_free/rankme"}}
+    state = SweepState(Path("dir"), "s", seed=0, planned=3, sweep_file=file_content, runs=(first,))
     bar = SweepBar(console)
     now = iter([0.0, *[60.0] * 20])
     bar._bar.get_time = lambda: next(now, 100.0)
@@ -54,7 +55,7 @@ def test_a_terminal_shows_the_best_so_far_the_run_that_goes_and_the_time_left():
             bar._bar.get_time()
         line = "".join(segment.text for segment in console.render(bar._bar.get_renderable()))
     # One of three took 60 s, so two take 120 s, of which 40 s are over.
-    assert "1/3 0:01:40 0:01:20 left best 3.25 second ▁█" in line
+    assert "1/3 0:01:40 0:01:20 left best rankme 3.25 second ▁█" in line
     assert len(line.splitlines()[0]) <= 80
 
 

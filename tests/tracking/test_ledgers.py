@@ -1,3 +1,4 @@
+import fcntl
 import json
 import shlex
 from pathlib import Path
@@ -6,7 +7,7 @@ import pytest
 from offline_files import age, write_run
 
 from selector.runs import RunSet
-from selector.sweeping.state import Status
+from selector.sweeping.state import Status, SweepState, agent_lock, run_id, write_note
 from selector.tracking.offline import read_offline
 
 MARKED = {"completion/status": "completed", "completion/epoch": 1}
@@ -63,12 +64,11 @@ def test_runs_that_the_sweep_stopped_or_saw_fail(tmp_path: Path):
     )
     found = read_offline(tmp_path)
     # The files are young, but the ledger saw the process of run 1 end.
-    assert states(found) == {"runid000": "stopped", "runid001": "crashed", "runid003": "running"}
-    assert found.runs[0].detail == "hyperband at epoch 1"
-    assert found.runs[1].detail.endswith("; Ctrl-C")
+    assert states(found) == {"runid000": "stopped", "runid001": "interrupted", "runid003": "running"}
+    assert [run.detail for run in found.runs[:2]] == ["hyperband at epoch 1", "Ctrl-C"]
     (gone,) = found.unreadable
     assert gone.run == "runid002"
-    assert gone.reason == "failed before W&B wrote anything: no such  [31mfile"
+    assert gone.reason == "failed before it wrote anything: no such  [31mfile"
     assert "selector sweep" in found.finish_command
 
 
@@ -118,14 +118,14 @@ def test_a_sweep_of_which_nothing_was_written(tmp_path: Path):
     write_sweep(tmp_path, entry(0, "failed", "exit status 2"))
     found = read_offline(tmp_path)
     assert found.runs == ()
-    assert [gone.reason for gone in found.unreadable] == ["failed before W&B wrote anything: exit status 2"]
+    assert [gone.reason for gone in found.unreadable] == ["failed before it wrote anything: exit status 2"]
 
 
 @pytest.mark.parametrize("status", ["finished", "stopped"])
 def test_a_run_that_was_done_had_files(tmp_path: Path, status: Status):
     write_sweep(tmp_path, entry(0, status))
     (gone,) = read_offline(tmp_path).unreadable
-    assert gone.reason == f"{status}, but its W&B files are gone or cannot be read"
+    assert gone.reason == f"{status}, but its files are gone or cannot be read"
 
 
 def test_a_ledger_that_is_none(tmp_path: Path):
@@ -144,3 +144,33 @@ def test_a_run_that_is_tried_again_is_running(tmp_path: Path):
     (file,) = folder.glob("wandb/*/run-*.wandb")
     age(file, 700)
     assert states(read_offline(folder)) == {"runid000": "crashed"}
+
+
+def test_a_sweep_that_is_going_on_is_not_to_be_started(tmp_path: Path):
+    folder = write_sweep(tmp_path, entry(0, "finished"), entry(1, "running"), files=(0,))
+    agent = agent_lock(folder, "agent000")
+    agent.parent.mkdir()
+    with agent.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = read_offline(folder)
+    assert (found.ended, found.finish_command) == (False, "")
+    assert found.warnings == (
+        f"2 of the 4 runs planned in {folder} have not begun yet: the sweep is going on",
+    )
+    assert [gone.reason for gone in found.unreadable] == ["running, but it has written nothing yet"]
+
+
+def test_a_sweep_that_a_database_keeps(tmp_path: Path):
+    state = SweepState(tmp_path, "sweepid1", 0, 3, {})
+    write_note(state, "postgresql://user:***@host/name")
+    (tmp_path / "sweep.yaml").write_text("method: grid\n")
+    run = run_id("sweepid1", 1)
+    file = tmp_path / "wandb" / f"offline-run-20260101_000000-{run}" / f"run-{run}.wandb"
+    write_run(file, run, {"lr": 1, "definition": {"version": 1}}, [{"epoch": 1, "a": 1}], MARKED, 0)
+    found = read_offline(tmp_path)
+    assert (states(found), found.planned) == ({run: "finished"}, 3)
+    assert found.warnings == (
+        f"2 of the 3 runs planned in {tmp_path} have written nothing here; whether they have begun, only"
+        " postgresql://user:***@host/name knows",
+    )
+    assert shlex.split(found.finish_command)[-2:] == ["--storage", "postgresql://user:***@host/name"]

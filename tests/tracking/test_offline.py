@@ -582,7 +582,7 @@ def test_a_run_with_a_record_is_read_from_it_alone(tmp_path: Path):
         (("diverged", 3, "loss became nan in epoch 3"), "diverged", "loss became nan in epoch 3"),
         (("diverged", 3), "diverged", "loss became nan or infinite in epoch 3"),
         (("stopped", 5, "hyperband"), "stopped", "hyperband"),
-        (("interrupted", 5, "SIGTERM"), "crashed", "was interrupted (SIGTERM) after its milestone 5"),
+        (("interrupted", 5, "SIGTERM"), "interrupted", "SIGTERM, after its milestone 5"),
         (("failed", 5, "no such file"), "failed", "no such file"),
         (None, "crashed", "was killed, or its machine has died: run.jsonl has no end"),
     ],
