@@ -3,6 +3,8 @@
     from selector.metrics import rankme, lidar, nesum
 
 The function of every registered metric is a name of this package; only what is no metric is listed here.
+Each raises a ValueError for what is not finite, of another shape, or too little to have a value. What the
+decorator says of a metric (formula, better direction, source) ends its docstring.
 
 Importing this takes numpy alone; torch, scikit-learn, numba and umap-learn are imported by the functions that
 need them. Work on tensors is done on their device, except for what scikit-learn and UMAP do, and for
@@ -10,6 +12,7 @@ spanning trees and silhouettes.
 """
 
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from selector.metrics.clid import clid, twonn
@@ -22,7 +25,6 @@ from selector.metrics.metric import (
     AUGMENTATIONS,
     CONFIG_FIELDS,
     CONSENSUS_KEY,
-    FAMILIES,
     LABEL_FREE_PREFIX,
     LABELLED_PREFIX,
     NOISE_PREFIX,
@@ -51,8 +53,9 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Callable[..., float]: ...
 
 
-for _family in FAMILIES:
-    import_module(f"{__name__}.{_family}")
+for _module in iter_modules(__path__):
+    if _module.name != "umap_layout":  # which holds no metric, and takes numba and torch
+        import_module(f"{__name__}.{_module.name}")
 METRICS = tuple(one.metric for one in registered())
 globals().update({one.function.__name__: one.function for one in registered()})
 

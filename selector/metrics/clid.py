@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.metrics.arrays import as_vectors, float64_blocks, one_thread, unit_vectors
-from selector.metrics.metric import BACKBONE, OF_SUBSET, SAME_BACKBONE, label_free
+from selector.metrics.metric import BACKBONE, OF_SUBSET, label_free
 from selector.metrics.neighbors import nearest_neighbors
 
 if TYPE_CHECKING:
@@ -38,29 +38,23 @@ def default_clusters(count: int) -> int:
     direction="max",
     cost="k-means, neighbours; 5,000 images",
     source="Lu et al. 2022, arXiv:2206.01251, in third-party code",
-    comparable=SAME_BACKBONE,
     settings=OF_CLID,
 )
 def cluster_learnability(embeddings: Array, *, clusters: int | None = None, seed: int = 0) -> float:
-    """Accuracy of a nearest neighbour at telling held-out images' k-means clusters; higher is better.
+    """Accuracy of a nearest neighbour at telling held-out images' k-means clusters, from 0 to 1.
 
     All images are clustered by direction; one random half names the clusters of the other half by the nearest
-    image, by cosine. From 0 to 1. Embeddings that share one direction are one cluster, trivially learnt:
+    image, by cosine. Embeddings that share one direction are one cluster, trivially learnt:
     1, so a collapse is for the intrinsic dimension to show. Unchanged by rotation and by rescaling
     single images, up to rounding. One k-means start: the accuracy is a mean over √N clusters already.
 
-    Source: Lu et al. 2022, arXiv:2206.01251, in the form of two third-party implementations (1-NN, cosine,
-    half held out, √N clusters); the paper's own text was not read. The abstract of its first version speaks
-    of the speed of learning, not of a held-out half.
+    Two third-party implementations have it so; the paper's own text was not read. The abstract of its first
+    version speaks of the speed of learning, not of a held-out half.
 
     Args:
         embeddings: (N, D) array or tensor.
         clusters: Number of clusters; ⌊√N⌋ by default.
         seed: Of the k-means start and of the split into two halves.
-
-    Raises:
-        ValueError: When the embeddings are not (N, D) with N ≥ 2, or not finite, or the clusters are
-            not from 1 to N.
     """
     vectors = as_vectors(embeddings, least=2)
     count = len(vectors)
@@ -96,10 +90,6 @@ def twonn(
         embeddings: (N, D) array or tensor; the work is done where it is, exactly, in O(N² D).
         discard: Share of the largest ratios to leave out, above 0 and below 1.
         distances: (N, 2 or more) distances of each image to its nearest others, where they are known.
-
-    Raises:
-        ValueError: When the embeddings are not (N, D) with N ≥ 3, or not finite, or `discard` is not
-            between 0 and 1.
     """
     import torch
 
@@ -133,23 +123,14 @@ def twonn(
     direction="max",
     cost="k-means, neighbours; 5,000 images",
     source="Lu et al. 2022, arXiv:2206.01251, in third-party code",
-    comparable=SAME_BACKBONE,
     settings=OF_CLID,
 )
 def clid(embeddings: Array, *, seed: int = 0) -> float:
-    """Cluster learnability plus intrinsic dimension over D: CL + ID/D, from 0 to 2; higher is better.
+    """Cluster learnability plus intrinsic dimension over D, from 0 to 2; `seed` is `cluster_learnability`'s.
 
-    Source: Lu et al. 2022, "Using Representation Expressiveness and Learnability to Evaluate Self-Supervised
-    Learning Methods", arXiv:2206.01251. The paper's own text was not read. That ID enters as ID/D is the
-    reading of published third-party code; the paper may instead standardise both parts over the compared
-    models, which one model alone cannot: for that, compare `cluster_learnability` and `twonn` themselves.
-
-    Args:
-        embeddings: (N, D) array or tensor.
-        seed: Of the k-means start and of the split into two halves.
-
-    Raises:
-        ValueError: When the embeddings are not (N, D) with N ≥ 3, or not finite.
+    The paper's own text was not read. That ID enters as ID/D is the reading of published third-party code;
+    the paper may instead standardise both parts over the compared models, which one model alone cannot: for
+    that, compare `cluster_learnability` and `twonn` themselves.
     """
     vectors = as_vectors(embeddings, least=3)
     return cluster_learnability(vectors, seed=seed) + twonn(vectors) / vectors.shape[1]

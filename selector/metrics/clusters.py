@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.metrics.arrays import as_vectors, one_thread, unit_vectors
-from selector.metrics.metric import BACKBONE, OF_CLUSTERS, SAME_BACKBONE, Z3, label_free, labelled
+from selector.metrics.metric import BACKBONE, OF_CLUSTERS, Z3, label_free, labelled
 
 if TYPE_CHECKING:
     from selector.metrics.arrays import Array
@@ -85,7 +85,6 @@ def cosine_clusterings(
     direction="max",
     cost="distances of all pairs",
     source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C",
-    comparable=SAME_BACKBONE,
 )
 @label_free(
     name="silhouette_umap",
@@ -98,7 +97,6 @@ def cosine_clusterings(
     direction="max",
     cost="distances of all pairs, in 3-d",
     source="Lowe et al. 2024, arXiv:2406.02465: silhouettes in UMAP space follow AMI with the classes",
-    comparable=SAME_BACKBONE,
     settings=OF_CLUSTERS,
 )
 @label_free(
@@ -112,25 +110,18 @@ def cosine_clusterings(
     direction="max",
     cost="distances of all pairs",
     source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C",
-    comparable=SAME_BACKBONE,
     settings=OF_CLUSTERS,
 )
 def silhouette(vectors: Array, clusters: Array) -> float:
-    """Mean silhouette of the clusters, from -1 to 1; higher means tighter and farther apart.
+    """Mean silhouette (Rousseeuw 1987) of the clusters, from -1 to 1.
 
     For each vector a is the mean Euclidean distance to the others of its cluster, b the smallest mean
-    distance to another cluster, and its silhouette (b - a) / max(a, b): 0 where a = b = 0, and 0 for the only
-    vector of a cluster. S1 of the paper when the clusters are those of k-means, S_GT when they are labels.
-
-    Source: Rousseeuw 1987, https://doi.org/10.1016/0377-0427(87)90125-7.
+    distance to another cluster: 0 where a = b = 0, and 0 for the only vector of a cluster. S1 of the paper
+    when the clusters are those of k-means, S_GT when they are labels.
 
     Args:
         vectors: (N, D) array or tensor; in the paper the backbone's 512-d embeddings.
-        clusters: (N,) integers, one cluster a vector.
-
-    Raises:
-        ValueError: Vectors that are not a finite (N, D) matrix, clusters of another length, or fewer than
-            two clusters.
+        clusters: (N,) integers, one cluster per vector.
     """
     return silhouettes(vectors, [clusters])[0]
 
@@ -162,7 +153,6 @@ def silhouettes(vectors: Array, clusterings: Sequence[Array]) -> list[float]:
     direction="max",
     cost="k-means on the UMAP points",
     source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C, equation 4",
-    comparable=SAME_BACKBONE,
     settings=OF_CLUSTERS,
 )
 @label_free(
@@ -175,24 +165,13 @@ def silhouettes(vectors: Array, clusterings: Sequence[Array]) -> list[float]:
     direction="max",
     cost="k-means on the UMAP points",
     source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C, equation 4",
-    comparable=SAME_BACKBONE,
     settings=OF_CLUSTERS,
 )
 def clustering_agreement(first: Array, second: Array) -> float:
     """Adjusted mutual information of two clusterings of the same points: 1 if equal, about 0 by chance.
 
-    The arithmetic mean of the two entropies normalises it (equation 4 of the paper). In the paper the
-    first has k1 clusters and the second 2 k1, and a higher agreement means that k-means finds stable groups.
-    Two clusterings of a single cluster each agree perfectly, by definition: 1.
-
-    Source: Xu, Lowe & Trappenberg 2022, https://arxiv.org/abs/2409.06612, section III-C.
-
-    Args:
-        first: (N,) integers.
-        second: (N,) integers.
-
-    Raises:
-        ValueError: Clusterings that are empty or differ in length.
+    Both are (N,) integers. In the paper the first has k1 clusters and the second 2 k1, and a higher agreement
+    means that k-means finds stable groups. Two clusterings of a single cluster each agree perfectly: 1.
     """
     from sklearn.metrics import adjusted_mutual_info_score
 

@@ -1,10 +1,13 @@
 """Embeddings: what the metrics are computed from."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from selector.metrics.arrays import Checked, as_vectors, as_views
 
 Space = Literal["backbone", "projector", "predictor"]
 
@@ -34,6 +37,11 @@ class Embeddings:
         if self.labels is not None and self.labels.shape != self.vectors.shape[:1]:
             raise ValueError(f"got {self.labels.shape} labels for {len(self.vectors)} vectors")
 
+    @cached_property
+    def checked(self) -> Checked:
+        """The vectors, looked through once for all who read them; a ValueError if one is not finite."""
+        return Checked(as_vectors(self.vectors))
+
 
 @dataclass(frozen=True, eq=False)
 class ViewEmbeddings:
@@ -52,3 +60,8 @@ class ViewEmbeddings:
             raise ValueError(
                 f"expected (n, q, D) float32 views, got {self.vectors.dtype} of shape {self.vectors.shape}"
             )
+
+    @cached_property
+    def checked(self) -> Checked:
+        """As of `Embeddings`."""
+        return Checked(as_views(self.vectors))

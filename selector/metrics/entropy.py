@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.metrics.arrays import as_vectors
-from selector.metrics.metric import OF_UMAP, SAME_BACKBONE, Z3, label_free
+from selector.metrics.metric import Z3, label_free
 
 if TYPE_CHECKING:
     from selector.metrics.arrays import Array
@@ -33,28 +33,20 @@ THRESHOLD = 4.0
     direction_for=_TABLE_ONE,
     cost="UMAP, once a seed",
     source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C; directions from Table I",
-    comparable=SAME_BACKBONE,
-    settings=OF_UMAP,
 )
 def histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
-    """H(Z3): entropy in nats of the histogram of the points, from 0 to ln N.
+    """Entropy of the histogram of the points, from 0 to ln N: low when they gather in few places.
 
-    Low when the points gather in few places. Over training it falls with quality for SimCLR and MoCo-v2
-    and rises for SimSiam (Table I of the paper), so the better direction depends on the method.
+    Over training it falls with quality for SimCLR and MoCo-v2 and rises for SimSiam.
 
     Axis i is cut into half-open bins [min_i + j w_i, min_i + (j + 1) w_i) of width w_i = bin_width · σ_i,
     σ_i being the standard deviation (divisor N). An axis on which all points agree has one bin.
-    A few distant points inflate σ and so lower the entropy; `robust_histogram_entropy` resists them.
-
-    Source: Xu, Lowe & Trappenberg 2022, https://arxiv.org/abs/2409.06612, section III-C. The paper does not
-    say where bins begin.
+    A few distant points inflate σ and so lower the entropy; `robust_histogram_entropy` resists them. The
+    paper does not say where bins begin.
 
     Args:
         points: (N, d) array or tensor; in the paper UMAP's 3-d points of the evaluation images.
         bin_width: In standard deviations; 0.4 in the paper, 0.8 for its supervised pretrained models.
-
-    Raises:
-        ValueError: Points that are not a finite, non-empty (N, d) matrix, or a width that is not positive.
     """
     coordinates = _checked(points, bin_width)
     return _entropy(coordinates, bin_width * coordinates.std(axis=0))
@@ -73,23 +65,12 @@ def histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
     direction_for=_TABLE_ONE,
     cost="UMAP, once a seed",
     source="ours, after section IV of the paper, which finds outliers in early training",
-    comparable=SAME_BACKBONE,
-    settings=OF_UMAP,
 )
 def robust_histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
     """`histogram_entropy` with a scale that outliers do not move, in nats, from 0 to ln N.
 
-    In place of σ_i stands the median absolute deviation of axis i divided by 0.6745, which is σ for Gaussian
-    points. Where it is 0 because more than half of the points share one value, σ_i is used.
-
-    Source: our variant of H(Z3); section IV of the paper finds that outliers in early training lower H(Z3).
-
-    Args:
-        points: (N, d) array or tensor.
-        bin_width: In robust standard deviations.
-
-    Raises:
-        ValueError: Points that are not a finite, non-empty (N, d) matrix, or a width that is not positive.
+    The median absolute deviation of axis i divided by 0.6745 is σ for Gaussian points. Where it is 0 because
+    more than half of the points share one value, σ_i is used.
     """
     coordinates = _checked(points, bin_width)
     deviations = np.abs(coordinates - np.median(coordinates, axis=0))
@@ -122,8 +103,6 @@ def _entropy(points: NDArray[np.float64], widths: NDArray[np.float64]) -> float:
     direction="min",
     cost="UMAP, once a seed",
     source="ours, after section IV of the paper, which finds outliers in early training",
-    comparable=SAME_BACKBONE,
-    settings=OF_UMAP,
 )
 def outlier_share(points: Array, threshold: float = THRESHOLD) -> float:
     """Share of points that are outliers, from 0 to 1; it says when H(Z3) is not to be trusted.
@@ -136,16 +115,8 @@ def outlier_share(points: Array, threshold: float = THRESHOLD) -> float:
 
     A share of several percent is rather a second cluster beside one that holds over half of the points.
 
-    Source: ours. Section IV of Xu, Lowe & Trappenberg 2022, https://arxiv.org/abs/2409.06612, finds that
-    "outlier embeddings (at a large distance away from the rest of the samples)" lower the entropy early in
-    training; the paper gives no rule.
-
-    Args:
-        points: (N, d) array or tensor; UMAP's 3-d points of the evaluation images.
-        threshold: In median distances.
-
-    Raises:
-        ValueError: Points that are not a finite, non-empty (N, d) matrix, or a threshold not above 0.
+    The paper speaks of "outlier embeddings (at a large distance away from the rest of the samples)" and gives
+    no rule.
     """
     if not threshold > 0:
         raise ValueError(f"threshold must be greater than 0, got {threshold}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from selector.metrics.arrays import BLOCK_ELEMENTS, as_vectors, float64_blocks, unit_vectors
-from selector.metrics.metric import BACKBONE, OF_SUBSET, PROJECTOR, SAME_BACKBONE, SAME_PROJECTOR, label_free
+from selector.metrics.arrays import BLOCK_ELEMENTS, Checked, as_vectors, float64_blocks, unit_vectors
+from selector.metrics.metric import BACKBONE, OF_SUBSET, PROJECTOR, label_free
 
 if TYPE_CHECKING:
     import torch
@@ -23,27 +23,16 @@ if TYPE_CHECKING:
     direction="min",
     cost="one product, N D²",
     source="Tsitsulin et al. 2023, arXiv:2305.16562, in the authors' code, definition 3.5",
-    comparable=SAME_BACKBONE,
 )
 def self_clustering(embeddings: Array) -> float:
-    """Squared cosines of all pairs, between chance (0) and one point (1); lower is better.
+    """Squared cosines of all pairs, between chance (0) and one point (1).
 
-    (Q − E) / (N² − E) with Q the sum of the squared cosines over all ordered pairs, an image with itself
-    included, and E = N + N(N − 1)/D its expectation for directions spread evenly over the sphere. From
-    −1/(N − 1) to 1. Unchanged by rotation, and by any scaling of single vectors, of either sign. Not
-    centred. A zero vector has no direction: all zero vectors together count as one point at right
+    Q is over all ordered pairs, an image with itself included, and E its expectation for directions spread
+    evenly over the sphere. From −1/(N − 1) to 1. Unchanged by rotation, and by any scaling of single vectors.
+    Not centred. A zero vector has no direction: all zero vectors together count as one point at right
     angles to the rest. In one dimension every direction is the same line: 1.
 
     From the (D, D) second moment of the directions, in O(N D²), or from their cosines where N < D.
-
-    Source: Tsitsulin et al. 2023, arXiv:2305.16562, definition 3.5, read in the authors' code (tensorflow_gnn
-    `self_clustering`); the paper's own text was not read. Their range (−0.5, 1] is that for N > 2.
-
-    Args:
-        embeddings: (N, D) array or tensor; the work is done where it is.
-
-    Raises:
-        ValueError: When the embeddings are not (N, D) with N ≥ 2, or not finite.
     """
     vectors = as_vectors(embeddings, least=2)
     count, dimension = vectors.shape
@@ -78,24 +67,14 @@ def _sum_of_squared_cosines(vectors: torch.Tensor) -> float:
     direction="min",
     cost="all pairs; 5,000 images",
     source="Wang & Isola 2020, arXiv:2005.10242, equation 2",
-    comparable=SAME_PROJECTOR,
-    settings=("rankme_split", *OF_SUBSET),
+    settings=OF_SUBSET,
 )
 def uniformity(embeddings: Array, *, t: float = 2.0) -> float:
-    """Logarithm of the mean of exp(−t ‖u − v‖²) over all pairs of images, as unit vectors; lower is better.
+    """Logarithm of a Gaussian kernel's mean, from −2t N/(N − 1) to 0, complete collapse; t is its sharpness.
 
-    From −2t N/(N − 1) to 0, complete collapse. Directions spread evenly by chance have about −2t + 2t²/D,
-    so values of different D are not comparable. Unchanged by rotation and by rescaling single images.
-    A zero vector stays zero. Time O(N² D), in blocks of 32 MiB, in float64.
-
-    Source: Wang and Isola 2020, arXiv:2005.10242, equation 2, with t = 2.
-
-    Args:
-        embeddings: (N, D) array or tensor; the work is done where it is.
-        t: Sharpness of the kernel, above 0.
-
-    Raises:
-        ValueError: When the embeddings are not (N, D) with N ≥ 2, or not finite, or t is not above 0.
+    Directions spread evenly by chance have about −2t + 2t²/D, so values of different D are not comparable.
+    Unchanged by rotation and by rescaling single images. A zero vector stays zero. Time O(N² D), in blocks of
+    32 MiB, in float64.
     """
     import torch
 
@@ -128,24 +107,14 @@ def uniformity(embeddings: Array, *, t: float = 2.0) -> float:
     direction="max",
     cost="two passes, N D",
     source="Chen & He 2021, arXiv:2011.10566, section 4.1, in lightly's code",
-    comparable=SAME_PROJECTOR,
-    settings=("rankme_split",),
 )
 def channel_std(embeddings: Array) -> float:
-    """Standard deviation of a channel of z/‖z‖ over the images, averaged over the channels; higher is better.
+    """Standard deviation of a channel of z/‖z‖ over the images, averaged over the channels.
 
     0 when all images have one direction, near 1/√D when the directions are spread evenly; somewhat more is
     possible. Sees complete collapse alone: a few live channels hide how many are dead. Unchanged by rescaling
     single images, not by rotation. Divides by N − 1. A zero vector stays zero.
-
-    Source: Chen and He 2021, "Exploring Simple Siamese Representation Learning", section 4.1 and figure 2, as
-    lightly computes it (`lightly.utils.debug.std_of_l2_normalized`); the paper's own text was not read.
-
-    Args:
-        embeddings: (N, D) array or tensor; the work is done where it is.
-
-    Raises:
-        ValueError: When the embeddings are not (N, D) with N ≥ 2, or not finite.
+    In lightly's code `lightly.utils.debug.std_of_l2_normalized`.
     """
     import torch
 
@@ -171,17 +140,11 @@ def channel_std(embeddings: Array) -> float:
     direction="min",
     cost="two passes, N D",
     source="Chen & He 2021, arXiv:2011.10566, section 4.1, in lightly's code",
-    comparable=SAME_PROJECTOR,
-    settings=("rankme_split",),
 )
 def collapse_level(embeddings: Array) -> float:
-    """max(0, 1 − √D · channel std): 0 for evenly spread directions, 1 for complete collapse; lower is better.
+    """`channel_std` turned around: 0 for evenly spread directions, 1 for complete collapse.
 
-    Source: lightly's SimSiam tutorial, which feeds it a moving average over batches; here it is one value of
-    all embeddings. Otherwise as `channel_std`.
-
-    Args:
-        embeddings: (N, D) array or tensor.
+    lightly's SimSiam tutorial feeds it a moving average over batches; here it is one value of all embeddings.
     """
     vectors = as_vectors(embeddings, least=2)
-    return max(0.0, 1.0 - math.sqrt(vectors.shape[1]) * channel_std(vectors))
+    return max(0.0, 1.0 - math.sqrt(vectors.shape[1]) * channel_std(Checked(vectors)))

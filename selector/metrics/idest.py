@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.metrics.arrays import BLOCK_ELEMENTS, as_vectors
-from selector.metrics.metric import BACKBONE, OF_SUBSET, SAME_BACKBONE, label_free
+from selector.metrics.metric import BACKBONE, OF_SUBSET, label_free
 
 if TYPE_CHECKING:
     import torch
@@ -31,30 +31,22 @@ _PARTS = 16  # subsamples of 1/16, 2/16, … 15/16 of the images
     direction="min",
     cost="15 spanning trees; 5,000 images",
     source="Mordacq et al. 2026, arXiv:2606.03338, section 3.2",
-    comparable=SAME_BACKBONE,
     settings=OF_SUBSET,
 )
 def idest(embeddings: Array, max_images: int = MAX_IMAGES, *, seed: int = 0) -> float:
-    """Intrinsic dimension d = 1/(1 − m), m the slope of ln(tree length) on ln(images); lower is better.
+    """Intrinsic dimension by the growth of spanning trees, from 0 to D.
 
     The minimum spanning tree of n points spread over a d-dimensional set grows like n^((d − 1)/d). Trees
-    of random subsamples of N/16, 2N/16, … 15N/16 images give the slope. From 0 to D: never above D, which is
-    what equally distant images reach, and 0 when all images coincide. A few places that many images share
-    read as about 1; a UserWarning says so where less than half of the images differ. Unchanged by rotation,
-    offset and scale of all embeddings; Euclidean. The authors find it
-    uninformative in the first 10 epochs.
-
-    Source: Mordacq, Kalogeiton and Oudot 2026, "IdEst: Assessing Self-Supervised Learning Representations via
-    Intrinsic Dimension", arXiv:2606.03338, section 3.2 and algorithm 1 (after Costa and Hero 2006). They use
-    50,000 images and state neither the smallest subsample nor the step; N/16 is ours for both.
+    of random subsamples of N/16, 2N/16, … 15N/16 images give the slope. Equally distant images reach D; 0
+    when all images coincide. A few places that many images share read as about 1; a UserWarning says so where
+    less than half of the images differ. Unchanged by rotation, offset and scale of all embeddings; Euclidean.
+    The authors find it uninformative in the first 10 epochs. They use 50,000 images and state neither the
+    smallest subsample nor the step; N/16 is ours for both.
 
     Args:
         embeddings: (N, D) array or tensor; distances are computed where it is, the trees on the CPU.
         max_images: Of more than these a random subset is taken; memory is 4 · max_images² bytes.
         seed: Of the subset and of the subsamples: one seed takes the same images of each encoder.
-
-    Raises:
-        ValueError: When the embeddings are not (N, D) with N ≥ 4, or not finite, or max_images is below 4.
     """
     import torch
 

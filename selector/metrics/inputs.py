@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import Checked, as_vectors, as_views, one_thread
+from selector.metrics.arrays import Checked, one_thread
 from selector.metrics.clid import cluster_learnability, default_clusters, twonn
 from selector.metrics.clusters import KMEANS_RESTARTS, cosine_clusterings, silhouettes
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
@@ -135,15 +135,15 @@ class Inputs:
 
     # --- embeddings, checked once
 
-    @cached_property
+    @property
     def backbone_vectors(self) -> Checked:
         """(N, D) representations."""
-        return Checked(as_vectors(self.backbone.vectors))
+        return self.backbone.checked
 
-    @cached_property
+    @property
     def projector_vectors(self) -> Checked | None:
         """(N, D) projections."""
-        return None if self.projector is None else Checked(as_vectors(self.projector.vectors))
+        return None if self.projector is None else self.projector.checked
 
     @cached_property
     def some_backbone(self) -> Checked:
@@ -155,10 +155,10 @@ class Inputs:
         """Likewise of the projections."""
         return None if self.projector_vectors is None else _subset(self.projector_vectors)
 
-    @cached_property
+    @property
     def views(self) -> Checked | None:
         """(n, q, D) projections of views."""
-        return None if self.view_embeddings is None else Checked(as_views(self.view_embeddings.vectors))
+        return None if self.view_embeddings is None else self.view_embeddings.checked
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
@@ -187,7 +187,7 @@ class Inputs:
     def predictor_spectrum(self) -> Spectrum | None:
         """Of the predictions."""
         known = self.streamed.get("predictor")
-        return known or (None if self.predictor is None else Spectrum(self.predictor.vectors))
+        return known or (None if self.predictor is None else Spectrum(self.predictor.checked))
 
     # --- collapse
 

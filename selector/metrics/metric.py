@@ -32,23 +32,40 @@ SAME_TRAINING = ("method", "dataset", "backbone", "backbone_width")
 # The fields of `comparable` that are found in the run's config; the others are in its metric definition.
 CONFIG_FIELDS = frozenset({*SAME_TRAINING, *AUGMENTATIONS})
 
-# Where metrics are computed, and what two runs must share there.
-BACKBONE = "backbone, evaluation split"
-PROJECTOR = "projector, training split"
-VIEWS = "projector, views of training images"
-Z3 = "3-d UMAP of the backbone, evaluation split"
-SAME_PROJECTOR = (*SAME_TRAINING, "projector_dim", "rankme_images")
-SAME_BACKBONE = (*SAME_TRAINING, "backbone_dim", "evaluation_images")
-# Views that differ less are easier to bring together: another augmentation is another task.
-SAME_VIEWS = (*SAME_TRAINING, "projector_dim", "lidar_images", "lidar_views", *AUGMENTATIONS)
-# Accuracies of unlike methods and encoders may be compared: that is what they are for.
-SAME_TEST = ("dataset", "evaluation_images")
-# Fields of the definition that several metrics depend on.
-OF_UMAP = (
-    "umap_neighbors", "umap_seeds", "umap_components", "umap_min_dist", "umap_metric", "umap_engine",
-)  # fmt: skip
+_OF_UMAP = ("neighbors", "seeds", "components", "min_dist", "metric", "engine")
+# Fields of the definition that metrics of several spaces depend on.
+OF_UMAP = tuple(f"umap_{field}" for field in _OF_UMAP)
 OF_CLUSTERS = (*OF_UMAP, "clusters", "kmeans_restarts")
 OF_SUBSET = ("pairwise_max_images", "pairwise_seed")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where metrics are computed.
+
+    Attributes:
+        name: In a few words.
+        comparable: See `Metric`; likewise `settings`.
+    """
+
+    name: str
+    comparable: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+
+
+BACKBONE = Place("backbone, evaluation split", (*SAME_TRAINING, "backbone_dim", "evaluation_images"))
+Z3 = Place("3-d UMAP of the backbone, evaluation split", BACKBONE.comparable, OF_UMAP)
+PROJECTOR = Place(
+    "projector, training split", (*SAME_TRAINING, "projector_dim", "rankme_images"), ("rankme_split",)
+)
+# Views that differ less are easier to bring together: another augmentation is another task.
+VIEWS = Place(
+    "projector, views of training images",
+    (*SAME_TRAINING, "projector_dim", "lidar_images", "lidar_views", *AUGMENTATIONS),
+    ("view_source",),
+)
+# Accuracies of unlike methods and encoders may be compared: that is what they are for.
+TEST = Place(BACKBONE.name, ("dataset", "evaluation_images"))
 
 
 class UnknownDirection(UserError):
@@ -172,8 +189,8 @@ class Registered:
 
 _Function = TypeVar("_Function", bound=Callable[..., float])
 _registry: dict[str, Registered] = {}
-# The modules that hold our metrics, in the order of tables; those of others follow.
-FAMILIES = ("spectral", "entropy", "probes", "clusters", "geometry", "clid", "idest", "views", "pretext")
+# Families that tables show first; all others follow by name, and need not stand here.
+_FIRST = ("spectral", "entropy", "probes", "clusters", "geometry", "clid", "idest", "views")
 
 
 def label_free(**metric: Any) -> Callable[[_Function], _Function]:
@@ -190,6 +207,7 @@ def _register(
     kind: type[LabelFreeMetric] | type[LabelledMetric],
     function: _Function,
     *,
+    space: Place,
     reads: str | tuple[str, ...],
     name: str = "",
     prefix: str = "",
@@ -203,14 +221,16 @@ def _register(
 
     Args:
         kind: Of the metric.
-        function: Its keyword-only defaults are fields of the definition, named <prefix>_<keyword>.
+        function: Its keyword-only defaults are fields of the definition, named <prefix>_<keyword>. Its
+            docstring ends with what is said of the metric here.
+        space: Says what two runs must share.
         reads: See `Registered`.
         name: Of the metric; "" takes the function's.
         prefix: See `function`; "" takes the function's name.
         also: More functions whose keyword-only defaults belong to the definition, by prefix.
         shared: See `Registered`.
         instead: See `Registered`.
-        settings: More fields of the definition that the value depends on: those of what it reads.
+        settings: Fields of the definition that the value depends on, beside those of the space.
         metric: The other attributes of `Metric`.
     """
     name = name or function.__name__
@@ -218,8 +238,14 @@ def _register(
     parts: dict[str, Callable[..., Any]] = {prefix or function.__name__: function, **(also or {})}
     for start, part in parts.items():
         defaults |= {f"{start}_{keyword}": value for keyword, value in _keyword_defaults(part)}
+    depends = tuple(dict.fromkeys((*space.settings, *settings, *defaults)))
+    declared = kind(name=name, space=space.name, comparable=space.comparable, settings=depends, **metric)
+    if all(one.function is not function for one in _registry.values()):
+        better = {"max": "higher is better", "min": "lower is better", None: "see direction_for"}
+        said = f"{declared.formula}; {better[declared.direction]}.\n\n    Source: {declared.source}."
+        function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n    {said}\n"
     _registry[name] = Registered(
-        kind(name=name, settings=(*settings, *defaults), **metric),
+        declared,
         function,
         function.__module__.rpartition(".")[2],
         (reads,) if isinstance(reads, str) else reads,
@@ -239,9 +265,10 @@ def _keyword_defaults(function: Callable[..., Any]) -> Iterable[tuple[str, Any]]
 def registered() -> tuple[Registered, ...]:
     """All metrics, label-free ones first; of several on one function the one next to it comes first."""
 
-    def place(one: Registered) -> tuple[bool, int]:
-        known = FAMILIES.index(one.family) if one.family in FAMILIES else len(FAMILIES)
-        return isinstance(one.metric, LabelledMetric), known
+    def place(one: Registered) -> tuple[bool, bool, int, str]:
+        first = one.family in _FIRST
+        known = _FIRST.index(one.family) if first else 0
+        return isinstance(one.metric, LabelledMetric), not first, known, one.family
 
     return tuple(sorted(_registry.values(), key=place))
 

@@ -14,7 +14,7 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.metric import SAME_TRAINING, label_free
+from selector.metrics.metric import SAME_TRAINING, Place, label_free
 
 ROTATIONS = 4
 HOG_CELLS = 2  # a side
@@ -25,8 +25,9 @@ RESAMPLES = 100
 _Array = NDArray[np.float64]
 _Vectors = NDArray[np.float32]
 
-_SAME_QUESTIONS = (*SAME_TRAINING, "pretext_images", "pretext_views")
-_SPACE = "backbone, training and evaluation images"
+_IMAGES = Place(
+    "backbone, training and evaluation images", (*SAME_TRAINING, "pretext_images", "pretext_views")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +118,10 @@ class Answers:
     symbol="rotation",
     meaning="How well it can be told which way up an image is.",
     formula="held-out accuracy of ridge regression to four turns",
-    space=_SPACE,
+    space=_IMAGES,
     direction="max",
     cost="6,000 images embedded",
     source="Reed et al. 2021, arXiv:2009.07724 (SelfAugment); see docs/protocol.md",
-    comparable=_SAME_QUESTIONS,
 )
 def rotation_probe(train: _Vectors, test: _Vectors, *, ridge: float = 1e-3) -> float:
     """Held-out accuracy of telling how far an image was turned, from 0.25 (chance) to 1; higher is better.
@@ -145,11 +145,10 @@ def rotation_probe(train: _Vectors, test: _Vectors, *, ridge: float = 1e-3) -> f
     symbol="retrieval",
     meaning="How well an image is found again by another view of it, under one augmentation for all runs.",
     formula="mean 1/rank of the second view among all second views, by cosine",
-    space=_SPACE,
+    space=_IMAGES,
     direction="max",
     cost="2,000 images embedded",
     source="ours; see docs/protocol.md",
-    comparable=_SAME_QUESTIONS,
 )
 def view_retrieval(a: _Vectors, b: _Vectors) -> float:
     """Mean reciprocal rank of an image's second view among all second views, from 1/N to 1; higher is better.
@@ -172,11 +171,10 @@ def view_retrieval(a: _Vectors, b: _Vectors) -> float:
     symbol="HOG R²",
     meaning="How well oriented gradients can be read off: whether it is still known where edges run.",
     formula="held-out R² of ridge regression to 32 oriented gradients",
-    space=_SPACE,
+    space=_IMAGES,
     direction="max",
     cost="7,000 images embedded",
     source="ours, with the features of Dalal & Triggs 2005; see docs/protocol.md",
-    comparable=_SAME_QUESTIONS,
 )
 def hog_probe(
     train: _Vectors,
@@ -211,11 +209,10 @@ def hog_probe(
     symbol="pretext",
     meaning="How well three questions are answered that need no labels.",
     formula="mean of (rotation - 1/4)/(3/4), retrieval and HOG R²",
-    space=_SPACE,
+    space=_IMAGES,
     direction="max",
     cost="its parts",
     source="ours; see docs/protocol.md",
-    comparable=_SAME_QUESTIONS,
 )
 def pretext_score(rotation: float | None, retrieval: float | None, hog: float | None) -> float:
     """Mean of the parts that there are, each on the scale 0 = chance, 1 = perfect; higher is better.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import as_vectors, one_thread
+from selector.metrics.arrays import one_thread
 from selector.metrics.embeddings import Embeddings
-from selector.metrics.metric import BACKBONE, SAME_TEST, labelled
+from selector.metrics.metric import TEST, labelled
 from selector.metrics.neighbors import nearest_neighbors
 
 if TYPE_CHECKING:
@@ -26,19 +26,14 @@ PROBE_BATCH_SIZE = 256
     symbol="LP",
     meaning="Accuracy of a linear classifier on the frozen representations.",
     formula="paper: Adam, 20 augmented epochs; fast: logistic regression",
-    space=BACKBONE,
+    space=TEST,
     direction="max",
     cost="20 augmented passes (fast: one)",
     source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-E",
-    comparable=SAME_TEST,
     settings=("probe",),
 )
 def linear_probe_accuracy(correct: NDArray[np.bool_]) -> float:
-    """Share of the evaluation images that a linear probe gets right, from 0 to 1; higher is better.
-
-    Args:
-        correct: (N,) truths, as `fast_probe` and `paper_probe` return them.
-    """
+    """Share of the (N,) truths of `fast_probe` or `paper_probe`, from 0 to 1."""
     return float(np.mean(correct))
 
 
@@ -48,32 +43,19 @@ def linear_probe_accuracy(correct: NDArray[np.bool_]) -> float:
     symbol="kNN",
     meaning="Accuracy of a vote among the nearest training images.",
     formula="votes weighted by exp(cosine / temperature)",
-    space=BACKBONE,
+    space=TEST,
     direction="max",
     cost="one pass over the training images",
     source="Wu et al. 2018, arXiv:1805.01978, section 3.4",
-    comparable=SAME_TEST,
 )
 def knn_accuracy(
     train: Embeddings, test: Embeddings, *, neighbors: int = 20, temperature: float = 0.07
 ) -> float:
-    """Share of test images whose class wins a weighted vote of neighbours, from 0 to 1; higher is better.
+    """Share of test images whose class wins a weighted vote of training images, from 0 to 1.
 
-    The `neighbors` training images (or all, if fewer) with the largest cosine similarity s vote for their
-    class with weight exp(s / temperature). A tie goes to the lower class index. A zero vector has
-    similarity 0 to everything but another zero vector, to which it has 1.
-
-    Source: Wu et al. 2018, https://arxiv.org/abs/1805.01978, section 3.4: temperature 0.07 there and here,
-    200 neighbours there on ImageNet; 20 here, the usual choice for smaller data sets.
-
-    Args:
-        train: Labelled embeddings that vote.
-        test: Labelled embeddings to be classified.
-        neighbors: Votes for each test image.
-        temperature: Of the weights.
-
-    Raises:
-        ValueError: Embeddings without labels, or neighbours or a temperature that are not positive.
+    The `neighbors` training images (or all, if fewer) with the largest cosine similarity vote. A tie goes to
+    the lower class index. A zero vector has similarity 0 to everything but another zero vector, to which it
+    has 1. 200 neighbours in the source, on ImageNet; 20 is the usual choice for smaller data sets.
     """
     if train.labels is None or test.labels is None:
         raise ValueError("kNN accuracy needs labels of the train and of the test embeddings")
@@ -82,7 +64,7 @@ def knn_accuracy(
             f"expected at least 1 neighbour and a temperature above 0, got {neighbors} and {temperature}"
         )
     neighbors = min(neighbors, len(train.vectors))
-    indices, distances = nearest_neighbors(train.vectors, neighbors, "cosine", queries=test.vectors)
+    indices, distances = nearest_neighbors(train.checked, neighbors, "cosine", queries=test.checked)
     weights = np.exp(-distances.astype(np.float64) / temperature)  # exp(s / temperature), but for a factor
     classes, votes_for = np.unique(train.labels, return_inverse=True)
     votes = np.zeros((len(test.vectors), len(classes)))
@@ -246,7 +228,7 @@ def _logistic_regression(
 
 def _labels(embeddings: Embeddings) -> NDArray[np.int64]:
     """The labels of embeddings that a probe can read."""
-    as_vectors(embeddings.vectors)  # of NaN the accuracy would be that of a constant answer
+    _ = embeddings.checked  # of NaN the accuracy would be that of a constant answer
     if embeddings.labels is None:
         raise ValueError(f"a linear probe needs labels, and the {embeddings.split} embeddings have none")
     return embeddings.labels

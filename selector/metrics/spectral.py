@@ -1,8 +1,9 @@
 """Metrics read from one spectrum: how many directions of embedding space are used, and how evenly.
 
-Each takes (N, D) embeddings or the `Spectrum` of them, so that one decomposition serves them all. The sources
-define two metrics by one formula (NESum and the stable rank) with the mean taken away or left in;
-each function says which it reads.
+Each takes (N, D) embeddings, one image per row, or the `Spectrum` of them, so that one decomposition serves
+them all; arithmetic is float64 whatever the dtype. What comes from an author's code was read there, and the
+paper's own text was not. The sources define two metrics by one formula (NESum and the stable rank) with the
+mean taken away or left in.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.metrics.arrays import TooFew, Undefined
-from selector.metrics.metric import BACKBONE, PROJECTOR, SAME_BACKBONE, SAME_PROJECTOR, label_free
+from selector.metrics.metric import BACKBONE, PROJECTOR, label_free
 from selector.metrics.spectrum import Spectrum, spectrum_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ FEWEST_RANKS = 5
     direction="max",
     cost=_ONE_SVD,
     source=f"{_GARRIDO}, on representations",
-    comparable=SAME_BACKBONE,
 )
 @label_free(
     reads="projector_spectrum",
@@ -50,31 +50,19 @@ FEWEST_RANKS = 5
     direction="max",
     cost=_ONE_SVD,
     source=_GARRIDO,
-    comparable=SAME_PROJECTOR,
-    settings=("rankme_split",),
 )
 def rankme(embeddings: Array | Spectrum, *, eps: float = 1e-7, centred: bool = False) -> float:
-    """Effective rank of the embeddings; higher means less dimensional collapse.
+    """Effective rank of the embeddings over the min(N, D) singular values σ.
 
-    exp(-Σ p ln p) with p = σ / Σσ + eps over the min(N, D) singular values σ: about 1 when every image
-    falls on one direction (a little more, because every unused direction adds its eps: 1.0008 for 512
-    dimensions), min(N, D) when all directions are used equally. The mean is kept, as in the paper,
+    About 1 when every image falls on one direction (a little more, because every unused direction adds its
+    eps: 1.0008 for 512 dimensions), min(N, D) when all directions are used equally. The mean is kept,
     so that a large common offset takes RankMe towards 1. Embeddings that are all zero have no σ to scale;
     they are as collapsed as can be and give 1.
 
-    Only runs of one method, data set, number of images and dimension may be compared.
-
-    Source: Garrido et al. 2023, https://arxiv.org/abs/2210.02885, equation 1.
-
     Args:
-        embeddings: (N, D) array or tensor, one image a row; 25,600 images of the training data in the paper.
-            Work on a tensor's rows is done where it is. Arithmetic is float64 whatever the dtype. Or their
-            spectrum, which then serves other metrics too.
+        embeddings: 25,600 images of the training data in the paper.
         eps: Added to each scaled singular value.
         centred: Take the mean away first, which the paper does not.
-
-    Raises:
-        ValueError: Embeddings that are not a finite, non-empty (N, D) matrix.
     """
     spectrum = spectrum_of(embeddings)
     sigma = spectrum.centred if centred else spectrum.uncentred
@@ -139,13 +127,9 @@ def alpha_req(embeddings: Array | Spectrum, *, first: int = FIRST_RANK, last: in
     direction="max",
     cost=_ONE_SVD,
     source="Agrawal et al. 2022, α-ReQ, in the authors' code",
-    comparable=SAME_BACKBONE,
 )
 def alpha_req_score(embeddings: Array | Spectrum) -> float:
-    """−|α − 1|: α-ReQ as a number of which more is better, at most 0; see `alpha_req`.
-
-    Source: Agrawal et al. 2022 find α near 1 best; this form of their rule is ours.
-    """
+    """−|α − 1|: `alpha_req` as a number of which more is better, at most 0; this form of the rule is ours."""
     return -abs(alpha_req(embeddings) - 1)
 
 
@@ -158,19 +142,11 @@ def alpha_req_score(embeddings: Array | Spectrum) -> float:
     direction="max",
     cost=_ONE_SVD,
     source="He & Ozay 2022, definition 4.1, in code that cites it",
-    comparable=SAME_BACKBONE,
 )
 def nesum(embeddings: Array | Spectrum) -> float:
-    """Normalised eigenvalue sum Σ λⱼ / λ₁ of the covariance; higher is whiter.
+    """Normalised eigenvalue sum, from 1 (one direction varies, or none) to min(N − 1, D) (all vary equally).
 
-    From 1 (one direction varies) to min(N − 1, D) (all vary equally). The authors find that too white is also
-    worse, so the best value need not be the highest. 1 when nothing varies: fully collapsed.
-
-    Source: He and Ozay 2022, "Exploring the Gap between Collapsed & Whitened Features in Self-Supervised
-    Learning", definition 4.1, read in code that cites it; the paper's own text was not read.
-
-    Args:
-        embeddings: (N, D) embeddings, or their spectrum.
+    The authors find that too white is also worse, so the best value need not be the highest.
     """
     return _sum_over_largest(spectrum_of(embeddings).centred)
 
@@ -183,20 +159,13 @@ def nesum(embeddings: Array | Spectrum) -> float:
     space=BACKBONE,
     direction="max",
     cost=_ONE_SVD,
-    source="Tsitsulin et al. 2023, arXiv:2305.16562, in the authors' code",
-    comparable=SAME_BACKBONE,
+    source=_TSITSULIN,
 )
 def stable_rank(embeddings: Array | Spectrum) -> float:
-    """‖X‖²_F / σ₁²: a rank that small singular values cannot inflate; higher is better.
+    """A rank that small singular values cannot inflate, from 1 (one direction, or all zero) to min(N, D).
 
-    From 1 (one direction) to min(N, D). The mean is kept, so an offset of all embeddings lowers it; `nesum`
-    is the same with the mean taken away. 1 when all embeddings are zero.
-
-    Source: Tsitsulin et al. 2023, arXiv:2305.16562, read in the authors' code (`numerical_rank` in
-    tensorflow_gnn, `stable_rank` in google-research, both uncentred); the paper's own text was not read.
-
-    Args:
-        embeddings: (N, D) embeddings, or their spectrum.
+    The mean is kept, so an offset of all embeddings lowers it; `nesum` is the same with the mean taken away.
+    In the authors' code `numerical_rank` of tensorflow_gnn and `stable_rank` of google-research.
     """
     return _sum_over_largest(spectrum_of(embeddings).uncentred)
 
@@ -210,19 +179,11 @@ def stable_rank(embeddings: Array | Spectrum) -> float:
     direction="max",
     cost=_ONE_SVD,
     source="Gao et al. 2017",
-    comparable=SAME_BACKBONE,
 )
 def participation_ratio(embeddings: Array | Spectrum) -> float:
-    """(Σ λⱼ)² / Σ λⱼ² of the covariance eigenvalues: how many directions vary; higher is better.
+    """How many directions vary, from 1 to min(N − 1, D); 1 when nothing varies.
 
-    From 1 to min(N − 1, D). Biased low by about the share PR/N at finite N (Chun et al. 2026,
-    arXiv:2509.26560), so compare only equal N. 1 when nothing varies.
-
-    Source: Gao et al. 2017, "A theory of multineuronal dimensionality, dynamics and measurement"; a standard
-    definition, not looked up there.
-
-    Args:
-        embeddings: (N, D) embeddings, or their spectrum.
+    Biased low by about the share PR/N at finite N (Chun et al. 2026, arXiv:2509.26560).
     """
     eigenvalues = _eigenvalues(spectrum_of(embeddings).centred)
     return float(eigenvalues.sum() ** 2 / (eigenvalues**2).sum()) if eigenvalues[0] else 1.0
@@ -236,22 +197,14 @@ def participation_ratio(embeddings: Array | Spectrum) -> float:
     space=BACKBONE,
     direction="min",
     cost=_ONE_SVD,
-    source="Tsitsulin et al. 2023, arXiv:2305.16562, in the authors' code",
-    comparable=SAME_BACKBONE,
+    source=_TSITSULIN,
 )
 def condition_number(embeddings: Array | Spectrum) -> float:
-    """σ₁ / σ_min of the centred embeddings; lower is better, 1 when all directions vary equally.
+    """How much more the strongest direction varies than the weakest; 1 when all directions vary equally.
 
     `LARGEST_CONDITION_NUMBER`, 1/eps = 4.5e15, when a direction does not vary at all: dimensions that
     collapsed, and always when N ≤ D. An unstable statistic for N near D, and its correlation with accuracy
-    turned around between data sets of the source.
-
-    Source: Tsitsulin et al. 2023, arXiv:2305.16562, "pseudo-condition number", read in the authors' code
-    (tensorflow_gnn, centred; it returns 0 where σ_min = 0, and google-research has the inverse);
-    the paper's own text was not read.
-
-    Args:
-        embeddings: (N, D) embeddings, or their spectrum.
+    turned around between data sets of the source. The authors' code returns 0 where σ_min = 0.
     """
     centred = spectrum_of(embeddings).centred
     if centred[-1] == 0:
@@ -268,20 +221,12 @@ def condition_number(embeddings: Array | Spectrum) -> float:
     direction="min",
     cost=_ONE_SVD,
     source="Li et al. 2022, arXiv:2209.15007, equation 2, in code that cites it",
-    comparable=SAME_BACKBONE,
 )
 def spectrum_auc(embeddings: Array | Spectrum) -> float:
-    """Area under the cumulative share of the singular values, centred; lower means less dimensional collapse.
+    """Area under the cumulative share of the singular values.
 
-    From (K + 1) / 2K, where all K = min(N, D) directions vary equally, to 1, where one does or none. An area
-    depends on K, so compare only equal N and D.
-
-    Source: Li, Efros and Pathak 2022, "Understanding Collapse in Non-Contrastive Siamese Representation
-    Learning", https://arxiv.org/abs/2209.15007, equation 2, read in code that cites it; the paper's own text
-    was not read. That code scales every image to unit length first, which this does not.
-
-    Args:
-        embeddings: (N, D) embeddings, or their spectrum.
+    From (K + 1) / 2K, where all K = min(N, D) directions vary equally, to 1, where one does or none. The
+    source's code scales every image to unit length first, which this does not.
     """
     sigma = spectrum_of(embeddings).centred
     return float(np.mean(np.cumsum(sigma) / sigma.sum())) if sigma[0] else 1.0

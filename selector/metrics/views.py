@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from selector.metrics.arrays import TooFew, Undefined, as_views, float64_blocks, unit_vectors
-from selector.metrics.metric import SAME_VIEWS, VIEWS, label_free
+from selector.metrics.metric import VIEWS, label_free
 from selector.metrics.spectrum import singular_values_of
 
 if TYPE_CHECKING:
@@ -24,24 +24,16 @@ if TYPE_CHECKING:
     direction="min",
     cost="10 views of 1,000 images",
     source="Wang & Isola 2020, arXiv:2005.10242, equation 1",
-    comparable=SAME_VIEWS,
-    settings=("view_source",),
 )
 def alignment(views: Array, *, alpha: float = 2.0) -> float:
-    """Mean of ‖u_a − u_b‖^α over all pairs of views of one image, as unit vectors; lower is better.
+    """Mean distance of the views of one image, to the power of α.
 
     From 0 (views of an image coincide) to 2^α; 2 for α = 2 when views are no nearer than chance. A
-    collapsed encoder has the best value, 0: read it beside `uniformity`. A zero vector stays zero.
-
-    Source: Wang and Isola 2020, "Understanding Contrastive Representation Learning through Alignment and
-    Uniformity on the Hypersphere", arXiv:2005.10242, equation 1; they compare two views.
+    collapsed encoder has the best value, 0. A zero vector stays zero. The source compares two views.
 
     Args:
         views: (n, q, D): q ≥ 2 views, from the training augmentations, of each of n images.
         alpha: Exponent of the distance, above 0.
-
-    Raises:
-        ValueError: When the views are not (n, q, D) with q ≥ 2, or not finite, or alpha is not above 0.
     """
     import torch
 
@@ -69,21 +61,18 @@ def alignment(views: Array, *, alpha: float = 2.0) -> float:
     direction="max",
     cost="10 views of 1,000 images",
     source="Thilak et al. 2023, arXiv:2312.04000",
-    comparable=SAME_VIEWS,
-    settings=("view_source",),
 )
 def lidar(views: Array, *, delta: float = 1e-4, eps: float = 1e-7) -> float:
-    """Effective rank of the linear discriminant analysis whose classes are images; higher is better.
+    """Effective rank of the linear discriminant analysis whose classes are images.
 
-    exp(-Σ p ln p) with p = λ / Σλ + eps over the D eigenvalues λ of Sw^-1/2 Sb Sw^-1/2. Sb is the
-    covariance of the n images' means (divisor n - 1), Sw the pooled covariance of the views about the
-    mean of their image (divisor n (q - 1)) plus delta on its diagonal. From about 1 to about min(D, n - 1):
-    take n > D. Images that share one mean leave nothing to tell apart and give 1. Because delta is
-    absolute, LiDAR depends on the scale of the embeddings unless Sw is much larger.
+    Sb is the covariance of the n images' means (divisor n - 1), Sw the pooled covariance of the views about
+    the mean of their image (divisor n (q - 1)) plus delta on its diagonal. From about 1 to about
+    min(D, n - 1): take n > D. Images that share one mean leave nothing to tell apart and give 1. Because
+    delta is absolute, LiDAR depends on the scale of the embeddings unless Sw is much larger.
 
-    Source: Thilak et al. 2023, https://arxiv.org/abs/2312.04000. Implementations disagree on its constants
-    (delta 1e-4 with eps 1e-8, delta 1e-6 with eps 1e-7): delta is 1e-4 here, the one that keeps Sw
-    invertible in float32 embeddings, and eps is RankMe's, so that the two ranks read alike.
+    Implementations disagree on its constants (delta 1e-4 with eps 1e-8, delta 1e-6 with eps 1e-7): delta is
+    1e-4 here, the one that keeps Sw invertible in float32 embeddings, and eps is RankMe's, so that the two
+    ranks read alike.
 
     Args:
         views: (n, q, D) array or tensor: n images, q views of each drawn with the training augmentations.

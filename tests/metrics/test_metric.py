@@ -1,8 +1,14 @@
+import re
+import shutil
+import subprocess
+import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import selector
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.metrics import (
@@ -133,3 +139,26 @@ def test_without_seeds_nothing_is_chosen_that_needs_umap():
     assert "silhouette" not in names
     assert {"silhouette_labels", "rankme", "knn_accuracy"} <= names
     assert "linear_probe_accuracy" not in names
+
+
+def test_the_diff_that_contributing_shows_is_the_code():
+    """Every added line, and in the same order."""
+    root = Path(__file__).parents[2]
+    (diff,) = re.findall(r"```diff\n(.*?)```", (root / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)
+    for file, added in re.findall(r"\+\+\+ b/(\S+)\n((?:\+(?!\+\+).*\n)+)", diff):
+        lines = re.sub(r"^\+", "", added, flags=re.MULTILINE)
+        assert lines in (root / file).read_text("utf-8"), file
+
+
+def test_a_new_family_is_one_new_file(tmp_path):
+    package = Path(selector.__file__).parent
+    shutil.copytree(package, tmp_path / "selector", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "selector" / "metrics" / "brand_new.py").write_text(
+        "from selector.metrics.metric import BACKBONE, label_free\n"
+        '@label_free(reads="backbone_vectors", symbol="n", meaning="m", formula="f", space=BACKBONE,\n'
+        '            direction="max", cost="c", source="s")\n'
+        "def count_of_images(embeddings):\n    return float(len(embeddings.tensor))\n"
+    )
+    script = "from selector.metrics import METRICS, count_of_images; print({one.key for one in METRICS})"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert "'label_free/count_of_images'" in done.stdout, done.stderr

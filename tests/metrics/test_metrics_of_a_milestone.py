@@ -2,6 +2,8 @@
 
 import json
 import random
+import sys
+from collections import Counter
 from dataclasses import replace
 from math import isnan
 
@@ -15,6 +17,7 @@ from umap import UMAP
 from selector.metrics import (
     METRICS,
     alignment,
+    arrays,
     clid,
     cluster_learnability,
     inputs,
@@ -375,3 +378,39 @@ def test_a_row_holds_everything_and_is_read_back(milestone):
     assert row["epoch"] == 7
     assert len(row) == 1 + len(milestone.values) + len(milestone.lists) + len(milestone.texts)
     assert Milestone.of_row(json.loads(json.dumps(row))) == milestone
+
+
+def test_each_array_is_checked_once_and_neighbours_are_searched_once(monkeypatch):
+    """In one milestone with every metric: by address of the array, whoever reads it."""
+    looked, searched = Counter(), []
+    monkeypatch.setattr(arrays, "_checked_entries", counting(arrays._checked_entries, looked))
+    for module in (inputs, "selector.metrics.umap", "selector.metrics.clid"):
+        module = sys.modules[module] if isinstance(module, str) else module
+        monkeypatch.setattr(module, "nearest_neighbors", searching(module.nearest_neighbors, searched))
+    given = [replace(one) for one in (BACKBONE, TRAIN, PROJECTOR, PREDICTOR, VIEWS)]  # not checked yet
+    backbone, train, projector, predictor, views = given
+    evaluate(
+        1,
+        Inputs(backbone, projector, SETTINGS, train, view_embeddings=views, predictor=predictor),
+    )
+    assert {looked[one.vectors.ctypes.data] for one in given} == {1}
+    assert searched == [(len(BACKBONE.vectors), "euclidean")]
+
+
+def counting(check, looked):
+    def counted(tensor):
+        looked[tensor.data_ptr()] += 1
+        return check(tensor)
+
+    return counted
+
+
+def searching(search, searched):
+    """Notes searches of an array among itself; CLID asks one half for the other beside them."""
+
+    def noted(vectors, k, metric="euclidean", *, queries=None):
+        if queries is None:
+            searched.append((len(getattr(vectors, "tensor", vectors)), metric))
+        return search(vectors, k, metric, queries=queries)
+
+    return noted
