@@ -63,7 +63,7 @@ def test_the_winners_encoder_with_its_card(capsys, sweep, tmp_path):
         "Compared: 3 runs.",
         "No other run is tied with it.",
         "- 1 of 1 other recommended metrics would pick another configuration.",
-        "- nesum picks bb since epoch 5; the pick is 3 of 3.",
+        "- nesum picks bb, since epoch 5; the pick is 3 of 3.",
         "accuracy 70.0 %; the best of 3 runs has 80.0 %, so the choice cost 10.0 points",
         "## What it must not be used for",
     ):

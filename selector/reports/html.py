@@ -11,7 +11,6 @@ from selector.metrics import LabelFreeMetric, LabelledMetric, Metric
 from selector.reports import charts
 from selector.reports.best import checkpoint_line
 from selector.reports.late_labels import points
-from selector.reports.opinions import MARGIN_NOTE
 from selector.reports.report import GroupReport, Report
 from selector.reports.report_words import lead, next_steps, notes, source_name, threats, tiles, why
 from selector.reports.rows import rank_rows
@@ -77,8 +76,7 @@ def _section(group: GroupReport, report: Report, place: int) -> dict[str, Any]:
         "command": [shlex.quote(word) for word in shlex.split(best.command)],
         "checkpoint": checkpoint_line(best),
         "tiles": tiles(group),
-        "opinions": group.opinions.rows,
-        "margin_note": MARGIN_NOTE,
+        "opinions": group.opinions,
         "notes": notes(group),
         "next_steps": next_steps(group, report),
         "photos": group.photos,

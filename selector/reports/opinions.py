@@ -18,11 +18,6 @@ RECOMMENDED = (
     *("pretext_score", "rotation_probe", "view_retrieval", "hog_probe"),
     *("nesum", "channel_std", "idest", "rankme", "lidar"),
 )
-MARGIN_NOTE = (
-    "Lead: by how many standard errors of its own noise a metric's pick is ahead of the next configuration;"
-    " below 2 it cannot tell them apart, – where no noise was measured. Since: the epoch from which on its"
-    " pick has been the same."
-)
 
 
 @dataclass(frozen=True)
@@ -53,14 +48,14 @@ class OpinionRow:
         return label(self.chosen)
 
     @property
-    def cells(self) -> tuple[str, ...]:
-        """For a table of text: metric, rank of the pick, its own pick, lead, since."""
+    def cells(self) -> tuple[str, str, str, str]:
+        """For a table of text: metric, rank of the pick, its own pick, and how firmly it stands."""
         choice = "the pick" if self.place == 1 else self.choice
         if self.agrees and self.place != 1:
             choice += ", tied with the pick"
-        lead = "–" if self.margin is None else f"{self.margin:.1f}"
-        since = "–" if self.since is None else str(self.since)
-        return self.metric, f"{self.place or '–'} of {self.ranked}", choice, lead, since
+        ahead = [] if self.margin is None else [f"{self.margin:.1f} standard errors ahead"]
+        since = [] if self.since is None else [f"since epoch {self.since}"]
+        return self.metric, f"{self.place or '–'} of {self.ranked}", choice, ", ".join(ahead + since)
 
 
 @dataclass(frozen=True)
@@ -90,6 +85,16 @@ class Opinions:
             return f"Every other recommended metric that was logged ({asked}) picks it, too."
         return f"{others} of {asked} other recommended metrics would pick another configuration."
 
+    @property
+    def note(self) -> str:
+        """What the lead of a pick means, for people."""
+        if all(row.margin is None for row in self.rows):
+            return "No noise was measured here, so it is not known how far ahead each pick is."
+        return (
+            "Ahead: of the next configuration, in standard errors of the difference, where the metric's own"
+            " noise was measured. Below 2 the metric cannot tell the two apart."
+        )
+
     def lines(self) -> list[str]:
         """All of it without a table: the headline, then who picks what and what would settle it."""
         if not self.others:
@@ -102,12 +107,9 @@ class Opinions:
 
 
 def _said(row: OpinionRow) -> str:
-    text = f"{row.metric} picks {row.choice}"
-    if row.since is not None:
-        text += f" since epoch {row.since}"
-    if row.margin is not None:
-        text += f", {row.margin:.1f} standard errors ahead of the next"
-    return text + ("." if row.place == 1 else f"; the pick is {row.place or '–'} of {row.ranked}.")
+    _, place, _, firmness = row.cells
+    text = ", ".join(part for part in (f"{row.metric} picks {row.choice}", firmness) if part)
+    return text + ("." if row.place == 1 else f"; the pick is {place}.")
 
 
 def opinions_of(

@@ -194,8 +194,8 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
                 " further seeds and compare the means."
             )
         )
-    settle = list(group.opinions.settle) if group.late is None and group.opinions.others else []
-    if settle or (group.late is None and group.judged is None):
+    if group.judged is None and group.late is None:
+        settle = [line.replace("`", "") for line in group.opinions.settle if group.opinions.others]
         steps.append(Step(*_label_some(settle, choice, report)))
         steps += [Step(f"To settle which metric is right, {line}.") for line in settle[1:]]
     if group.judged and (reason := group.judged.repetition_reason):
@@ -216,8 +216,9 @@ def _label_some(settle: Sequence[str], choice: Sequence[str], report: Report) ->
     if report.ranking.milestone != "last":
         return text, ""  # judge probes the last checkpoints
     judge = shlex.join(["selector", "judge", *map(printable, choice), "--labelled", "DIR", "--json"])
-    return f"{text} `selector report --judged judged.json` adds their answer to this page.", (
-        f"{judge} > judged.json"
+    return (
+        f"{text} selector report --judged judged.json adds the answer to this page.",
+        f"{judge} > judged.json",
     )
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from selector.reports.rows import rank_rows
 from selector.reports.tables import table_of
-from selector.reports.words import label, number
+from selector.reports.words import label, number, settings_of
 from selector.runs import Run
 from selector.selection.comparability import describe
 from selector.selection.losers import RULE, Verdicts
@@ -23,13 +23,12 @@ from selector.text import printable
 def watch_rows(now: Standing, group: RankedGroup) -> list[tuple[str, ...]]:
     """A group's runs, best first."""
     states = {run.id: run.state for run in now.runs.runs}
-    return [
-        (
-            row.rank, row.run, states[row.ranked.run.id], str(row.ranked.epoch), row.score, row.training,
-            verdict_of(row.ranked.run).short, row.hyperparameters,
-        )
-        for row in rank_rows(group, now.metric.key)
-    ]  # fmt: skip
+    rows: list[tuple[str, ...]] = []
+    for row in rank_rows(group, now.metric.key):
+        run = row.ranked.run
+        at = f"{states[run.id]}, {row.ranked.epoch}"
+        rows.append((row.rank, row.run, at, row.score, row.training, verdict_of(run).short))
+    return rows
 
 
 def watch_table(now: Standing, note: str) -> Group:
@@ -39,8 +38,11 @@ def watch_table(now: Standing, note: str) -> Group:
     for group in now.ranking.groups if now.ranking else ():
         better = "higher" if group.direction == "max" else "lower"
         parts.append(Text(printable(f"{name} so far, {better} is better: {describe(group.group)}")))
-        titles = ("rank", "run", "state", "epoch", name, "training", "verdict", "hyperparameters")
-        parts.append(table_of(titles, watch_rows(now, group), right=("rank", "epoch", name)))
+        titles = ("rank", "run", "state, epoch", name, "training", "verdict")
+        parts.append(table_of(titles, watch_rows(now, group), right=("rank", name)))
+        first = {name: group.chosen.config.get(name) for name in group.swept}
+        if first:
+            parts.append(Text(printable(f"The first one has {settings_of(first)}.")))
     kinds = {verdict_of(run).kind for run in now.runs.runs} - {"unknown"}
     parts += [Text(f"{kind}: {rule}") for kind, rule in RULES.items() if kind in kinds]
     return Group(*parts, Text(printable(f"{counts_line(now)}{note}")))

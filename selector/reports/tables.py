@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from selector.reports.opinions import MARGIN_NOTE, Opinions
+from selector.reports.opinions import Opinions
 from selector.reports.rows import rank_rows
 from selector.reports.words import label
 from selector.selection.candidates import Excluded
@@ -78,10 +78,9 @@ def print_ranking(ranking: Ranking, opinions: Sequence[Opinions], console: Conso
     for group, said in zip(ranking.groups, opinions, strict=True):
         if said.others:
             paragraph(console, said.headline)
-            rows = [row.cells for row in said.rows]
-            titles = ("metric", "the pick is", "its own pick", "lead", "since")
-            console.print(table_of(titles, rows, right=("the pick is", "lead", "since")))
-            paragraph(console, MARGIN_NOTE)
+            heads = ("metric", "the pick is", "its own pick", "how firmly")
+            console.print(table_of(heads, [row.cells for row in said.rows], right=("the pick is",)))
+            paragraph(console, said.note)
             for line in said.settle:
                 paragraph(console, f"To settle it, {line}.")
             console.print()

@@ -38,14 +38,14 @@ def opinions(*runs, metric=RANKME, **more):
 def test_the_metric_that_chose_comes_first_and_then_where_the_pick_stands():
     _, (found,) = opinions(A, B, C)
     assert [row.cells for row in found.rows] == [
-        ("rankme", "1 of 3", "the pick", "–", "5"),
-        ("nesum", "3 of 3", "b", "–", "5"),
-        ("idest", "1 of 3", "the pick", "–", "10"),
+        ("rankme", "1 of 3", "the pick", "since epoch 5"),
+        ("nesum", "3 of 3", "b", "since epoch 5"),
+        ("idest", "1 of 3", "the pick", "since epoch 10"),
     ]
     assert found.headline == "1 of 2 other recommended metrics would pick another configuration."
     assert found.lines()[1:3] == [
-        "rankme picks a since epoch 5.",
-        "nesum picks b since epoch 5; the pick is 3 of 3.",
+        "rankme picks a, since epoch 5.",
+        "nesum picks b, since epoch 5; the pick is 3 of 3.",
     ]
     assert [line[:22] for line in found.settle] == [
         "label about 628 images", "train a and b again wi", "train longer: the choi",
@@ -65,8 +65,8 @@ def test_the_lead_is_in_units_of_the_metrics_own_noise():
     # rankme 9 and 10 over two seeds: mean 9.5, standard error 0.5; the next is 8: 1.5 / 0.5 = 3.
     seeds = [course(f"a{n}", (9.0 + n, 1.0), learning_rate=1, seed=n) for n in (0, 1)]
     _, (found,) = opinions(*seeds, B)
-    assert found.rows[0].cells == ("rankme", "1 of 2", "the pick", "3.0", "5")
-    assert "rankme picks a1 since epoch 5, 3.0 standard errors ahead of the next." in found.lines()
+    assert found.rows[0].cells == ("rankme", "1 of 2", "the pick", "3.0 standard errors ahead, since epoch 5")
+    assert "rankme picks a1, 3.0 standard errors ahead, since epoch 5." in found.lines()
 
 
 @pytest.mark.parametrize(
