@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from selector.tracking.records import read_records
+from selector.export_file import read_records
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = ROOT / "sweeps" / "evidence"

@@ -1,17 +1,19 @@
-"""Reading a sweep's runs: records and offline files against `wandb leet inspect` run by run, interleaved.
+"""Ranking a sweep's runs: records and offline files against `wandb leet inspect` run by run, interleaved.
 
     python benchmarks/read_offline.py [--runs 1000] [--rounds 5] [--sample 20]
 
 The runs are copies of one run that W&B's own client writes here (50 milestones with the keys of train.py),
 each with its own id and learning rate; the same runs are there as records (run.jsonl). `wandb leet inspect
---json` reads two of the offline files in each round, and `wandb-core leet inspect --json`, which is the same
-without the start of Python, reads a sample; their times are scaled to all runs.
+--json` reads one of the offline files in each round, and `wandb-core leet inspect --json`, which is the same
+without the start of Python, reads a sample; their times are scaled to all runs. CPU seconds are those of the
+processes themselves, which other work on the machine changes little.
 """
 
 import argparse
 import json
 import math
 import os
+import resource
 import statistics
 import struct
 import subprocess
@@ -28,7 +30,7 @@ LABEL_FREE = ("rankme", "rankme_backbone", "entropy", "entropy_robust", "silhoue
 LABELLED = ("linear_probe_accuracy", "knn_accuracy", "ami_labels", "silhouette_labels")
 RANK = """
 import sys
-from selector.metrics.metrics import label_free_metric
+from selector.metrics import label_free_metric
 from selector.runs import read_source
 from selector.selection.ranking import rank
 rank(read_source(sys.argv[1]), label_free_metric("rankme"))
@@ -51,26 +53,25 @@ def main() -> None:
         records = copy_records(folder / "wandb", folder / "records")
         check_same_ranking(folder / "wandb", records)
         check_same_figures(folder, files[0])
-        readers = (
-            "wandb leet inspect", "wandb-core leet inspect", "ranked, from offline files",
-            "ranked, from records", "offline files, warm process", "records, warm process",
-        )  # fmt: skip
-        times: dict[str, list[float]] = {reader: [] for reader in readers}
+        times: dict[str, list[tuple[float, float]]] = {}
         for index in range(options.rounds):
             sample = files[index :: max(1, len(files) // options.sample)]
-            seconds = (
-                timed(read_with_leet, sample[:2], cli=True) * len(files) / 2,
-                timed(read_with_leet, sample) * len(files) / len(sample),
-                timed(subprocess.run, [sys.executable, "-c", RANK, folder / "wandb"], check=True),
-                timed(subprocess.run, [sys.executable, "-c", RANK, records], check=True),
-                timed(read_here, folder / "wandb"),
-                timed(read_here, records),
-            )
-            for reader, duration in zip(readers, seconds, strict=True):
-                times[reader].append(duration)
+            measured = {
+                "wandb leet inspect": timed(read_with_leet, sample[:1], cli=True, scale=len(files)),
+                "wandb-core leet inspect": timed(read_with_leet, sample, scale=len(files) / len(sample)),
+                "ranked, from offline files": timed(ranked, folder / "wandb"),
+                "ranked, from records": timed(ranked, records),
+            }
+            for reader, both in measured.items():
+                times.setdefault(reader, []).append(both)
         size = sum(file.stat().st_size for file in files) / 1e6
         print(f"{len(files)} runs x {MILESTONES} milestones, {size:.0f} MB, {options.rounds} rounds")
         print_table(times)
+
+
+def ranked(folder: Path) -> None:
+    """Rank the runs of a folder in a process of its own."""
+    subprocess.run([sys.executable, "-c", RANK, folder], check=True)
 
 
 def write_original(folder: Path) -> Path:
@@ -193,22 +194,24 @@ def check_same_figures(folder: Path, file: Path) -> None:
             sys.exit("the two readers disagree")
 
 
-def timed(function: Any, *arguments: Any, **options: Any) -> float:
-    """Seconds that one call takes."""
-    start = time.perf_counter()
+def timed(function: Any, *arguments: Any, scale: float = 1, **options: Any) -> tuple[float, float]:
+    """Seconds that one call takes, and CPU seconds of the processes that it starts."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     function(*arguments, **options)
-    return time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return (time.perf_counter() - start) * scale, used * scale
 
 
-def print_table(times: dict[str, list[float]]) -> None:
-    """One line a reader: median, range, and how many times faster than the first."""
-    first, *_ = times.values()
-    print(f"{'reader':28}{'median s':>10}{'min':>9}{'max':>9}{'faster by':>11}{'min':>8}{'max':>8}")
-    for reader, seconds in times.items():
-        ratios = [a / b for a, b in zip(first, seconds, strict=True)]
-        figures = (statistics.median(seconds), min(seconds), max(seconds))
-        print(f"{reader:28}{figures[0]:10.2f}{figures[1]:9.2f}{figures[2]:9.2f}", end="")
-        print(f"{statistics.median(ratios):11.1f}{min(ratios):8.1f}{max(ratios):8.1f}")
+def print_table(times: dict[str, list[tuple[float, float]]]) -> None:
+    """One line per reader: medians, and the share of CPU seconds that it takes of the offline files'."""
+    print(f"{'reader':28}{'median s':>10}{'CPU s':>10}{'CPU, of offline':>17}{'least':>8}{'most':>8}")
+    offline = [cpu for _, cpu in times["ranked, from offline files"]]
+    for reader, both in times.items():
+        seconds, cpu = (statistics.median(one) for one in zip(*both, strict=True))
+        shares = [mine / theirs for (_, mine), theirs in zip(both, offline, strict=True)]
+        print(f"{reader:28}{seconds:10.2f}{cpu:10.2f}{statistics.median(shares):17.2f}", end="")
+        print(f"{min(shares):8.2f}{max(shares):8.2f}")
 
 
 if __name__ == "__main__":

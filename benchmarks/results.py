@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from selector.export_file import read_records
 from selector.metrics import (
     LABEL_FREE_PREFIX,
     METRICS,
@@ -39,7 +40,6 @@ from selector.selection.correlation import average_ranks, pearson
 from selector.selection.intervals import resampled_regrets
 from selector.selection.oracle import Judged
 from selector.selection.regret import Regret, RegretGroup, regret
-from selector.tracking.records import read_records
 
 ORACLE = labelled_metric("linear_probe_accuracy")
 METHODS = {"simclr": "SimCLR", "simsiam": "SimSiam", "moco_v2": "MoCo-v2", "byol": "BYOL", "vicreg": "VICReg"}

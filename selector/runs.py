@@ -216,7 +216,7 @@ def read_source(
             raise type(error)(f"{error} (and there is no folder of that name here)") from None
     only = {"project": project, "sweep_id": sweep, "tag": tag, "group": group}
     if source.endswith(".json"):
-        from selector.tracking.records import read_records
+        from selector.export_file import read_records
 
         return _only(read_records(Path(source)), only)
     from selector.record import RECORD

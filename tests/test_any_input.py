@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from selector.command_line import parse_config
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.export_file import read_records, write_records
 from selector.reports.html import page_of
 from selector.reports.report import report_of
 from selector.selection.ranking import Ranking, rank
 from selector.sweeping.search import random_config
 from selector.sweeping.sweep_file import read_sweep_file
-from selector.tracking.records import read_records, write_records
 from selector.training.stored import read_stored
 
 QUICK = settings(

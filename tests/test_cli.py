@@ -14,8 +14,8 @@ import yaml
 from handmade import DEFINITION, run, write_sweep
 
 from selector.cli import main
+from selector.export_file import write_records
 from selector.runs import Milestone, RunSet
-from selector.tracking.records import write_records
 
 # Accuracies of runs in the order of rankme: c is chosen, b is best.
 ROWS = (("a", 10.0, 0.2), ("b", 20.0, 0.9), ("c", 40.0, 0.7))

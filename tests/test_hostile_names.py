@@ -15,8 +15,8 @@ import yaml
 from handmade import run, write_sweep
 
 from selector.cli import main
+from selector.export_file import write_records
 from selector.runs import Milestone, RunSet
-from selector.tracking.records import write_records
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b31m\r\b\x00\x7f"
 RIGHT_TO_LEFT = "\u202egnp.\u2066"

@@ -23,10 +23,10 @@ from trials import Row, figures, print_table
 
 from selector.config import paper_recipe
 from selector.errors import UserError
+from selector.export_file import read_records, write_records
 from selector.sweeping.state import Agent, read_sweep
 from selector.sweeping.storage import Ledger
 from selector.tracking.offline import read_offline
-from selector.tracking.records import read_records, write_records
 from selector.tracking.umap_files import read_umap_files
 from selector.training.datasets import folder as folders
 from selector.training.stored import read_stored

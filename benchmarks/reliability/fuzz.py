@@ -24,6 +24,7 @@ import atheris
 with atheris.instrument_imports(include=["selector"]):
     from selector.command_line import parse_config
     from selector.errors import UserError
+    from selector.export_file import read_records, write_records
     from selector.reports.html import page_of
     from selector.reports.objects import as_json, ranking_object
     from selector.reports.report import report_of
@@ -33,7 +34,6 @@ with atheris.instrument_imports(include=["selector"]):
     from selector.sweeping.storage import Ledger
     from selector.sweeping.sweep_file import read_sweep_file
     from selector.tracking.offline import read_offline
-    from selector.tracking.records import read_records, write_records
     from selector.training.stored import read_stored
 
 from trials import TINY, Row, flags, print_table

@@ -18,7 +18,7 @@ def export(
         runs: Which runs.
         output: File to write, ending in .json.
     """
-    from selector.tracking.records import write_records
+    from selector.export_file import write_records
 
     if output.suffix != ".json":
         raise UserError(f"--output {printable(str(output))} must end in .json: a SOURCE is known by it")

@@ -4,15 +4,16 @@ import json
 import os
 from dataclasses import replace
 from math import inf, isnan, nan
+from pathlib import Path
 
 import pytest
 from handmade import RANKME, curve, run, sweep, write_sweep
 
 from selector.cli import main
 from selector.errors import UserError
+from selector.export_file import read_records, write_records
 from selector.runs import Last, Milestone, Unreadable, read_source
 from selector.selection.ranking import rank
-from selector.tracking.records import read_records, write_records
 
 RUNS = sweep(
     run("a", milestones=curve((0, 1.0), (5, 2.123456789), accuracy=0.5), temperature=0.1, name="<b>first"),
@@ -171,3 +172,16 @@ def test_a_named_pipe_is_not_waited_for(tmp_path, capsys):
 def test_the_name_of_the_file_must_tell_what_it_is(tmp_path, capsys):
     assert main(["export", str(tmp_path), "--output", "runs.txt"]) == 1
     assert "must end in .json" in capsys.readouterr().err
+
+
+EVIDENCE = sorted((Path(__file__).parents[1] / "docs" / "evidence").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", EVIDENCE, ids=lambda file: file.stem)
+def test_exports_of_the_evidence_are_read_and_ranked_whatever_version_wrote_them(file):
+    runs = read_source(str(file))
+    assert runs.runs
+    assert not runs.unreadable
+    assert all(run.trained_milestones and run.definition for run in runs.runs)
+    found = rank(runs, RANKME, by="run")
+    assert found.coverage.ranked == len([run for run in runs.runs if run.state == "finished"])
