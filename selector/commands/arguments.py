@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -158,13 +159,17 @@ class Choice(Comparison):
 
     def rank(self, runs: Runs, spectra: bool = False) -> tuple[RunSet, Ranking]:
         """Reads the runs and ranks them; the runs come back prepared for the metric."""
+        from selector.commands.encoders import fingerprint_of_run
         from selector.commands.named import keys_of
         from selector.selection.candidates import RESAMPLED
         from selector.selection.consensus import prepared
+        from selector.selection.pooled import POOLED, with_pooled
         from selector.selection.ranking import rank
 
         metric, epoch = self.named_metric, self.epoch
         found = runs.read(keys_of(metric), spectra or metric.name in RESAMPLED)
+        if metric is POOLED:
+            found = with_pooled(found, partial(fingerprint_of_run, sources=runs.sources), self.allow_mixed)
         found, metric = prepared(found, metric, epoch, self.allow_mixed)
         return found, rank(found, metric, epoch, self.allow_mixed, self.direction, self.by, self.seed_key)
 

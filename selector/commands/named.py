@@ -15,13 +15,15 @@ from selector.metrics import (
 )
 from selector.runs import RunSet
 from selector.selection.consensus import CONSENSUS
+from selector.selection.pooled import POOLED
 from selector.selection.same_questions import PRETEXT_PARTS
 
 
 def named_label_free(name: str, direction: Direction | None) -> LabelFreeMetric:
     """A metric of the table, the consensus, or a key of other people's runs with the direction they gave."""
-    if _is_consensus(name):
-        return CONSENSUS
+    for among_others in (CONSENSUS, POOLED):
+        if name in (among_others.name, among_others.key):
+            return among_others
     try:
         return label_free_metric(name)
     except UserError as error:
@@ -50,6 +52,8 @@ def _is_consensus(name: str) -> bool:
 
 def keys_of(metric: LabelFreeMetric) -> list[str]:
     """The history keys that a choice by the metric reads."""
+    if metric is POOLED:
+        return [label_free_metric("hog_probe").key]  # logged by the runs that leave a fingerprint
     if metric.name == "pretext_score":  # a pool may have to leave out a part of it
         return [known.key for known in METRICS if known.name in (*PRETEXT_PARTS, metric.name)]
     return [*metric.parts, label_free_metric("rankme").key] if metric.parts else [metric.key]

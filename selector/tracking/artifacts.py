@@ -9,6 +9,23 @@ from selector.errors import UserError
 from selector.text import first_line, printable
 
 
+def fetched_file(path: str, name: str) -> bytes | None:
+    """One file of an artifact, or None where there is no such artifact or file.
+
+    Args:
+        path: entity/project/model-RUN:ALIAS.
+        name: Of the file.
+    """
+    import wandb
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            entry = wandb.Api().artifact(path).get_entry(name)
+            return Path(entry.download(folder, skip_cache=True)).read_bytes()
+        except (wandb.Error, ValueError, OSError, KeyError):
+            return None
+
+
 @contextmanager
 def fetched_checkpoint(path: str) -> Iterator[Path]:
     """The last milestone's checkpoint in an artifact, downloaded for as long as the context lasts.

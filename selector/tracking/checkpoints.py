@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import wandb
 
+from selector.metrics.pooled import FINGERPRINT
 from selector.text import printable
 
 _OWN_ALIASES = {"latest", "last"}
@@ -30,6 +31,8 @@ class WandbCheckpoints:
         """Hand a checkpoint over to W&B, which copies it now and sends it while the training goes on."""
         artifact = wandb.Artifact(f"model-{self.run.id}", type="model")
         artifact.add_file(str(path), name=path.name, skip_cache=True)
+        if (fingerprint := path.parent / FINGERPRINT).exists():
+            artifact.add_file(str(fingerprint), name=FINGERPRINT, skip_cache=True)
         logged = self.run.log_artifact(artifact, aliases=["last", *aliases])
         if self._keep == "last":
             _in_background(lambda: self._delete_older(logged))

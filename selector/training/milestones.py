@@ -20,6 +20,7 @@ from selector.config import TrainConfig, own_values
 from selector.metrics import LabelFreeMetric
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.inputs import MetricSettings
+from selector.metrics.pooled import FINGERPRINT, Fingerprint
 from selector.metrics.pretext import Questions
 from selector.metrics.probes import paper_probe
 from selector.metrics.spectrum import Spectrum
@@ -330,6 +331,9 @@ class Milestones(pl.Callback):
         self.milestone_log.define({**found.definition, **self.described})
         if self.folder is not None and found.points is not None:
             write_umap(self.folder, embedded.epoch, found.points, embedded.test)
+        edges = embedded.questions.edges if embedded.questions is not None else None
+        if self.folder is not None and edges is not None:
+            Fingerprint.of(edges.train, edges.held_out).write(self.folder / FINGERPRINT)
         costs = {"cost/milestone_seconds": sum(seconds.values())}
         if "backbone" in embedded.train:  # what labels cost
             costs["cost/probe_seconds"] = seconds.get("linear probe", 0.0)
