@@ -57,7 +57,7 @@ def train(config: TrainConfig, signals: StopSignals) -> None:
         meet(processes)
 
         # C. Representation evaluation: label-free metrics at every milestone.
-        progress = TrainingProgress(images_an_epoch(config, images))
+        progress = TrainingProgress(images_an_epoch(config, images), every=config.milestone_every)
         milestones = milestones_of(config, images, log, folder.path, progress)
         outcome = pretrain(method, config, folder.path, [progress, milestones], log, signals)
         if isinstance(log, RunLog):

@@ -100,10 +100,10 @@ class TrainConfig:
     """Epochs between milestones; the untrained network and the last epoch are milestones too."""
     clusters: Annotated[int | None, Range(at_least=2)] = None
     """k1 of the clustering metrics; None takes the number of classes."""
-    probe: Literal["paper", "fast", "none"] = "paper"
+    probe: Literal["paper", "fast", "none"] = "fast"
     """Linear probe: the paper's (Adam, 20 augmented epochs) or logistic regression on fixed features."""
-    umap_seeds: Annotated[int, Range(at_least=0)] = 3
-    """UMAP embeddings a milestone; metrics are their mean, `noise/*` their spread; 0 measures none."""
+    umap_seeds: Annotated[int, Range(at_least=0)] = 1
+    """UMAP layouts per milestone: metrics are their mean, and of two or more `noise/*` is their spread."""
     umap_engine: Literal["fast", "umap-learn"] = "fast"
     """Who lays out UMAP's points: our own code, the same for any number of threads, or umap-learn itself."""
     metrics: str = ""
@@ -112,10 +112,10 @@ class TrainConfig:
     """Bin width of H(Z3) in standard deviations (the paper: 0.4, pretrained models 0.8)."""
     rankme_images: Count = 25_600
     """Training images that RankMe is computed from (all, where there are fewer)."""
-    lidar_images: Annotated[int, Range(at_least=0)] = 1000
-    """Training images whose augmented views LiDAR and alignment compare; 0 measures neither."""
+    lidar_images: Annotated[int | None, Range(at_least=0)] = None
+    """Training images whose training views LiDAR and alignment compare; None: common views; 0: neither."""
     lidar_views: Annotated[int, Range(at_least=2)] = 10
-    """Augmented views of each of these images."""
+    """Training views of each of these images; of the common views there are two."""
     keep: Literal["last", "all"] = "last"
     """Checkpoints to keep: the last milestone's, or every milestone's."""
 

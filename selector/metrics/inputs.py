@@ -60,7 +60,7 @@ class MetricSettings:
 
     clusters: int
     probe: Probe = "paper"
-    umap_seeds: int = 3
+    umap_seeds: int = 1
     entropy_bin_width: float = 0.4
     rankme_images: int = 25_600
     umap_engine: UmapEngine = "fast"
@@ -84,6 +84,11 @@ class MetricSettings:
     def reads(self, *properties: str) -> bool:
         """Whether a chosen metric reads one of these properties of `Inputs`."""
         return any(not one.properties.isdisjoint(properties) for one in self.chosen)
+
+    @property
+    def asks(self) -> bool:
+        """Whether a pretext criterion is chosen."""
+        return any(one.family == "pretext" for one in self.chosen)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """Encoder + images → embeddings, in evaluation mode and float32, leaving the training run as it was."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import RandomSampler
 
 from selector.errors import UserError
-from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
+from selector.metrics.embeddings import Embeddings, Space
 from selector.text import first_line
 
 # (B, C, H, W) images as the encoder wants them, and (B,) labels or None.
@@ -115,30 +115,34 @@ def encoded_by(module: nn.Module, encode: Encode, images: Tensor) -> dict[Space,
         ) from error
 
 
-def embed_views(module: nn.Module, encode: Encode, batches: Iterable[Tensor], source: str) -> ViewEmbeddings:
-    """Project several views of each image with a network that is in training.
+def embed_views(
+    module: nn.Module, encode: Encode, batches: Iterable[Tensor], spaces: Sequence[Space]
+) -> dict[Space, NDArray[np.float32]]:
+    """(n, q, D) vectors of several views of each image, by a network that is in training.
 
     Args:
         module: The network; in evaluation mode while it embeds.
-        encode: Images → {"projector": (B, D), …}.
+        encode: Images → vectors by space.
         batches: (B, q, C, H, W): q views of each of B images.
-        source: What the views are, for the record.
+        spaces: Which vectors.
 
     Raises:
         UserError: There is no view, or only one of an image, or another number of them in each batch.
     """
-    vectors: list[NDArray[np.float32]] = []
+    vectors: dict[Space, list[NDArray[np.float32]]] = {space: [] for space in spaces}
+    counts = set()
     with frozen(module):
         for views in batches:  # within: to draw views moves the random state
-            projected = encoded_by(module, encode, views.flatten(0, 1))["projector"]
-            vectors.append(projected.float().reshape(*views.shape[:2], -1).cpu().numpy())
-    counts = sorted({batch.shape[1] for batch in vectors})
-    if len(counts) != 1 or counts[0] < 2:
+            counts.add(views.shape[1])
+            encoded = encoded_by(module, encode, views.flatten(0, 1))
+            for space, parts in vectors.items():
+                parts.append(encoded[space].float().reshape(*views.shape[:2], -1).cpu().numpy())
+    if len(counts) != 1 or min(counts) < 2:
         raise UserError(
             f"expected batches (B, q, C, H, W) of the same number q of at least 2 views of each image,"
-            f" got {' and '.join(map(str, counts)) or 'no batch'}"
+            f" got {' and '.join(map(str, sorted(counts))) or 'no batch'}"
         )
-    return ViewEmbeddings(np.concatenate(vectors), source)
+    return {space: np.concatenate(parts) for space, parts in vectors.items()}
 
 
 @dataclass(frozen=True)

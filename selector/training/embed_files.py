@@ -94,8 +94,12 @@ def embed_files(
 
 def _foreign(image: NDArray[Any], pixel_range: tuple[float, float]) -> str:
     """Why nobody knows what is black and white in an image, or ""."""
-    known = image.dtype == np.uint8 or pixel_range != (0, 255)
-    return "" if known else "it is not 8-bit, and the run was trained without --pixel-range"
+    (low, high), is_8_bit = pixel_range, image.dtype.name == "uint8"
+    if not is_8_bit and low == 0 and high == 255:
+        return f"it holds {image.dtype} numbers, and the encoder was trained on 8-bit images"
+    if is_8_bit and not (0 <= low < high <= 255 and high > 1):
+        return f"it is 8-bit, and the encoder was trained on numbers from {low:g} to {high:g}"
+    return ""
 
 
 def write_features(found: Features, output: Path) -> None:

@@ -1,6 +1,6 @@
 """Where the encoder and its heads are in a module, and what to make of what they give."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal
@@ -34,18 +34,21 @@ class Encoder:
     predictor: Part | None = None
     pool: Pool | None = None
 
-    def __call__(self, module: nn.Module, images: Tensor) -> dict[Space, Tensor]:
-        """All spaces of a batch, each (B, D).
+    def __call__(
+        self, module: nn.Module, images: Tensor, spaces: Sequence[Space] = ("projector", "predictor")
+    ) -> dict[Space, Tensor]:
+        """The vectors of a batch, each (B, D), as far as they are needed for `spaces`.
 
         Raises:
             UserError: A part is not there, or gives something else than vectors.
         """
-        spaces: dict[Space, Tensor] = {}
-        spaces["backbone"] = x = self._vectors("backbone", self.backbone, module, images, self.pool)
-        spaces["projector"] = x = self._vectors("projector", self.projector, module, x)
-        if self.predictor is not None:
-            spaces["predictor"] = self._vectors("predictor", self.predictor, module, x)
-        return spaces
+        found: dict[Space, Tensor] = {}
+        found["backbone"] = x = self._vectors("backbone", self.backbone, module, images, self.pool)
+        if "projector" in spaces or "predictor" in spaces:
+            found["projector"] = x = self._vectors("projector", self.projector, module, x)
+        if "predictor" in spaces and self.predictor is not None:
+            found["predictor"] = self._vectors("predictor", self.predictor, module, x)
+        return found
 
     @staticmethod
     def _vectors(name: str, part: Part, module: nn.Module, x: Tensor, pool: Pool | None = None) -> Tensor:

@@ -247,7 +247,7 @@ def encoder_of(stored: Stored) -> Encoder:
         representation_dim=network.representation_dim,
         mean=numbers[0],
         std=numbers[1],
-        pixel_range=config.pixel_range or (0, 255),
+        pixel_range=stored.pixel_range,
         background=config.background,
         interpolation="bicubic" if config.dataset == "folder" else "bilinear",
         versions={

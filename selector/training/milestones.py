@@ -14,14 +14,15 @@ from typing import Any, Protocol
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from selector.config import TrainConfig, own_values
 from selector.metrics import LabelFreeMetric
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.inputs import MetricSettings
+from selector.metrics.metric import chosen
 from selector.metrics.pooled import FINGERPRINT, Fingerprint
-from selector.metrics.pretext import Questions
 from selector.metrics.probes import paper_probe
 from selector.metrics.spectrum import Spectrum
 from selector.milestone import Milestone
@@ -34,10 +35,12 @@ from selector.training.embed import Loader, embed, embed_views
 from selector.training.embedded import Clock, Embedded, Evaluated, evaluated
 from selector.training.encoder import Encoder
 from selector.training.milestone_views import TrainingViews
-from selector.training.pretext import PretextImages
+from selector.training.pretext import VIEWS, PretextImages, drawn_order
 from selector.training.progress import TrainingProgress
 from selector.training.streamed import KEPT_ROWS, streamed_spectra
 from selector.training.umap_file import write_umap
+
+_PIECE = 64  # images; 512 at once take half as long again
 
 
 class MilestoneLog(Protocol):
@@ -308,24 +311,34 @@ class Milestones(pl.Callback):
 
     def _embedded(self, module: nn.Module, epoch: int, clock: Clock) -> Embedded:
         clock.at("embeddings")
+        settings, pretext = self.settings, self.pretext
         test = self._embed(module, self.evaluation, "test", {"backbone": None})["backbone"]
-        limit = min(self.settings.rankme_images, KEPT_ROWS)
+        limit = min(settings.rankme_images, KEPT_ROWS)
         streamed = self._streamed(module)
         wanted: dict[Space, int | None] = {"projector": limit}
         if self.encoder.predictor is not None:
             wanted["predictor"] = limit
-        learns = self.settings.probe != "none" and self.settings.reads("probed", "train_backbone")
-        if test.labels is not None and learns:
-            wanted["backbone"] = None
+        learns = settings.probe != "none" and settings.reads("probed", "train_backbone")
+        learns = learns and test.labels is not None
+        places = None if pretext is None or not settings.asks else pretext.places
+        if learns or places is not None:
+            wanted["backbone"] = None if pretext is None or learns else len(pretext.train)
         train = self._embed(module, self.train, "train", wanted)
-        return Embedded(epoch, test, train, self._views(module), streamed, questions=self._questions(module))
+        views, pairs = self._views(module, clock)
+        questions = None
+        if pretext is not None and settings.asks:
+            clock.at("turned images")
+            upright = {}
+            if places is not None:
+                first = train["backbone"].vectors[: len(pretext.train)]
+                upright = {"train": first, "held_out": test.vectors[places]}
+            questions = pretext.ask(partial(self._represented, module), views=pairs, **upright)
+        if not learns:
+            train.pop("backbone", None)
+        return Embedded(epoch, test, train, views, streamed, questions=questions)
 
-    def _questions(self, module: nn.Module) -> Questions | None:
-        if self.pretext is None:
-            return None
-        return self.pretext.ask(
-            lambda images: self._embed(module, [images], "pretext", {"backbone": None})["backbone"].vectors
-        )
+    def _represented(self, module: nn.Module, images: Tensor) -> NDArray[np.float32]:
+        return self._embed(module, [images], "pretext", {"backbone": None})["backbone"].vectors
 
     def _finished(self, found: Evaluated, embedded: Embedded, seconds: Mapping[str, float]) -> Milestone:
         self.milestone_log.define({**found.definition, **self.described})
@@ -334,9 +347,10 @@ class Milestones(pl.Callback):
         edges = embedded.questions.edges if embedded.questions is not None else None
         if self.folder is not None and edges is not None:
             Fingerprint.of(edges.train, edges.held_out).write(self.folder / FINGERPRINT)
-        costs = {"cost/milestone_seconds": sum(seconds.values())}
+        costs = {f"cost/{step.lower().replace(' ', '_')}_seconds": taken for step, taken in seconds.items()}
+        costs["cost/milestone_seconds"] = sum(seconds.values())
         if "backbone" in embedded.train:  # what labels cost
-            costs["cost/probe_seconds"] = seconds.get("linear probe", 0.0)
+            costs["cost/probe_seconds"] = costs.pop("cost/linear_probe_seconds", 0.0)
         return _with(found.milestone, costs)
 
     def _nothing_finite(self, epoch: int) -> Milestone:
@@ -362,20 +376,33 @@ class Milestones(pl.Callback):
         assert self.augmented is not None
         return self._embed(module, self.augmented(probe_epoch), "train", {"backbone": None})["backbone"]
 
-    def _views(self, module: nn.Module) -> ViewEmbeddings | None:
-        if self.views is None:
-            return None
-        make = self.views
+    def _views(
+        self, module: nn.Module, clock: Clock
+    ) -> tuple[ViewEmbeddings | None, NDArray[np.float32] | None]:
+        """Projections of views for LiDAR and alignment, and representations of the common ones."""
+        settings, pretext, make = self.settings, self.pretext, self.views
+        common: dict[Space, NDArray[np.float32]] = {}
+        if pretext is not None and (settings.asks or (make is None and settings.reads("views"))):
+            clock.at("common views")
+            spaces: tuple[Space, ...] = ("backbone", "projector") if make is None else ("backbone",)
+            common = embed_views(module, partial(self.encoder, module), pretext.views(), spaces)
+        projections, source = common.get("projector"), VIEWS
+        if make is not None:
+            clock.at("training views")
 
-        def views() -> Iterator[Tensor]:
-            yield from make(module)  # once it is iterated: by then the random state is kept
+            def views() -> Iterator[Tensor]:
+                yield from make(module)  # once it is iterated: by then the random state is kept
 
-        return embed_views(module, lambda x: self.encoder(module, x), views(), self.view_source)
+            own = embed_views(module, partial(self.encoder, module), views(), ("projector",))
+            projections, source = own["projector"], self.view_source
+        found = None if projections is None else ViewEmbeddings(projections, source)
+        return found, common.get("backbone")
 
     def _embed(
         self, module: nn.Module, batches: Iterable[Any], split: str, limits: dict[Space, int | None]
     ) -> dict[Space, Embeddings]:
-        return embed(module, lambda x: self.encoder(module, x), batches, split, limits)
+        encode = partial(self.encoder, module, spaces=tuple(limits))
+        return embed(module, encode, batches, split, limits)
 
 
 @dataclass(frozen=True)
@@ -403,10 +430,10 @@ def milestones_of(
         rankme_images=config.rankme_images,
         probe=config.probe,
         umap_engine=config.umap_engine,
-        metrics=config.chosen_metrics,
+        metrics=_metrics_of(config),
     )
     # RankMe reads the first images: in a folder sorted by class these would all be of one class.
-    shuffled = images.train.take(np.random.default_rng(0).permutation(len(images.train)))
+    shuffled = images.train.take(drawn_order(len(images.train)))
     return Milestones(
         Batches(shuffled),
         Batches(images.evaluation),
@@ -414,17 +441,15 @@ def milestones_of(
         log,
         every=config.milestone_every,
         encoder=Encoder(
-            backbone=lambda method, pixels: method.backbone(method.views.normalize(pixels)),
+            backbone=_represented,
             predictor="prediction_head" if "predictor_hidden" in own_values(config) else None,
         ),
         augmented=lambda probe_epoch: Batches(autoaugmented(shuffled, config.seed, probe_epoch)),
         views=TrainingViews(config, shuffled) if config.lidar_images and settings.reads("views") else None,
         view_source=TrainingViews.source,
         pretext=(
-            PretextImages.drawn(
-                images.train.pixels, images.evaluation.pixels, turns=not config.rotation_degrees
-            )
-            if settings.reads("rotation_accuracy", "retrieval", "hog_r2", "pretext")
+            PretextImages.of_loaders(shuffled.pixels, images.evaluation.pixels, not config.rotation_degrees)
+            if settings.asks or settings.reads("views")
             else None
         ),
         folder=folder,
@@ -433,6 +458,19 @@ def milestones_of(
         resumable=True,
         described=_of_numbers(images.pixel_range),
     )
+
+
+def _metrics_of(config: TrainConfig) -> tuple[str, ...]:
+    """What is to be computed; () is all."""
+    if config.lidar_images != 0:
+        return config.chosen_metrics
+    return tuple(one.metric.name for one in chosen(config.chosen_metrics) if one.family != "views")
+
+
+def _represented(network: Any, pixels: Tensor) -> Tensor:
+    """The backbone of train.py's network; on CPUs in pieces whose activations stay in a core's cache."""
+    parts = torch.split(pixels, _PIECE) if pixels.device.type == "cpu" else (pixels,)
+    return torch.cat([network.backbone(network.views.normalize(part)) for part in parts])
 
 
 def _of_numbers(pixel_range: tuple[float, float]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class Network(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what was asked for beside the weights, as plain values that load with weights_only."""
         checkpoint["train_config"] = dataclasses.asdict(self.train_config)
-        checkpoint["pixel_range"] = list(self.pixel_range)
+        checkpoint["pixel_range"] = list(map(float, self.pixel_range))
 
 
 class _Order(DistributedSampler[int]):

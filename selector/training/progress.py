@@ -4,6 +4,8 @@
 
 import sys
 import time
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, TextIO
 
 import pytorch_lightning as pl
@@ -15,6 +17,14 @@ from selector.milestone import Milestone
 from selector.training.data import ImageSplits
 
 _SHOWN = ("label_free/rankme", "labelled/linear_probe_accuracy")
+# What leaves out or shrinks the steps of a milestone that take these parts of its time.
+_CHEAPER = {
+    "--probe none": ("cost/probe_seconds",),
+    "--umap-seeds 0": ("cost/umap_seconds", "cost/clusters_seconds"),
+    "fewer --evaluation-images and --rankme-images": ("cost/embeddings_seconds",),
+    "--lidar-images 0": ("cost/training_views_seconds",),
+}
+_WORTH_NAMING = 0.2  # of a milestone's time
 
 
 def images_an_epoch(config: TrainConfig, images: ImageSplits) -> int:
@@ -25,14 +35,17 @@ def images_an_epoch(config: TrainConfig, images: ImageSplits) -> int:
 class TrainingProgress(pl.Callback):
     """Shows epochs, images a second and the time left; and what a milestone is at while it lasts."""
 
-    def __init__(self, images_an_epoch: int, stream: TextIO | None = None) -> None:
+    def __init__(self, images_an_epoch: int, stream: TextIO | None = None, every: int | None = None) -> None:
         """Nothing is shown before training starts.
 
         Args:
             images_an_epoch: Training images that an epoch uses.
             stream: Where to; None: stderr.
+            every: Epochs between milestones; None: the end is not estimated.
         """
-        self.images, self.stream = images_an_epoch, stream or sys.stderr
+        self.images, self.stream, self.every = images_an_epoch, stream or sys.stderr, every
+        self._costs: Mapping[str, float] = {}  # of the last milestone
+        self._epochs = 0  # trained by this process
         self.bar: Progress | None = None
         self._trained = self._seconds = 0.0
         self._epoch_start, self._batches = 0.0, 0
@@ -74,7 +87,11 @@ class TrainingProgress(pl.Callback):
         self._trained += self.images * self._batches / max(1, int(trainer.num_training_batches))
         self._batches = 0
         self._seconds += time.perf_counter() - self._epoch_start
+        self._epochs += 1
         self._note()
+        self._last = (trainer.current_epoch + 1, trainer.max_epochs or -1)
+        if self._epochs == 1:
+            self._estimate()
 
     def milestone_step(self, epoch: int, step: str) -> None:
         """What the milestone of an epoch is doing now, such as "UMAP"."""
@@ -85,11 +102,37 @@ class TrainingProgress(pl.Callback):
         self._note()
         values = milestone.values
         figures = [f"{key.split('/')[1]} {values[key]:.4g}" for key in _SHOWN if key in values]
+        first = not self._costs
+        self._costs = {key: value for key, value in values.items() if key.startswith("cost/")}
         seconds = values.get("cost/milestone_seconds")
         if seconds is not None:
             figures.append(f"{seconds:.1f} s")
         speed = f", {self.images_a_second:.0f} images/s" if self._seconds else ""
-        line = f"milestone {milestone.epoch}: {', '.join(figures)}{speed}"
+        self._say(f"milestone {milestone.epoch}: {', '.join(figures)}{speed}")
+        if first and self._epochs:
+            self._estimate()
+
+    def _estimate(self) -> None:
+        """When training will end, from an epoch and a milestone; and what would make it cheaper."""
+        each = self._costs.get("cost/waited_seconds", self._costs.get("cost/milestone_seconds"))
+        (epoch, epochs), every = self._last, self.every
+        if each is None or every is None or epochs <= epoch:
+            return
+        training = (epochs - epoch) * self._seconds / self._epochs
+        milestones = -(-epochs // every) - epoch // every
+        whole = training + milestones * each
+        step = {hint: sum(self._costs.get(key, 0.0) for key in keys) for hint, keys in _CHEAPER.items()}
+        hints = [f"--milestone-every {2 * every}"] if 2 * every < epochs else []
+        hints += [
+            f"{hint} (saves up to {s:.1f} s of each)" for hint, s in step.items() if s > _WORTH_NAMING * each
+        ]
+        self._say(
+            f"about {timedelta(seconds=round(whole))} left: {epochs - epoch} epochs of"
+            f" {self._seconds / self._epochs:.1f} s and {milestones} milestones of {each:.1f} s, which are"
+            f" {milestones * each / whole:.0%} of it" + f"; cheaper: {', '.join(hints)}" * bool(hints)
+        )
+
+    def _say(self, line: str) -> None:
         if self.bar is not None:
             self.bar.console.print(line, markup=False, highlight=False)
         else:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from math import isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -28,12 +29,14 @@ class Stored:
         epoch: Epochs trained.
         config: What the run was asked for.
         state: Weights and buffers by name.
+        pixel_range: The numbers in the training images that became black and white.
     """
 
     path: Path
     epoch: int
     config: TrainConfig
     state: dict[str, Tensor]
+    pixel_range: tuple[float, float] = (0.0, 255.0)
 
 
 def read_stored(path: Path) -> Stored:
@@ -58,9 +61,9 @@ def read_stored(path: Path) -> Stored:
         raise UserError(f"{shown} is no checkpoint of train.py: it holds no train_config beside its weights")
     refuse_damaged(content, path)
     try:
-        return Stored(
-            path, _epoch(content, shown), _config(content["train_config"], shown), dict(content["state_dict"])
-        )
+        config = _config(content["train_config"], shown)
+        low, high = content.get("pixel_range") or config.pixel_range or (0.0, 255.0)
+        return Stored(path, _epoch(content, shown), config, dict(content["state_dict"]), (low, high))
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"checkpoint {shown} is damaged ({printable(str(error))[:200]})") from error
 
@@ -132,6 +135,11 @@ _PARTS: Mapping[str, Callable[[Any], bool]] = {
     "loops": _are_loops,
     "optimizer_states": _are_optimizers,
     "lr_schedulers": lambda value: isinstance(value, list) and all(map(_is_named, value)),
+    "pixel_range": lambda value: (
+        isinstance(value, list)
+        and [type(number) for number in value] == [float] * 2
+        and all(map(isfinite, value))
+    ),
     "milestones": lambda value: (
         isinstance(value, list) and all(_is_named(row, "epoch") and _is_count(row["epoch"]) for row in value)
     ),

@@ -81,12 +81,12 @@ def test_no_image_is_refused(network: nn.Module) -> None:
 
 def test_views_are_projected_image_by_image(network: nn.Module) -> None:
     views = torch.arange(10 * 2 * 12.0).reshape(10, 2, 3, 2, 2)
-    got = embed_views(network, both(network), views.split(4), "noise")
+    got = embed_views(network, both(network), views.split(4), ("projector",))["projector"]
     network.eval()
     with torch.no_grad():
         expected = torch.stack([network(views[:, 0])[:, :2], network(views[:, 1])[:, :2]], dim=1)
-    assert got.vectors == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-4)
-    assert (got.vectors.dtype, got.source) == (np.float32, "noise")
+    assert got == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-4)
+    assert got.dtype == np.float32
 
 
 def test_drawing_views_does_not_move_the_random_state(network: nn.Module) -> None:
@@ -95,7 +95,7 @@ def test_drawing_views_does_not_move_the_random_state(network: nn.Module) -> Non
         yield torch.rand(4, 2, 3, 2, 2)
 
     before = torch.get_rng_state()
-    embed_views(network, both(network), draw(), "noise")
+    embed_views(network, both(network), draw(), ("projector",))
     assert torch.equal(torch.get_rng_state(), before)
     assert network.training
 
@@ -106,4 +106,4 @@ def test_drawing_views_does_not_move_the_random_state(network: nn.Module) -> Non
 )
 def test_refuses_views_that_are_no_views(network: nn.Module, shapes, message) -> None:
     with pytest.raises(UserError, match=message):
-        embed_views(network, both(network), (torch.ones(*shape, 3, 2, 2) for shape in shapes), "noise")
+        embed_views(network, both(network), (torch.ones(*shape, 3, 2, 2) for shape in shapes), ())

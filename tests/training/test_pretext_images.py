@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from selector.metrics.pretext import score_of
-from selector.training.pretext import PretextImages, common_views, is_grey, turned
+from selector.training.pretext import PretextImages, common_views, drawn_order, is_grey, turned
 
 
 def colour_images(count=60, size=16, seed=0):
@@ -21,8 +21,7 @@ def digits():
 
 def views(images):
     """Both views of all images."""
-    first, second = zip(*common_views(images), strict=True)
-    return torch.cat(first), torch.cat(second)
+    return torch.cat(list(common_views(images))).unbind(1)
 
 
 def test_an_image_is_turned_counter_clockwise_by_quarters():
@@ -77,6 +76,31 @@ def test_the_images_do_not_stand_in_the_order_of_the_data_set():
     assert sorted(drawn) == list(range(100))
     assert abs(np.mean(drawn[:50]) - 49.5) < 15
     assert drawn == PretextImages.drawn(train, train).train[:, 0, 0, 0].tolist()
+
+
+def test_what_the_loaders_give_and_views_that_are_known_are_not_embedded_again():
+    train, held_out = colour_images(40), colour_images(30, seed=1)
+    embedded = []
+
+    def encode(images):
+        embedded.append(len(images))
+        return images.float().mul(1 if images.is_floating_point() else 1 / 255).flatten(1).numpy()
+
+    anew = PretextImages.drawn(train, held_out).ask(encode)
+    assert sum(embedded) == 4 * 40 + 4 * 30 + 2 * 30
+    embedded.clear()
+    images = PretextImages.of_loaders(train[drawn_order(40)], held_out)
+    views = np.stack([anew.first, anew.second], 1)
+    known = encode(train[drawn_order(40)]), encode(held_out)[images.places], views
+    embedded.clear()
+    again = images.ask(encode, *known)
+    assert sum(embedded) == 3 * 40 + 3 * 30
+    for name in ("turned_train", "turned", "first", "second"):
+        assert np.array_equal(getattr(anew, name), getattr(again, name))
+    assert np.array_equal(anew.edges.held_out, again.edges.held_out)
+    untaught = PretextImages.drawn(train, held_out, turns=False).ask(encode)
+    assert untaught.turned is None
+    assert score_of(untaught.answers()) != score_of(anew.answers())
 
 
 def test_pixels_answer_better_than_a_collapsed_encoder_and_noise(digits):

@@ -84,9 +84,34 @@ def test_images_a_second_is_all_images_over_all_seconds(monkeypatch):
     progress = TrainingProgress(100, io.StringIO())
     clock = iter([10.0, 12.0, 20.0, 23.0])  # epochs of two and of three seconds
     monkeypatch.setattr("selector.training.progress.time.perf_counter", lambda: next(clock))
-    trainer = SimpleNamespace(num_training_batches=1)
+    trainer = SimpleNamespace(num_training_batches=1, current_epoch=0, max_epochs=2)
     for _ in range(2):
         progress.on_train_epoch_start(trainer, None)
         progress.on_train_batch_end(trainer, None, None, None, 0)
         progress.on_train_epoch_end(trainer, None)
     assert progress.images_a_second == pytest.approx(200 / 5)
+
+
+@pytest.mark.parametrize(
+    ("every", "costs", "said"),
+    [
+        (1, {"cost/milestone_seconds": 2.0}, "3 milestones of 2.0 s"),
+        (
+            2,
+            {"cost/milestone_seconds": 2.0, "cost/probe_seconds": 1.5},
+            "--probe none (saves up to 1.5 s of each)",
+        ),
+        (2, {"cost/milestone_seconds": 9.0, "cost/waited_seconds": 0.5}, "2 milestones of 0.5 s"),
+        (None, {"cost/milestone_seconds": 2.0}, None),
+        (1, {}, None),
+    ],
+)
+def test_the_end_is_estimated_once_from_an_epoch_and_a_milestone(every, costs, said):
+    progress = TrainingProgress(64, io.StringIO(), every=every)
+    progress.milestone(Milestone(0, costs))
+    progress.on_train_epoch_start(None, None)
+    for epoch in range(4):
+        trainer = SimpleNamespace(current_epoch=epoch, max_epochs=4, num_training_batches=1)
+        progress.on_train_epoch_end(trainer, None)
+    (line,) = [text for text in progress.stream.getvalue().splitlines() if "left" in text] or [None]
+    assert (line is None) if said is None else (said in line and line.startswith("about 0:00:0"))
