@@ -10,11 +10,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from results import ORACLE, RULE, with_pool_score, with_pretext
+from selector.tracking.records import read_records
 
 from selector.metrics import METRICS, LabelFreeMetric
 from selector.runs import Run
 from selector.selection.verdicts import RULES, verdict_of
-from selector.tracking.records import read_records
 
 RECORDS = Path(__file__).parents[1] / "docs" / "evidence"
 POINT = 0.01
