@@ -48,9 +48,9 @@ _NOT_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 _ONLY_FLOATS = {float}
 # What the figures of a run are computed with.
 _PACKAGES = (
-    "ssl-sweep-selector", "torch", "torchvision", "pytorch-lightning", "lightly", "numpy", "scipy",
-    "scikit-learn", "numba", "wandb",
-)  # fmt: skip
+    *("ssl-sweep-selector", "torch", "torchvision", "pytorch-lightning", "lightly"),
+    *("numpy", "scipy", "scikit-learn", "numba", "wandb"),
+)
 
 
 @dataclass(frozen=True)
@@ -187,10 +187,9 @@ class Record:
             self._cut_damage()
         if config is None:
             return
-        header = Header(
-            id or Path(folder).resolve().name, plain(config), name, group, job_type, sweep_id, project,
-            tuple(tags), versions(), platform.node(), time.time(),
-        )  # fmt: skip
+        own = id or Path(folder).resolve().name
+        header = Header(own, plain(config), name, group, job_type, sweep_id, project, tuple(tags))
+        header = replace(header, versions=versions(), host=platform.node(), started=time.time())
         if self._reader.header is not None:
             self._refuse_other_run(self._reader.header, header)
             header = replace(header, started=self._reader.header.started)

@@ -106,16 +106,20 @@ def _search(
     trusted = not points.is_cuda and torch.get_float32_matmul_precision() == "highest"
     for dtype in (torch.float32, torch.float64) if trusted else (torch.float64,):
         if len(unproven):
-            unproven = _by_product(points, targets, unproven, own, dtype, indices, distances)
-    _by_differences(points, targets, unproven, own, indices, distances)
+            unproven = _by_product(points, targets, unproven, own, dtype, (indices, distances))
+    _by_differences(points, targets, unproven, own, (indices, distances))
     return indices, distances
 
 
 def _by_product(
-    points: torch.Tensor, targets: torch.Tensor, rows: torch.Tensor, own: bool, dtype: torch.dtype,
-    indices: torch.Tensor, distances: torch.Tensor,
-) -> torch.Tensor:  # fmt: skip
-    """Fill in the given rows; returns those for which the rounding bound proves nothing.
+    points: torch.Tensor,
+    targets: torch.Tensor,
+    rows: torch.Tensor,
+    own: bool,
+    dtype: torch.dtype,
+    found: tuple[torch.Tensor, torch.Tensor],
+) -> torch.Tensor:
+    """Fill in the given rows of what is found; returns those for which the rounding bound proves nothing.
 
     Candidates are the smallest |y|²/2 - x·y, which orders like |x - y|. The computed value differs from
     the exact one by at most (D + 8) u (|x||y| + |y|²/2), u the unit roundoff (Higham 2002, section 3.1,
@@ -123,6 +127,7 @@ def _by_product(
     """
     import torch
 
+    indices, distances = found
     k = indices.shape[1]
     candidates = min(k + _SPARE, len(points) - own)
     everything = candidates == len(points) - own
@@ -168,12 +173,16 @@ def _rows_a_block(row_bytes: int) -> int:
 
 
 def _by_differences(
-    points: torch.Tensor, targets: torch.Tensor, rows: torch.Tensor, own: bool,
-    indices: torch.Tensor, distances: torch.Tensor,
-) -> None:  # fmt: skip
+    points: torch.Tensor,
+    targets: torch.Tensor,
+    rows: torch.Tensor,
+    own: bool,
+    found: tuple[torch.Tensor, torch.Tensor],
+) -> None:
     """Fill in the given rows from the distances to all points: slow, and needed for duplicates alone."""
     import torch
 
+    indices, distances = found
     k = indices.shape[1]
     for block in torch.split(rows, _rows_a_block(len(points) * 8)):
         exact = torch.cdist(targets[block], points, compute_mode=_BY_DIFFERENCES)

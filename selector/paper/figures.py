@@ -27,6 +27,10 @@ from selector.text import printable
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 FORMATS = ("png", "svg", "pdf")
+_SMALL: dict[str, Any] = {"fontsize": 8, "color": "#444444"}
+_BARS: dict[str, Any] = {"linestyle": "none", "markersize": 7, "elinewidth": 1, "capsize": 2}
+_RING: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 11, "markerfacecolor": "none"}
+_RING |= {"markeredgecolor": "black", "markeredgewidth": 1.5}
 OUTLIERS = "label_free/outlier_share"
 
 
@@ -280,11 +284,8 @@ def draw_course(course: Course, metric: Metric, oracle: Metric, path: Path) -> N
         values = [(p.epoch, p.value, p.deviation) for p in course.points]
         _band(panels[0], values, COLOURS[0], "o", _named(metric))
         if marked := course.marked:
-            panels[0].plot(
-                [p.epoch for p in marked], [p.value for p in marked], linestyle="none", marker="o",
-                markersize=11, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.5,
-                label=f"embedding with outliers ({len(marked)})",
-            )  # fmt: skip
+            places = [p.epoch for p in marked], [p.value for p in marked]
+            panels[0].plot(*places, label=f"embedding with outliers ({len(marked)})", **_RING)
             panels[0].legend(frameon=False)
         if judged:
             accuracies = [(p.epoch, p.accuracy or 0.0, p.accuracy_error) for p in judged]
@@ -313,17 +314,18 @@ def draw_models(study: Study, metric: Metric, path: Path) -> None:
         for number, family in enumerate(dict.fromkeys(point.family for point in points)):
             own = [point for point in points if point.family == family]
             axes.errorbar(
-                [p.accuracy for p in own], [p.value for p in own], yerr=[p.deviation for p in own],
-                xerr=[p.accuracy_error for p in own], linestyle="none", marker=MARKERS[number % len(MARKERS)],
-                color=COLOURS[number % len(COLOURS)], markersize=7, elinewidth=1, capsize=2,
+                [p.accuracy for p in own],
+                [p.value for p in own],
+                yerr=[p.deviation for p in own],
+                xerr=[p.accuracy_error for p in own],
                 label=f"{plain(family)} ({len(own)})",
-            )  # fmt: skip
+                marker=MARKERS[number % len(MARKERS)],
+                color=COLOURS[number % len(COLOURS)],
+                **_BARS,
+            )
             for p, name in zip(own, short_names(own), strict=True):
                 place = (6, 4 if order.index(p) % 2 == 0 else -11)  # neighbours' names on different sides
-                axes.annotate(
-                    plain(name), (p.accuracy, p.value), place, textcoords="offset points", fontsize=8,
-                    color="#444444",
-                )  # fmt: skip
+                axes.annotate(plain(name), (p.accuracy, p.value), place, textcoords="offset points", **_SMALL)
         axes.margins(0.12)
         axes.set_xlabel("linear-probe accuracy in %")
         axes.set_ylabel(plain(_named(metric)))
@@ -384,7 +386,7 @@ def picture(path: Path, width: float = 7.0, height: float = 4.5) -> Iterator[Any
 def caption(figure: Any, text: str) -> None:
     """Small print under a picture, wrapped to its width."""
     lines = textwrap.wrap(plain(text), int(figure.get_figwidth() * 15))
-    figure.supxlabel("\n".join(lines), fontsize=8, color="#444444", x=0.02, ha="left")
+    figure.supxlabel("\n".join(lines), x=0.02, ha="left", **_SMALL)
 
 
 def _band(axes: Any, points: Sequence[tuple[int, float, float]], colour: str, marker: str, name: str) -> None:

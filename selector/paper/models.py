@@ -21,11 +21,10 @@ from selector.training.torch_file import load_plain
 
 # Section III-D of Xu, Lowe & Trappenberg: the 17 models of Table II.
 PAPER_MODELS = (
-    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
-    "densenet121", "densenet161", "densenet169", "densenet201",
-    "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4",
-    "efficientnet_b5", "efficientnet_b6", "efficientnet_b7",
-)  # fmt: skip
+    *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+    *(f"densenet{depth}" for depth in (121, 161, 169, 201)),
+    *(f"efficientnet_b{size}" for size in range(8)),
+)
 UNTRAINED_SEED = 0
 
 WeightsChoice = Literal["imagenet", "none"]

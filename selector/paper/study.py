@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -197,10 +198,8 @@ def study_models(
         if (content := cache.load("rows", key)) is not None:
             values = json.loads(content)
         else:
-            embedder = Embedder(
-                model, cache, settings.batch_size, device,
-                lambda text, number=number: progress(f"[{number}/{len(models)}] {text}"),  # type: ignore[misc]
-            )  # fmt: skip
+            said = partial(_numbered, progress, f"[{number}/{len(models)}]")
+            embedder = Embedder(model, cache, settings.batch_size, device, said)
             values = evaluate_model(embedder, images, settings)
             cache.store("rows", key, json.dumps(values).encode())
             embedder.forget_augmented()
@@ -244,6 +243,10 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
     if settings.probe == "paper" and probed:
         values[_ACCURACY] = float(_paper_probe(embedder, images, test, settings).mean())
     return values
+
+
+def _numbered(progress: Progress, number: str, text: str) -> None:
+    progress(f"{number} {text}")
 
 
 def _needs_projector(metric: Metric) -> bool:
