@@ -46,6 +46,7 @@ _LISTS = b',"lists":{'  # the last member of a milestone; no number and no text 
 _LONGEST = 64 * 1024 * 1024  # bytes of a line; the largest milestone is some hundred thousand
 _NOT_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 _ONLY_FLOATS = {float}
+_decode = json.JSONDecoder().raw_decode  # what json.loads does besides takes as long as many a line
 # What the figures of a run are computed with.
 _PACKAGES = (
     *("ssl-sweep-selector", "torch", "torchvision", "pytorch-lightning", "lightly"),
@@ -342,15 +343,20 @@ class _Reader:
             raise ValueError("not a line of a record, or with a wrong checksum")
         if not self.lists and (start := body.find(_LISTS)) > 0 and body.startswith(b'{"milestone"'):
             body = body[:start] + b"}}"
-        match json.loads(body.decode()):
-            case {"milestone": row}:
-                self._take_milestone(row)
-            case {"header": header}:
-                self._take_header(header)
-            case {"definition": definition}:
-                self.definition |= _settings(definition)
-            case {"end": end}:
-                self.end = _end(end, self.path.parent)
+        text = body.decode()
+        content, end = _decode(text)
+        if end != len(text):
+            raise ValueError("more than one event in a line")
+        [(event, given)] = content.items()
+        match event:
+            case "milestone":
+                self._take_milestone(given)
+            case "header":
+                self._take_header(given)
+            case "definition":
+                self.definition |= _settings(given)
+            case "end":
+                self.end = _end(given, self.path.parent)
         self.sound += len(line)
 
     def _take_header(self, given: dict[str, Any]) -> None:
@@ -359,7 +365,7 @@ class _Reader:
                 f"{printable(str(self.path))} was written by another version: read it with that version"
             )
         header = Header(**{**given, "config": _settings(given["config"]), "tags": tuple(given["tags"])})
-        names = [value for name, value in asdict(header).items() if name not in ("config", "tags", "started")]
+        names = [value for name, value in vars(header).items() if name not in ("config", "tags", "started")]
         if not header.id or not all(isinstance(text, str) for text in (*names, *header.tags)):
             raise ValueError("a header without names")
         if type(header.started) not in (int, float, type(None)):

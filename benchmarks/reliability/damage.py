@@ -24,6 +24,8 @@ from trials import Row, figures, print_table
 from selector.config import paper_recipe
 from selector.errors import UserError
 from selector.export_file import read_records, write_records
+from selector.milestone import Milestone
+from selector.record import Record
 from selector.sweeping.state import Agent, read_sweep
 from selector.sweeping.storage import Ledger
 from selector.tracking.offline import read_offline
@@ -39,7 +41,8 @@ from offline_files import write_run
 def main() -> int:
     """Damage each kind of file, print a row each."""
     with tempfile.TemporaryDirectory() as name:
-        rows = [row for kind in (wandb, checkpoint, umap) for row in damage(kind, Path(name) / kind.__name__)]
+        kinds = (record, wandb, checkpoint, umap)
+        rows = [row for kind in kinds for row in damage(kind, Path(name) / kind.__name__)]
         # JSON has no checksums: of these only the cuts are judged by their figures.
         rows += [next(iter(damage(kind, Path(name) / kind.__name__))) for kind in (ledger, records)]
         rows += images(Path(name) / "images")
@@ -74,12 +77,29 @@ def damage(kind: Callable[[Path], tuple[Path, Callable[[], bool]]], folder: Path
         yield row
 
 
+def record(folder: Path) -> tuple[Path, Callable[[], bool]]:
+    """A run's own record."""
+    written = Record(folder / "a", {"seed": 0})
+    written.define({"version": 3})
+    for epoch in range(4):
+        written.milestone(
+            Milestone(epoch, {"label_free/rankme": 10 / 3 + epoch}, {"spectrum/backbone": (1.0,)})
+        )
+    written.end("completed", 3)
+    return written.path, true_runs(folder)
+
+
 def wandb(folder: Path) -> tuple[Path, Callable[[], bool]]:
     """An offline run of W&B."""
     file = folder / "run-a.wandb"
     logged = [{"epoch": epoch, "label_free/rankme": 10 / 3 + epoch, "train/loss": 0.5} for epoch in range(4)]
     summary = {"completion/status": "completed", "completion/epoch": 3}
     write_run(file, "a", {"seed": 0, "definition": {"version": 3}}, logged, summary)
+    return file, true_runs(folder)
+
+
+def true_runs(folder: Path) -> Callable[[], bool]:
+    """Whether what is read of the one run is what is there now, and all of it where the run is finished."""
     (whole,) = read_offline(folder).runs
     truth = figures(whole)
 
@@ -92,7 +112,7 @@ def wandb(folder: Path) -> tuple[Path, Callable[[], bool]]:
                 return False
         return len(found.runs) + len(found.unreadable) > 0
 
-    return file, is_true
+    return is_true
 
 
 def checkpoint(folder: Path) -> tuple[Path, Callable[[], bool]]:
@@ -120,11 +140,25 @@ def umap(folder: Path) -> tuple[Path, Callable[[], bool]]:
 
 
 def ledger(folder: Path) -> tuple[Path, Callable[[], bool]]:
-    """The ledger of a sweep."""
+    """The journal of a sweep: one that is cut shows the sweep as it stood before, or none."""
     written = Ledger(folder, None, 3, 5, {"method": "random"})
     run = written.begin_next(Agent("aaaaaaaa", "here"))
     written.note(run, config={"x": 0.1, "g": {"y": [1, None]}}, coordinates={"x": 0.3})
-    return folder / "journal.log", lambda: read_sweep(folder) == written.state
+    truth = written.state
+    (known,) = truth.runs
+
+    def is_true() -> bool:
+        found = read_sweep(folder)
+        if found is None:
+            return True
+        before = [
+            replace(known, config=c, coordinates=x)
+            for c in ({}, known.config)
+            for x in (None, known.coordinates)
+        ]
+        return replace(found, runs=()) == replace(truth, runs=()) and all(one in before for one in found.runs)
+
+    return folder / "journal.log", is_true
 
 
 def records(folder: Path) -> tuple[Path, Callable[[], bool]]:
