@@ -1,6 +1,6 @@
 """A disk that is full while a run saves or logs, or a sweep writes its ledger.
 
-    python benchmarks/reliability/disk.py
+    python benchmarks/reliability/disk.py [--kilobytes 10 100]
 
 Needs the right to mount a small tmpfs (root). On it a tiny training runs out of room for its checkpoints, for
 W&B's files, for both; so does a sweep's ledger. Each must end with one clear line, or
@@ -8,6 +8,7 @@ go on; what was saved before must be whole; and when there is room again, the sa
 to the milestones and weights of one that had room all the time.
 """
 
+import argparse
 import errno
 import os
 import shutil
@@ -29,6 +30,14 @@ from selector.tracking.offline import read_offline
 
 def main() -> int:
     """Fill the disk in all places, print the rows."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    # A checkpoint takes 210 kB, an empty run of W&B 30 kB, and a milestone of it 10 kB.
+    parser.add_argument(
+        "--kilobytes", type=int, nargs="+", default=[10, 100, 230, 330, 450], help="room that is left"
+    )
+    options = parser.parse_args()
     rows = [Row("disk full: checkpoints"), Row("disk full: W&B's files"), Row("disk full: both")]
     ledger = Row("disk full: a sweep's ledger")
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "small") as small:
@@ -38,8 +47,7 @@ def main() -> int:
         assert starter.wait_until_ready(lambda: False), (root / "imports.log").read_text()
         campaign = Campaign(root, starter, TRAIN)
         campaign.learn()
-        # A checkpoint takes 210 kB, an empty run of W&B 30 kB, and a milestone of it 10 kB.
-        for kilobytes in (10, 100, 230, 330, 450):
+        for kilobytes in options.kilobytes:
             for row, where in zip(rows, ("runs", "wandb", "both"), strict=True):
                 trial(campaign, small, kilobytes, where, row)
     return print_table([*rows, ledger])

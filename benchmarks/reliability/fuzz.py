@@ -27,6 +27,7 @@ with atheris.instrument_imports(include=["selector"]):
     from selector.export_file import read_records, write_records
     from selector.reports.html import page_of
     from selector.reports.objects import as_json, ranking_object
+    from selector.reports.opinions import Opinions
     from selector.reports.report import report_of
     from selector.selection.ranking import rank
     from selector.sweeping.search import random_config
@@ -131,7 +132,7 @@ def fuzz_records(place: Path, data: bytes) -> None:
     file = place / "runs.json"
     file.write_bytes(data)
     ranking = rank(read_records(file), RANKME, "last", True, "max")
-    json.loads(as_json(ranking_object(ranking)))
+    json.loads(as_json(ranking_object(ranking, [Opinions() for _ in ranking.groups])))
     for group in ranking.groups:
         scores = [one.score for one in group.ranking]
         assert scores == sorted(scores, reverse=True)
@@ -153,7 +154,7 @@ def fuzz_report(place: Path, data: bytes) -> None:
     file.write_bytes(data)
     page = page_of(report_of(read_records(file), RANKME, ACCURACY))
     ours = page[: page.index("* plotly.js v")]
-    assert len(re.findall(r'<script(?! type="application/json" id="g\d)', ours)) == 1  # plotly's
+    assert len(re.findall(r'<script(?! type="application/json" id="(g\d|colours"))', ours)) == 1  # plotly's
     assert "<img" not in ours
 
 
