@@ -1,20 +1,23 @@
 """A sweep as a whole: `selector sweep` against running train.py once for each of its configurations.
 
-    python benchmarks/sweep.py [--runs 6] [--rounds 5] [--jobs 2]
+    python benchmarks/sweep.py [--runs 6] [--rounds 5] [--jobs 2] [--epochs 20]
 
 The configurations are the first of sweeps/digits.yaml, all else as it says there (20 epochs, milestones at 0,
-10 and 20, probe `fast`). Both write offline W&B runs. "train.py" is a shell loop: every run imports torch and
-its kin, loads what numba compiled, and begins anew. `selector sweep` forks its runs from a process that has
-done so once; with --jobs they share the cores. RankMe of every run must be the same to the last digit.
+10 and 20, probe `fast`) unless --epochs asks for fewer. Both write offline W&B runs. "train.py" is a shell
+loop: every run imports torch and its kin, loads what numba compiled, and begins anew. `selector sweep` forks
+its runs from a process that has done so once; with --jobs they share the cores. RankMe of every run must be
+the same to the last digit.
 """
 
 import argparse
+import ctypes
 import itertools
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,12 +34,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=20)
     options = parser.parse_args()
     ways = {
         "train.py, one by one": 0,
         "selector sweep": 1,
         f"selector sweep --jobs {options.jobs}": options.jobs,
     }
+    sweep = yaml.safe_load((ROOT / "sweeps" / "digits.yaml").read_text())
+    sweep["parameters"]["epochs"] = {"value": options.epochs}
+    sweep["parameters"]["milestone_every"] = {"value": max(1, options.epochs // 2)}
+    become_subreaper()
     times: dict[str, list[float]] = {way: [] for way in ways}
     cpus: dict[str, list[float]] = {way: [] for way in ways}
     figures: dict[str, list[float]] = {}
@@ -44,9 +52,13 @@ def main() -> None:
         for way, jobs in ways.items():
             with tempfile.TemporaryDirectory() as folder:
                 wall, cpu = time.perf_counter(), cpu_of_children()
-                by_loop(options.runs, Path(folder)) if jobs == 0 else by_sweep(
-                    options.runs, jobs, Path(folder)
-                )
+                if jobs:
+                    by_sweep(sweep, options.runs, jobs, Path(folder))
+                else:
+                    by_loop(sweep, options.runs, Path(folder))
+                with suppress(ChildProcessError):  # the fork server ends after `selector sweep`
+                    while True:
+                        os.wait()
                 times[way].append(time.perf_counter() - wall)
                 cpus[way].append(cpu_of_children() - cpu)
                 figures[way] = rankme_of_runs(Path(folder))
@@ -68,23 +80,18 @@ def main() -> None:
     print(f"RankMe of all {len(figures[first])} runs: {'the same in all ways' if same else figures}")
 
 
-def configurations(count: int) -> list[dict[str, Any]]:
+def configurations(sweep: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """The first cells of the grid, as flags of train.py."""
-    parameters = sweep_file()["parameters"]
+    parameters = sweep["parameters"]
     fixed = {name: spec["value"] for name, spec in parameters.items() if "value" in spec}
     swept = {name: spec["values"] for name, spec in parameters.items() if "values" in spec}
     cells = itertools.product(*swept.values())
     return [fixed | dict(zip(swept, cell, strict=True)) for cell in itertools.islice(cells, count)]
 
 
-def sweep_file() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "sweeps" / "digits.yaml").read_text())
-    return loaded
-
-
-def by_loop(count: int, folder: Path) -> None:
+def by_loop(sweep: dict[str, Any], count: int, folder: Path) -> None:
     environment = os.environ | {"WANDB_MODE": "offline", "WANDB_DIR": str(folder), "WANDB_SILENT": "true"}
-    for number, config in enumerate(configurations(count)):
+    for number, config in enumerate(configurations(sweep, count)):
         flags = [f"--{name}={value}" for name, value in config.items()]
         run = environment | {"WANDB_RUN_ID": f"run{number}"}
         subprocess.run(
@@ -92,10 +99,12 @@ def by_loop(count: int, folder: Path) -> None:
         )
 
 
-def by_sweep(count: int, jobs: int, folder: Path) -> None:
+def by_sweep(sweep: dict[str, Any], count: int, jobs: int, folder: Path) -> None:
     environment = os.environ | {"WANDB_SILENT": "true"}
+    file = folder / "digits.yaml"
+    file.write_text(yaml.safe_dump(sweep))
     options = ["--directory", str(folder / "sweep"), "--count", str(count), "--jobs", str(jobs)]
-    command = [sys.executable, "-m", "selector.cli", "sweep", "sweeps/digits.yaml", *options]
+    command = [sys.executable, "-m", "selector.cli", "sweep", str(file), *options]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
 
 
@@ -105,6 +114,11 @@ def rankme_of_runs(folder: Path) -> list[float]:
 
     place = folder / "sweep" if (folder / "sweep").exists() else folder
     return sorted(run.milestones[-1].values["label_free/rankme"] for run in read_offline(str(place)).runs)
+
+
+def become_subreaper() -> None:
+    """Inherit orphans, such as the fork server: its CPU time would else be counted nowhere."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
 
 def cpu_of_children() -> float:

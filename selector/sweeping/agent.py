@@ -27,7 +27,6 @@ from selector.sweeping.objective import ObjectiveHistory, files_of, read_objecti
 from selector.sweeping.processes import KILL_DELAY, RunProcess, end_leftover, kill, last_line
 from selector.sweeping.search import draw, foreseen, planned_runs
 from selector.sweeping.state import (
-    FIRST_EDITION,
     JOURNAL,
     Agent,
     Status,
@@ -125,12 +124,11 @@ def run_sweep(
             agent = _Agent(sweep, ledger, launcher, interruption, reporter or Reporter(), identity)
             return agent.run(jobs, warm)
     except OSError as error:
-        advice = (
-            ": what was written before is whole; make room, and the same command continues the sweep"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT)
-            else ""
-        )
-        raise UserError(f"cannot use {directory}: {error.strerror or error}{advice}") from error
+        mend = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "once that is mended"
+        raise UserError(
+            f"cannot use {directory}: {error.strerror or error}; what was written is whole: {mend}, and the"
+            " same command continues the sweep"
+        ) from error
 
 
 @contextmanager
@@ -164,12 +162,9 @@ def _open_ledger(
     from selector.sweeping.storage import Ledger  # Optuna takes most of a second
 
     occupied = (directory / "wandb").exists()
-    old = (directory / FIRST_EDITION).exists()
-    before = None if old else read_sweep(directory)
+    before = read_sweep(directory)
     problem, advice = "", "use another --directory"
-    if old:
-        problem = "a sweep of an earlier version: its runs can be ranked, but not continued"
-    elif before is None and occupied and storage is None:
+    if before is None and occupied and storage is None:
         problem = "W&B runs but no sweep of selector"
     elif before and before.storage and storage is None:
         problem, advice = f"a sweep that {before.storage} keeps", f"name it with --storage, or {advice}"

@@ -59,7 +59,7 @@ def _time(sweep: SweepFile, seed: int, planned: int | None, jobs: int) -> list[s
     run = step * steps
     milestones = math.ceil(config.epochs / config.milestone_every) + 1
     lines = [
-        f"a run: {steps} steps of {1000 * step:.3g} ms on this machine, {_duration(run)}, and {milestones}"
+        f"a run: {steps} steps of {_milliseconds(step)} on this machine, {_duration(run)}, and {milestones}"
         " milestones; timed with the first configuration"
     ]
     if planned is not None:
@@ -102,6 +102,10 @@ def timed_step(config: TrainConfig) -> tuple[float, int]:
     trainer.fit(Network(config, images))
     spans = [end - begin for begin, end in zip(clock.ends, clock.ends[1:], strict=False)]
     return (median(spans) if spans else 0.0), len(images.train)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _duration(seconds: float) -> str:

@@ -19,7 +19,6 @@ from selector.files import is_locked, is_regular
 
 JOURNAL = "journal.log"
 STORAGE = "storage.json"  # in the folder of a sweep whose ledger a database keeps: which, and what is planned
-FIRST_EDITION = "ledger.json"
 VERSION = 2
 
 # "stopped": ended early on purpose (hyperband). "interrupted": to be run again under the same id.
@@ -149,13 +148,10 @@ def _base36(number: int) -> str:
 def read_sweep(directory: Path) -> SweepState | None:
     """The sweep of a folder; None where no sweep was started.
 
-    Folders of the first edition, which have a ledger.json, are read too.
-
     Raises:
         UserError: What is there is not the ledger of a sweep.
     """
-    readers = {JOURNAL: _read_journal, STORAGE: _read_note, FIRST_EDITION: _read_first_edition}
-    for name, read in readers.items():
+    for name, read in ((JOURNAL, _read_journal), (STORAGE, _read_note)):
         path = directory / name
         try:
             if not is_regular(path):
@@ -217,8 +213,7 @@ def state_of(
             runs[again] = _run(header["sweep"], again, number, trial, values, trial["attempt"], failures)
     if header is None:
         return None
-    if header.get("version") != VERSION:
-        raise UserError(f"{directory} was written by another version of selector; use another --directory")
+    _check_version(directory, header.get("version"))
     planned, sweep_file = study.get("planned", header["planned"]), header["sweep_file"]
     while runs and runs[-1].status == "interrupted" and not runs[-1].config:
         runs.pop()  # one more than was planned: two agents asked for the last one at once
@@ -272,7 +267,8 @@ def write_note(state: SweepState, storage: str) -> None:
 
 def _read_note(directory: Path, content: bytes) -> SweepState:
     note = json.loads(content)
-    if note["version"] != VERSION or type(note["planned"]) not in (int, type(None)):
+    _check_version(directory, note["version"])
+    if type(note["planned"]) not in (int, type(None)):
         raise ValueError("a note that was never written")
     return SweepState(
         directory,
@@ -284,22 +280,9 @@ def _read_note(directory: Path, content: bytes) -> SweepState:
     )
 
 
-def _read_first_edition(directory: Path, content: bytes) -> SweepState:
-    ledger = json.loads(content)
-    if ledger["version"] != 1:
+def _check_version(directory: Path, version: object) -> None:
+    if version != VERSION:
         raise UserError(f"{directory} was written by another version of selector; use another --directory")
-    runs = tuple(
-        SweepRun(
-            run["index"], run["id"], dict(run["config"]), run["status"], str(run["reason"]),
-            run["exit_status"], run["objective"],
-        )
-        for run in ledger["runs"]
-    )  # fmt: skip
-    if any(run.status not in get_args(Status) or not re.fullmatch("[a-z0-9]{8}", run.id) for run in runs):
-        raise ValueError("a status or an id that was never written")
-    return SweepState(
-        directory, ledger["sweep"], ledger["seed"], ledger["planned"], dict(ledger["sweep_file"]), runs
-    )
 
 
 def agent_lock(directory: Path, name: str) -> Path:

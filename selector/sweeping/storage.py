@@ -226,7 +226,9 @@ class Ledger:
             pass
         except (StorageInternalError, SQLAlchemyError, ImportError) as error:
             reason = str(error.__cause__ or error).splitlines()[0]
-            raise UserError(f"cannot use the storage {self.where}: {reason}") from error
+            raise UserError(
+                f"cannot use the storage {self.where}: {reason}; once it answers, the same command goes on"
+            ) from error
         except (TypeError, KeyError, IndexError, ValueError) as error:
             raise UserError(f"{self.where} is no ledger of a sweep: {error!r}; use another one") from error
 

@@ -21,7 +21,7 @@ from selector.tracking.completion import (
     unmarked_state,
 )
 from selector.tracking.connection import Found, Patience, Unreachable, again, find, reason
-from selector.tracking.history import History, how_read
+from selector.tracking.history import MOST_ROWS, History, how_read
 from selector.tracking.place import Place
 
 Progress = Callable[[int, int], None]
@@ -37,7 +37,6 @@ _AT_ONCE = 12  # histories
 _SAMPLES = 10_000
 _ROWS_OF_A_PAGE = 1_000
 _WIDEST_PAGE = 2**31 - 1  # GraphQL's largest Int
-MOST_ROWS = 500_000  # of one run
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from selector.errors import UserError
 from selector.text import printable
+from selector.tracking.history import MOST_SECONDS
 from selector.tracking.place import Place, places_named, service_of
 from selector.tracking.wandb_modes import settings_of_wandb
 
@@ -45,7 +46,7 @@ class Patience:
     login: int = 20
     answer: int = 90
     silence: float = 180.0
-    run: float = 120.0
+    run: float = MOST_SECONDS
     pauses: tuple[float, ...] = (0.5, 1.0, 2.0)
 
 

@@ -12,6 +12,10 @@ AXES: tuple[Axis, ...] = ("epoch", "trainer/global_step", "_step")  # the earlie
 # What `define_metric(summary=…)` keeps of a key in place of the value that was logged last.
 STATISTICS = ("max", "min", "mean", "best", "first")
 
+# What is read of one run; one beyond it is named, and left out.
+MOST_ROWS = 500_000
+MOST_SECONDS = 120.0
+
 _ONLY_FLOATS = {float}
 # W&B's own keys, and what it notes of the table behind train.py's chart of spectra.
 _NO_METRIC = ("_", "spectrum/chart")

@@ -9,7 +9,6 @@ from selector.errors import UserError
 from selector.record import RECORD
 from selector.runs import Unreadable
 from selector.sweeping.state import (
-    FIRST_EDITION,
     JOURNAL,
     STORAGE,
     SweepRun,
@@ -21,7 +20,7 @@ from selector.sweeping.state import (
 from selector.text import printable
 
 RUN_FOLDER = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)", re.DOTALL)
-LEDGERS = frozenset((JOURNAL, STORAGE, FIRST_EDITION))
+LEDGERS = frozenset((JOURNAL, STORAGE))
 Ledgers = Mapping[Path, SweepState]  # by sweep folder
 
 

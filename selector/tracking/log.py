@@ -1,6 +1,5 @@
 """What a run tells W&B: the milestones of its record, each once, through wandb's public interface."""
 
-import json
 import logging
 import math
 import os
@@ -28,7 +27,6 @@ from selector.tracking.wandb_modes import MODES, settings_of_wandb
 # Seconds that the end of a run waits for W&B to take what is left.
 _FINISH_SECONDS = 600.0
 _LEAST_SHARE = 1e-16  # where singular values that are 0 are drawn
-_SENT = "last-epoch.json"  # in the folder of an offline run that has ended: the last epoch that it holds
 
 
 class WandbLog:
@@ -100,9 +98,6 @@ class WandbLog:
                 f" memory is short: {RECORD} is whole, and the same command with --resume continues the run"
                 " and sends what is missing"
             )
-        if self.run.offline and not self.run.disabled:
-            with suppress(OSError):
-                (Path(self.run.dir).parent / _SENT).write_text(json.dumps(self._sent))
 
     def _tell(self, tell: Callable[[], object]) -> None:
         """Whatever becomes of W&B's service, training goes on: it is in the record."""
@@ -252,9 +247,11 @@ def _last_epoch_sent(run: "wandb.Run", whole: bool) -> int:
 
     `wandb sync` sends the folders of one run one after another, and every row in them. So an offline run is
     in one folder: earlier ones that were not synced go, since what they hold is in the record and is logged
-    again. One that was synced stays, and what it holds is not logged again, unless a kill left it without
-    the note of what that is.
+    again. One that was synced stays, and what its file holds is not logged again. After a kill that is less
+    than was logged, so the file is read.
     """
+    from selector.tracking.offline_file import DamagedFile, NothingWritten, read_segment
+
     if not run.offline:
         epoch = dict(run.summary).get("epoch", -1) if run.resumed else -1
         return int(epoch)
@@ -267,8 +264,9 @@ def _last_epoch_sent(run: "wandb.Run", whole: bool) -> int:
         if other.name.startswith("offline-") and not any(other.glob("*.wandb.synced")):
             shutil.rmtree(other, ignore_errors=True)
             continue
-        with suppress(OSError, ValueError, TypeError):
-            sent = max(sent, int(json.loads((other / _SENT).read_text())))
+        with suppress(OSError, DamagedFile, NothingWritten):
+            rows = read_segment(other / f"run-{run.id}.wandb").history.rows
+            sent = max([sent, *(int(row["epoch"]) for row in rows if isinstance(row.get("epoch"), float))])
     return sent
 
 

@@ -10,6 +10,7 @@ every system metric on the way; the tests compare the two, field by field.
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from selector.milestone import LARGE_PREFIXES
 from selector.runs import DEEPEST, nested_too_deeply
 from selector.tracking import completion
-from selector.tracking.history import History
+from selector.tracking.history import MOST_ROWS, MOST_SECONDS, History
 
 BLOCK = 32 * 1024
 FORMAT_VERSION = 0
@@ -67,7 +68,7 @@ _OF_OURS = (completion.STATUS, completion.EPOCH, completion.CHECKPOINT, completi
 
 
 class DamagedFile(Exception):
-    """What a file says cannot be trusted; the text goes on after the file's name: "has … at byte 7"."""
+    """A file cannot be trusted, or is too long to be read; the text follows its name: "has … at byte 7"."""
 
 
 class CutShort(Exception):
@@ -129,13 +130,21 @@ def read_segment(path: Path, spectra: bool = False) -> Segment:
     Raises:
         OSError: The file cannot be read.
         NothingWritten: It is empty, or ends before the record of the run.
-        DamagedFile: Something in it is not as a W&B client wrote it.
+        DamagedFile: Something in it is not as a W&B client wrote it, or it holds more than is read of a run.
     """
     segment = Segment(path, written=path.stat().st_mtime, history=History(spectra))
     try:
         try:
+            began = time.monotonic()
             for record in read_records(path):
                 _apply(record, segment, spectra)
+                if len(segment.history.rows) > MOST_ROWS:
+                    raise DamagedFile(f"holds more than {MOST_ROWS} rows, and no more are read of a run")
+                if time.monotonic() - began > MOST_SECONDS:
+                    rows = len(segment.history.rows)
+                    raise DamagedFile(
+                        f"gave {rows} rows in {MOST_SECONDS:g} s, and no run is read for longer"
+                    )
         except CutShort as error:
             segment.cut = str(error)
         segment.summary = {key: decoded(text) for key, text in segment.summary.items()}

@@ -27,7 +27,7 @@ def test_says_runs_what_varies_and_how_long_it_takes(sweep_file, folder, monkeyp
     assert check(sweep_file(TINY), jobs=2) == [
         "grid: 3 runs",
         "temperature: 0.1, 0.5, 1.0",
-        "a run: 20 steps of 2e+03 ms on this machine, about 40 s, and 4 milestones; timed with the first"
+        "a run: 20 steps of 2.0 s on this machine, about 40 s, and 4 milestones; timed with the first"
         " configuration",
         "the sweep, without its milestones: about 80 s",
     ]

@@ -104,30 +104,9 @@ def test_reads_a_journal_up_to_its_last_whole_line(tmp_path):
     assert read_sweep(tmp_path) is None
 
 
-FIRST_EDITION = {
-    "version": 1, "sweep": "swp01234", "seed": 3, "planned": 5, "sweep_file": {"method": "random"},
-    "runs": [{
-        "index": 0, "id": "aaaaaaaa", "config": {"x": 0.1}, "status": "failed", "started": 1.5, "ended": 2.0,
-        "exit_status": 1, "reason": "why", "objective": None, "coordinates": None, "pid": None,
-    }],
-}  # fmt: skip
-
-
-def test_folders_of_the_first_edition_are_read(tmp_path):
-    (tmp_path / "ledger.json").write_text(json.dumps(FIRST_EDITION))
-    found = read_sweep(tmp_path)
-    (run,) = found.runs
-    assert (found.planned, run.status, run.reason, run.config) == (5, "failed", "why", {"x": 0.1})
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        *(("ledger.json", text) for text in ("", "{", "[]", "{}", '{"version": 1}', "[" * 100_000)),
-        ("ledger.json", json.dumps(FIRST_EDITION | {"runs": [{"index": 0}]})),
-        ("ledger.json", json.dumps(FIRST_EDITION | {"version": 3})),
-        ("ledger.json", json.dumps(FIRST_EDITION).replace("aaaaaaaa", "../../x")),
-        ("ledger.json", json.dumps(FIRST_EDITION).replace("failed", "faild")),
         *(("journal.log", text + "\n") for text in ("{", "[]", "{}", "\0", "[" * 100_000)),
         ("journal.log", lines(MINE)),
         ("journal.log", lines(HEADER | {"version": 3})),
@@ -140,6 +119,7 @@ def test_folders_of_the_first_edition_are_read(tmp_path):
             for change in ({"pid": "1; rm"}, {"config": 3}, {"end": {"status": "x"}}, {"again": 7})
         ),
         ("journal.log", lines(HEADER) + '{"op_code": 8, "trial_id": 9, "user_attr": {}}\n'),
+        *(("storage.json", text) for text in ("", "{", "[]", '{"version": 2}', '{"version": 1}')),
     ],
 )  # fmt: skip
 def test_refuses_what_is_no_ledger(tmp_path, name, content):

@@ -69,8 +69,8 @@ def test_a_damaged_journal_and_a_database_that_is_not_there_are_one_line(tmp_pat
 # Opening
 
 
-def open_sweep(directory, sweep, count=None, seed=None) -> Ledger:
-    return _open_ledger(directory, sweep, count, seed, None)
+def open_sweep(directory, sweep, count=None, seed=None, storage=None) -> Ledger:
+    return _open_ledger(directory, sweep, count, seed, storage)
 
 
 def test_a_source_that_can_be_read_only_once(tmp_path):
@@ -100,15 +100,29 @@ def test_refuses_another_sweep_and_says_what_differs(read, tmp_path):
         open_sweep(tmp_path, read(RANDOM), None, 1)
 
 
-@pytest.mark.parametrize(
-    ("there", "reason"),
-    [("wandb", "holds W&B runs but no sweep"), ("ledger.json", "earlier version: its runs can be ranked")],
-)
-def test_refuses_a_folder_with_something_else(read, tmp_path, there, reason):
-    (tmp_path / there).mkdir()
-    with pytest.raises(UserError, match=reason):
+def test_refuses_a_folder_with_something_else(read, tmp_path):
+    (tmp_path / "wandb").mkdir()
+    with pytest.raises(UserError, match="holds W&B runs but no sweep"):
         open_sweep(tmp_path, read(RANDOM))
-    assert [path.name for path in tmp_path.iterdir() if path.name != "sweep.yaml"] == [there]
+    assert [path.name for path in tmp_path.iterdir() if path.name != "sweep.yaml"] == ["wandb"]
+
+
+def test_a_folder_and_a_database_belong_together(read, tmp_path):
+    here, there, other = (tmp_path / name for name in ("here", "there", "other"))
+    for folder in (here, there, other):
+        folder.mkdir()
+    database = f"sqlite:///{tmp_path}/one.db"
+    open_sweep(here, read(RANDOM))
+    with pytest.raises(
+        UserError, match=r"here holds a sweep that its journal.log keeps; leave out --storage"
+    ):
+        open_sweep(here, read(RANDOM), storage=database)
+    open_sweep(there, read(RANDOM), storage=database)
+    assert read_sweep(there).storage == database
+    with pytest.raises(UserError, match=r"there holds a sweep that sqlite:.* keeps; name it with --storage"):
+        open_sweep(there, read(RANDOM))
+    with pytest.raises(UserError, match=r"there holds another sweep than sqlite:.*two.db"):
+        open_sweep(there, read(RANDOM), storage=database.replace("one", "two"))
 
 
 @pytest.mark.parametrize(

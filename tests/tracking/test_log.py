@@ -106,15 +106,12 @@ def test_what_is_logged_is_read_back_and_the_summary_holds_the_chart(tmp_path: P
     assert len(list(tmp_path.rglob("spectrum/chart_table_*.table.json"))) == 2
 
 
-def process(folder: Path, known: int, until: int, synced: bool = False, killed: bool = False) -> None:
+def process(folder: Path, known: int, until: int, synced: bool = False) -> None:
     """One process of an offline run: the record has rows up to `known`, and training goes on to `until`."""
     opened = WandbLog(offline_run(folder), whole=known >= 0)
     for milestone in ROWS[: until + 1]:
         opened.milestone(milestone)
-    if killed:
-        opened.run.finish()  # what a kill leaves lacks the note of `WandbLog.finish`
-    else:
-        opened.finish(0)
+    opened.finish(0)
     wandb.teardown()
     if synced:
         file = max(folder.glob("wandb/offline-run-*/*.wandb"))
@@ -125,12 +122,9 @@ def process(folder: Path, known: int, until: int, synced: bool = False, killed: 
     ("lives", "expected"),
     [
         ([{"until": 2}, {"until": 5}], [[0, 1, 2, 3, 4, 5]]),
-        ([{"until": 2, "killed": True}, {"until": 5}], [[0, 1, 2, 3, 4, 5]]),
         ([{"until": 1}, {"until": 3}, {"until": 5}], [[0, 1, 2, 3, 4, 5]]),
         ([{"until": 2, "synced": True}, {"until": 5}], [[0, 1, 2], [3, 4, 5]]),
         ([{"until": 2, "synced": True}, {"until": 3}, {"until": 5}], [[0, 1, 2], [3, 4, 5]]),
-        # What a killed process wrote is not known: rather twice than never.
-        ([{"until": 2, "synced": True, "killed": True}, {"until": 4}], [[0, 1, 2], [0, 1, 2, 3, 4]]),
     ],
 )
 def test_an_offline_run_that_goes_on_is_in_one_folder(
@@ -147,6 +141,20 @@ def test_an_offline_run_that_goes_on_is_in_one_folder(
     folders = sorted(tmp_path.glob("wandb/offline-run-*"), key=lambda path: path.stat().st_mtime)
     assert other in folders  # the folder of another run, whose name ends alike
     assert sorted(epochs_in(tmp_path)) == sorted([[9], *expected])
+
+
+def test_what_was_synced_after_a_kill_is_not_sent_again_and_what_was_lost_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WANDB_START_DATETIME", "2026-02-01T00:00:00")
+    process(tmp_path, -1, 3, synced=True)
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    while len(kept := epochs_in(tmp_path)[0]) > 2:
+        file.write_bytes(file.read_bytes()[:-50])
+    assert kept == [0, 1]
+    monkeypatch.setenv("WANDB_START_DATETIME", "2026-02-01T00:00:01")
+    process(tmp_path, 3, 4)
+    assert sorted(epochs_in(tmp_path)) == [[0, 1], [2, 3, 4]]
 
 
 def test_the_end_of_wandbs_service_does_not_end_a_training(

@@ -397,7 +397,7 @@ def test_files_at_any_depth_in_the_order_of_paths(tmp_path: Path):
         touch(tmp_path / "moved.wandb"),
     ]
     touch(tmp_path / "run-one.wandb.synced")
-    touch(tmp_path / "a" / "ledger.json")
+    touch(tmp_path / "a" / "journal.log")
     found = find(tmp_path)
     assert sorted(found.files) == files
     assert found.files == find(tmp_path).files
@@ -672,3 +672,17 @@ def test_two_runs_that_logged_nothing_that_is_read_are_not_one(tmp_path: Path):
     row = last_milestone(finished[2], "score")
     assert row is not None
     assert (row.epoch, row.values["score"]) == (1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "reason"),
+    [("MOST_ROWS", 2, "holds more than 2 rows"), ("MOST_SECONDS", 0.0, "rows in 0 s, and no run is read")],
+)
+def test_a_run_that_is_too_long_is_named_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: float, reason: str
+):
+    write_run(tmp_path / "run-long.wandb", "long", {}, [{"epoch": epoch, "a": 1} for epoch in range(3)])
+    monkeypatch.setattr(f"selector.tracking.offline_file.{limit}", value)
+    (gone,) = read_offline(tmp_path).unreadable
+    assert gone.run == "long"
+    assert reason in gone.reason
