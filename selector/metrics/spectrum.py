@@ -323,7 +323,6 @@ def _say_that_it_is_computed_anew(what: str, matrix: torch.Tensor, error: Except
     )
 
 
-_SMALLEST = float(np.finfo(np.float64).eps)  # a logarithm for the value 0; spectra hold nothing between
 POINTS = 64
 _RANKS = "_ranks"
 
@@ -367,23 +366,6 @@ def compact_spectrum(singular_values: ArrayLike, points: int = POINTS) -> Compac
     ranks = _log_spaced_ranks(len(values), points)
     shares = values[ranks - 1] / (values[0] or 1.0)
     return CompactSpectrum(tuple(ranks.tolist()), tuple(shares.tolist()))
-
-
-def expand_spectrum(compact: CompactSpectrum) -> NDArray[np.float64]:
-    """σ_k / σ₁ at every rank k: the inverse of `compact_spectrum`, for plots.
-
-    Exact at the ranks that were kept; between them a straight line in log-log axes. A value of 0 is
-    drawn towards as 2e-16, and returned as 0 where it was kept.
-
-    Returns:
-        (K,) values, K the last of the ranks.
-    """
-    ranks, values = np.array(compact.ranks), np.array(compact.values)
-    every = np.arange(1, ranks[-1] + 1)
-    logs = np.interp(np.log(every), np.log(ranks), np.log(np.maximum(values, _SMALLEST)))
-    expanded: NDArray[np.float64] = np.exp(logs)
-    expanded[ranks - 1] = values
-    return expanded
 
 
 def logged_spectrum(space: Space, singular_values: ArrayLike) -> dict[str, tuple[float, ...]]:
