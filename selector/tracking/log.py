@@ -91,12 +91,10 @@ class WandbLog:
                 f" WANDB_RUN_ID={self.run.id} sends what is missing"
             ) from error
         if self.lost:
-            with suppress(Exception):
-                wandb.teardown()  # or it would try to say goodbye, and print how that failed
-            raise UserError(
-                f"W&B's service on this machine (wandb-core) has ended ({self.lost}), as when it is killed or"
-                f" memory is short: {RECORD} is whole, and the same command with --resume continues the run"
-                " and sends what is missing"
+            raise _service_ended(
+                self.lost,
+                f"{RECORD} is whole, and the same command with --resume continues the run and sends what is"
+                " missing",
             )
 
     def _tell(self, tell: Callable[[], object]) -> None:
@@ -112,6 +110,16 @@ class WandbLog:
                 raise
             self.lost = printable(first_line(error))
             print(f"W&B gets no more of this run ({self.lost}): {RECORD} goes on", file=sys.stderr)
+
+
+def _service_ended(how: str, what_to_do: str) -> UserError:
+    """What to raise when wandb-core is gone."""
+    with suppress(Exception):
+        wandb.teardown()  # or it would try to say goodbye, and print how that failed
+    return UserError(
+        f"W&B's service on this machine (wandb-core) has ended ({printable(how)}), as when it is killed or"
+        f" memory is short: {what_to_do}"
+    )
 
 
 def with_chart(milestone: Milestone) -> dict[str, Any]:
@@ -169,6 +177,8 @@ def open_run(config: Mapping[str, Any], run_id: str, tags: Sequence[str], stop: 
                 mode=mode,
                 settings=wandb.Settings(**settings, stop_fn=stop),
             )
+    except ConnectionError as error:
+        raise _service_ended(first_line(error), "run the same command again") from error
     except wandb.Error as error:
         raise UserError(
             f"W&B does not take the run ({printable(first_line(error))}): see `wandb login`, or set"

@@ -55,6 +55,16 @@ def offline_run(folder: Path) -> "wandb.Run":
     )  # fmt: skip
 
 
+def test_a_service_that_ends_while_a_run_begins_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    def init(**_: Any) -> None:
+        raise ConnectionResetError("Connection lost")
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr(wandb, "init", init)
+    with pytest.raises(UserError, match=r"wandb-core\) has ended \(Connection lost\).*run the same command"):
+        log.open_run({}, "r1", [], lambda: None)
+
+
 def epochs_in(folder: Path) -> list[list[int]]:
     """Epochs of the rows in each W&B folder, oldest first."""
     found = []
