@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # commands that only read runs start without numpy
 BOOTSTRAP_PREFIX = "bootstrap/"  # a metric on resampled images, the same resamples in all runs
 LIST_PREFIXES = ("spectrum/", BOOTSTRAP_PREFIX)
 CORRECT_PREFIX = "correct/"
+STEPS = "trainer/global_step"  # as Lightning's own loggers call it
 # They are most of a history, and readers take them along only when asked for them.
 LARGE_PREFIXES = (*LIST_PREFIXES, CORRECT_PREFIX)
 
@@ -27,23 +28,25 @@ class Milestone:
 
     Attributes:
         epoch: Epochs trained; 0 is the untrained network. In a run that logs no epoch, the number that
-            `Run.counted_by` names instead.
+            `axis` and `Run.counted_by` name instead.
         values: W&B key → number, such as {"label_free/rankme": 41.2}.
         lists: W&B key → numbers, such as {"spectrum/projector": (1.0, 0.4)}.
         texts: W&B key → text, such as {"correct/linear_probe_accuracy": "/w=="}; see `correct_images`.
             Readers leave out lists and texts unless they are asked for.
+        axis: W&B key of `epoch`: "epoch", or STEPS of a training whose milestones are counted by steps.
     """
 
     epoch: int
     values: Mapping[str, float] = field(default_factory=dict)
     lists: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    axis: str = "epoch"
 
     @property
     def row(self) -> dict[str, Any]:
         """All of it as one mapping, which W&B logs as one history row."""
         lists = {key: list(numbers) for key, numbers in self.lists.items()}
-        return {"epoch": self.epoch, **self.values, **lists, **self.texts}
+        return {self.axis: self.epoch, **self.values, **lists, **self.texts}
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> "Milestone":

@@ -105,7 +105,8 @@ class Run:
 
         Other people's scripts count steps and epochs from 0, so among theirs the first is a trained one.
         """
-        return tuple(m for m in self.milestones if m.epoch > 0 or self.counted_by != "epoch" or self.last)
+        of_others = self.last or (self.counted_by != "epoch" and not self.definition)
+        return tuple(m for m in self.milestones if m.epoch > 0 or of_others)
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def check_milestone(runs: RunSet, milestone: MilestoneChoice) -> None:
     """
     if milestone == "last":
         return
-    if milestone == 0 and all(run.counted_by == "epoch" for run in runs.runs):
+    if milestone == 0 and all(run.counted_by == "epoch" or run.definition for run in runs.runs):
         raise UserError(
             "milestone 0 is the untrained network, which is never chosen: name an epoch from 1 on"
         )

@@ -50,15 +50,21 @@ class WandbLog:
         summary: Any = run.summary
         earlier = str(summary.get(VERSIONS, "")) if run.resumed else ""
         summary[VERSIONS] = joined_versions([earlier, versions()])
-        run.define_metric("epoch", hidden=True)
+        self._over("epoch")
+
+    def _over(self, axis: str) -> None:
+        run = self.run
+        run.define_metric(axis, hidden=True)
         for prefix in ("label_free", "labelled", "noise", "train", "cost"):
-            run.define_metric(f"{prefix}/*", step_metric="epoch")
+            run.define_metric(f"{prefix}/*", step_metric=axis)
         spectra = [f"{SPECTRUM_PREFIX}{space}*" for space in get_args(Space)]
         for pattern in (*spectra, "bootstrap/*", "correct/*"):  # W&B draws the chart from the summary
-            run.define_metric(pattern, step_metric="epoch", summary="none")
+            run.define_metric(pattern, step_metric=axis, summary="none")
 
     def define(self, definition: Mapping[str, Any]) -> None:
         """Store how the metrics are computed; runs that differ here must not be compared."""
+        if (axis := definition.get("counted_by")) is not None:
+            self._over(axis)
         if "definition" not in self.run.config:
             config: Any = self.run.config
             self._tell(lambda: config.update({"definition": dict(definition)}))

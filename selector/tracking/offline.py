@@ -14,6 +14,7 @@ from typing import Any
 
 from selector.errors import UserError
 from selector.files import is_locked, is_regular
+from selector.milestone import STEPS
 from selector.record import RECORD, RecordContent, joined_versions, read_record
 from selector.runs import MACHINE_SETTINGS, SELECTION_JOB, Run, RunSet, State, Unreadable
 from selector.sweeping.state import SweepRun
@@ -341,6 +342,7 @@ def _run_of(file: Path, content: RecordContent, now: float) -> Run:
         config=header.config,
         definition=content.definition,
         milestones=content.milestones,
+        counted_by="trainer/global_step" if content.definition.get("counted_by") == STEPS else "epoch",
         detail=detail,
         checkpoint=end.checkpoint if end else None,
         directory=str(file.parent),

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def embed(
                 break
     if seen == 0:
         raise UserError(f"no image in the {split} split: nothing to embed")
-    truth = torch.cat(labels).to(torch.int64).numpy() if labels else None
+    truth = _classes(labels, split) if labels else None
     embeddings = {}
     for space, parts in vectors.items():
         stacked = np.concatenate(parts)
@@ -94,6 +94,31 @@ def embed(
             stacked, None if truth is None else truth[: len(stacked)], space, split
         )
     return embeddings
+
+
+def _classes(parts: Sequence[Tensor], split: str) -> NDArray[np.int64] | None:
+    """(N,) classes; -1 is an unlabelled image, and None that all of them are.
+
+    Raises:
+        UserError: The labels are not one class number per image.
+    """
+    labels = torch.cat(list(parts))
+    if labels.ndim != 1 or labels.is_floating_point():
+        raise UserError(
+            f"the labels of the {split} split are {str(labels.dtype).removeprefix('torch.')} of shape"
+            f" {tuple(labels.shape)}, expected one class number per image:"
+            " pass image_key=lambda batch: (images, classes), or image_key=lambda batch: batch[0] for none"
+        )
+    truth: NDArray[np.int64] = labels.to(torch.int64).numpy()
+    return truth if (truth >= 0).any() else None
+
+
+def labelled(embeddings: Embeddings) -> Embeddings:
+    """Those of labelled images."""
+    if embeddings.labels is None or (embeddings.labels >= 0).all():
+        return embeddings
+    known = embeddings.labels >= 0
+    return replace(embeddings, vectors=embeddings.vectors[known], labels=embeddings.labels[known])
 
 
 def encoded_by(module: nn.Module, encode: Encode, images: Tensor) -> dict[Space, Tensor]:

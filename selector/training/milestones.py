@@ -25,13 +25,13 @@ from selector.metrics.metric import chosen
 from selector.metrics.pooled import FINGERPRINT, Fingerprint
 from selector.metrics.probes import paper_probe
 from selector.metrics.spectrum import Spectrum
-from selector.milestone import Milestone
+from selector.milestone import STEPS, Milestone
 from selector.record import Status
 from selector.training.background import Worker, WorkerDied
 from selector.training.batches import Batches, autoaugmented
 from selector.training.checkpoints import is_milestone
 from selector.training.data import ImageSplits, clusters_of
-from selector.training.embed import Loader, embed, embed_views
+from selector.training.embed import Loader, embed, embed_views, labelled
 from selector.training.embedded import Clock, Embedded, Evaluated, evaluated
 from selector.training.encoder import Encoder
 from selector.training.milestone_views import TrainingViews
@@ -40,7 +40,7 @@ from selector.training.progress import TrainingProgress
 from selector.training.streamed import KEPT_ROWS, streamed_spectra
 from selector.training.umap_file import write_umap
 
-_PIECE = 64  # images; 512 at once take half as long again
+_PIECE = 64 * 32 * 32  # pixels; 512 such images at once take half as long again
 
 
 class MilestoneLog(Protocol):
@@ -103,7 +103,7 @@ class Milestones(pl.Callback):
             log: Where the rows go.
             every: Epochs between milestones.
             every_steps: Steps between milestones instead, for data without epochs; milestones are then
-                numbered by steps.
+                numbered by steps, under the key "trainer/global_step".
             image_key: Where batches that are mappings hold their images, or a function of a batch; see
                 `embed.Loader`.
             encoder: Where the encoder and the projection head are; None: `Encoder()`.
@@ -133,8 +133,10 @@ class Milestones(pl.Callback):
         self.every, self.encoder, self.augmented, self.loss = every, encoder or Encoder(), augmented, loss
         self.views, self.view_source, self.pretext = views, view_source, pretext
         self.folder, self.progress, self.in_background = folder, progress, in_background
-        self.every_steps, self.resumable, self.described = every_steps, resumable, described or {}
+        self.every_steps, self.resumable = every_steps, resumable
+        self.described = {**(described or {}), **({"counted_by": STEPS} if every_steps else {})}
         self._last_step: int | None = None  # of the last milestone
+        self._said: set[str] = set()
         self._worker: Worker | None = None
         self._pending: _Pending | None = None
         self._unfinished: dict[str, Any] | None = None
@@ -253,6 +255,8 @@ class Milestones(pl.Callback):
         trainer.callback_metrics.update({key: torch.tensor(value) for key, value in values.items()})
 
     def _log(self, milestone: Milestone) -> None:
+        if self.every_steps is not None:
+            milestone = replace(milestone, axis=STEPS)
         self.milestone_log.milestone(milestone)
         if self.progress is not None:
             self.progress.milestone(milestone)
@@ -313,6 +317,12 @@ class Milestones(pl.Callback):
         clock.at("embeddings")
         settings, pretext = self.settings, self.pretext
         test = self._embed(module, self.evaluation, "test", {"backbone": None})["backbone"]
+        if test.labels is not None and (unlabelled := int((test.labels < 0).sum())):
+            self._say(
+                f"{unlabelled} of {len(test.labels)} evaluation images are unlabelled (-1): only label-free"
+                " metrics are computed; leave them out to have the others"
+            )
+            test = replace(test, labels=None)
         limit = min(settings.rankme_images, KEPT_ROWS)
         streamed = self._streamed(module)
         wanted: dict[Space, int | None] = {"projector": limit}
@@ -333,9 +343,20 @@ class Milestones(pl.Callback):
                 first = train["backbone"].vectors[: len(pretext.train)]
                 upright = {"train": first, "held_out": test.vectors[places]}
             questions = pretext.ask(partial(self._represented, module), views=pairs, **upright)
-        if not learns:
+        if learns and train["backbone"].labels is None:
+            self._say("the training images are unlabelled: no probe learns from them")
+            self.settings, learns = replace(settings, probe="none"), False
+        if learns:
+            train["backbone"] = labelled(train["backbone"])
+        else:
             train.pop("backbone", None)
         return Embedded(epoch, test, train, views, streamed, questions=questions)
+
+    def _say(self, line: str) -> None:
+        """Once in a training."""
+        if line not in self._said:
+            print(line, file=sys.stderr)
+        self._said.add(line)
 
     def _represented(self, module: nn.Module, images: Tensor) -> NDArray[np.float32]:
         return self._embed(module, [images], "pretext", {"backbone": None})["backbone"].vectors
@@ -374,7 +395,8 @@ class Milestones(pl.Callback):
 
     def _augmented(self, module: nn.Module, probe_epoch: int) -> Embeddings:
         assert self.augmented is not None
-        return self._embed(module, self.augmented(probe_epoch), "train", {"backbone": None})["backbone"]
+        found = self._embed(module, self.augmented(probe_epoch), "train", {"backbone": None})
+        return labelled(found["backbone"])
 
     def _views(
         self, module: nn.Module, clock: Clock
@@ -469,7 +491,8 @@ def _metrics_of(config: TrainConfig) -> tuple[str, ...]:
 
 def _represented(network: Any, pixels: Tensor) -> Tensor:
     """The backbone of train.py's network; on CPUs in pieces whose activations stay in a core's cache."""
-    parts = torch.split(pixels, _PIECE) if pixels.device.type == "cpu" else (pixels,)
+    few = max(1, _PIECE // pixels[0, 0].numel())
+    parts = torch.split(pixels, few) if pixels.device.type == "cpu" else (pixels,)
     return torch.cat([network.backbone(network.views.normalize(part)) for part in parts])
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import pytest
 import torch
 from torch import nn
-from torchvision.models import VisionTransformer
 
 from selector.errors import UserError
 from selector.training.encoder import Encoder
@@ -68,15 +67,3 @@ def test_other_outputs_are_named(output, pool, said: str) -> None:
 def test_a_part_that_is_not_there_is_named() -> None:
     with pytest.raises(UserError, match=r"no backbone 'teacher\.backbone' \(.*teacher"):
         Encoder("teacher.backbone")(Model(TOKENS), torch.zeros(2, 1))
-
-
-def test_a_vision_transformer() -> None:
-    module = nn.Module()
-    module.vit = VisionTransformer(8, 4, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=16)
-    module.vit.heads = nn.Identity()
-    module.head = nn.Linear(16, 4)
-    spaces = Encoder("vit", "head")(module, torch.rand(5, 3, 8, 8))
-    assert {space: tuple(vectors.shape) for space, vectors in spaces.items()} == {
-        "backbone": (5, 16),
-        "projector": (5, 4),
-    }

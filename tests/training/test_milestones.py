@@ -23,6 +23,7 @@ from selector.metrics.spectral import rankme
 from selector.metrics.spectrum import spectra_of
 from selector.metrics.views import lidar
 from selector.milestone import Milestone
+from selector.runs import read_source
 from selector.training.batches import Batches, autoaugmented
 from selector.training.data import Images
 from selector.training.encoder import Encoder
@@ -327,7 +328,18 @@ def test_milestones_by_step_of_data_without_epochs() -> None:
     rows = Rows()
     stream = DataLoader(Endless(), batch_size=None)
     run_with(SomebodysModule(), stream, [light(rows, every_steps=5)], max_epochs=-1, max_steps=13)
-    assert [row["epoch"] for row in rows.rows] == [0, 5, 10, 13]
+    assert [row["trainer/global_step"] for row in rows.rows] == [0, 5, 10, 13]
+    assert not any("epoch" in row for row in rows.rows)
+
+
+def test_steps_are_called_steps_from_the_record_to_the_reader(tmp_path: Path) -> None:
+    record = Record(tmp_path / "mine", {"learning_rate": 0.1})
+    stream = DataLoader(Endless(), batch_size=None)
+    run_with(SomebodysModule(), stream, [light(record, every_steps=3)], max_epochs=-1, max_steps=7)
+    (run,) = read_source(str(tmp_path)).runs
+    assert (run.counted_by, run.unit) == ("trainer/global_step", "step")
+    assert [row.epoch for row in run.milestones] == [0, 3, 6, 7]
+    assert [row.epoch for row in run.trained_milestones] == [3, 6, 7]  # the untrained network is no candidate
 
 
 def test_checkpoints_are_chosen_by_a_label_free_metric(tmp_path: Path) -> None:
@@ -386,6 +398,56 @@ def test_batches_of_other_forms_are_named_or_taken_as_told(form, key, said: str)
         expected = light(Rows()).evaluate(SomebodysModule(), 0)
         found = callback.evaluate(SomebodysModule(), 0)
         assert found.values["label_free/rankme"] == expected.values["label_free/rankme"]
+
+
+LABELS = torch.tensor(load_digits().target[:300])
+
+
+def with_labels(train, test, chosen=slice(200)) -> tuple[dict[str, float], Mapping[str, object]]:
+    """The figures of a milestone whose loaders give these labels, and its definition."""
+    images, rows = torch.tensor(load_digits().images[:300], dtype=torch.float32).div(16), Rows()
+    parts = [(images[chosen], train), (images[200:], test)]
+    batches = [list(zip(x.split(64), y.split(64), strict=True)) for x, y in parts]
+    settings = MetricSettings(clusters=4, probe="fast")
+    found = Milestones(*batches, settings, rows, encoder=Encoder("net", "head")).evaluate(
+        SomebodysModule(), 0
+    )
+    return dict(found.values), rows.definition
+
+
+def test_labels_of_minus_one_are_unlabelled_images_and_never_a_class(capsys) -> None:
+    train, test = LABELS[:200], LABELS[200:]
+    some, none = train.clone(), torch.full((200,), -1)
+    some[::2] = -1
+    found, _ = with_labels(some, test)
+    without, _ = with_labels(train[1::2], test, chosen=slice(1, 200, 2))
+    for key in ("labelled/linear_probe_accuracy", "labelled/knn_accuracy"):
+        assert found[key] == without[key]
+    found, definition = with_labels(none, test)
+    assert definition["probe"] == "none"
+    judged = {key for key in found if key.startswith("labelled/")}
+    assert judged == {"labelled/ami_labels", "labelled/silhouette_labels"}
+    assert "the training images are unlabelled" in capsys.readouterr().err
+    for other in (none[:100], torch.where(torch.arange(100) == 7, -1, test)):
+        found, _ = with_labels(train, other)
+        assert not [key for key in found if key.startswith("labelled/")]
+    assert "1 of 100 evaluation images are unlabelled (-1)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda y: y.float(),
+            r"the labels of the test split are float32 of shape \(100,\), expected one class",
+        ),
+        (lambda y: nn.functional.one_hot(y), r"are int64 of shape \(100, 10\)"),
+    ],
+)
+def test_labels_that_are_no_classes_are_named(change, said: str) -> None:
+    with pytest.raises(UserError, match=said) as refusal:
+        with_labels(LABELS[:200], change(LABELS[200:]))
+    assert "\n" not in str(refusal.value)
 
 
 def test_what_else_is_known_stands_beside_the_definition() -> None:
