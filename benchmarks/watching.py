@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from results import ORACLE, RULE, with_pool_score, with_pretext
-from selector.tracking.records import read_records
 
+from selector.export_file import read_records
 from selector.metrics import METRICS, LabelFreeMetric
 from selector.runs import Run
 from selector.selection.verdicts import RULES, verdict_of
@@ -64,11 +64,9 @@ def main() -> None:
 
 def read_sweeps(records: Path) -> Iterator[tuple[str, list[Run]]]:
     """(name, runs) of each record; pretext scores that were computed later are added to the rows."""
-    for file in sorted([*records.glob("*.json"), *records.glob("unfinished/*.json")]):
-        if file.stem.endswith("-scores"):
-            continue
-        places = (records / "pretext" / file.name, file.with_name(f"{file.stem}-scores.json"))
-        scores = next((json.loads(place.read_text("utf-8")) for place in places if place.exists()), None)
+    for file in sorted(records.glob("*.json")):
+        pretext = records / "pretext" / file.name
+        scores = json.loads(pretext.read_text("utf-8")) if pretext.exists() else None
         runs = [with_pretext(run, scores) for run in read_records(file).runs if run.state == "finished"]
         yield file.stem, with_pool_score(runs) if scores else runs
 
