@@ -1,6 +1,7 @@
-"""What a path is, before it is opened, and whether somebody holds its lock."""
+"""What a path is before it is opened, who holds its lock, and when its name is safe."""
 
 import fcntl
+import os
 from pathlib import Path
 from stat import S_ISREG
 
@@ -27,6 +28,15 @@ def is_locked(path: Path) -> bool | None:
     except OSError:
         return None
     return False
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring the name of a new file, or a renaming, to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def refuse_existing(folder: Path) -> None:

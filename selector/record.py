@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 from zlib import crc32
 
 from selector.errors import UserError
-from selector.files import is_regular
+from selector.files import flush_folder, is_regular
 from selector.runs import (
     DEEPEST,
     LARGEST_POSITION,
@@ -275,7 +275,7 @@ class Record:
                 new = not self.path.exists()
                 self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
                 if new:
-                    _flush_folder(self.path.parent)
+                    flush_folder(self.path.parent)
             if not _lock(self._file):
                 self.close()
                 raise UserError(
@@ -447,15 +447,6 @@ def _lock(file: int) -> bool:
         else:
             return True
     return False
-
-
-def _flush_folder(folder: Path) -> None:
-    """Bring the name of a new file to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _end(given: dict[str, Any], folder: Path) -> End:

@@ -2,10 +2,10 @@
 
     uv run --with atheris python benchmarks/reliability/fuzz.py [READER] [--seconds 60]
 
-READER is wandb, sweep, arguments, ledger, records, report or checkpoint; without it each is fuzzed, one after
-another, in a process of its own and for so many seconds. It begins with sound files and changes them as their
-code is reached; checksums are mended, so that what lies behind them is reached too. An input that ends in any
-other way is kept in the folder that is named.
+READER is wandb, sweep, arguments, ledger, record, records, report or checkpoint; without it each is fuzzed,
+one after another, in a process of its own and for so many seconds. It begins with sound files and changes
+them as their code is reached; checksums are mended, so that what lies behind them is reached too. An input
+that ends in any other way is kept in the folder that is named.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import atheris
 
@@ -25,6 +26,8 @@ with atheris.instrument_imports(include=["selector"]):
     from selector.command_line import parse_config
     from selector.errors import UserError
     from selector.export_file import read_records, write_records
+    from selector.milestone import Milestone
+    from selector.record import Record, read_record
     from selector.reports.html import page_of
     from selector.reports.objects import as_json, ranking_object
     from selector.reports.opinions import Opinions
@@ -127,6 +130,33 @@ def seeds_ledger() -> list[bytes]:
         return [(Path(name) / "journal.log").read_bytes()]
 
 
+def fuzz_record(place: Path, data: bytes) -> None:
+    """A run's own record; half of the inputs are lines whose checksums are right."""
+    content = data[1:]
+    if data[:1] >= b"\x80":
+        content = b"".join(b'{"crc32":"%08x",%s\n' % (crc32(line), line[1:]) for line in content.split(b"\n"))
+    file = place / "run.jsonl"
+    file.write_bytes(content)
+    found = read_record(file)
+    assert found.header.id
+    epochs = [row.epoch for row in found.milestones]
+    assert sorted({*epochs}) == epochs
+    assert all(type(value) is float for row in found.milestones for value in row.values.values())
+
+
+def seeds_record() -> list[bytes]:
+    """A small run, as its file and as lines without checksums."""
+    with tempfile.TemporaryDirectory() as name:
+        written = Record(name, {"lr": 0.1, "nested": {"x": [1, None]}}, tags=["a"])
+        written.define({"version": 3})
+        written.milestone(Milestone(5, {"label_free/rankme": 2.5}, {"spectrum/backbone": (1.0, 0.5)}))
+        written.milestone(Milestone(5, {"x": float("nan")}, texts={"correct/x": "/w=="}))
+        written.end("completed", 5)
+        content = written.path.read_bytes()
+    lines = [b"{" + line[len(b'{"crc32":"00000000",') :] for line in content.splitlines()]
+    return [b"\0" + content, b"\x80" + b"\n".join(lines)]
+
+
 def fuzz_records(place: Path, data: bytes) -> None:
     """Exported runs, their ranking, and what is printed of it: what tables, exports and report begin with."""
     file = place / "runs.json"
@@ -188,6 +218,7 @@ TARGETS: dict[str, tuple[Callable[[Path, bytes], None], Callable[[], list[bytes]
     "sweep": (fuzz_sweep, seeds_sweep),
     "arguments": (fuzz_arguments, seeds_arguments),
     "ledger": (fuzz_ledger, seeds_ledger),
+    "record": (fuzz_record, seeds_record),
     "records": (fuzz_records, seeds_records),
     "report": (fuzz_report, seeds_report),
     "checkpoint": (fuzz_checkpoint, seeds_checkpoint),

@@ -17,6 +17,7 @@ import torch
 
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.files import flush_folder
 from selector.milestone import Milestone
 from selector.training.run_folder import LAST, checkpoint_path
 from selector.training.stopping import StopSignals
@@ -146,7 +147,7 @@ def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             partial.unlink()  # it would keep what little room there is
@@ -161,12 +162,3 @@ def _packed(content: dict[str, Any]) -> memoryview:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getbuffer()
-
-
-def _flush_folder(folder: Path) -> None:
-    """Bring a renaming to the disk, before what it replaces is removed."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
