@@ -65,9 +65,18 @@ def compare(dataset: str, method: str, data_dir: str, rounds: int) -> None:
 
 def turn(world: int, dataset: str, method: str, data_dir: str) -> dict[str, float]:
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world),
-        __file__, "--child", dataset, method, data_dir,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(world),
+        __file__,
+        "--child",
+        dataset,
+        method,
+        data_dir,
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     results = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
@@ -89,10 +98,21 @@ def child(dataset: str, method: str, data_dir: str) -> None:
     own: dict[str, Any] = {"data_dir": data_dir, "train_images": 4000} if dataset == "fashion_mnist" else {}
     own |= {"queue_size": 1024, "batch_norm_splits": 2} if method == "moco_v2" else {}
     config = dataclasses.replace(
-        paper_recipe(method), dataset=dataset, backbone="resnet-9", backbone_width=0.25, batch_size=512,
-        projector_hidden=256, projector_dim=64, epochs=1 + EPOCHS[dataset], milestone_every=10**6,
-        learning_rate=0.05, device="cpu", threads=1, devices=int(os.environ["LOCAL_WORLD_SIZE"]), **own,
-    )  # fmt: skip
+        paper_recipe(method),
+        dataset=dataset,
+        backbone="resnet-9",
+        backbone_width=0.25,
+        batch_size=512,
+        projector_hidden=256,
+        projector_dim=64,
+        epochs=1 + EPOCHS[dataset],
+        milestone_every=10**6,
+        learning_rate=0.05,
+        device="cpu",
+        threads=1,
+        devices=int(os.environ["LOCAL_WORLD_SIZE"]),
+        **own,
+    )
 
     class Timed(pl.Callback):
         wall = cpu = loss = 0.0

@@ -64,10 +64,20 @@ def main() -> None:
 
 def compare(dataset: str, data_dir: str, epochs: int, rounds: int, own: dict[str, Any]) -> None:
     config = dataclasses.replace(
-        paper_recipe("simclr"), dataset=dataset, backbone="resnet-9", backbone_width=0.25, batch_size=256,
-        projector_hidden=256, projector_dim=64, learning_rate=0.1, epochs=max(1, epochs), device="cpu",
-        milestone_every=10**6, data_dir=None if dataset == "digits" else data_dir, **own,
-    )  # fmt: skip
+        paper_recipe("simclr"),
+        dataset=dataset,
+        backbone="resnet-9",
+        backbone_width=0.25,
+        batch_size=256,
+        projector_hidden=256,
+        projector_dim=64,
+        learning_rate=0.1,
+        epochs=max(1, epochs),
+        device="cpu",
+        milestone_every=10**6,
+        data_dir=None if dataset == "digits" else data_dir,
+        **own,
+    )
     encoder = Encoder(config, trained=epochs > 0)
     test = encoder.embedded(encoder.images.evaluation)
     plain: list[float] = []

@@ -99,9 +99,12 @@ def child(name: str, images: int, clusters: int) -> dict:
     evaluation = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - resident
     return {
-        "preparation": preparation, "evaluation": evaluation, "peak": peak,
-        "metrics": metrics, "noise": noise,
-    }  # fmt: skip
+        "preparation": preparation,
+        "evaluation": evaluation,
+        "peak": peak,
+        "metrics": metrics,
+        "noise": noise,
+    }
 
 
 def compare_warm(images: int, clusters: int, rounds: int) -> None:
@@ -206,9 +209,13 @@ def growth(sizes: Sequence[int], clusters: int) -> None:
     for size in sizes:
         code = f"import milestone, json; print(json.dumps(milestone.steps({size}, {clusters})))"
         output = subprocess.run(
-            [sys.executable, "-c", code], cwd=Path(__file__).parent, check=True, stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}, text=True,
-        ).stdout  # fmt: skip
+            [sys.executable, "-c", code],
+            cwd=Path(__file__).parent,
+            check=True,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+            text=True,
+        ).stdout
         table[size] = json.loads(output.splitlines()[-1])
     print(f"{'step, s (exponent)':<20}" + "".join(f"{size:>18,}" for size in sizes))
     for step in table[sizes[0]]:

@@ -109,10 +109,14 @@ class Turns:
         command = [python, __file__, *sys.argv[1:], "--dataset", dataset, "--child", name]
         root = str(Path(__file__).parents[1])
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"PYTHONPATH": root, "PYTHONWARNINGS": "ignore"}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ
+            | {"PYTHONPATH": root, "PYTHONWARNINGS": "ignore"}
             | {"OMP_NUM_THREADS": str(asked.threads)},
-        )  # fmt: skip
+        )
         self.peak = 0
 
     def turn(self) -> dict[str, Any]:
@@ -256,11 +260,15 @@ def lightly_training(config: Any, workers: int, epochs: int, keep: list[Any] | N
     pixels = images.train.pixels
     scaled = pixels.float() / 255
     transform = SimCLRTransform(
-        input_size=pixels.shape[-1], cj_prob=config.jitter_probability, cj_strength=config.jitter_strength,
-        min_scale=config.crop_scale_min, random_gray_scale=config.grayscale_probability, gaussian_blur=0.0,
+        input_size=pixels.shape[-1],
+        cj_prob=config.jitter_probability,
+        cj_strength=config.jitter_strength,
+        min_scale=config.crop_scale_min,
+        random_gray_scale=config.grayscale_probability,
+        gaussian_blur=0.0,
         hf_prob=config.flip_probability,
         normalize={"mean": scaled.mean((0, 2, 3)).tolist(), "std": scaled.std((0, 2, 3)).tolist()},
-    )  # fmt: skip
+    )
     torch.manual_seed(config.seed)
     backbone, dimension = network(config)
     head = SimCLRProjectionHead(dimension, config.projector_hidden, config.projector_dim)
@@ -283,9 +291,14 @@ def loader(config: Any, dataset: Any, workers: int) -> Any:
     from torch.utils.data import DataLoader
 
     return DataLoader(
-        dataset, config.batch_size, shuffle=True, drop_last=True, num_workers=workers,
-        persistent_workers=workers > 0, pin_memory=config.device == "cuda",
-    )  # fmt: skip
+        dataset,
+        config.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=config.device == "cuda",
+    )
 
 
 def pil_images(images: Any, transform: Callable[[Any], Any]) -> Any:
@@ -317,9 +330,13 @@ def plain_loop(
         weight_decay=config.weight_decay,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=epochs * len(batches), pct_start=config.warmup_fraction,
-        base_momentum=config.momentum_min, max_momentum=config.momentum_max,
-    )  # fmt: skip
+        optimizer,
+        config.learning_rate,
+        total_steps=epochs * len(batches),
+        pct_start=config.warmup_fraction,
+        base_momentum=config.momentum_min,
+        max_momentum=config.momentum_max,
+    )
     model.train()
     for _ in range(epochs):
         trained = 0

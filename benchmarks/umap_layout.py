@@ -34,8 +34,9 @@ def main() -> None:
         graph = fuzzy_graph(*nearest_neighbors(vectors, 49))
         (start,) = spectral_starts(graph, torch.from_numpy(vectors), [0])
         runs: list[Callable[[Any, Any], Any]] = [
-            by_umap_learn, lambda graph, start: layouts(graph, [start], [0])
-        ]  # fmt: skip
+            by_umap_learn,
+            lambda graph, start: layouts(graph, [start], [0]),
+        ]
         for run in runs:
             run(graph, start)
         times = [[seconds_of(run, graph, start) for run in runs] for _ in range(options.rounds)]
@@ -59,10 +60,19 @@ def by_umap_learn(graph: Any, start: Any) -> Any:
     period = edges.data.max() / edges.data.astype(np.float64)
     limits = np.iinfo(np.int32)
     return optimize_layout_euclidean(
-        points, points, edges.row, edges.col, epochs_for(len(points)), len(points), period,
-        umap_layout._A, umap_layout._B, random.randint(limits.min + 1, limits.max - 1, 3).astype(np.int64),
-        move_other=True, tqdm_kwds={"disable": True},
-    )  # fmt: skip
+        points,
+        points,
+        edges.row,
+        edges.col,
+        epochs_for(len(points)),
+        len(points),
+        period,
+        umap_layout._A,
+        umap_layout._B,
+        random.randint(limits.min + 1, limits.max - 1, 3).astype(np.int64),
+        move_other=True,
+        tqdm_kwds={"disable": True},
+    )
 
 
 if __name__ == "__main__":

@@ -6,12 +6,18 @@ from typing import Any
 
 from offline_files import write_run
 
-from selector.metrics import label_free_metric, labelled_metric
+from selector.metrics import LabelFreeMetric, label_free_metric, labelled_metric, registered
 from selector.runs import Milestone, Run, RunSet
 
 RANKME = label_free_metric("rankme")
 ENTROPY = label_free_metric("entropy")
 ACCURACY = labelled_metric("linear_probe_accuracy")
+# The label-free metrics of UMAP's points, and of the clusters among them.
+FROM_UMAP = {
+    one.metric.name
+    for one in registered()
+    if {"points", "clusters"} & {*one.reads} and isinstance(one.metric, LabelFreeMetric)
+}
 CONFIG = {
     "method": "simclr",
     "dataset": "digits",

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,15 +27,20 @@ from selector.sweeping.sweep_file import read_sweep_file
 from selector.training.stored import read_stored
 
 QUICK = settings(
-    max_examples=60, deadline=None, derandomize=True,
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 NUMBERS = st.one_of(st.integers(-3, 10**20), st.floats(), st.sampled_from(["nan", "-inf", "1e400", "0x1"]))
 PLAIN = st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=12))
-NAMES = st.sampled_from([
-    "method", "parameters", "values", "value", "min", "max", "distribution", "probabilities", "name", "goal",
-    "run_cap", "metric", "type", "s", "program", "command", "q", "mu", "sigma", "early_terminate",
-])  # fmt: skip
+NAMES = st.sampled_from(
+    re.findall(
+        r"\w+",
+        "method parameters values value min max distribution probabilities name goal run_cap metric type s"
+        " program command q mu sigma early_terminate",
+    )
+)
 VALUES = st.recursive(
     PLAIN,
     lambda inner: st.one_of(

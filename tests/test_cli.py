@@ -92,13 +92,6 @@ def test_a_folder_of_several_projects_and_sweeps(capsys, tmp_path, option):
     assert [place["run"] for place in found["groups"][0]["ranking"]] == ["b"]
 
 
-def test_rank_for_people(capsys, folder):
-    status, out, err = call(capsys, "rank", folder, "--metric=entropy")
-    assert (status, err) == (0, "")
-    assert "entropy, lower is better" in out
-    assert "Chosen: c" in out
-
-
 def test_warnings_go_to_stderr(capsys, tmp_path):
     folder = write_sweep(tmp_path, trained("a", 1.0, 0.5))
     status, out, err = call(capsys, "rank", folder, "--json")
@@ -108,11 +101,6 @@ def test_warnings_go_to_stderr(capsys, tmp_path):
         " chosen by rankme instead\n"
         "selector: warning: only run a can be ranked: it is chosen for want of another\n"
     )
-
-
-def test_direction_can_be_overridden(capsys, folder):
-    found = parsed(capsys, "rank", folder, "--direction", "min", "--json")
-    assert (found["direction"], found["groups"][0]["chosen"]) == ("min", "a")
 
 
 def test_somebody_elses_key_needs_a_direction(capsys, folder):
@@ -132,16 +120,12 @@ def test_somebody_elses_runs_with_keys_without_a_slash(capsys, tmp_path):
         for id, a, s in (("a", 0.5, 1.0), ("b", 0.9, 2.0), ("c", 0.7, 3.0))
     ]
     write_sweep(tmp_path, *strangers)
-    found = parsed(
-        capsys, "regret", tmp_path, "--metric", "score", "--direction=max", "--oracle", "val_acc", "--json"
-    )
+    asked = ("regret", tmp_path, "--metric", "score", "--direction=max", "--oracle", "val_acc", "--json")
+    found = parsed(capsys, *asked)
     metric = found["groups"][0]["metrics"][0]
     assert (metric["metric"], metric["chosen"], metric["best"]) == ("score", "c", "b")
     assert metric["regret"] == pytest.approx(0.2)
-    worst = parsed(
-        capsys, "regret", tmp_path, "--metric", "score", "--direction=max", "--oracle", "val_acc",
-        "--oracle-direction=min", "--json",
-    )  # fmt: skip
+    worst = parsed(capsys, *asked, "--oracle-direction=min")
     assert worst["groups"][0]["best"] == "a"
 
 
@@ -170,13 +154,6 @@ def test_regret(capsys, folder):
     assert "random (expected)" in out
     status, _, err = call(capsys, "regret", folder, "--default-run", "zzz")
     assert (status, err) == (1, f"selector: {folder} holds no run 'zzz'\n")
-
-
-def test_regret_without_any_known_metric(capsys, tmp_path):
-    write_sweep(tmp_path, run("a", values={"x/y": 1.0}, accuracy=0.5))
-    status, _, err = call(capsys, "regret", tmp_path)
-    assert status == 1
-    assert "logged none of our label-free metrics" in err
 
 
 def test_best_prints_yaml(capsys, folder):
@@ -297,12 +274,6 @@ def selector(*arguments, **more):
     )
 
 
-def test_version():
-    process = selector("--version")
-    assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout.startswith("selector 0.")
-
-
 @pytest.mark.parametrize(("words", "shown"), [(["--help"], "stop-losers"), (["rank", "--help"], "--metric")])
 def test_help_loads_nothing_heavy(words, shown):
     script = f"""
@@ -326,19 +297,6 @@ def test_a_whole_call_in_a_terminal_without_unicode(folder):
     assert "Chosen: c" in process.stdout
 
 
-@pytest.mark.parametrize("columns", ["1", "9"])
-def test_help_in_a_terminal_without_room_comes_to_an_end(columns):
-    process = selector("rank", "--help", env={**os.environ, "COLUMNS": columns})
-    assert (process.returncode, "--metric" in process.stdout) == (0, True)
-
-
-@pytest.mark.parametrize("end", [">/dev/full", "| (exec <&-; sleep 0.1)"])
-def test_the_version_ends_as_every_command_does(end):
-    process = in_bash(f"{sys.executable} -m selector.cli --version {end}")
-    full = "/dev/full" in end
-    assert (process.returncode, "Traceback" in process.stderr) == (int(full), False)
-
-
 def in_bash(command):
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60
@@ -360,21 +318,6 @@ def test_a_full_disk_for_the_result_is_one_line(folder, form):
     assert (process.returncode, process.stderr) == (1, expected)
 
 
-def test_names_with_escapes_do_not_reach_the_terminal(capsys, tmp_path):
-    evil = "\x1b]0;title\x07[bold]\nx"
-    write_sweep(tmp_path, trained("a", 1.0, 0.5, name=evil, note=evil), trained("b", 2.0, 0.6))
-    for arguments in (
-        ["rank", tmp_path],
-        ["regret", tmp_path],
-        ["best", tmp_path],
-        ["best", tmp_path, "--direction=min"],
-    ):
-        status, out, err = call(capsys, *arguments)
-        assert status == 0
-        assert "\x1b" not in out + err
-        assert "\x07" not in out + err
-
-
 def test_sweep_runs_a_file_and_says_where(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "program.py").write_text("import sys; print(sys.argv)")
@@ -391,19 +334,6 @@ def test_sweep_runs_a_file_and_says_where(capsys, tmp_path, monkeypatch):
         capsys, "sweep", tmp_path / "my sweep" / "sweep.yaml"
     )  # the folder is where the file lies
     assert (again, out.startswith("2 runs done, 0 failed")) == (0, True)
-
-
-def test_a_quiet_sweep_says_its_result_and_what_went_wrong(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "program.py").write_text("import sys; sys.exit('x=2' in sys.argv[1])")
-    file = tmp_path / "grid.yaml"
-    file.write_text("program: program.py\nmethod: grid\nparameters:\n  x:\n    values: [1, 2]\n")
-    status, out, err = call(capsys, "sweep", file, "--directory", "here", "--quiet")
-    assert (status, out) == (1, "1 runs done, 1 failed in here\nnext: selector rank here\n")
-    assert "started" not in err
-    first, second = err.splitlines()  # a run that failed is tried once more
-    assert first == second
-    assert "failed" in err
 
 
 def in_a_terminal(*arguments, **variables):
@@ -461,17 +391,3 @@ def test_colours_are_for_terminals_that_want_them(folder):
     for text in (coloured, plain):
         lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
         assert max(len(line) for line in lines if not line.startswith("selector: warning:")) <= 80
-
-
-def test_sweep_refuses_in_one_line(capsys, tmp_path):
-    for arguments in (["sweep", tmp_path / "gone.yaml"], ["sweep", tmp_path]):
-        status, out, err = call(capsys, *arguments)
-        assert (status, out) == (1, "")
-        assert err.count("\n") == 1, err
-
-
-def test_help_into_a_reader_that_stops_ends_quietly() -> None:
-    command = f"{sys.executable} -m selector.cli regret --help | head -n 1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
-    assert done.stdout
-    assert done.stderr == ""

@@ -1,10 +1,7 @@
 """Command lines of train.py and of subcommands: what they mean, and the one line that a mistake gets."""
 
 import json
-import os
-import re
 import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,19 +28,17 @@ def test_the_method_brings_its_recipe(method, form):
     assert parse_config(form.format(method).split()) == paper_recipe(method)
 
 
-def test_without_a_method_it_is_simclr():
-    assert parse_config([]) == paper_recipe("simclr")
-
-
-def test_the_last_method_counts():
-    assert parse_config(["--method=simclr", "--method=simsiam"]) == paper_recipe("simsiam")
-
-
 def test_values_over_the_recipe_in_every_form(tmp_path):
     values = {
-        "method": "moco_v2", "queue_size": 128, "learning_rate": 0.05, "labels": False, "clusters": 12,
-        "skip_bad_images": True, "precision": "bf16", "data_dir": "a b=c",
-    }  # fmt: skip
+        "method": "moco_v2",
+        "queue_size": 128,
+        "learning_rate": 0.05,
+        "labels": False,
+        "clusters": 12,
+        "skip_bad_images": True,
+        "precision": "bf16",
+        "data_dir": "a b=c",
+    }
     expected = TrainConfig(**{**asdict(paper_recipe("moco_v2")), **values})
     file = tmp_path / "config.json"
     file.write_text(json.dumps(values))
@@ -71,11 +66,6 @@ def test_two_numbers(form):
     argv = form.split() if "=" not in form else [form]
     assert parse_config([*argv, "--seed", "3"]).pixel_range == (-1024.0, -24.5)
     assert parse_config(["--seed", "3", "--pixel-range", "None", "--no-labels"]).pixel_range is None
-
-
-def test_none_and_bare_flags():
-    config = parse_config(["--clusters=None", "--resume", "--no-labels"])
-    assert (config.clusters, config.resume, config.labels) == (None, True, False)
 
 
 @pytest.mark.parametrize(
@@ -123,27 +113,6 @@ def test_a_mistake_is_one_line(capsys, argv, said):
     assert said in refusal(capsys, *argv)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_whatever_the_terminal_can_show(encoding):
-    script = "from selector.command_line import parse_config; parse_config(['--dataset=cifr10'])"
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "50"}
-    process = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert process.returncode == 2
-    assert process.stderr == (
-        "train.py: --dataset cannot be 'cifr10', did you mean 'cifar10'?"
-        " (one of cifar10, cifar100, digits, fashion_mnist, folder) (see train.py --help)\n"
-    )
-
-
-@pytest.mark.parametrize("columns", [None, "20"])
-def test_the_terminals_width_is_left_alone(capsys, monkeypatch, columns):
-    monkeypatch.delenv("COLUMNS", raising=False)
-    if columns:
-        monkeypatch.setenv("COLUMNS", columns)
-    refusal(capsys, "--epochs=0")
-    assert os.environ.get("COLUMNS") == columns
-
-
 def test_help_shows_the_methods_own_recipe(capsys):
     for argv, rate in ((["--help"], "0.5"), (["--method=simsiam", "--help"], "0.06")):
         with pytest.raises(SystemExit) as stop:
@@ -151,20 +120,6 @@ def test_help_shows_the_methods_own_recipe(capsys):
         assert stop.value.code == 0
         text = " ".join(capsys.readouterr().out.replace("│", " ").split())
         assert f"used as given: not scaled by the batch size. (default: {rate})" in text
-
-
-def test_help_is_in_sections(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit):
-        parse_config(["--help"])
-    lines = capsys.readouterr().out.splitlines()
-    headings = [line for line in lines if line.startswith("├─ ") or re.fullmatch(r"\w[^-]*:?[^-]*:", line)]
-    assert [line.strip("├─┤: ") for line in headings if line] == [
-        "data", "encoder", "optimiser", "views", "milestones", "machine",
-        "single methods: loss, heads, momentum encoder",
-    ]  # fmt: skip
-    assert lines[-2].startswith("--config FILE")
-    assert max(map(len, lines[6:])) <= 80
 
 
 def test_a_file_of_settings(capsys, tmp_path):
@@ -310,14 +265,8 @@ def test_help_fits_the_terminal(capsys, monkeypatch, columns):
         assert "Args:" not in usage, name
 
 
-def test_a_flag_that_is_given_as_a_value(capsys):
-    assert command("weigh", "tea", "--json", "--no-json") == "tea g False ()"
-    assert command("weigh", "tea", "--json=False", "--json") == "tea g True ()"
-
-
 def test_bash_completes_commands_and_options_with_the_printed_script(capsys):
     import shutil
-    import subprocess
 
     from selector.cli import main
 

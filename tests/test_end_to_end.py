@@ -9,42 +9,23 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny_training import parameters
 
 import train
 from selector.cli import main
-from selector.commands.demo import _sweep_file
 from selector.config import TrainConfig
-from selector.sweeping.search import planned_runs
 from selector.sweeping.state import read_sweep
-from selector.sweeping.sweep_file import read_sweep_file
-
-_SWEEP = {
-    "program": "train.py",
-    "method": "grid",
-    "metric": {"name": "label_free/rankme", "goal": "maximize"},
-    "parameters": {
-        "backbone": {"value": "resnet-9"},
-        "backbone_width": {"value": 0.0625},
-        "projector_hidden": {"value": 16},
-        "projector_dim": {"value": 8},
-        "train_images": {"value": 96},
-        "evaluation_images": {"value": 60},
-        "batch_size": {"value": 32},
-        "epochs": {"value": 2},
-        "milestone_every": {"value": 1},
-        "umap_seeds": {"value": 2},
-        "probe": {"value": "fast"},
-        "threads": {"value": 1},
-        "device": {"value": "cpu"},
-        "learning_rate": {"values": [0.05, 0.5, 1e30]},
-    },
-}
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    sweep = _SWEEP | {"program": train.__file__}
+    sweep = {
+        "program": train.__file__,
+        "method": "grid",
+        "metric": {"name": "label_free/rankme", "goal": "maximize"},
+        "parameters": parameters() | {"learning_rate": {"values": [0.05, 0.5, 1e30]}},
+    }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(sweep, sort_keys=False))
     before = dict(os.environ)
     assert main(["sweep", str(folder / "tiny.yaml"), "--directory", str(folder / "out")]) == 0
@@ -113,25 +94,3 @@ def test_a_second_call_runs_nothing_again(swept: Path, capsys) -> None:
     before = read_sweep(swept / "out")
     assert main(["sweep", str(swept / "tiny.yaml"), "--directory", str(swept / "out")]) == 0
     assert read_sweep(swept / "out") == before
-
-
-def test_runs_carry_the_sweeps_id(swept: Path) -> None:
-    from selector.runs import read_source
-
-    assert {run.sweep_id for run in read_source(str(swept / "out")).runs} == {read_sweep(swept / "out").id}
-
-
-def test_the_demos_sweep_is_sound_and_large_enough(tmp_path: Path) -> None:
-    sweep = read_sweep_file(_sweep_file(tmp_path))
-    assert planned_runs(sweep, None) >= 12
-    assert Path(sweep.program).resolve() == Path(train.__file__).resolve()
-
-
-def test_a_demo_in_no_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").touch()
-    assert main(["demo", "--directory", str(tmp_path / "file")]) == 1
-    said = capsys.readouterr().err
-    assert (
-        said
-        == f"selector: cannot write {tmp_path}/file/digits.yaml: File exists; --directory names another\n"
-    )

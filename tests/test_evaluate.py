@@ -10,10 +10,10 @@ import pytest
 import torch
 import wandb
 from handmade import write_sweep
+from tiny_training import flags
 
 import train
 from selector.cli import main
-from selector.metrics import METRICS
 from selector.record import RECORD, Record, read_record
 from selector.runs import Milestone, Run, read_source
 
@@ -28,12 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory):
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         del os.environ[name]
     os.environ.update({"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_DIR": str(folder)})
-    arguments = (
-        "--train-images 64 --evaluation-images 60 --backbone resnet-9 --backbone-width 0.0625"
-        " --projector-hidden 16 --projector-dim 8 --batch-size 32 --epochs 2 --milestone-every 1"
-        " --umap-seeds 2 --probe fast --device cpu --keep all --learning-rate 0.1"
-    )
-    assert train.main(arguments.split()) == 0
+    assert train.main(flags(keep="all", learning_rate=0.1, umap_seeds=2)) == 0
     wandb.teardown()
     os.environ.clear()
     os.environ.update(before)
@@ -131,24 +126,6 @@ def test_what_is_missing_is_added_to_the_record_and_to_wandb(capsys, tmp_path, t
     assert "nothing is missing" in call(capsys, tmp_path)[1]
 
 
-def test_all_computes_every_value_anew_and_finds_them_equal(capsys, tmp_path, trained):
-    folder = copied(tmp_path, trained)
-    status, out, _ = call(capsys, folder, "--all", "--dry-run", "--json")
-    found = json.loads(out)
-    assert (status, found["added"], len(list(folder.rglob("*.wandb")))) == (0, False, 1)
-    (run,) = found["runs"]
-    assert (run["other_than_logged"], [row["epoch"] for row in run["epochs"]]) == (0, [0, 1, 2])
-    metrics = {metric.key for metric in METRICS} & trained.milestones[2].values.keys()
-    assert run["same_as_logged"] >= 3 * len(metrics)
-
-
-def test_what_was_changed_in_between_is_told(capsys, tmp_path, trained):
-    wrong = tuple(Milestone(row.epoch, {**row.values, ENTROPY: 1.0}) for row in trained.milestones)
-    folder = copied(tmp_path, replace(trained, milestones=wrong), drop=(KNN,))
-    _, out, _ = call(capsys, folder, "--dry-run", "--json")
-    assert json.loads(out)["runs"][0]["other_than_logged"] == 3
-
-
 def test_where_only_the_last_checkpoint_is_left_the_others_are_named(capsys, tmp_path, trained):
     folder = copied(tmp_path, trained, drop=(KNN,))
     (folder / "runs" / trained.id / "milestone-0001.ckpt").unlink()
@@ -197,13 +174,6 @@ def test_a_renamed_checkpoint_is_not_taken_for_another_epoch(capsys, tmp_path, t
     assert "is of epoch 2, but its name says 1" in err
 
 
-def test_an_unknown_run_is_answered_with_the_nearest(capsys, tmp_path, trained):
-    folder = copied(tmp_path, trained)
-    status, _, err = call(capsys, folder, "--run", trained.id[:-1])
-    assert (status, err.count("\n")) == (1, 1)
-    assert f"did you mean '{trained.id}'" in err
-
-
 def test_checkpoints_by_themselves(capsys, trained):
     checkpoints = sorted(Path(trained.checkpoint).parent.glob("*.ckpt"))
     status, out, err = call(capsys, *checkpoints, "--json")
@@ -233,27 +203,6 @@ def test_wrong_usage_is_one_line(capsys, arguments, status, said):
     got, out, err = call(capsys, *arguments)
     assert (got, out, err.count("\n")) == (status, "", 1)
     assert said in err
-
-
-def test_the_summary_still_holds_the_last_milestone(capsys, tmp_path, trained):
-    """Though epoch 1 alone lacked a value, and was logged after epoch 2."""
-    rows = list(trained.milestones)
-    rows[1] = Milestone(1, {key: value for key, value in rows[1].values.items() if key != ENTROPY})
-    folder = copied(tmp_path, replace(trained, milestones=tuple(rows)))
-    assert call(capsys, folder)[0] == 0
-    newest = max(folder.rglob("offline-run-2026*/*.wandb"), key=lambda path: path.stat().st_mtime)
-    summary = {}
-    from wandb.proto import wandb_internal_pb2
-
-    from selector.tracking.offline_file import read_payloads
-
-    with newest.open("rb") as stream:
-        for payload in read_payloads(stream):
-            record = wandb_internal_pb2.Record.FromString(payload)
-            summary |= {item.key: json.loads(item.value_json) for item in record.summary.update}
-    assert summary["epoch"] == 2
-    assert summary["completion/epoch"] == 2
-    assert only(folder).milestones[1].values[ENTROPY] == trained.milestones[1].values[ENTROPY]
 
 
 def test_a_run_on_a_server_is_resumed(capsys, tmp_path, trained, backend, wandb_here):

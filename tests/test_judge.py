@@ -16,7 +16,7 @@ from tiny_encoder import NARROW, save, trained
 from selector.errors import UserError
 from selector.runs import Milestone
 from selector.selection.judging import judge
-from selector.training.late_labels import knn_accuracy, probed, read_labelled
+from selector.training.late_labels import read_labelled
 
 COLOURS = {"blue": (40, 60, 200), "green": (60, 200, 60), "red": (200, 60, 40)}
 
@@ -49,16 +49,6 @@ def test_equal_runs_cannot_be_told_apart_by_any_number():
     assert (found.regret, found.told_apart, found.labels_needed) == (0, False, None)
     alone = judge({"a": right}, {"a": 1}, {"a": "a"}, "a")
     assert (alone.interval, alone.told_apart) == (None, False)
-
-
-def test_probe_and_neighbours_see_classes_and_nothing_in_noise():
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1, 2], 30)
-    apart = (np.eye(3)[labels] * 10 + rng.standard_normal((90, 3))).astype(np.float32)
-    noise = rng.standard_normal((90, 3)).astype(np.float32)
-    assert probed(apart, labels).mean() == knn_accuracy(apart, labels) == 1
-    for share in (probed(noise, labels).mean(), knn_accuracy(noise, labels)):
-        assert share == pytest.approx(1 / 3, abs=0.15)
 
 
 @pytest.fixture
@@ -122,12 +112,26 @@ BY_LABELS = {
     "told_apart": True,
     "labels_needed": 120,
     "runs": [
-        {"run": "b", "name": "b", "accuracy": 0.7, "standard_error": 0.026, "knn_accuracy": 0.6,
-         "pick": False, "told_from_pick": True},
-        {"run": "a", "name": "a", "accuracy": 0.6, "standard_error": 0.028, "knn_accuracy": 0.5,
-         "pick": True, "told_from_pick": False},
+        {
+            "run": "b",
+            "name": "b",
+            "accuracy": 0.7,
+            "standard_error": 0.026,
+            "knn_accuracy": 0.6,
+            "pick": False,
+            "told_from_pick": True,
+        },
+        {
+            "run": "a",
+            "name": "a",
+            "accuracy": 0.6,
+            "standard_error": 0.028,
+            "knn_accuracy": 0.5,
+            "pick": True,
+            "told_from_pick": False,
+        },
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -6,21 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from loopback import API_KEY, Workplace
+from tiny_training import OWN, parameters
+from wandb.cli.cli import cli
 
 import train
 from selector.cli import main
-
-OWN: dict[str, dict[str, Any]] = {
-    "simclr": {"temperature": 0.2},
-    "simsiam": {"predictor_hidden": 8},
-    "moco_v2": {"queue_size": 64, "batch_norm_splits": 4},
-}
-COMMON: dict[str, Any] = {
-    "dataset": "digits", "backbone": "resnet-9", "backbone_width": 0.0625, "projector_hidden": 16,
-    "projector_dim": 8, "train_images": 96, "evaluation_images": 60, "batch_size": 32, "epochs": 2,
-    "milestone_every": 1, "umap_seeds": 1, "probe": "fast", "device": "cpu", "threads": 1, "lidar_images": 20,
-}  # fmt: skip
+from selector.runs import read_source
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
@@ -43,13 +36,11 @@ def ranked(result: dict[str, Any]) -> list[tuple[float, float]]:
 def test_a_sweep_online_and_offline(
     method: str, workplace: Workplace, wandb_here: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    values = COMMON | {"method": method} | OWN[method]
     sweep = {
         "program": train.__file__,
         "method": "grid",
         "metric": {"name": "label_free/rankme", "goal": "maximize"},
-        "parameters": {name: {"value": value} for name, value in values.items()}
-        | {"learning_rate": {"values": [0.02, 0.3]}},
+        "parameters": parameters(method=method, **OWN[method]) | {"learning_rate": {"values": [0.02, 0.3]}},
     }
     workplace.write("sweep.yaml", yaml.safe_dump(sweep, sort_keys=False))
     printed = workplace.wandb("sweep", "--project", "p", "sweep.yaml", WANDB_SILENT="false")
@@ -69,6 +60,17 @@ def test_a_sweep_online_and_offline(
     assert main(["sweep", str(workplace.folder / "sweep.yaml"), "--directory", str(offline)]) == 0
     assert ranked(output(capsys, "rank", str(offline))) == ranked(online)
     assert accuracies(output(capsys, "regret", str(offline))["groups"][0]) == accuracies(group)
+
+    # Its runs, sent to W&B afterwards, are there as their records have them.
+    folders = [str(path) for path in offline.rglob("offline-run-*")]
+    done = CliRunner().invoke(cli, ["sync", *folders])
+    assert done.exit_code == 0, done.output
+    projects = workplace.backend.store.project_by_path.values()
+    synced = {run.name: run for project in projects for run in project.bucket_by_name.values()}
+    for run in read_source(str(offline)).runs:
+        assert synced[run.id].state == "finished"
+        rows = [(row["epoch"], row["label_free/rankme"]) for row in synced[run.id].rows]
+        assert rows == [(m.epoch, m.values["label_free/rankme"]) for m in run.milestones]
     assert workplace.backend.errors == []
 
 

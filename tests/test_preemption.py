@@ -13,16 +13,15 @@ import wandb
 import yaml
 from loopback import Backend, Workplace, wait_for
 from loopback.records import Run
+from tiny_training import flags, parameters
 
 import train
 from selector.runs import read_source
 from selector.training.run_folder import last_checkpoint
 
-PARAMETERS = {
-    "backbone": "resnet-9", "backbone_width": 0.0625, "projector_hidden": 16, "projector_dim": 8,
-    "train_images": 96, "evaluation_images": 60, "batch_size": 32, "epochs": 180, "milestone_every": 60,
-    "umap_seeds": 1, "probe": "fast", "device": "cpu", "threads": 1, "lidar_images": 20,
-}  # fmt: skip
+pytestmark = pytest.mark.slow
+
+LONG = {"epochs": 180, "milestone_every": 60}
 
 
 @dataclass
@@ -55,7 +54,7 @@ def epochs(run: Run) -> list[int]:
 
 
 def arguments() -> list[str]:
-    return [train.__file__, *(f"--{name}={value}" for name, value in PARAMETERS.items())]
+    return [train.__file__, *flags(**LONG)]
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +74,7 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
 def lose_two_machines(
     backend: Backend, first: Workplace, second: Workplace, started: list[subprocess.Popen[str]]
 ) -> Lives:
-    config = {
-        "program": train.__file__,
-        "method": "grid",
-        "parameters": {name: {"value": value} for name, value in PARAMETERS.items()},
-    }
+    config = {"program": train.__file__, "method": "grid", "parameters": parameters(**LONG)}
     sweep = backend.sweep("p", yaml.safe_dump(config))
     agent = ("agent", "--count", "1", f"loopback/p/{sweep.name}")
     ends, printed = [], []
@@ -146,7 +141,7 @@ def test_it_is_bit_for_bit_the_run_of_one_machine(
     wandb.teardown()
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    assert train.main([f"--{name}={value}" for name, value in PARAMETERS.items()]) == 0
+    assert train.main(flags(**LONG)) == 0
     wandb.teardown()
     (whole,) = read_source(str(tmp_path)).runs
     for milestone, row in zip(whole.milestones, lives.run.rows, strict=True):

@@ -3,7 +3,7 @@
 import json
 import os
 import zlib
-from math import inf, isnan, nan
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -48,11 +48,6 @@ def test_what_is_written_is_read_back(tmp_path):
     assert Record(path.parent).content == content
 
 
-def test_lists_are_left_out_where_nobody_wants_them(tmp_path):
-    content = read_record(written(tmp_path), lists=False)
-    assert content.milestones == (FIRST, Milestone(5, SECOND.values, texts=SECOND.texts))
-
-
 def test_each_line_is_json_with_a_checksum_of_the_rest(tmp_path):
     for line in written(tmp_path).read_bytes().splitlines():
         rest = b"{" + line.split(b",", 1)[1]
@@ -77,18 +72,6 @@ def test_any_milestone_comes_back(tmp_path_factory, values, lists, texts):
     assert read_record(record.path, lists=False).milestones == (Milestone(3, values, {}, texts),)
 
 
-def test_numbers_that_are_not_finite_come_back(tmp_path):
-    record = Record(tmp_path, {"gamma": inf})
-    record.milestone(Milestone(1, {"a": nan, "b": -inf, "c": 1e200}, {"spectrum/x": (nan, 1.0)}))
-    (milestone,) = read_record(record.path).milestones
-    assert isnan(milestone.values["a"])
-    assert (milestone.values["b"], milestone.values["c"]) == (
-        -inf,
-        inf,
-    )  # none of a real metric exceeds 1e150
-    assert isnan(milestone.lists["spectrum/x"][0])
-
-
 def test_an_epoch_counts_once_and_the_later_value_wins(tmp_path):
     record = Record(tmp_path, {})
     for epoch, values in ((10, {"a": 1.0}), (5, {"a": 2.0, "b": 3.0}), (5, {"a": 4.0, "c": 5.0})):
@@ -105,15 +88,6 @@ def test_a_run_that_goes_on_has_not_ended(tmp_path):
     assert again.content.header.started == started
     again.end("completed", 9)
     assert read_record(tmp_path).end == End("completed", 9)
-
-
-def test_a_later_process_with_other_software_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("selector.record.versions", lambda: "torch 1")
-    Record(tmp_path, {}).close()
-    monkeypatch.setattr("selector.record.versions", lambda: "torch 2")
-    for _ in range(2):
-        Record(tmp_path, {}).close()
-    assert read_record(tmp_path).header.versions == "torch 1; then torch 2"
 
 
 def test_metrics_that_come_later_are_added_to_a_run_that_has_ended(tmp_path):
@@ -139,13 +113,6 @@ def test_what_does_not_belong_together_is_refused(tmp_path, act, says):
     written(tmp_path)
     with pytest.raises(UserError, match=says):
         act(tmp_path)
-
-
-def test_a_definition_may_grow(tmp_path):
-    record = Record(tmp_path, {})
-    for definition in ({"version": 1}, {"version": 1, "views": 10}, {"version": 1}):
-        record.define(definition)
-    assert read_record(tmp_path).definition == {"version": 1, "views": 10}
 
 
 @pytest.mark.parametrize("epoch", [-1, 1.5, 2**60])

@@ -39,15 +39,6 @@ SWEEP = (
 )
 
 
-def test_the_command_writes_the_page(tmp_path, capsys):
-    write_sweep(tmp_path / "runs", *SWEEP)
-    assert main(["report", str(tmp_path / "runs"), "--output", str(tmp_path / "page.html")]) == 0
-    written = (tmp_path / "page.html").read_text("utf-8")
-    assert "alpha" in written
-    assert "4.0 points" in written  # 0.95 - 0.91
-    assert "page.html" in capsys.readouterr().out
-
-
 def options_of_best(folder, *options, capsys):
     """The arguments of the `selector best` that a page prints."""
     assert main(["report", str(folder), *options, "--output", str(folder.parent / "page.html")]) == 0
@@ -94,12 +85,6 @@ def test_the_command_that_repeats_the_pick_keeps_its_words():
     assert "--data-dir=/my  photos/a" in shlex.split(" ".join(words))
 
 
-def test_runs_that_are_counted_by_steps_have_no_epochs():
-    text = page(*(replace(one, counted_by="_step") for one in SWEEP))
-    assert '"title":{"text":"W\\u0026amp;B\'s step"}' in text or "W\\u0026B's step" in text
-    assert "Epoch 0 is the untrained network" not in text
-
-
 def test_an_oracle_of_which_less_is_better(tmp_path, capsys):
     errors = zip(SWEEP, (0.1, 0.3, 0.5), strict=True)
     write_sweep(tmp_path / "runs", *(own(one, error) for one, error in errors))
@@ -109,22 +94,11 @@ def test_an_oracle_of_which_less_is_better(tmp_path, capsys):
     assert '>0.000</span><span class="name">selection regret<' in text  # alpha has the least error
 
 
-def test_an_oracle_that_no_run_logged_is_said(tmp_path, capsys):
-    write_sweep(tmp_path / "runs", *SWEEP)
-    arguments = ["--oracle=labelled_/knn_accuracy", "--output", str(tmp_path / "page.html")]
-    assert main(["report", str(tmp_path / "runs"), *arguments]) == 0
-    assert "warning: no run logged labelled_/knn_accuracy" in capsys.readouterr().err
-
-
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path, capsys):
     write_sweep(tmp_path / "runs", *SWEEP)
     assert main(["report", str(tmp_path / "runs"), "--output", str(tmp_path / "no" / "page.html")]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert re.fullmatch(r"selector: cannot write .*page.html: No such file or directory", last)
-
-
-def test_the_page_is_the_same_every_time():
-    assert page(*SWEEP) == page(*reversed(SWEEP))
 
 
 def test_the_page_names_the_software_that_made_the_runs():
@@ -242,23 +216,6 @@ def test_columns_sort_by_click_as_numbers(opened):
     assert opened.column("temperature") == ["0.1", "0.2", "0.5"]
 
 
-def test_cells_without_a_value_are_last_in_both_directions(browser, tmp_path):
-    text = page(
-        trained("a", 1.0, 3.0, accuracy=0.5, temperature=2),
-        trained("b", 1.0, 2.0, temperature=None),
-        trained("c", 1.0, 1.5, accuracy=0.7, temperature=10),
-    )
-    gaps = Opened(browser, text, tmp_path)
-    for title, orders in {
-        "linear_probe_accuracy": (["0.5000", "0.7000", "–"], ["0.7000", "0.5000", "–"]),
-        "temperature": (["2", "10", "None"], ["10", "2", "None"]),
-    }.items():
-        for order in orders:
-            gaps.page.get_by_role("button", name=title).first.click()
-            assert gaps.column(title) == order
-    gaps.context.close()
-
-
 def test_the_filter_hides_what_does_not_match(opened):
     opened.page.locator("input.filter").first.fill("bet")
     assert opened.column("run") == ["beta"]
@@ -289,10 +246,17 @@ def test_the_page_follows_the_colour_scheme(opened):
 # Six hyperparameters, and a metric and an oracle beside them.
 NAMES = ("weight_decay", "crop_scale_min", "predictor_hidden", "color_jitter_strength", "onelongwordasaname")
 WIDE = tuple(
-    trained(f"run{i}", 1.0, 1000.0 + i, accuracy=0.9712 + i / 1e4, temperature=i, learning_rate=0.1,
-            **dict.fromkeys(NAMES, i / 7))
+    trained(
+        f"run{i}",
+        1.0,
+        1000.0 + i,
+        accuracy=0.9712 + i / 1e4,
+        temperature=i,
+        learning_rate=0.1,
+        **dict.fromkeys(NAMES, i / 7),
+    )
     for i in range(1, 5)
-)  # fmt: skip
+)
 LOGGED = [metric.key for metric in METRICS if metric.key != CONSENSUS_KEY][:20]
 MANY = tuple(run(f"r{i}", values={key: i * k % 23 for k, key in enumerate(LOGGED, 1)}) for i in range(1, 6))
 
@@ -378,20 +342,6 @@ def test_a_table_of_many_columns_fits_the_paper(browser, tmp_path):
     wide.context.close()
 
 
-def test_the_title_of_the_scatter_keeps_off_its_numbers(browser, tmp_path):
-    fine = Opened(browser, page(*WIDE), tmp_path, viewport={"width": 360, "height": 800})
-    fine.draw_all()
-    right, left = fine.page.evaluate(
-        """() => {
-          const box = text => document.querySelector("#g0-scatter " + text).getBoundingClientRect();
-          const ticks = [...document.querySelectorAll("#g0-scatter .ytick text")];
-          return [box(".ytitle").right, Math.min(...ticks.map(tick => tick.getBoundingClientRect().left))];
-        }"""
-    )
-    assert right <= left
-    fine.context.close()
-
-
 @pytest.mark.parametrize(("width", "numbers"), [(1280, 400), (360, 0)])
 def test_every_metric_of_the_heat_map_is_named_on_a_phone(browser, tmp_path, width, numbers):
     shown = Opened(browser, page(*MANY), tmp_path, viewport={"width": width, "height": 800})
@@ -402,29 +352,8 @@ def test_every_metric_of_the_heat_map_is_named_on_a_phone(browser, tmp_path, wid
     shown.context.close()
 
 
-def test_one_group_can_be_shown_alone(browser, tmp_path):
-    text = page(*SWEEP, trained("delta", 1.0, 2.0, accuracy=0.5, method="simsiam"))
-    both = Opened(browser, text, tmp_path)
-    both.page.locator("#group").select_option(index=1)
-    visible = [group.is_visible() for group in both.page.locator(".group").all()]
-    assert visible == [True, False]
-    both.context.close()
-
-
 def test_without_labels_the_page_has_no_complaint(browser, tmp_path):
     bare = Opened(browser, page(trained("a", 1.0, 3.0), trained("b", 1.0, 2.0), metric=RANKME), tmp_path)
     bare.draw_all()
     assert bare.complaints == []
     bare.context.close()
-
-
-def test_a_sweep_of_many_runs_stays_small():
-    many = [
-        run(
-            f"r{i}",
-            milestones=tuple(curve((e, i + e / 7), accuracy=(i % 97) / 97)[0] for e in range(1, 51)),
-            temperature=i,
-        )
-        for i in range(200)
-    ]
-    assert len(page(*many, metric=RANKME).encode()) < 9e6

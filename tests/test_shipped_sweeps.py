@@ -60,6 +60,7 @@ def test_w_and_b_takes_them_and_train_py_takes_what_it_draws(backend: Backend, w
     assert backend.errors == []
 
 
+@pytest.mark.slow
 def test_hyperband_under_an_agent(workplace: Workplace, wandb_here: None):
     workplace.write("train.py", STAND_IN)
     CliRunner().invoke(cli, ["sweep", "--project", "p", str(SWEEPS / "simclr.yaml")])

@@ -1,6 +1,6 @@
 import json
 
-from selector.text import csv_cell, escaped, nearest, printable
+from selector.text import escaped, nearest, printable
 
 
 def test_nearest_name():
@@ -20,8 +20,3 @@ def test_escaped_json_means_the_same_and_moves_no_terminal():
     assert json.loads(text) == value
     assert text.replace("\n", "").isprintable()
     assert "näme ρ 🧪" in text
-
-
-def test_cells_of_a_table_are_no_formulas():
-    assert [csv_cell(value) for value in ("=1+1", " @x", "+1", "-rf")] == ["'=1+1", "' @x", "'+1", "'-rf"]
-    assert [csv_cell(value) for value in ("a-b", "a\x1bb", -1.5, None)] == ["a-b", "a b", -1.5, None]

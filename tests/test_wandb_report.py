@@ -1,8 +1,6 @@
 """`selector report --wandb`: W&B's own client wandb-workspaces, up to the request that it sends."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,23 +81,16 @@ def test_panels_draw_the_ranked_runs(backend: Backend, capfd: pytest.CaptureFixt
     axes = scatter["config"]["xAxis"], scatter["config"]["yAxis"]
     assert axes == ("summary:label_free/rankme", "summary:labelled/linear_probe_accuracy")
     assert [column["accessor"] for column in parallel["config"]["columns"]] == [
-        "config:learning_rate.value", "summary:label_free/rankme", "summary:labelled/linear_probe_accuracy",
-    ]  # fmt: skip
+        "config:learning_rate.value",
+        "summary:label_free/rankme",
+        "summary:labelled/linear_probe_accuracy",
+    ]
     (runs,) = grid["runSets"]
     assert (runs["project"]["entityName"], runs["project"]["name"]) == ("loopback", "p")
     assert '["c", "b", "a"]' in json.dumps(runs["filters"])
     # W&B's client reads its own report back.
     read = wr.Report.from_url(f"{backend.url}/loopback/p/reports/x--{view.id}")
     assert [type(block).__name__ for block in read.blocks].count("PanelGrid") == 1
-
-
-def test_without_labels(backend: Backend, capfd: pytest.CaptureFixture[str]):
-    assert call(capfd, trained(backend, labels=False), "--wandb")[0] == 0
-    view, grid = saved(backend)
-    shown = [panel["viewType"] for panel in grid["panelBankSectionConfig"]["panels"]]
-    assert shown == ["Run History Line Plot", "Parallel Coordinates Plot"]
-    assert "No label was read" in view.description
-    assert "linear_probe_accuracy" not in view.spec
 
 
 def test_a_server_that_refuses_is_one_line(backend: Backend, capfd: pytest.CaptureFixture[str]):
@@ -115,22 +106,14 @@ def test_a_folder_and_a_user_who_wants_nothing_sent(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     assert call(capfd, str(tmp_path), "--wandb") == (
-        1, "", f"selector: --wandb needs runs on a W&B server, and {tmp_path} is a folder or a file:"
+        1,
+        "",
+        f"selector: --wandb needs runs on a W&B server, and {tmp_path} is a folder or a file:"
         " `wandb sync` puts its runs there\n",
-    )  # fmt: skip
+    )
     monkeypatch.setenv("WANDB_MODE", "offline")
     status, _, err = call(capfd, "loopback/p/s", "--wandb")
     assert (status, err) == (
-        1, "selector: nothing is sent to W&B while WANDB_MODE is offline: unset it, or leave out --wandb\n"
-    )  # fmt: skip
-
-
-def test_without_the_extra():
-    hidden = "import sys; sys.modules['wandb_workspaces'] = None\nfrom selector.cli import main\n"
-    script = f"{hidden}sys.exit(main(['report', 'entity/project', '--wandb']))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "selector report: --wandb needs wandb-workspaces: pip install 'ssl-sweep-selector[wandb-report]'"
-        " (see selector report --help)\n"
+        1,
+        "selector: nothing is sent to W&B while WANDB_MODE is offline: unset it, or leave out --wandb\n",
     )

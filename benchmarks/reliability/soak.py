@@ -111,8 +111,12 @@ class Soak:
         command = [sys.executable, "-m", "selector.cli", "sweep", str(self.root / "sweep.yaml")]
         return subprocess.Popen(
             [*command, "--directory", str(directory), "--jobs", str(self.jobs)],
-            env=offline(self.root), stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0,
-        )  # fmt: skip
+            env=offline(self.root),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=0,
+        )
 
     def disturb(self, seconds: float, row: Row) -> None:
         """Kill something every few seconds."""

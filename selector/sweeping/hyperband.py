@@ -2,8 +2,7 @@
 
 An iteration is one history row that holds the metric as a finite number. At certain iterations (bands) a run
 must be among the best 1/eta of all runs that got there. Li et al. 2018, https://arxiv.org/abs/1603.06560, as
-simplified in W&B's search engine (PyPI package sweeps 0.3.0), with which the decisions here agree
-(benchmarks/compare_sweeps_package.py).
+simplified in W&B's search engine (PyPI package sweeps 0.3.0), with which the decisions here agree.
 """
 
 from collections.abc import Mapping, Sequence, Set

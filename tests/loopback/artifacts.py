@@ -151,11 +151,15 @@ class Artifact(Record):
     def membership(self) -> dict[str, Any]:
         """The version as a member of its collection."""
         return {
-            "typename": "ArtifactCollectionMembership", "id": self.id,
-            "version_index": self.version_index, "created_at": self.created_at,
-            "aliases": self.aliases, "artifact_collection": self.artifact_sequence, "artifact": self,
+            "typename": "ArtifactCollectionMembership",
+            "id": self.id,
+            "version_index": self.version_index,
+            "created_at": self.created_at,
+            "aliases": self.aliases,
+            "artifact_collection": self.artifact_sequence,
+            "artifact": self,
             "files": self.files,
-        }  # fmt: skip
+        }
 
     def files(
         self, names: list[str] | None = None, after: str | None = None, first: int | None = None

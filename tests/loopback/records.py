@@ -25,17 +25,29 @@ if TYPE_CHECKING:
 
 ENTITY = "loopback"  # the one account: every key that is right belongs to it
 VIEWER = {
-    "id": "user:1", "name": "Loopback", "username": ENTITY, "email": "loopback@example.org", "entity": ENTITY,
-    "admin": False, "flags": "{}", "teams": {"edges": []}, "api_keys": {"edges": []}, "deleted_at": None,
-}  # fmt: skip
+    "id": "user:1",
+    "name": "Loopback",
+    "username": ENTITY,
+    "email": "loopback@example.org",
+    "entity": ENTITY,
+    "admin": False,
+    "flags": "{}",
+    "teams": {"edges": []},
+    "api_keys": {"edges": []},
+    "deleted_at": None,
+}
 
 
 def entity(name: str) -> dict[str, Any]:
     """A user or team."""
     return {
-        "typename": "Entity", "id": f"entity:{name}", "name": name, "organization": None, "user": None,
+        "typename": "Entity",
+        "id": f"entity:{name}",
+        "name": name,
+        "organization": None,
+        "user": None,
         "xxhash_digests_enabled": False,
-    }  # fmt: skip
+    }
 
 
 def timestamp(seconds: float) -> str:
@@ -323,11 +335,7 @@ class Run(Record):
         return [self._sampled(**json.loads(spec)) for spec in specs]
 
     def _sampled(
-        self,
-        keys: tuple[str, ...] = (),
-        samples: int = 500,
-        minStep: int = 0,
-        maxStep: int = 10**18,
+        self, keys: tuple[str, ...] = (), samples: int = 500, minStep: int = 0, maxStep: int = 10**18
     ) -> list[dict[str, Any]]:
         """Rows that hold every key of a spec; an empty spec, as the agent sends it, asks for nothing.
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from test_edge_cases import FUNCTIONS, OF_VIEWS, ON_POINTS
+from handmade import FROM_UMAP
+from test_edge_cases import FUNCTIONS, OF_VIEWS
 
-from selector.metrics import arrays
-from selector.metrics.arrays import as_vectors, float64_blocks, unit_vectors
+from selector.metrics.arrays import as_vectors, unit_vectors
 from selector.metrics.clid import cluster_learnability, twonn
 from selector.metrics.geometry import channel_std, collapse_level, self_clustering, uniformity
 from selector.metrics.spectral import alpha_req, alpha_req_score, condition_number, rankme
 
-METRICS = [alpha_req, twonn, *(f for name, f in FUNCTIONS.items() if name not in ON_POINTS | OF_VIEWS)]
+METRICS = [alpha_req, twonn, *(f for name, f in FUNCTIONS.items() if name not in FROM_UMAP | OF_VIEWS)]
 
 
 @pytest.fixture
@@ -93,23 +93,10 @@ def test_the_lengths_of_single_embeddings_change_nothing_on_the_sphere(metric, e
     assert metric(lengths * embeddings.astype(np.float64)) == pytest.approx(metric(embeddings), rel=1e-6)
 
 
-def test_blocks_are_the_vectors_in_float64(monkeypatch):
-    monkeypatch.setattr(arrays, "BLOCK_ELEMENTS", 7)
-    vectors = torch.arange(30, dtype=torch.float32).reshape(10, 3)
-    blocks = list(float64_blocks(vectors))
-    assert [len(block) for block in blocks] == [2, 2, 2, 2, 2]  # two rows of three are the most within seven
-    assert torch.equal(torch.cat(blocks), vectors.double())
-
-
 def test_unit_vectors_of_any_length():
     lengths = torch.tensor([5, 5e-300, 5e200, 0], dtype=torch.float64)
     directions = unit_vectors(lengths[:, None] * torch.tensor([0.6, 0.8], dtype=torch.float64))
     assert directions.numpy() == pytest.approx(np.array([[0.6, 0.8]] * 3 + [[0, 0]]))
-
-
-def test_numpy_arrays_are_not_copied():
-    array = np.ones((4, 3))
-    assert np.shares_memory(as_vectors(array).numpy(), array)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64, np.longdouble])

@@ -8,13 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from selector.metrics import (
-    METRICS,
-    LabelFreeMetric,
-    alignment,
-    lidar,
-    registered,
-)
+from selector.metrics import METRICS, LabelFreeMetric, alignment, lidar, registered
 from selector.metrics.clusters import clustering_agreement, cosine_kmeans, silhouette
 from selector.metrics.spectral import LARGEST_CONDITION_NUMBER
 
@@ -54,9 +48,6 @@ FUNCTIONS = {
     for one in registered()
     if isinstance(one.metric, LabelFreeMetric) and one.family != "pretext"  # which asks about images
 }
-ON_POINTS = {
-    "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap", "clustering_agreement",
-}  # fmt: skip
 OF_VIEWS = {"alignment", "lidar"}
 
 rng = np.random.default_rng(0)
@@ -80,24 +71,15 @@ EDGES = {
     "float16": SOUND.astype(np.float16),
 }
 # (metric, edge) → part of the ValueError. What is not here is finite.
+NO_CLUSTERS = ("silhouette", "silhouette_umap", "clustering_agreement")
+OF_PAIRS = ("self_clustering", "uniformity", "channel_std", "collapse_level", "lidar", "cluster_learnability")
 REFUSALS = [
-    (
-        ("silhouette", "silhouette_umap", "clustering_agreement"),
-        ("constant", "zero", "one direction", "one image"),
-        "clusters need as many distinct directions",
-    ),
+    (NO_CLUSTERS, ("constant", "zero", "one direction", "one image"), "clusters need as many distinct"),
     (("alpha_req_score",), ("one image", "two images", "one dimension"), "leave ranks 11 to"),
     (("alpha_req_score",), ("constant", "zero", "one direction", "rank 3"), "the embeddings have rank"),
-    (
-        (
-            "self_clustering", "cluster_learnability", "clid", "idest", "uniformity", "channel_std",
-            "collapse_level", "lidar",
-        ),
-        ("one image",),
-        "at least",
-    ),
+    ((*OF_PAIRS, "clid", "idest"), ("one image",), "at least"),
     (("clid", "idest"), ("two images",), "at least"),
-]  # fmt: skip
+]
 REFUSED = {(name, edge): text for names, edges, text in REFUSALS for name in names for edge in edges}
 
 
@@ -191,19 +173,15 @@ CHANGES = {
     "order of the images": lambda x: x[np.random.default_rng(4).permutation(len(x))],
     "order of the dimensions": lambda x: x[:, ::-1],
 }
+# An offset moves directions from the origin, and the spectrum with its mean.
+WITH_MEAN = {*NO_CLUSTERS, "rankme", "rankme_backbone", "stable_rank", "self_clustering", "uniformity"}
 MOVED = {
     "rotation": {"entropy", "entropy_robust", "channel_std", "collapse_level"},  # of axes
     "scale": set(),
-    # Of directions from the origin, or of the spectrum with its mean.
-    "offset": {
-        "rankme", "rankme_backbone", "stable_rank", "self_clustering", "uniformity", "channel_std",
-        "collapse_level", "silhouette", "silhouette_umap", "clustering_agreement", "cluster_learnability",
-        "clid",
-    },
-    # Of random subsets of the images.
-    "order of the images": {"cluster_learnability", "clid", "idest"},
+    "offset": WITH_MEAN | {"channel_std", "collapse_level", "cluster_learnability", "clid"},
+    "order of the images": {"cluster_learnability", "clid", "idest"},  # of random subsets of the images
     "order of the dimensions": set(),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("change", CHANGES)

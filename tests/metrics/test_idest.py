@@ -3,11 +3,7 @@ import pytest
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 
-from selector.metrics.idest import (
-    _dimension_of_growth,
-    _spanning_tree_length,
-    idest,
-)
+from selector.metrics.idest import _dimension_of_growth, _spanning_tree_length, idest
 
 
 def tree_length(points: np.ndarray) -> float:
@@ -52,19 +48,11 @@ def test_evenly_spaced_points_on_a_helix_have_dimension_one():
 
 
 @pytest.mark.parametrize(
-    ("exponent", "dimension"),
-    [(2 / 3, 3), (0, 1), (-1, 0.5), (0.999, 1000), (1.2, np.inf)],
+    ("exponent", "dimension"), [(2 / 3, 3), (0, 1), (-1, 0.5), (0.999, 1000), (1.2, np.inf)]
 )
 def test_dimension_of_known_lengths(exponent, dimension):
     sizes = np.array([20, 40, 80, 300])
     assert _dimension_of_growth(sizes, 5.0 * sizes.astype(float) ** exponent) == pytest.approx(dimension)
-
-
-def test_trees_without_length_say_nothing():
-    sizes = np.array([20, 40, 80, 160])
-    assert _dimension_of_growth(sizes, np.array([0, 0, 80**0.5, 160**0.5])) == pytest.approx(2)
-    assert _dimension_of_growth(sizes, np.array([0, 0, 0, 1.0])) == 0
-    assert _dimension_of_growth(sizes, np.zeros(4)) == 0
 
 
 def test_range():

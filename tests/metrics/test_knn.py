@@ -1,5 +1,3 @@
-from math import exp
-
 import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
@@ -47,14 +45,6 @@ def test_agrees_with_scikit_learn(neighbors, temperature):
     expected = classifier.score(test.vectors, test.labels)
     assert 0.3 < expected < 0.9
     assert knn_accuracy(train, test, neighbors=neighbors, temperature=temperature) == pytest.approx(expected)
-
-
-def test_defaults_are_20_neighbours_at_temperature_0_07():
-    # 20 at cosine 1, of which 1 is of class 0; more of class 0 farther away must not be asked
-    train = embeddings([[1.0, 0.0]] * 20 + [[0.99, 0.14]] * 60, [0] + [1] * 19 + [0] * 60)
-    assert 60 * exp(-0.01 / 0.07) > 20
-    assert knn_accuracy(train, embeddings([[1.0, 0.0]], [1])) == 1.0
-    assert knn_accuracy(TRAIN, TEST) == 0.0  # as above for temperature 0.07
 
 
 def test_collapsed_embeddings_give_the_accuracy_of_a_constant_answer():

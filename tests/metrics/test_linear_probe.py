@@ -129,14 +129,7 @@ def cosine(start, end, share):
 
 
 @pytest.mark.parametrize(
-    "recipe",
-    [
-        {},
-        {"peak_learning_rate": 0.003},
-        {"weight_decay": 0.1},
-        {"batch_size": 48},
-        {"seed": 3},
-    ],
+    "recipe", [{}, {"peak_learning_rate": 0.003}, {"weight_decay": 0.1}, {"batch_size": 48}, {"seed": 3}]
 )
 def test_paper_probe_is_adam_with_one_cycle(recipe):
     defaults = {"peak_learning_rate": 0.08, "weight_decay": 1e-4, "batch_size": 256, "seed": 0}
@@ -145,17 +138,6 @@ def test_paper_probe_is_adam_with_one_cycle(recipe):
     expected = adam_by_hand(epochs, TEST, peak, weight_decay, batch_size, seed)
     actual = paper_probe(epochs.__getitem__, TEST, **recipe).mean()
     assert actual == pytest.approx(expected, abs=2 / len(TEST.vectors))
-
-
-def test_paper_probe_asks_for_each_epoch_once():
-    asked = []
-
-    def augmented(epoch):
-        asked.append(epoch)
-        return TRAIN
-
-    paper_probe(augmented, TEST)
-    assert asked == list(range(20))
 
 
 def test_the_last_epoch_counts_and_not_the_best():

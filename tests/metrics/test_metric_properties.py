@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from handmade import FROM_UMAP
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -12,10 +13,7 @@ from test_edge_cases import FUNCTIONS, MOVED, OF_VIEWS
 from selector.metrics import alignment, lidar, nesum, participation_ratio, rankme, stable_rank, uniformity
 
 # Of exact ties k-means, UMAP's entropy boxes and nearest neighbours decide by order, and by the last digit.
-_DISCRETE = {
-    "entropy", "entropy_robust", "outlier_share", "silhouette", "silhouette_umap", "clustering_agreement",
-    "cluster_learnability", "clid", "idest",
-}  # fmt: skip
+_DISCRETE = FROM_UMAP | {"cluster_learnability", "clid", "idest"}
 _SMOOTH = sorted(FUNCTIONS.keys() - _DISCRETE - OF_VIEWS)
 QUICK = settings(
     max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

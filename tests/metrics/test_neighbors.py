@@ -117,17 +117,6 @@ def test_same_bits_for_any_number_of_threads_and_precision_of_products(monkeypat
         assert (other[1] == expected[1]).all()
 
 
-def test_tensors_and_the_input_left_as_it_was():
-    vectors = clusters(count=40)
-    copy = vectors.copy()
-    from_tensor = nearest_neighbors(torch.tensor(vectors, requires_grad=True), 3, "cosine")
-    from_array = nearest_neighbors(vectors, 3, "cosine", queries=vectors[:2])
-    nearest_neighbors(vectors.astype(np.float64), 3)
-    assert (from_tensor[0].shape, from_tensor[0].dtype) == ((40, 3), np.int64)
-    assert (from_array[1].shape, from_array[1].dtype) == ((2, 3), np.float32)
-    assert (vectors == copy).all()
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -141,11 +130,6 @@ def test_tensors_and_the_input_left_as_it_was():
 def test_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):
         nearest_neighbors(*arguments)
-
-
-def test_refuses_queries_of_another_dimension():
-    with pytest.raises(ValueError, match="got 3-d queries for 2-d vectors"):
-        nearest_neighbors(np.ones((4, 2)), 4, queries=np.ones((1, 3)))
 
 
 @pytest.mark.parametrize("among", ["the vectors", "the queries", "both"])

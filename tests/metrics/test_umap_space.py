@@ -12,13 +12,6 @@ def blobs(count, dimension=16, seed=0):
     return (rng.standard_normal((count, dimension)) + centers[rng.integers(0, 5, count)]).astype(np.float32)
 
 
-@pytest.mark.parametrize("count", [5, 9, 30, 51])
-def test_few_vectors(count):
-    points = umap_points(blobs(count), [0, 7])
-    assert [z3.shape for z3 in points] == [(count, 3)] * 2
-    assert np.isfinite(points).all()
-
-
 def test_seeds_differ_and_repeat_themselves():
     vectors = blobs(80)
     first, second = umap_points(vectors, [0, 1])

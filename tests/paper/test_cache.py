@@ -52,12 +52,3 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_half_written(tmp_path, m
     cache.store("net", KEY, b"new")
     assert cache.load("net", KEY) == b"old"
     assert len(list((tmp_path / "net").iterdir())) == 1
-
-
-def test_dropping_a_group_leaves_the_others(tmp_path):
-    cache = Cache(tmp_path)
-    for group in ("net", "augmented-net"):
-        cache.store(group, KEY, b"content")
-    cache.drop("augmented-net")
-    cache.drop("never-there")
-    assert (cache.load("net", KEY), cache.load("augmented-net", KEY)) == (b"content", None)

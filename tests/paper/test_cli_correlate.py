@@ -1,6 +1,7 @@
 """`selector correlate`, from a folder of offline runs to what it prints."""
 
 import json
+import shlex
 
 import pytest
 from handmade import run, write_sweep
@@ -54,15 +55,9 @@ def test_as_json_prints_one_object_and_nothing_else(capsys, folder):
 
 
 def test_keys_of_somebody_elses_runs(capsys, folder):
-    _, out, _ = call(
-        capsys, "correlate", folder, "--metric", "other/score", "label_free/rankme", "ami_labels",
-        "--oracle", "knn_accuracy", "--json",
-    )  # fmt: skip
-    assert out == ""  # no run logged ami_labels
-    status, out, _ = call(
-        capsys, "correlate", folder, "--metric", "other/score", "label_free/rankme", "--oracle",
-        "knn_accuracy", "--json",
-    )  # fmt: skip
+    options = shlex.split("--metric other/score label_free/rankme --oracle knn_accuracy --json")
+    assert call(capsys, "correlate", folder, *options[:3], "ami_labels", *options[3:])[1] == ""  # not logged
+    status, out, _ = call(capsys, "correlate", folder, *options)
     metrics = {row["key"]: row["with_init"]["pearson"] for row in json.loads(out)["groups"][0]["metrics"]}
     assert status == 0
     assert metrics == {"other/score": pytest.approx(-1), "label_free/rankme": pytest.approx(1)}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_training import TINY
 from torchvision import models
 
 from selector.cli import main
@@ -22,10 +23,7 @@ def place(tmp_path_factory):
     """Three encoders as train.py would leave them, and a cache that the tests share."""
     folder = tmp_path_factory.mktemp("pretrained")
     for seed in range(3):
-        config = TrainConfig(
-            backbone="resnet-9", backbone_width=0.0625, projector_hidden=16, projector_dim=8, seed=seed,
-            train_images=64, evaluation_images=60, batch_size=32,
-        )  # fmt: skip
+        config = TrainConfig(**TINY, seed=seed)
         content = {
             "epoch": 4,
             "state_dict": Network(config, load_images(config)).state_dict(),
@@ -65,19 +63,6 @@ def test_encoders_of_train_py_from_end_to_end_and_a_second_time_from_the_cache(c
     assert call(capsys, place, *arguments)[1] == out
 
 
-def test_for_people_with_the_papers_figures_and_a_picture(capsys, place, tmp_path):
-    status, out, err = call(
-        capsys, place, "--models", *encoders(place), *FAST, "--published", "--figure", tmp_path / "f.png"
-    )
-    assert (status, err) == (0, "")
-    assert "3 models on digits: 60 evaluation images, 60 training images for the probe 'fast'" in " ".join(
-        out.split()
-    )
-    assert "The paper's, cifar100" in out
-    assert max(map(len, out.splitlines())) <= 80
-    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
-
-
 def test_torchvisions_weights_from_a_folder(capsys, place, tmp_path):
     torch.manual_seed(0)
     torch.save(models.get_model("squeezenet1_1", weights=None).state_dict(), tmp_path / "squeezenet1_1.pth")
@@ -106,18 +91,6 @@ def test_images_without_labels_give_label_free_metrics(capsys, place, tmp_path):
     (model,) = json.loads(out)["datasets"][0]["models"]
     assert status == 0
     assert "label_free/entropy" in model["values"]
-
-
-def test_a_checkpoint_without_the_normalisation_of_its_training(capsys, place, tmp_path):
-    content = torch.load(encoders(place)[0], weights_only=True)
-    for changed in ({}, {"views.normalize.mean": torch.ones(2)}):
-        del content["state_dict"]["views.normalize.mean"]
-        content["state_dict"] |= changed
-        torch.save(content, tmp_path / "x.ckpt")
-        status, out, err = call(capsys, place, "--models", tmp_path / "x.ckpt", *FAST)
-        assert (status, out, err.count("\n")) == (1, "", 1)
-        assert "it lacks views.normalize.mean" in err
-        content["state_dict"]["views.normalize.mean"] = None
 
 
 @pytest.mark.parametrize(

@@ -168,17 +168,6 @@ def test_groups_by_method_and_data_set():
     ]
 
 
-def test_all_metrics_that_were_logged_but_the_oracle():
-    rows = [Milestone(e, {RANKME.key: e, KNN.key: e / 9, ACCURACY.key: e / 9}) for e in range(4)]
-    (group,) = correlate_milestones(sweep(run("a", milestones=tuple(rows))), ACCURACY).groups
-    assert [(one.metric, one.label_free) for one in group.metrics] == [
-        ("rankme", True),
-        ("knn_accuracy", False),
-    ]
-    (group,) = correlate_milestones(sweep(run("a", milestones=tuple(rows))), KNN, [ACCURACY]).groups
-    assert [one.metric for one in group.metrics] == ["linear_probe_accuracy"]
-
-
 def test_unfinished_runs_and_duplicates_are_left_out_and_unlike_definitions_are_said():
     runs = sweep(
         trained("a", *ROWS, learning_rate=1.0),

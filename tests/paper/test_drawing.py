@@ -71,12 +71,6 @@ def test_without_labels_the_metric_alone_is_drawn():
     assert "Pearson" not in caption_of(course, ACCURACY)
 
 
-def test_values_that_are_not_finite_are_left_out_and_counted():
-    course = course_of(trained(values=(5.0, NAN, 3.0, float("inf"), 4.0)), ENTROPY, ACCURACY)
-    assert ([point.epoch for point in course.points], course.left_out) == ([0, 40, 80], 2)
-    assert "2 milestones without a finite value are left out" in caption_of(course, ACCURACY)
-
-
 def test_fewer_than_three_milestones_are_no_course():
     with pytest.raises(UserError, match="run aa has 2 milestones with label_free/entropy, 3 are the least"):
         course_of(trained(values=(5.0, 1.0)), ENTROPY, ACCURACY)
@@ -87,13 +81,6 @@ def test_fewer_than_three_milestones_are_no_course():
         courses(sweep(trained("aa", values=(5.0, 1.0))), ENTROPY, ACCURACY)
     with pytest.raises(UserError, match="it holds no run"):
         courses(sweep(), ENTROPY, ACCURACY)
-
-
-def test_a_run_without_milestone_0_has_one_correlation():
-    late = trained()
-    late = run("aa", milestones=late.milestones[1:])
-    course = course_of(late, ENTROPY, ACCURACY)
-    assert (course.with_init, course.without_init) == (None, pytest.approx(0.8))
 
 
 def drawn_course(name="simclr"):

@@ -14,7 +14,6 @@ from selector.paper.models import (
     family_of,
     find_model,
     find_weights,
-    load_state,
     read_state,
     without_head,
 )
@@ -174,18 +173,6 @@ def test_the_weights_of_another_architecture_are_refused(folder, tmp_path):
         UserError, match=r"are not those of resnet18: they lack conv1.weight and \d+ more, hold"
     ):
         find_model("resnet18", "imagenet", tmp_path).build()
-
-
-def test_another_shape_is_refused():
-    with pytest.raises(UserError, match=r"have weight of shape \(5, 3\) in place of \(2, 3\)"):
-        load_state(nn.Linear(3, 2), nn.Linear(3, 5).state_dict() | {"bias": torch.zeros(2)}, "linear", "'w'")
-
-
-def test_the_weights_of_the_file_are_in_the_encoder(folder):
-    model = find_model("squeezenet1_1", "imagenet", folder)
-    expected = torch.load(folder / "squeezenet1_1.pth", weights_only=True)["features.0.weight"]
-    assert torch.equal(model.build().state_dict()["features.0.weight"], expected)
-    assert model.weights == "squeezenet1_1.pth"
 
 
 def test_no_network_is_one_clear_line(monkeypatch, tmp_path):

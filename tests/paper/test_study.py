@@ -73,21 +73,16 @@ def test_a_second_call_embeds_and_computes_nothing(folder):
     assert Counting.seen == 0
 
 
-def test_other_settings_are_computed_anew_from_the_same_embeddings(folder):
-    first = study(folder)
-    Counting.seen = 0
-    fine = study(folder, settings=replace(FAST, bin_width=0.02))
-    assert Counting.seen == 0
-    assert fine.rows[0].values["label_free/entropy"] > first.rows[0].values["label_free/entropy"]
-
-
 def test_the_papers_probe_learns_from_augmented_images_with_its_own_peak_and_batch(tmp_path):
     settings = StudySettings(probe="paper", umap_seeds=1, probe_epochs=2)
     found = study(tmp_path, settings=settings).rows[0].values[ACCURACY]
     expected = paper_probe(
-        lambda epoch: embedded(autoaugmented(images().train, 0, epoch)), embedded(images().evaluation),
-        epochs=2, peak_learning_rate=0.003, batch_size=48,
-    )  # fmt: skip
+        lambda epoch: embedded(autoaugmented(images().train, 0, epoch)),
+        embedded(images().evaluation),
+        epochs=2,
+        peak_learning_rate=0.003,
+        batch_size=48,
+    )
     assert found == expected.mean()
     assert not list(tmp_path.glob("augmented-*"))  # only that probe reads them
 
@@ -172,14 +167,6 @@ def test_an_interrupted_call_continues(tmp_path):
         interrupted.embed(pixels, "images")
     resumed = embedder(tmp_path / "cut")
     assert np.array_equal(resumed.embed(pixels, "images"), whole)
-    assert Counting.seen == BLOCK
-
-
-@pytest.mark.parametrize("other", [tiny(seed=1), tiny("tiny2")])
-def test_other_weights_or_models_have_embeddings_of_their_own(tmp_path, other):
-    pixels = coloured(BLOCK, "train").pixels
-    embedder(tmp_path).embed(pixels, "images")
-    embedder(tmp_path, other).embed(pixels, "images")
     assert Counting.seen == BLOCK
 
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from math import nan
 
 import pytest
 from handmade import ACCURACY, ENTROPY, RANKME, run, sweep
@@ -15,7 +14,6 @@ from selector.paper.table_one import (
     correlations_csv,
     correlations_latex,
     correlations_object,
-    course_rows,
     group_line,
     group_reasons,
     notes,
@@ -125,16 +123,6 @@ def test_notes_say_what_the_figures_are_not():
     assert "paper" not in " ".join(notes(found, published=False))
 
 
-def test_oracle_and_metrics_along_three_runs_each_line_by_itself():
-    runs = [trained(id, (1.0, 2.0, 8.0, nan), name=f"name of {id}") for id in "abcd"]
-    (group,) = correlate_milestones(sweep(*runs), ACCURACY, [RANKME]).groups
-    gap = " " * 14
-    assert course_rows(group, ACCURACY) == [
-        ("linear_probe_accuracy", f"▁▃▆█{gap}▁▃▆█{gap}▁▃▆█"),
-        ("rankme", f"▁▂█·{gap}▁▂█·{gap}▁▂█·"),
-    ]
-
-
 def test_drawn_within_80_columns_with_names_as_data():
     runs = [
         trained(str(id), FOUR, method=method, dataset=dataset)
@@ -153,29 +141,16 @@ def test_drawn_within_80_columns_with_names_as_data():
     assert max(map(len, many.splitlines())) <= 80
 
 
-def test_csv_of_one_run():
-    rows = lines(correlations_csv(report(trained("a", FOUR))))
-    assert len(rows) == 6  # three metrics, with and without the initial network
-    first, constant, without = rows[0], rows[2], rows[3]
-    head = {"source": "run", "method": "simclr", "dataset": "digits", "run": "a", "metric": "rankme"}
-    assert first.items() >= (head | {"label_free": "True", "initial_network": "with", "n": "4"}).items()
-    assert [float(first[name]) for name in ("pearson", "spearman", "kendall_tau")] == pytest.approx(
-        [0.8, 0.8, 2 / 3]
-    )
-    assert float(first["p_optimistic"]) == pytest.approx(8 / 24)  # of 24 orders 8 are as extreme
-    assert (first["interval_low"], first["reason"]) == ("", "4 milestones, an interval needs 12")
-    assert (constant["metric"], constant["pearson"], constant["marked"]) == ("ami_labels", "", "False")
-    assert constant["reason"] == "ami_labels the same at all 4 milestones"
-    assert (without["initial_network"], float(without["pearson"])) == ("without", pytest.approx(0.5))
-
-
 def test_csv_of_several_runs_ends_with_their_median_and_the_papers_figures():
     found = report(trained("a", FOUR), trained("b", FOUR[::-1]), trained("c", FOUR))
     rows = lines(correlations_csv(found, published=True))
     first = [row for row in rows if row["metric"] == "rankme" and row["initial_network"] == "with"]
     assert [(row["source"], row["run"]) for row in first] == [
-        ("run", "a"), ("run", "b"), ("run", "c"), ("median", ""),
-    ]  # fmt: skip
+        ("run", "a"),
+        ("run", "b"),
+        ("run", "c"),
+        ("median", ""),
+    ]
     assert [float(row["pearson"]) for row in first] == pytest.approx([0.8, -0.8, 0.8, 0.8])
     paper = [row for row in rows if row["source"] == "paper"]
     assert len(paper) == 5 * 2 * 2

@@ -14,7 +14,6 @@ from selector.paper.table_two import (
     ModelRow,
     Study,
     correlate_models,
-    model_rows,
     print_study,
     published_columns,
     study_csv,
@@ -81,9 +80,14 @@ BENT = [(x % 8, (x % 8) * (1 if x < 8 else -1)) for x in range(16)]
 @pytest.mark.parametrize("pairs", [NOISY, BENT])
 def test_the_interval_resamples_models_one_by_one(pairs):
     expected = stats.bootstrap(
-        tuple(zip(*pairs, strict=True)), lambda x, y: stats.pearsonr(x, y).statistic, paired=True,
-        vectorized=False, method="percentile", n_resamples=2000, rng=1,
-    ).confidence_interval  # fmt: skip
+        tuple(zip(*pairs, strict=True)),
+        lambda x, y: stats.pearsonr(x, y).statistic,
+        paired=True,
+        vectorized=False,
+        method="percentile",
+        n_resamples=2000,
+        rng=1,
+    ).confidence_interval
     assert by_group(a=pairs)["a"].interval == pytest.approx((expected.low, expected.high), abs=0.08)
 
 
@@ -100,13 +104,6 @@ def test_the_interval_resamples_models_one_by_one(pairs):
 def test_an_undefined_figure_says_why(pairs, reason):
     one = by_group(a=pairs)["a"]
     assert (one.pearson, one.spearman, one.interval, one.reason) == (None, None, None, reason)
-
-
-def test_a_model_a_row_with_its_accuracy_in_percent():
-    first, *_, last = model_rows(study())
-    assert first == ("a0", "224", "10.0", "1.000", "0.5000", "–")
-    assert last == ("b1", "240", "55.0", "9.000", "–", "–")
-    assert model_rows(study(accuracies=False))[0][2] == "–"
 
 
 def test_families_are_columns_and_metrics_rows():

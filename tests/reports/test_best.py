@@ -44,13 +44,6 @@ def test_the_command_line_leaves_out_what_the_recipe_says():
     )
 
 
-def test_hyperparameters_are_train_configs_fields_alone():
-    fields = repeated(trained(paper_recipe("simclr")))
-    assert "sweep_note" not in fields
-    assert "output_dir" not in fields
-    assert fields["learning_rate"] == 0.5
-
-
 def test_somebody_elses_run_keeps_its_configuration_and_has_no_command():
     stranger = replace(run("x", 1.0, definition={}), config={"lr": 1, "method": "simclr"})
     assert repeated(stranger) == {"lr": 1, "method": "simclr"}
@@ -72,26 +65,6 @@ def test_the_yaml_is_safe_and_says_where_it_is_from():
     assert "\x1b" not in text
     assert text.splitlines()[0].startswith("# run ")
     assert sum(line.startswith("method:") for line in text.splitlines()) == 1
-
-
-def test_values_that_are_not_plain_are_written_as_text():
-    class Odd:
-        def __str__(self):
-            return "odd"
-
-    stranger = replace(run("x", 1.0, definition={}), config={"deep": {"a": (1, 2)}, "odd": Odd()})
-    ranking = rank(sweep(stranger), RANKME)
-    assert yaml.safe_load(best_yaml(best_of(ranking.groups[0]), ranking, Opinions())) == {
-        "deep": {"a": [1, 2]},
-        "odd": "odd",
-    }
-
-
-def test_the_checkpoint_where_the_run_said(tmp_path):
-    file = tmp_path / "epoch_10.ckpt"
-    file.touch()
-    assert find_checkpoint(run("a", 1.0)) is None
-    assert find_checkpoint(replace(run("a", 1.0), checkpoint=str(file))) == file
 
 
 def test_the_checkpoint_of_a_sweep_folder_that_was_moved(tmp_path):

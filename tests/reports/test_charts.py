@@ -1,7 +1,6 @@
 """Charts show their rows, in colours that the page can change, within any screen."""
 
 import base64
-import json
 import re
 from dataclasses import replace
 from importlib.resources import files
@@ -9,22 +8,11 @@ from math import isfinite, log10
 
 import numpy as np
 import pytest
-from handmade import ACCURACY, DEFINITION, RANKME, curve, run, sweep
+from handmade import ACCURACY, RANKME, curve, run, sweep
 
 from selector.metrics.embeddings import Embeddings
 from selector.reports import charts
-from selector.reports.charts import (
-    LIGHT,
-    PICK,
-    choices,
-    curve_data,
-    free_corner,
-    heat,
-    scatter,
-    shades,
-    shortened,
-    whole_numbers,
-)
+from selector.reports.charts import LIGHT, PICK, choices, curve_data, heat, scatter
 from selector.reports.report import report_of
 from selector.reports.rows import ChoiceRow, Curves, Heatmap, rank_rows
 from selector.reports.write_back import charts_of
@@ -136,11 +124,6 @@ def test_the_pick_is_the_last_line_of_the_parallel_coordinates(drawn):
     assert sum(trace.x.count(None) for trace in others) == len(RUNS) - 1  # a gap after each other run
 
 
-@pytest.mark.parametrize(("count", "expected"), [(1, [6]), (3, [6, 3, 0])])
-def test_shades_fall_from_the_first_to_the_last_place(count, expected):
-    assert shades(count) == expected
-
-
 def test_packed_curves_come_back_to_within_their_bits():
     data = curve_data(Curves("m", "higher is better", (0, 5), ((1.0, None), (3.0, 2.25))))
     codes = np.frombuffer(base64.b64decode(data["bits"]), "<u2").reshape(2, 2)
@@ -160,48 +143,11 @@ def test_correlations_are_short_and_never_minus_zero():
     assert many.layout.xaxis.ticktext == many.layout.yaxis.ticktext == names
 
 
-def test_the_heat_map_says_from_how_many_runs(drawn):
-    assert "over the runs (n = 6)" in drawn["heatmap"].caption
-    assert "heatmap" not in drawn_for(*RUNS[:2])  # two runs correlate perfectly
-
-
-@pytest.mark.parametrize(
-    ("epochs", "step"), [((0, 1, 2, 3), 1), ((5, 10), 1), ((0, 25), 3), ((7,), 1), ((0, 400), None), ((), 1)]
-)
-def test_epochs_are_whole_numbers(epochs, step):
-    ticks = whole_numbers(epochs)
-    assert (ticks["tickformat"], ticks.get("dtick")) == ("d", step)
-
-
-def test_long_names_keep_their_end():
-    assert shortened("linear_probe_accuracy") == "linear_probe_accuracy"
-    assert shortened("eval/probe/val/accuracy_top_1", 12) == "…uracy_top_1"
-
-
-def test_words_of_a_line_keep_off_the_points():
-    assert free_corner([(3.0, 0.9)], 0.9) == ("left", "bottom")
-    assert free_corner([(3.0, 0.9)], 0.9, 0.9) == ("right", "top")  # those of the other line are opposite
-    points = [(0.0, 0.9), (0.9, 0.49), (1.0, 0.1)]
-    assert free_corner(points, 0.9) == ("right", "bottom")  # the best run is at the left
-    assert free_corner(points, 0.5, 0.9) == ("left", "top")  # a run is at the right
-
-
 # In W&B
 
 
 def alone(*runs):
     return charts_of(report_of(sweep(*runs), RANKME, ACCURACY))
-
-
-def test_charts_stand_alone():
-    figures = alone(*RUNS)
-    assert [name.removeprefix("charts/rankme/") for name in figures] == [
-        "scatter", "choices", "stopping", "parallel", "spectra", "heatmap",
-        "along-training/rankme", "along-training/linear_probe_accuracy",
-    ]  # fmt: skip
-    for figure in figures.values():
-        assert figure["layout"]["title"]["text"]
-        assert figure["layout"]["height"] > 200
 
 
 def test_the_pick_along_training_stands_out():
@@ -215,15 +161,3 @@ def test_the_pick_along_training_stands_out():
     assert list(others["y"]) == [99.0, 1.0, 4.0, None, 99.0, 1.0, 2.0, None]
     (only,) = alone(trained("a", 2.0))[name]["data"]
     assert only["name"] == "the pick"
-
-
-def test_a_second_groups_charts_have_names_of_their_own():
-    wider = DEFINITION | {"projector_dim": 256}
-    rows = curve((5, 1.0), (10, 4.0))
-    groups = [run("a", milestones=rows), run("b", 9.0), run("c", milestones=rows, definition=wider)]
-    figures = alone(*groups)
-    assert [name.removeprefix("charts/rankme/") for name in figures] == [
-        "along-training/rankme",
-        "along-training/rankme-2",
-    ]
-    assert json.dumps(list(figures["charts/rankme/along-training/rankme-2"]["data"][-1]["y"])) == "[1.0, 4.0]"

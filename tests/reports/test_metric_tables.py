@@ -4,7 +4,7 @@ from handmade import ACCURACY, ENTROPY
 from rich.console import Console
 
 from selector.metrics import METRICS
-from selector.reports.metric_tables import metric_entry, metric_rows, print_metrics
+from selector.reports.metric_tables import metric_entry, print_metrics
 from selector.reports.tables import open_console
 
 
@@ -12,14 +12,6 @@ def printed(metrics, console=open_console):
     file = io.StringIO()
     print_metrics(metrics, console(file))
     return file.getvalue()
-
-
-def test_rows_say_which_way_is_better():
-    rows = metric_rows([ENTROPY, ACCURACY])
-    assert [row[:2] for row in rows] == [
-        ("entropy", "min (simsiam: max)"),
-        ("linear_probe_accuracy", "max"),
-    ]
 
 
 def test_entries_say_what_may_be_compared():
@@ -43,12 +35,3 @@ def test_the_whole_table_fits_eighty_columns_and_says_everything():
         for said in (metric.name, metric.symbol, metric.meaning, metric.formula, metric.space, metric.cost):
             assert said in unwrapped
         assert f"Source: {metric.source}." in unwrapped
-
-
-def test_the_overview_has_a_line_for_each_metric():
-    lines = printed(METRICS).splitlines()
-    for metric in METRICS:
-        assert any(
-            line.startswith(f"{metric.name} ") and line.endswith(metric.cost)
-            for line in map(str.rstrip, lines)
-        )

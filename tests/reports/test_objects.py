@@ -22,9 +22,14 @@ def through_json(value):
 
 def test_a_ranking():
     runs = sweep(
-        run("a", 5.0, name="first"), run("b", 5.0), run("c", nan), run("d", 9.0, state="crashed"),
-        unreadable=(Unreadable("e", "damaged"),), planned=6, finish_command="selector sweep x",
-    )  # fmt: skip
+        run("a", 5.0, name="first"),
+        run("b", 5.0),
+        run("c", nan),
+        run("d", 9.0, state="crashed"),
+        unreadable=(Unreadable("e", "damaged"),),
+        planned=6,
+        finish_command="selector sweep x",
+    )
     found = through_json(ranking_object(rank(runs, RANKME), [Opinions()]))
     assert (found["metric"], found["direction"], found["milestone"]) == ("rankme", "max", "last")
     (group,) = found["groups"]
@@ -41,12 +46,18 @@ def test_a_ranking():
     assert first["config"] == dict(runs.runs[0].config)
     assert [gone["run"] for gone in found["excluded"]] == ["c", "d", "e"] or found["excluded"]
     assert {gone["run"]: gone["reason"] for gone in found["excluded"]} == {
-        "c": "label_free/rankme is nan at epoch 10", "d": "crashed before its last milestone", "e": "damaged",
-    }  # fmt: skip
+        "c": "label_free/rankme is nan at epoch 10",
+        "d": "crashed before its last milestone",
+        "e": "damaged",
+    }
     assert found["coverage"] == {
-        "planned": 6, "found": 5, "ranked": 2, "excluded": {"crashed": 1, "not_finite": 1, "unreadable": 1},
-        "not_started": 1, "finish_command": "selector sweep x",
-    }  # fmt: skip
+        "planned": 6,
+        "found": 5,
+        "ranked": 2,
+        "excluded": {"crashed": 1, "not_finite": 1, "unreadable": 1},
+        "not_started": 1,
+        "finish_command": "selector sweep x",
+    }
     assert found["warnings"] == ["rankme is 5 in all runs: it does not tell them apart"]
 
 
@@ -74,8 +85,12 @@ def test_regret():
     assert abs(metric["kendall_tau"] - 1 / 3) < 1e-12
     assert -1 < metric["pearson"] < 1
     assert [baseline["baseline"] for baseline in group["baselines"]] == [
-        "random", "lowest_loss", "default", "last", "oracle",
-    ]  # fmt: skip
+        "random",
+        "lowest_loss",
+        "default",
+        "last",
+        "oracle",
+    ]
     assert found["bootstrap"]["resamples"] == 2000
     assert isinstance(found["warnings"], list)
 

@@ -48,8 +48,10 @@ def test_the_metric_that_chose_comes_first_and_then_where_the_pick_stands():
         "nesum picks b, since epoch 5; the pick is 3 of 3.",
     ]
     assert [line[:22] for line in found.settle] == [
-        "label about 628 images", "train a and b again wi", "train longer: the choi",
-    ]  # fmt: skip
+        "label about 628 images",
+        "train a and b again wi",
+        "train longer: the choi",
+    ]
     assert opinions_object(found)["metrics"][1] == {
         "metric": "nesum",
         "picks": "b",

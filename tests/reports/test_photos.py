@@ -26,11 +26,6 @@ def test_the_images_that_two_encoders_see_differently():
     assert not set(found[0].pick) & set(found[0].rival)
 
 
-def test_fewer_images_than_neighbours():
-    (first, *_) = disagreements(RNG.standard_normal((4, 3)), RNG.standard_normal((4, 3)))
-    assert len(first.pick) == len(first.rival) == 3
-
-
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (3, 200, 200), (13, 64, 64)])
 def test_thumbnails_are_small_whatever_the_images_are(shape):
     pixels = RNG.integers(0, 256, (104, *shape), np.uint8)

@@ -3,14 +3,7 @@ from math import nan
 
 from handmade import ACCURACY, ENTROPY, RANKME, curve, run, sweep
 
-from selector.reports.regret_tables import (
-    _listed,
-    accuracy_line,
-    print_regret,
-    run_rows,
-    tie_lines,
-    training_rows,
-)
+from selector.reports.regret_tables import accuracy_line, print_regret, run_rows, tie_lines, training_rows
 from selector.reports.rows import choice_rows
 from selector.reports.tables import open_console
 from selector.runs import Milestone
@@ -34,19 +27,6 @@ def test_rows_in_percent():
     assert rows["random (expected)"] == ("random (expected)", "–", "60.0", "30.0", "", "", "")
     assert rows["label oracle"][3] == "0.0"
     assert rows["lowest loss"][2] == "–"  # no loss was logged
-
-
-def test_what_is_no_fraction_is_shown_as_logged():
-    rows = cells(judge(("a", 1.0, 50.0), ("b", 2.0, 47.0)).groups[0])
-    assert rows["rankme"][2:4] == ("47.00", "3.000")
-
-
-def test_a_star_marks_what_chance_would_rarely_do():
-    nine = cells(judge(*((f"r{i}", float(i), i / 10) for i in range(9))).groups[0])
-    assert nine["rankme"][4:] == ("0.0–0.0", "1.00*", "1.00*")
-    # Three runs in perfect order: p = 2/6.
-    three = cells(judge(("a", 1.0, 0.1), ("b", 2.0, 0.2), ("c", 3.0, 0.3)).groups[0])
-    assert three["rankme"][5:] == ("1.00", "1.00")
 
 
 def test_what_there_was_to_win():
@@ -115,12 +95,3 @@ def test_chosen_best_and_worst_runs_on_one_scale():
     lacks = run("e", milestones=(Milestone(5, {ACCURACY.key: 0.95}),))
     (group,) = regret(sweep(*ALONG, lacks), [RANKME], ACCURACY).groups
     assert run_rows(group, ACCURACY)[0] == ("e", "95.0", "█", "–", "", "(best)")
-
-
-def test_one_run_that_several_metrics_choose():
-    (group,) = regret(sweep(*ALONG), [RANKME, ENTROPY], ACCURACY, direction="max").groups
-    assert {row[0]: row[-1] for row in run_rows(group, ACCURACY)}["a"] == "rankme, entropy"
-    assert _listed(["rankme", "entropy", "clustering_agreement"]) == "rankme, entropy, 1 more"
-    assert (
-        _listed(["clustering_agreement", "silhouette_umap"]) == "clustering_agreement, 1 more"
-    )  # one always

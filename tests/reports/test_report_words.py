@@ -6,10 +6,9 @@ import pytest
 from handmade import ACCURACY, RANKME, run, sweep
 
 from selector.commands.arguments import Choice, Runs
-from selector.metrics import declared_label_free
 from selector.reports.html import page_of
 from selector.reports.report import report_of
-from selector.reports.report_words import lead, next_steps, notes, source_name, threats, tiles, why
+from selector.reports.report_words import lead, next_steps, notes, threats, tiles, why
 
 
 def report_on(*runs, **more):
@@ -56,25 +55,6 @@ def test_what_else_than_source_and_metric_made_the_choice_is_in_the_command():
     assert Choice().options(Runs(("sweep/",))) == ()
 
 
-@pytest.mark.parametrize(
-    ("counted_by", "said"), [("_step", "W&B's step"), ("trainer/global_step", "step"), ("epoch", "epoch")]
-)
-def test_milestones_are_called_what_they_are_counted_by(counted_by, said):
-    runs = [replace(run(name, 3.0), counted_by=counted_by) for name in "ab"]
-    assert f"3.000 at {said} 10" in words(report_on(*runs))
-
-
-def test_a_tie_is_beside_the_regret():
-    runs = [run("a", 3.0, 0.9), run("b", 3.0, 0.8), run("c", 1.0, 0.95)]
-    assert "among the 2 tied runs 10.0 are to be expected, 15.0 at worst" in words(report_on(*runs))
-
-
-def test_of_a_key_of_the_runs_own_nobody_knows_what_went_into_it():
-    runs = [run("a", 1.0, values={"own": 2.0}), run("b", 1.0, values={"own": 1.0})]
-    report = report_of(sweep(*runs), declared_label_free("own", "max"), ACCURACY)
-    assert "Only you know whether labels went into own" in lead(report)
-
-
 def test_no_interval_where_nobody_knows_how_many_images_judged():
     text = words(report_on(run("a", 3.0, 0.8, definition={}), run("b", 2.0, 0.9, definition={})))
     assert "10.0 points selection regret no interval: how many images judged the runs is not known" in text
@@ -96,19 +76,6 @@ def test_the_command_quotes_its_sources():
     report = replace(report_on(run("a", 3.0), run("b", 2.0)), sources=("my runs; rm -rf x", "b"))
     (step,) = [s for s in next_steps(report.groups[0], report) if s.command.startswith("selector best")]
     assert step.command == "selector best 'my runs; rm -rf x' b --metric rankme --output best.yaml"
-
-
-@pytest.mark.parametrize(
-    ("sources", "name"),
-    [
-        (("/home/me/a long way/photos/",), "photos"),
-        (("docs/evidence/simclr-digits.json",), "simclr-digits"),
-        (("me/birds/x7f2", "y"), "x7f2, y"),
-        (("/",), "runs"),
-    ],
-)
-def test_a_title_is_a_name_and_no_path(sources, name):
-    assert source_name(replace(report_on(run("a", 3.0), run("b", 2.0)), sources=sources)) == name
 
 
 def threats_on(*runs, **more):
@@ -138,11 +105,3 @@ def threats_on(*runs, **more):
 def test_only_what_threatens_the_pick_stands_above_it(runs, more, said):
     found = threats_on(*runs, **more)
     assert (found == []) if said is None else found[0].startswith(said)
-
-
-def test_an_oracle_that_is_no_share_is_shown_as_it_was_logged():
-    report = report_on(run("a", 3.0, 71.3), run("b", 2.0, 73.6))
-    assert "2.300 selection regret" in words(report)
-    assert "points" not in words(report)
-    page = page_of(report)
-    assert "regret in points" not in page

@@ -57,9 +57,3 @@ def test_a_terminal_shows_the_best_so_far_the_run_that_goes_and_the_time_left():
     # One of three took 60 s, so two take 120 s, of which 40 s are over.
     assert "1/3 0:01:40 0:01:20 left best rankme 3.25 second ▁█" in line
     assert len(line.splitlines()[0]) <= 80
-
-
-def test_quiet_says_what_went_wrong_alone():
-    file = io.StringIO()
-    tell(SweepBar(Console(file=file, width=200, markup=False), quiet=True))
-    assert file.getvalue() == "abcd1234 failed: [red]bad [31m thing\na note\n"

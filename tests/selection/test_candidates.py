@@ -1,10 +1,9 @@
 from math import inf, nan
 
 import pytest
-from handmade import DEFINITION, ENTROPY, RANKME, curve, run, sweep
+from handmade import DEFINITION, ENTROPY, RANKME, run, sweep
 
-from selector.runs import Milestone
-from selector.selection.candidates import finished_runs, last_milestone, read_scores
+from selector.selection.candidates import finished_runs, read_scores
 
 
 def test_every_run_is_either_finished_or_excluded():
@@ -35,12 +34,6 @@ def test_the_standard_error_is_0_for_what_is_no_number_of_umap_seeds(seeds):
     )
     (candidate,), _ = read_scores([noisy], ENTROPY, "last")
     assert candidate.standard_error == 0
-
-
-def test_the_last_milestone_of_our_runs_is_the_last():
-    one = run("a", milestones=(*curve((0, 1.0), (5, 2.0)), Milestone(10, {})))
-    assert last_milestone(one, RANKME.key).epoch == 10
-    assert last_milestone(run("b", milestones=curve((0, 1.0))), RANKME.key) is None
 
 
 def test_categories_of_scores():

@@ -4,12 +4,7 @@ from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, run
 
 from selector.errors import UserError
 from selector.metrics import CONFIG_FIELDS, METRICS, Embeddings, Inputs, MetricSettings, label_free_metric
-from selector.selection.comparability import (
-    _SEPARATING,
-    _SPECIFIC,
-    check_definitions,
-    pools,
-)
+from selector.selection.comparability import _SEPARATING, _SPECIFIC, check_definitions, pools
 
 
 def ids(found):

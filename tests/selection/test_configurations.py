@@ -8,7 +8,6 @@ from selector.selection.comparability import (
     hyperparameters,
     is_finite_number,
     smallest_first,
-    swept,
 )
 
 
@@ -23,12 +22,6 @@ def test_configurations_are_equal_but_for_the_seed():
     one, other = run("a", learning_rate=0.1, seed=1), run("b", learning_rate=0.1, seed=2)
     assert configuration(one) == configuration(other)
     assert configuration(one) != configuration(run("c", learning_rate=0.2, seed=1))
-
-
-def test_swept_are_the_hyperparameters_that_differ_the_seed_last():
-    runs = [run("a", learning_rate=0.1, seed=1), run("b", learning_rate=0.1, seed=2, zoom=3)]
-    assert swept(runs) == ("zoom", "seed")
-    assert swept(runs[:1]) == swept([]) == ()
 
 
 def test_smallest_first_orders_none_numbers_and_text():

@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from selector.selection.intervals import (
-    configuration_interval,
-    distance_from_best,
-    repetition_interval,
-)
+from selector.selection.intervals import configuration_interval, distance_from_best, repetition_interval
 
 
 @pytest.mark.parametrize(

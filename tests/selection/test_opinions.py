@@ -41,8 +41,10 @@ def test_two_metrics_that_disagree():
     assert (by["rankme"].margin, by["entropy"].ranked.ranking[1].run.id) == (None, "a")
     assert (by["entropy"].since, by["entropy"].milestones) == (30, 1)
     assert [line.split(":")[0].split(" ")[0:2] for line in found.settle] == [
-        ["label", "about"], ["train", "a"], ["train", "longer"],
-    ]  # fmt: skip
+        ["label", "about"],
+        ["train", "a"],
+        ["train", "longer"],
+    ]
 
 
 def test_seeds_of_one_configuration_are_one_opinion():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selector.errors import UserError
-from selector.runs import Milestone, Unreadable
+from selector.runs import Unreadable
 from selector.selection.ranking import rank
 
 
@@ -159,8 +159,13 @@ def test_what_is_not_finished_is_excluded_with_its_reason():
     coverage = ranking.coverage
     assert (coverage.planned, coverage.found, coverage.ranked, coverage.not_started) == (10, 7, 1, 3)
     assert coverage.excluded == {
-        "crashed": 1, "diverged": 1, "failed": 1, "running": 1, "stopped": 1, "unreadable": 1,
-    }  # fmt: skip
+        "crashed": 1,
+        "diverged": 1,
+        "failed": 1,
+        "running": 1,
+        "stopped": 1,
+        "unreadable": 1,
+    }
     assert coverage.finish_command == "selector sweep s.yaml"
 
 
@@ -173,11 +178,6 @@ def test_scores_that_are_not_finite_are_never_chosen(score, direction):
         "a": f"label_free/rankme is {score} at epoch 10",
         "c": "label_free/rankme is missing at epoch 10",
     }
-
-
-def test_a_metric_missing_at_the_last_milestone_is_missing():
-    runs = [run("a", milestones=(*curve((5, 9.0)), Milestone(10, {"train/loss": 1.0}))), run("b", 1.0)]
-    assert reasons(rank(sweep(*runs), RANKME)) == {"a": "label_free/rankme is missing at epoch 10"}
 
 
 def test_nothing_to_rank_is_one_clear_line():
@@ -199,9 +199,11 @@ def test_duplicates_count_once():
 
 
 SEEDS = (
-    run("a", 5.0, learning_rate=0.1, seed=1), run("b", 8.0, learning_rate=0.1, seed=2),
-    run("c", 6.5, learning_rate=0.1, seed=3), run("d", 7.0, learning_rate=0.2, seed=1),
-)  # fmt: skip
+    run("a", 5.0, learning_rate=0.1, seed=1),
+    run("b", 8.0, learning_rate=0.1, seed=2),
+    run("c", 6.5, learning_rate=0.1, seed=3),
+    run("d", 7.0, learning_rate=0.2, seed=1),
+)
 
 
 def test_seeds_of_one_configuration_are_ranked_as_their_mean():
@@ -217,12 +219,6 @@ def test_seeds_of_one_configuration_are_ranked_as_their_mean():
     assert [one.tied for one in (first, second)] == [True, True]
     assert ranking.groups[0].swept == ("learning_rate",)
     assert order(rank(sweep(*SEEDS), RANKME, by="run")) == ["b", "d", "c", "a"]
-
-
-def test_diverged_seeds_are_missing_from_a_mean():
-    runs = sweep(*SEEDS[:2], replace(SEEDS[2], state="diverged"), SEEDS[3])
-    warning = "diverged or failed seeds are missing from the mean of the configurations of b (1 of 3)"
-    assert rank(runs, RANKME).warnings == (warning,)
 
 
 def test_groups_that_cannot_be_compared_are_ranked_apart():

@@ -20,8 +20,11 @@ B = run("b", milestones=curve((0, 0.0), (10, 4.0), (20, 4.0), (30, 4.0), (40, 4.
 def test_choices_by_epoch():
     along = follow(A, B)
     assert [(p.epoch, p.chosen.id, p.final_accuracy) for p in along.points] == [
-        (10, "a", 0.4), (20, "b", 0.9), (30, "a", 0.4), (40, "b", 0.9),
-    ]  # fmt: skip
+        (10, "a", 0.4),
+        (20, "b", 0.9),
+        (30, "a", 0.4),
+        (40, "b", 0.9),
+    ]
     assert [p.regret for p in along.points] == [pytest.approx(0.5), 0, pytest.approx(0.5), 0]
     assert (along.first_agreeing_epoch, along.settled) == (20, None)
     assert [p.standing for p in along.points] == [1, 1, 1, 1]
@@ -49,11 +52,6 @@ def test_a_shorter_run_stands_with_its_last_milestone():
     assert [(p.epoch, p.chosen.id) for p in along.points] == [(10, "b"), (20, "b"), (30, "b"), (40, "b")]
     # 10 + 40 epochs; stopped at 20: 10 + 20 spent of 50.
     assert along.points[1].saved == pytest.approx(0.4)
-
-
-def test_epochs_before_the_last_runs_first_milestone_are_not_asked():
-    late = run("l", milestones=curve((30, 9.0), (40, 0.0), accuracy=0.5))
-    assert [p.epoch for p in follow(late, B).points] == [30, 40]
 
 
 def test_a_run_without_the_metric_holds_nobody_up():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from handmade import run
 
-from selector.metrics import collapse_level, rankme
+from selector.metrics import rankme
 from selector.runs import Milestone
 from selector.selection.verdicts import Verdict, trend, verdict_of
 
@@ -42,13 +42,6 @@ def of(embeddings):
 )
 def test_collapse(embeddings, expected):
     assert verdict_of(of(embeddings)) == expected
-
-
-def test_collapse_without_rankme():
-    level = collapse_level(np.ones((200, 64)) + 1e-4 * RNG.standard_normal((200, 64)))
-    assert verdict_of(trained(collapse_level=[0.0, 0.1, *[level] * 5])) == Verdict(
-        "collapsed", 10, "collapse_level"
-    )
 
 
 def test_a_training_that_recovers_has_not_collapsed():

@@ -81,24 +81,6 @@ def test_quantising_moves_a_value_by_at_most_half_a_step(base, q):
 
 
 @pytest.mark.parametrize(
-    ("distribution", "lowest", "highest"),
-    [
-        (Uniform(-1, 3), -1, 3),
-        (LogUniform(1e-4, 0.1), 1e-4, 0.1),
-        (LogUniform(0.3, 0.7), 0.3, 0.7),
-        (IntUniform(3, 5), 3, 5),
-        (Beta(2, 3), 0, 1),
-        (Categorical("xyz"), "x", "z"),
-        (Normal(0, 1), -10, 10),  # the tails stay finite: 0 and 1 are moved by 2⁻⁵³
-        (LogNormal(0, 1), 0, math.exp(10)),
-        (Quantised(Normal(0, 1), 1.0), -10, 10),
-    ],
-)
-def test_support(distribution, lowest, highest):
-    assert lowest <= quantile(distribution, 0.0) <= quantile(distribution, 1.0) <= highest
-
-
-@pytest.mark.parametrize(
     ("distribution", "values"),
     [
         (Constant([1, 2]), [[1, 2]]),
@@ -116,18 +98,3 @@ def test_values_of_a_grid(distribution, values):
 
 def test_a_grid_of_steps_is_numpys_arange():
     assert grid_values(Quantised(Uniform(0.3, 1.5), 0.1)) == np.arange(0.3, 1.5, 0.1).tolist()
-
-
-@pytest.mark.parametrize(
-    "distribution",
-    [
-        Uniform(0, 1),
-        LogUniform(1, 2),
-        Normal(),
-        Beta(),
-        Quantised(Normal(), 1),
-        Categorical("ab", (0.5, 0.5)),
-    ],
-)
-def test_a_grid_has_no_values_of_a_continuous_law(distribution):
-    assert grid_values(distribution) is None

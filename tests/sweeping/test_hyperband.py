@@ -21,12 +21,7 @@ def test_bands(settings, expected):
 
 # Losses at iterations 1, 2, 3, 4. With eta 2 and min_iter 2 the bands are 2 and 4; the threshold of a band is
 # the value at position int(n / 2) of the n sorted losses there.
-HISTORIES = {
-    "a": [5.0, 4.0, 3.0, 2.0],
-    "b": [5.0, 6.0, 1.0],
-    "c": [9.0, 7.0],
-    "d": [8.0],
-}
+HISTORIES = {"a": [5.0, 4.0, 3.0, 2.0], "b": [5.0, 6.0, 1.0], "c": [9.0, 7.0], "d": [8.0]}
 SETTINGS = Hyperband(min_iter=2, eta=2, strict=True)
 
 
@@ -61,11 +56,3 @@ def test_maximising_is_minimising_the_negative():
 
 def test_runs_that_have_ended_are_compared_with_but_not_stopped():
     assert runs_to_stop(HISTORIES, {"a"}, SETTINGS, maximize=False) == {}
-
-
-def test_a_run_alone_goes_on():
-    assert runs_to_stop({"a": [1.0, 2.0, 3.0]}, {"a"}, SETTINGS, maximize=False) == {}
-
-
-def test_a_run_that_logged_nothing_goes_on():
-    assert runs_to_stop(HISTORIES | {"n": []}, {"n", "unheard of"}, SETTINGS, maximize=False) == {}

@@ -86,9 +86,7 @@ def judge(folder: Path, found: tuple[SweepRun, ...], runs: int) -> None:
     assert len({run.agent for run in found}) > 1
 
 
-@pytest.mark.parametrize(
-    ("runs", "kills"), [(12, 3), pytest.param(200, 30, marks=pytest.mark.slow)]
-)  # fmt: skip
+@pytest.mark.parametrize(("runs", "kills"), [(12, 3), pytest.param(200, 30, marks=pytest.mark.slow)])
 def test_four_agents_under_random_kills_carry_out_each_configuration_once(folder, runs, kills):
     write_sweep(folder, runs)
     disturb(folder, 4, kills)

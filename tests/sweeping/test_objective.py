@@ -89,17 +89,6 @@ def test_the_summary_stands_in_for_a_history_without_the_metric(folder):
     assert read_objective(folder, "dddddddd", "m").final == 0.25
 
 
-def test_nested_metrics_are_named_by_dots(folder):
-    assert read_objective(folder, "aaaaaaaa", "nest.in").final == 7.0
-
-
-@pytest.mark.parametrize("run", ["aaaaaaaa", "nothere0"])
-def test_a_metric_that_was_never_logged(folder, run):
-    history = read_objective(folder, run, "unheard/of")
-    assert (history.values, history.final) == ((), None)
-    assert history.reason == "logged no value of 'unheard/of'"
-
-
 def test_a_file_that_is_still_being_written_is_read_up_to_its_last_whole_row(folder, tmp_path):
     (source, _) = files_of(folder, "aaaaaaaa")
     content = source.read_bytes()

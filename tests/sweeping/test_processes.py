@@ -58,25 +58,6 @@ def test_output_is_appended_input_is_empty_and_the_group_is_its_own(tmp_path, ty
     assert sorted(log.read_text().split("\n")) == ["", "True ", "before", "err", "out"]
 
 
-def test_the_environment_is_the_one_given(tmp_path):
-    assert (
-        wait(python("import os; assert set(os.environ) <= {'A', 'LC_CTYPE'}", tmp_path / "log", {"A": "1"}))
-        == 0
-    )
-
-
-@pytest.mark.parametrize(
-    ("code", "status"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", -9)]
-)
-def test_exit_status(tmp_path, code, status):
-    assert wait(python(code, tmp_path / "log")) == status
-
-
-def test_a_command_that_does_not_exist(tmp_path):
-    with pytest.raises(OSError, match="No such file"):
-        start_command(["/no/such/program"], {}, tmp_path / "log")
-
-
 STUBBORN = (
     "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     "child = os.fork()\nprint('ready', child, flush=True)\ntime.sleep(60)"
@@ -95,13 +76,6 @@ def test_kill_ends_the_whole_group(tmp_path):
 def _gone(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"  # Z: not yet reaped
-
-
-def test_nothing_to_end_where_the_run_has_ended(tmp_path):
-    end_leftover(tmp_path / "none", 1)
-    log = tmp_path / "log"
-    wait(python("pass", log))
-    end_leftover(log, os.getpid())  # the id was reused, by this very process
 
 
 @pytest.mark.parametrize("code", ["import time; print('ready', flush=True); time.sleep(60)", STUBBORN])
@@ -202,9 +176,14 @@ def without_traceback(log: Path) -> list[str]:
 
 
 ENDINGS = {
-    "end": 0, "exit": 3, "message": 1, "raise": 1, "interrupt": -signal.SIGINT, "kill": -signal.SIGKILL,
+    "end": 0,
+    "exit": 3,
+    "message": 1,
+    "raise": 1,
+    "interrupt": -signal.SIGINT,
+    "kill": -signal.SIGKILL,
     "abrupt": 5,
-}  # fmt: skip
+}
 
 
 def test_a_forked_run_is_what_python_would_have_run(folder, warm):
@@ -248,17 +227,6 @@ def test_a_run_leaves_the_temporary_folders_of_the_imports_to_the_next_run(folde
         assert not Path((folder / name).read_text().strip()).exists()  # its own goes with it
 
 
-def test_modules_are_imported_once_with_the_servers_environment(folder, warm):
-    (folder / "code" / "slow.py").write_text("import os; PID = os.getpid(); VALUE = os.environ['AT_IMPORT']")
-    (folder / "code" / "program.py").write_text("import slow; print(slow.PID, slow.VALUE)")
-    starter = warm(("slow",), {**os.environ, "AT_IMPORT": "early"})
-    assert starter.wait_until_ready(lambda: False)
-    for name in ("a", "b"):
-        wait(starter.start(CODE, [], {**os.environ, "AT_IMPORT": "late"}, folder / name))
-    assert (folder / "a").read_text() == (folder / "b").read_text()
-    assert (folder / "a").read_text().endswith(" early\n")
-
-
 def test_a_run_gets_signals_and_no_other_does(folder, warm, monkeypatch):
     (folder / "code" / "program.py").write_text(
         "import sys, time; print('ready', flush=True); time.sleep(float(sys.argv[1]))"
@@ -281,14 +249,6 @@ def test_imports_that_fail_are_noticed(folder, warm):
     starter = warm(("decimal", "there_is_no_such_module"))
     assert not starter.wait_until_ready(lambda: False)
     assert "there_is_no_such_module" in (folder / "warm.log").read_text()
-
-
-def test_waiting_for_imports_can_be_given_up(folder, warm):
-    (folder / "code" / "slow.py").write_text("import time; time.sleep(60)")
-    starter = warm(("slow",))
-    before = time.monotonic()
-    assert not starter.wait_until_ready(lambda: time.monotonic() > before + 0.3)
-    assert time.monotonic() < before + 20
 
 
 def test_a_killed_server_does_not_hide_how_its_runs_end(folder, warm):

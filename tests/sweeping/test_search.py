@@ -6,14 +6,7 @@ from collections import Counter
 import pytest
 from scipy import stats
 
-from selector.sweeping.search import (
-    Trial,
-    grid_config,
-    grid_size,
-    planned_runs,
-    propose,
-    random_config,
-)
+from selector.sweeping.search import Trial, grid_config, grid_size, planned_runs, propose, random_config
 
 GRID = """
     program: p.py
@@ -98,11 +91,17 @@ def test_draws_are_uniform_over_indices_and_independent_between_parameters(read)
 @pytest.mark.parametrize(
     ("method", "cap", "count", "planned"),
     [
-        ("grid", None, None, 3), ("grid", None, 2, 2), ("grid", None, 9, 3), ("grid", 1, 2, 1),
-        ("random", None, None, None), ("random", None, 4, 4), ("random", 6, None, 6), ("random", 6, 4, 4),
+        ("grid", None, None, 3),
+        ("grid", None, 2, 2),
+        ("grid", None, 9, 3),
+        ("grid", 1, 2, 1),
+        ("random", None, None, None),
+        ("random", None, 4, 4),
+        ("random", 6, None, 6),
+        ("random", 6, 4, 4),
         ("random", 6, 9, 6),
     ],
-)  # fmt: skip
+)
 def test_number_of_runs_is_the_least_of_all_limits(read, method, cap, count, planned):
     text = f"program: p.py\nmethod: {method}\nparameters: {{x: {{values: [1, 2, 3]}}}}\n"
     assert planned_runs(read(text + (f"run_cap: {cap}" if cap else "")), count) == planned

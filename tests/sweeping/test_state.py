@@ -51,8 +51,10 @@ def test_the_order_of_trials_settles_who_carries_out_what():
     ]
     runs = state(*trials).runs
     assert [(run.index, run.attempt, run.number, run.failures) for run in runs] == [
-        (0, 2, 7, 0), (1, 1, 3, 1), (2, 0, 5, 0),
-    ]  # fmt: skip
+        (0, 2, 7, 0),
+        (1, 1, 3, 1),
+        (2, 0, 5, 0),
+    ]
     assert [run.agent for run in runs][1] == Agent("bbbbbbbb", "here")
 
 
@@ -121,7 +123,7 @@ def test_reads_a_journal_up_to_its_last_whole_line(tmp_path):
         ("journal.log", lines(HEADER) + '{"op_code": 8, "trial_id": 9, "user_attr": {}}\n'),
         *(("storage.json", text) for text in ("", "{", "[]", '{"version": 2}', '{"version": 1}')),
     ],
-)  # fmt: skip
+)
 def test_refuses_what_is_no_ledger(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=r"is no ledger|another version") as error:

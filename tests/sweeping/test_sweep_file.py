@@ -44,11 +44,6 @@ def test_what_wandb_assumes_where_nothing_is_said(read):
     assert "line 5: metric has no goal" in sweep.warnings[0]
 
 
-def test_json_is_yaml(read):
-    sweep = read('{"program": "p.py", "method": "grid",\n "parameters": {"x": {"values": [1]}}}')
-    assert sweep.method == "grid"
-
-
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
@@ -73,7 +68,8 @@ def test_json_is_yaml(read):
         (SOUND.replace("random", "bayes"), 2, "bayes needs a metric section"),
         (
             "program: p.py\nmethod: bayes\nmetric: {name: m}\nparameters: {x: {value: 1}, y: {values: [1]}}",
-            4, "bayes needs a parameter with more than one value",
+            4,
+            "bayes needs a parameter with more than one value",
         ),
         (SOUND + "run_cap: 0", 5, "run_cap must be a whole number of at least 1, got 0"),
         (SOUND + "run_cap: many", 5, "got 'many'"),
@@ -97,7 +93,7 @@ def test_json_is_yaml(read):
         (SOUND + "command:\n  - python\n  - {a: 1}", 7, "a part of command must be a text"),
         (SOUND + "command: ['${envvar:home}']", 5, "names of environment variables are A-Z"),
     ],
-)  # fmt: skip
+)
 def test_refuses_with_line_and_reason(read, text, line, reason):
     with pytest.raises(UserError, match=rf"sweep\.yaml, line {line}: .*{reason}") as error:
         read(text)
@@ -128,19 +124,6 @@ def test_refuses_with_line_and_reason(read, text, line, reason):
 def test_refuses_settings_of_hyperband(read, section, reason):
     with pytest.raises(UserError, match=rf"line 6: .*{reason}"):
         read(SOUND + f"metric: {{name: m, goal: minimize}}\nearly_terminate: {section}\n")
-
-
-def test_max_iter_wins_over_min_iter_and_that_is_said(read):
-    sweep = read(
-        SOUND + "metric: {name: m, goal: minimize}\n"
-        "early_terminate: {type: hyperband, min_iter: 1, max_iter: 9, s: 1}\n"
-    )
-    assert ["line 6" in warning for warning in sweep.warnings] == [True]
-
-
-def test_no_program_is_needed_where_the_command_names_none(read):
-    sweep = read(SOUND.replace("program: train.py\n", "") + "command: [python, other.py, '${args}']\n")
-    assert sweep.program is None
 
 
 @pytest.mark.parametrize(("goal", "better"), [("minimize", 1.0), ("maximize", 2.0)])

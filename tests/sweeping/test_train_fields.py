@@ -2,7 +2,7 @@ import pytest
 
 from selector.errors import UserError
 from selector.sweeping.search import foreseen
-from selector.sweeping.train_fields import check_train_fields, imported_modules
+from selector.sweeping.train_fields import check_train_fields
 
 HEAD = "program: train.py\nmethod: {}\nmetric: {{name: m, goal: minimize}}\nrun_cap: 20\nparameters:\n"
 
@@ -63,7 +63,7 @@ def test_accepts_what_train_py_accepts(read, method, parameters):
         ("bayes", "learning_rate: {min: -1.0, max: 1.0}", 6, "learning_rate must be greater than 0"),
         ("random", "seed: {min: -1, max: 3}", 6, "seed must not be negative"),
     ],
-)  # fmt: skip
+)
 def test_refuses_with_line_and_reason_what_train_py_refuses(read, method, parameters, line, reason):
     with pytest.raises(UserError, match=rf"line {line}: .*{reason}") as error:
         check(read, parameters, method)
@@ -86,20 +86,3 @@ def test_only_the_configurations_that_would_run_are_checked(read):
     check(read, "temperature: {values: [0.5, 0.1, -1]}", planned=2)
     with pytest.raises(UserError, match="greater than 0"):
         check(read, "temperature: {values: [0.5, 0.1, -1]}", planned=3)
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("import a.b, c\nfrom d import e", {"a.b", "c", "d", "d.e"}),
-        ("def f():\n    from a.b import c", {"a.b", "a.b.c"}),
-        ("from . import y\nfrom .z import w", set()),
-        ("import (", set()),
-        ("\0", set()),
-    ],
-)  # fmt: skip
-def test_imports_are_found_anywhere_in_the_source(tmp_path, source, expected):
-    program = tmp_path / "p.py"
-    program.write_text(source)
-    assert imported_modules(program) == expected
-    assert imported_modules(tmp_path / "none.py") == frozenset()

@@ -17,7 +17,7 @@ from selector.tracking.completion import marked_state, split_definition, unmarke
         ({"completion/epoch": 5}, None),
         ({}, None),
     ],
-)  # fmt: skip
+)
 def test_marker(summary: dict[str, object], state: tuple[str, str] | None):
     assert marked_state(summary) == state
 

@@ -120,9 +120,12 @@ def test_machines_whose_clocks_differ(tmp_path: Path, skew: float):
     later = [{"epoch": e, "label_free/rankme": float(e), "_timestamp": began + skew + 60 * e} for e in (1, 2)]
     write_run(tmp_path / "1" / "run-a.wandb", "a", rows=first, exit_code=None, started=began)
     write_run(
-        tmp_path / "2" / "run-a.wandb", "a", rows=later, summary=COMPLETED | {"completion/epoch": 2},
+        tmp_path / "2" / "run-a.wandb",
+        "a",
+        rows=later,
+        summary=COMPLETED | {"completion/epoch": 2},
         started=began + skew + 60,
-    )  # fmt: skip
+    )
     found = read_offline(tmp_path)
     for run in found.runs:
         assert [(row.epoch, row.values["label_free/rankme"]) for row in run.milestones] == [

@@ -32,30 +32,31 @@ def test_rows_of_one_epoch_are_one_milestone():
 def test_only_numbers_are_kept_as_they_came():
     (milestone,) = gathered(
         {
-            "epoch": 3, "nan": math.nan, "minus": -math.inf, "integer": 7, "huge": 10**400,
-            "lowest": -(10**400), "text": "5", "flag": True, "nothing": None, "list": [1.0], "_runtime": 2.5,
+            "epoch": 3,
+            "nan": math.nan,
+            "minus": -math.inf,
+            "integer": 7,
+            "huge": 10**400,
+            "lowest": -(10**400),
+            "text": "5",
+            "flag": True,
+            "nothing": None,
+            "list": [1.0],
+            "_runtime": 2.5,
             "nested": {"a": {"b": 1.5}, "_hidden": 2.0, "text": "x"},
         }
-    ).milestones()  # fmt: skip
+    ).milestones()
     assert math.isnan(milestone.values["nan"])
     others = {key: value for key, value in milestone.values.items() if key != "nan"}
     assert others == {
-        "minus": -math.inf, "integer": 7.0, "huge": math.inf, "lowest": -math.inf, "nested.a.b": 1.5,
+        "minus": -math.inf,
+        "integer": 7.0,
+        "huge": math.inf,
+        "lowest": -math.inf,
+        "nested.a.b": 1.5,
         "nested._hidden": 2.0,
-    }  # fmt: skip
+    }
     assert all(type(value) is float for value in milestone.values.values())
-
-
-def test_numbers_that_would_overflow_are_infinite():
-    (milestone,) = gathered({"epoch": 1, "x": 1.7e308, "y": -1.7e308, "z": 1e150, "w": 2.0}).milestones()
-    assert milestone.values == {"x": math.inf, "y": -math.inf, "z": 1e150, "w": 2.0}
-
-
-def test_spectra_hold_no_numbers_that_would_overflow():
-    history = History(spectra=True)
-    history.add({"epoch": 1, "spectrum/a": [2, 1.0], "spectrum/b": [1.7e308], "spectrum/c": [10**400]})
-    (milestone,) = history.milestones()
-    assert milestone.lists == {"spectrum/a": (2.0, 1.0)}
 
 
 @pytest.mark.parametrize("epoch", [1e300, 10**300, 2.0**53 + 2])
@@ -73,14 +74,6 @@ def test_a_run_without_epochs_is_counted_by_steps():
     assert by_wandb.milestones() == (Milestone(0, {"loss": 1.0}), Milestone(7, {"loss": 2.0}))
 
 
-def test_the_first_epoch_ends_the_counting_by_steps():
-    history = gathered(
-        {"_step": 0, "loss": 9.0}, {"_step": 1, "epoch": 4, "loss": 1.0}, {"_step": 2, "x": 1.0}
-    )
-    assert history.axis == "epoch"
-    assert history.milestones() == (Milestone(4, {"loss": 1.0}),)
-
-
 @pytest.mark.parametrize("epoch", [0.5, -1, math.nan, math.inf, "1", True, None, [1], {}])
 def test_what_is_no_epoch(epoch: object):
     history = gathered({"epoch": epoch, "_step": 3, "loss": 1.0})
@@ -96,14 +89,6 @@ def test_after_a_resume_the_later_value_wins():
         Milestone(2, {"a": 20.0}),
         Milestone(3, {"a": 30.0}),
     )
-
-
-def test_after_a_resume_the_better_count_wins():
-    steps, epochs = {"_step": 0, "a": 1.0}, {"epoch": 2, "a": 2.0}
-    for first, second in ((steps, epochs), (epochs, steps)):
-        history = gathered(first)
-        history.extend(gathered(second))
-        assert history.milestones() == (Milestone(2, {"a": 2.0}),)
 
 
 ROWS = st.lists(
@@ -174,11 +159,6 @@ def test_the_last_value_of_a_key_is_that_of_the_last_row_that_holds_it(rows, key
 )
 def test_what_only_the_summary_says_is_read_there(summary, key, expected):
     assert last({"epoch": 1, "acc": 9.0}, {"epoch": 2, "acc": 1.0}, summary=summary)[key] == expected
-
-
-def test_what_is_no_number_is_no_last_value():
-    found = last({"epoch": 1, "a": "x", "_timestamp": 5.0}, summary={"b": "y", "_runtime": 3, "epoch": 1})
-    assert found == {}
 
 
 def test_rows_after_a_rewind_take_the_place_of_those_before():

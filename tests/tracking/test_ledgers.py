@@ -73,8 +73,11 @@ def test_an_interrupted_sweep_says_how_it_is_finished(tmp_path: Path):
 
 def test_runs_that_the_sweep_stopped_or_saw_fail(tmp_path: Path):
     ends: list[tuple[Status, str]] = [
-        STOPPED, ("interrupted", "Ctrl-C"), ("failed", "no such \x1b[31mfile"), ("running", ""),
-    ]  # fmt: skip
+        STOPPED,
+        ("interrupted", "Ctrl-C"),
+        ("failed", "no such \x1b[31mfile"),
+        ("running", ""),
+    ]
     write_sweep(tmp_path, *ends, files=(0, 1, 3))
     a, b, c, d = names(tmp_path)
     found = read_offline(tmp_path)

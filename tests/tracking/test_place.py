@@ -64,12 +64,6 @@ def test_a_run_is_told_from_a_sweep():
         places_named("https://wandb.ai/team/project/runs/x1/overview")
 
 
-def test_names_cannot_move_the_cursor():
-    with pytest.raises(UserError) as error:
-        places_named("\x1b[2J\nx", {})
-    assert str(error.value).isprintable()
-
-
 @pytest.mark.parametrize(
     ("host", "service"),
     [

@@ -36,11 +36,8 @@ def test_a_bare_sweep_id_is_online_where_wandb_knows_the_project(
 
 @pytest.mark.parametrize(
     "source",
-    [
-        "runs", "/runs/a/b", "./a/b", "../a/b", "~/a/b", "a/b/c/d", "a/../b", "", ".",
-        "a b/c/d", "a//b",
-    ],
-)  # fmt: skip
+    ["runs", "/runs/a/b", "./a/b", "../a/b", "~/a/b", "a/b/c/d", "a/../b", "", ".", "a b/c/d", "a//b"],
+)
 def test_a_folder(source: str):
     assert not is_online(source)
 
@@ -62,40 +59,11 @@ def test_a_folder_that_exists_comes_first(tmp_path: Path, monkeypatch: pytest.Mo
         assert [run.id for run in read_source(source).runs] == ["x"]
 
 
-def test_a_folder_that_is_missing(tmp_path: Path):
-    with pytest.raises(UserError, match=r"there is no folder .*/gone"):
-        read_source(str(tmp_path / "gone"))
-
-
-def test_tags_and_groups_in_a_folder(tmp_path: Path):
-    for run, group, tags in (("a", "night", ["t"]), ("b", "night", ["u"]), ("c", "day", ["t", "u"])):
-        write_run(tmp_path / f"run-{run}.wandb", run, run_group=group, tags=tags)
-
-    def ids(**wanted: str) -> list[str]:
-        return [run.id for run in read_source(str(tmp_path), **wanted).runs]
-
-    assert ids() == ["a", "b", "c"]
-    assert ids(tag="t") == ["a", "c"]
-    assert ids(group="night") == ["a", "b"]
-    assert ids(group="night", tag="u") == ["b"]
-    with pytest.raises(UserError, match="holds no runs of tag ' x' and group 'day': check the spelling"):
-        ids(group="day", tag="\x1bx")
-
-
 def test_runs_that_hold_what_selectors_wrote_are_left_out(tmp_path: Path):
     write_run(tmp_path / "run-a.wandb", "a", job_type="train")
     write_run(tmp_path / "run-b.wandb", "b", job_type="selection", exit_code=None)
     found = read_source(str(tmp_path))
     assert ([run.id for run in found.runs], found.ended) == (["a"], True)
-
-
-def test_spectra_when_asked_for(tmp_path: Path):
-    row = {"epoch": 1, "rank": 2.0, "spectrum/projector": [1.0, 0.5, 0], "spectrum/odd": [1.0, "x"]}
-    write_run(tmp_path / "run-a.wandb", "a", rows=[row])
-    (plain,) = read_source(str(tmp_path)).runs[0].milestones
-    (whole,) = read_source(str(tmp_path), spectra=True).runs[0].milestones
-    assert (plain.values, plain.lists) == ({"rank": 2.0}, {})
-    assert (whole.values, whole.lists) == ({"rank": 2.0}, {"spectrum/projector": (1.0, 0.5, 0.0)})
 
 
 def test_when_a_run_was_first_started(tmp_path: Path):
@@ -110,14 +78,6 @@ def test_when_a_run_was_first_started(tmp_path: Path):
 def test_a_name_that_no_folder_can_have(source: str):
     with pytest.raises(UserError, match="there is no folder"):
         read_source(source)
-
-
-def test_how_far_the_files_of_a_folder_are_read(tmp_path: Path):
-    for id in "xyz":
-        write_run(tmp_path / f"run-{id}.wandb", id)
-    told: list[tuple[int, int]] = []
-    read_source(str(tmp_path), progress=lambda done, total: told.append((done, total)))
-    assert told == [(0, 3), (1, 3), (2, 3)]
 
 
 def test_projects_and_sweeps_in_a_folder(tmp_path: Path):

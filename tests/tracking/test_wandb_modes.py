@@ -21,8 +21,3 @@ def test_an_empty_mode_is_no_mode(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WANDB_MODE", "")
     with settings_of_wandb():
         assert "WANDB_MODE" not in os.environ
-
-
-def test_a_user_without_a_home_folder_is_one_line():
-    with pytest.raises(UserError, match="no home"), settings_of_wandb():
-        raise RuntimeError("no home\nmore")

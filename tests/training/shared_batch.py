@@ -51,11 +51,21 @@ STEPS = 9  # 100 images, 32 a step, 3 epochs
 
 def config_of(method: str) -> TrainConfig:
     return dataclasses.replace(
-        paper_recipe(method), backbone="resnet-9", backbone_width=0.0625, train_images=100,
-        evaluation_images=40, batch_size=32, projector_hidden=16, projector_dim=8, epochs=3,
-        milestone_every=3, device="cpu", threads=1, devices=int(os.environ.get("WORLD_SIZE", 1)),
+        paper_recipe(method),
+        backbone="resnet-9",
+        backbone_width=0.0625,
+        train_images=100,
+        evaluation_images=40,
+        batch_size=32,
+        projector_hidden=16,
+        projector_dim=8,
+        epochs=3,
+        milestone_every=3,
+        device="cpu",
+        threads=1,
+        devices=int(os.environ.get("WORLD_SIZE", 1)),
         **OWN[method],
-    )  # fmt: skip
+    )
 
 
 def train(method: str, folder: Path) -> None:

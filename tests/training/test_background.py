@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from tiny_training import TINY
 
 from selector.config import TrainConfig, paper_recipe
 from selector.training.background import Worker, WorkerDied
@@ -33,12 +34,7 @@ class Rows(SilentLog):
 
 
 def config(**changes: object) -> TrainConfig:
-    own = {
-        "backbone": "resnet-9", "backbone_width": 0.0625, "projector_hidden": 16, "projector_dim": 8,
-        "train_images": 96, "evaluation_images": 60, "batch_size": 32, "epochs": 3, "milestone_every": 1,
-        "probe": "paper", "lidar_images": 20, "learning_rate": 0.02, "umap_seeds": 1, "device": "cpu",
-        "threads": 1,
-    }  # fmt: skip
+    own = TINY | {"epochs": 3, "probe": "paper", "learning_rate": 0.02}
     return dataclasses.replace(paper_recipe("simclr"), **(own | changes))
 
 

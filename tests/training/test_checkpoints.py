@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from tiny_training import OWN, TINY
 
 from selector.config import Method, TrainConfig, paper_recipe
 from selector.metrics.inputs import MetricSettings
@@ -23,20 +24,21 @@ from selector.training.stopping import Stopped, StopSignals
 
 
 def small_config(method: Method = "simclr", **changes: object) -> TrainConfig:
-    own = {"queue_size": 150, "batch_norm_splits": 4} if method == "moco_v2" else {}
-    small: dict[str, Any] = {
-        "backbone": "resnet-9", "backbone_width": 0.0625, "train_images": 96, "evaluation_images": 40,
-        "batch_size": 32, "projector_hidden": 16, "projector_dim": 8, "epochs": 4, "milestone_every": 2,
-        "device": "cpu",
-    }  # fmt: skip
-    return dataclasses.replace(paper_recipe(method), **(small | own | changes))
+    small = {"evaluation_images": 40, "epochs": 4, "milestone_every": 2}
+    return dataclasses.replace(paper_recipe(method), **(TINY | small | OWN[method] | changes))
 
 
 class Recorder(pl.Callback):
     """What a milestone sees, and where the run gets its signal or dies."""
 
-    def __init__(self, log: SilentLog, config: TrainConfig, signal_at: tuple[int, int] | None = None,
-                 in_milestone: int | None = None, how: signal.Signals = signal.SIGTERM) -> None:  # fmt: skip
+    def __init__(
+        self,
+        log: SilentLog,
+        config: TrainConfig,
+        signal_at: tuple[int, int] | None = None,
+        in_milestone: int | None = None,
+        how: signal.Signals = signal.SIGTERM,
+    ) -> None:
         self.milestone_log, self.config, self.signal_at, self.how = log, config, signal_at, how
         self.in_milestone = in_milestone
         self.steps: list[tuple[int, int]] = []
@@ -155,18 +157,6 @@ def test_a_machine_that_dies_repeats_what_came_after_the_last_minute(
     assert resumed == steps[steps.index((1, 1)) :]
     assert rest == rows
     assert_same_end(tmp_path / "whole", tmp_path / "cut")
-
-
-def test_without_minutes_only_milestones_and_the_step_before_are_saved(
-    images: ImageSplits, tmp_path: Path
-) -> None:
-    config = small_config(checkpoint_minutes=None)
-    with pytest.raises(InterruptedError):
-        run(config, images, tmp_path / "early", signal_at=(1, 1), how=signal.SIGKILL)
-    assert last_checkpoint(tmp_path / "early") is None
-    with pytest.raises(InterruptedError):
-        run(config, images, tmp_path / "late", signal_at=(1, 2), how=signal.SIGKILL)
-    assert last_checkpoint(tmp_path / "late").name == "last.ckpt"
 
 
 class Evaluated(Milestones):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_training import TINY
 
 from selector.config import paper_recipe
 from selector.training.data import load_images
@@ -20,11 +21,8 @@ class Rows(SilentLog):
 
 @pytest.mark.slow
 def test_a_compiled_encoder_trains_the_same_and_is_evaluated_uncompiled(tmp_path: Path) -> None:
-    config = dataclasses.replace(
-        paper_recipe("simclr"), backbone="resnet-9", backbone_width=0.0625, projector_hidden=16, umap_seeds=1,
-        projector_dim=8, train_images=96, evaluation_images=60, batch_size=32, epochs=1, probe="none",
-        lidar_images=0, learning_rate=0.02, device="cpu", threads=1,
-    )  # fmt: skip
+    small = {"epochs": 1, "probe": "none", "lidar_images": 0, "learning_rate": 0.02}
+    config = dataclasses.replace(paper_recipe("simclr"), **(TINY | small))
     rows = {}
     for compiled in (False, True):
         asked = dataclasses.replace(config, compile=compiled)

@@ -46,13 +46,6 @@ def test_vectors_do_not_depend_on_the_batch_size(network: nn.Module) -> None:
     assert sizes[1]["backbone"].labels.tolist() == list(range(10))
 
 
-def test_limits_count_images_from_the_start(network: nn.Module) -> None:
-    got = embed(network, both(network), batches(10, 4), "train", {"backbone": None, "projector": 5})
-    assert got["backbone"].vectors.shape == (10, 6)
-    assert got["projector"].vectors.shape == (5, 2)
-    assert got["projector"].labels.tolist() == [0, 1, 2, 3, 4]
-
-
 def test_every_module_gets_its_own_mode_back_and_the_random_state_is_untouched(network: nn.Module) -> None:
     network.train()
     network[2].eval()  # somebody's frozen BatchNorm
@@ -101,8 +94,7 @@ def test_drawing_views_does_not_move_the_random_state(network: nn.Module) -> Non
 
 
 @pytest.mark.parametrize(
-    ("shapes", "message"),
-    [([], "got no batch"), ([(4, 1)], "got 1"), ([(4, 2), (4, 3)], "got 2 and 3")],
+    ("shapes", "message"), [([], "got no batch"), ([(4, 1)], "got 1"), ([(4, 2), (4, 3)], "got 2 and 3")]
 )
 def test_refuses_views_that_are_no_views(network: nn.Module, shapes, message) -> None:
     with pytest.raises(UserError, match=message):

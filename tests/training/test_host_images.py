@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_training import TINY
 
 from selector.config import paper_recipe
 from selector.training import host_images, network
@@ -31,11 +32,8 @@ def test_images_live_on_the_gpu_when_they_take_half_of_what_is_free(monkeypatch:
 
 
 def test_images_from_the_host_train_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = dataclasses.replace(
-        paper_recipe("simclr"), backbone="resnet-9", backbone_width=0.0625, projector_hidden=16,
-        device="auto", projector_dim=8, train_images=70, batch_size=32, epochs=2, milestone_every=2,
-        threads=1,
-    )  # fmt: skip
+    small = {"device": "auto", "train_images": 70, "milestone_every": 2}
+    config = dataclasses.replace(paper_recipe("simclr"), **(TINY | small))
     images = load_images(config)
     weights = []
     for resident in (True, False):

@@ -54,20 +54,3 @@ def test_views_are_kept_for_the_next_milestone_but_not_where_they_are_many(
         assert len(first) == len(again) == 3
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
         assert (first[0] is again[0]) == kept
-
-
-def test_the_augmentations_are_those_of_training(pixels: torch.Tensor) -> None:
-    nothing = {
-        "crop_scale_min": 1.0, "flip_probability": 0.0, "jitter_probability": 0.0,
-        "grayscale_probability": 0.0,
-    }  # fmt: skip
-    flipped = views(pixels, lidar_images=20, lidar_views=2, **(nothing | {"flip_probability": 1.0}))
-    square = {"crop_scale_min": 1.0}
-    assert square.items() <= nothing.items()
-    # The whole image is kept but for its aspect ratio: the middle column stays where it is.
-    unflipped = views(pixels, lidar_images=20, lidar_views=2, **nothing)
-    assert torch.allclose(flipped.flip(-1), unflipped, atol=0.02)
-
-
-def test_fewer_images_than_wanted_are_all_taken(pixels: torch.Tensor) -> None:
-    assert len(views(pixels[:7], lidar_images=1000, lidar_views=2)) == 7

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from sklearn.datasets import load_digits
+from tiny_training import silent_trainer
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
@@ -20,12 +21,9 @@ from selector.errors import UserError
 from selector.metrics import METRICS, LabelFreeMetric
 from selector.metrics.inputs import MetricSettings
 from selector.metrics.spectral import rankme
-from selector.metrics.spectrum import spectra_of
 from selector.metrics.views import lidar
 from selector.milestone import Milestone
 from selector.runs import read_source
-from selector.training.batches import Batches, autoaugmented
-from selector.training.data import Images
 from selector.training.encoder import Encoder
 from selector.training.milestones import Milestones
 from selector.training.streamed import KEPT_ROWS
@@ -82,11 +80,7 @@ def loaders(labelled: bool) -> tuple[DataLoader, DataLoader]:
 def fit(callbacks: list[pl.Callback], epochs: int = 3) -> SomebodysModule:
     module = SomebodysModule()
     torch.manual_seed(1)
-    trainer = pl.Trainer(
-        max_epochs=epochs, callbacks=callbacks, logger=False, enable_checkpointing=False, accelerator="cpu",
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
-    trainer.fit(module, loaders(labelled=True)[0])
+    silent_trainer(max_epochs=epochs, callbacks=callbacks).fit(module, loaders(labelled=True)[0])
     return module
 
 
@@ -139,19 +133,6 @@ def test_a_row_holds_every_metric_under_its_key(trained: tuple[SomebodysModule, 
     )
 
 
-def test_a_row_holds_the_spectra_of_all_spaces(trained: tuple[SomebodysModule, Rows]) -> None:
-    spectra = spectra_of(trained[1].rows[-1])
-    assert {space: spectrum.ranks[-1] for space, spectrum in spectra.items()} == {
-        "backbone": 24, "projector": 8, "predictor": 64,
-    }  # fmt: skip
-    module = trained[0].eval()
-    with torch.no_grad():
-        images = torch.cat([batch[0] for batch in loaders(labelled=True)[0]])
-        predictions = module.decode(module.head(module.net(images))).double().numpy()
-    sigma = np.linalg.svd(predictions - predictions.mean(axis=0), compute_uv=False)
-    assert spectra["predictor"].values[:8] == pytest.approx(sigma[:8] / sigma[0], rel=1e-3)
-
-
 def test_views_are_projected_in_evaluation_mode(trained: tuple[SomebodysModule, Rows]) -> None:
     module, rows = trained
     module.eval()
@@ -186,13 +167,6 @@ def test_training_does_not_notice_that_it_is_evaluated(trained: tuple[SomebodysM
     assert all(torch.equal(undisturbed[name], value) for name, value in trained[0].state_dict().items())
 
 
-def test_images_without_labels_have_label_free_metrics_alone() -> None:
-    rows = Rows()
-    row = callback(rows, labelled=False).evaluate(SomebodysModule(), 0).row
-    assert not [key for key in row if key.startswith("labelled/")]
-    assert math.isfinite(row["label_free/entropy"])
-
-
 @pytest.mark.parametrize("part", [lambda m: m.net[1], lambda m: m.head, lambda m: m.decode])
 def test_an_encoder_whose_weights_are_nan_gives_nan_and_no_error(part) -> None:
     module = SomebodysModule()
@@ -215,16 +189,6 @@ def test_rankme_of_more_images_than_are_kept_is_streamed(trained: tuple[Somebody
             assert row[key] == pytest.approx(value, rel=1e-5), key
 
 
-def test_without_views_and_predictor_their_figures_are_left_out() -> None:
-    rows = Rows()
-    settings = MetricSettings(clusters=10, probe="none", umap_seeds=1)
-    callback = Milestones(*loaders(False), settings, rows, encoder=Encoder("net", "head"))
-    row = callback.evaluate(SomebodysModule(), 0).row
-    absent = {"label_free/lidar", "label_free/alignment", "spectrum/predictor"}
-    assert not absent & row.keys()
-    assert rows.definition["lidar_images"] == 0
-
-
 def test_a_collapsed_encoder_gives_a_milestone() -> None:
     module = SomebodysModule()
     nn.init.zeros_(module.net[1].weight)
@@ -234,26 +198,6 @@ def test_a_collapsed_encoder_gives_a_milestone() -> None:
     # Every image gets the same answer: the most frequent class, at best.
     most_frequent = np.bincount(load_digits().target[200:300]).max() / 100
     assert row["labelled/linear_probe_accuracy"] <= most_frequent
-
-
-def test_autoaugment_changes_images_and_repeats_with_its_seed() -> None:
-    pixels = torch.as_tensor(load_digits().images[:40] * 15, dtype=torch.uint8)[:, None].expand(-1, 3, -1, -1)
-    images = Images(pixels.contiguous(), torch.arange(40), "train")
-    torch.manual_seed(0)
-    expected = torch.rand(1)
-    torch.manual_seed(0)
-    first, again, other = (autoaugmented(images, seed, 0).pixels for seed in (0, 0, 1))
-    assert torch.equal(torch.rand(1), expected)  # the training's random state is untouched
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert not torch.equal(first, images.pixels)
-
-
-def test_batches_can_be_read_twice(tmp_path: Path) -> None:
-    images = Images(torch.zeros(1100, 3, 2, 2, dtype=torch.uint8), None, "test")
-    batches = Batches(images)
-    assert [len(x) for x, _ in batches] == [512, 512, 76]
-    assert sum(len(x) for x, _ in batches) == 1100
 
 
 class Interrupts(pl.Callback):
@@ -290,10 +234,7 @@ def light(rows: Rows, **options: Any) -> Milestones:
 def run_with(
     module: pl.LightningModule, data: object, callbacks: list[pl.Callback], **how: Any
 ) -> pl.Trainer:
-    trainer = pl.Trainer(
-        callbacks=callbacks, logger=False, accelerator="cpu", enable_progress_bar=False,
-        **({"enable_checkpointing": False, "enable_model_summary": False} | how),
-    )  # fmt: skip
+    trainer = silent_trainer(callbacks=callbacks, **how)
     trainer.fit(module, data)
     return trainer
 

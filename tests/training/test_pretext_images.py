@@ -70,14 +70,6 @@ def test_images_of_other_channels_are_cropped_and_small_ones_have_no_gradients()
     assert answers.ranks is not None
 
 
-def test_the_images_do_not_stand_in_the_order_of_the_data_set():
-    train = torch.arange(100, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 8, 8)
-    drawn = PretextImages.drawn(train, train).train[:, 0, 0, 0].tolist()
-    assert sorted(drawn) == list(range(100))
-    assert abs(np.mean(drawn[:50]) - 49.5) < 15
-    assert drawn == PretextImages.drawn(train, train).train[:, 0, 0, 0].tolist()
-
-
 def test_what_the_loaders_give_and_views_that_are_known_are_not_embedded_again():
     train, held_out = colour_images(40), colour_images(30, seed=1)
     embedded = []

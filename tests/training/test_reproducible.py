@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from test_milestones import Rows, SomebodysModule
 from test_resume import small_config
+from tiny_training import silent_trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from selector.metrics.inputs import MetricSettings
@@ -21,9 +21,16 @@ from selector.training.pretrain import SilentLog, pretrain
 
 # Of UMAP's points: whether the last bit of an input moves one of forty points to another cluster is chance.
 OF_POINTS = (
-    "entropy", "outlier", "silhouette", "clustering_agreement", "ami_labels", "accuracy", "learnability",
-    "idest", "clid",
-)  # fmt: skip
+    "entropy",
+    "outlier",
+    "silhouette",
+    "clustering_agreement",
+    "ami_labels",
+    "accuracy",
+    "learnability",
+    "idest",
+    "clid",
+)
 
 
 class Log(SilentLog):
@@ -73,9 +80,10 @@ def test_training_on_another_number_of_threads_differs_in_the_last_digits(runs):
     """Sums are added in another order; how fast that grows is a matter of the learning rate."""
     one, two = runs["1"][1], runs["2"][1]
     compared = [
-        key for key, value in one.items()
+        key
+        for key, value in one.items()
         if isinstance(value, float) and math.isfinite(value) and not any(name in key for name in OF_POINTS)
-    ]  # fmt: skip
+    ]
     assert len(compared) > 10
     for key in compared:
         assert two[key] == pytest.approx(one[key], rel=1e-3, abs=1e-6), key
@@ -90,10 +98,7 @@ def test_workers_of_a_data_loader_change_nothing():
         settings = MetricSettings(clusters=4, umap_seeds=1, probe="none")
         callback = Milestones(train, test, settings, log, every=1, encoder=Encoder("net", "head"))
         torch.manual_seed(1)
-        trainer = pl.Trainer(
-            max_epochs=1, callbacks=[callback], logger=False, enable_checkpointing=False, accelerator="cpu",
-            enable_progress_bar=False, enable_model_summary=False,
-        )  # fmt: skip
+        trainer = silent_trainer(max_epochs=1, callbacks=[callback])
         trainer.fit(SomebodysModule(), train)
         found.append([without_costs(row) for row in log.rows])
     assert [row["epoch"] for row in found[0]] == [0, 1]

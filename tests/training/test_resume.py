@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from tiny_training import OWN, TINY
 
 from selector.config import TrainConfig, paper_recipe
 from selector.errors import UserError
@@ -15,20 +16,10 @@ from selector.training.network import Network
 from selector.training.pretrain import pretrain, read_checkpoint, start_from
 from selector.training.run_folder import last_checkpoint
 
-_SMALL = {
-    "backbone": "resnet-9", "backbone_width": 0.0625, "train_images": 96, "evaluation_images": 40,
-    "batch_size": 32,
-    "projector_hidden": 16, "projector_dim": 8, "epochs": 4, "milestone_every": 2, "device": "cpu",
-}  # fmt: skip
-_OWN = {
-    "byol": {"predictor_hidden": 8},
-    "simsiam": {"predictor_hidden": 8},
-    "moco_v2": {"queue_size": 150, "batch_norm_splits": 4},
-}
-
 
 def small_config(method: Network, **changes: object) -> TrainConfig:
-    return dataclasses.replace(paper_recipe(method), **(_SMALL | _OWN.get(method, {}) | changes))
+    small = {"evaluation_images": 40, "epochs": 4, "milestone_every": 2}
+    return dataclasses.replace(paper_recipe(method), **(TINY | small | OWN[method] | changes))
 
 
 class Kill(pl.Callback):
@@ -68,17 +59,6 @@ def test_a_resumed_run_ends_with_the_same_bits(method: Network, tmp_path: Path) 
         assert whole["state_dict"]["criterion.memory_bank.bank"].shape == (150, 8)
 
 
-def test_the_queue_is_part_of_what_is_resumed(tmp_path: Path) -> None:
-    config = small_config("moco_v2")
-    trained, _ = run(config, load_images(config), tmp_path)
-    fresh = Network(config, load_images(config))
-    assert not torch.equal(fresh.criterion.memory_bank.bank, trained.criterion.memory_bank.bank)
-    fresh.load_state_dict(trained.state_dict())
-    assert torch.equal(fresh.criterion.memory_bank.bank, trained.criterion.memory_bank.bank)
-    # 12 steps of 32 keys: the queue of 150 starts again after 5 steps, so it is 2 steps into the third round
-    assert fresh.criterion.memory_bank.bank_ptr == trained.criterion.memory_bank.bank_ptr == 64
-
-
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
     config = small_config("simclr")
     images = load_images(config)
@@ -105,22 +85,6 @@ def test_a_run_starts_from_the_weights_of_another_and_not_from_another_encoder(t
         start_from(tmp_path / "nothing.ckpt", start)
 
 
-def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
-    config = small_config("simclr")
-    images = load_images(config)
-    run(config, images, tmp_path)
-    _, outcome = run(config, images, tmp_path, Kill(epoch=0), Kill(epoch=3))
-    assert (outcome.status, outcome.epoch) == ("completed", 4)
-
-
-def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
-    config = small_config("simclr")
-    path = tmp_path / "milestone-0002.ckpt"
-    path.write_bytes(b"not a checkpoint")
-    with pytest.raises(UserError, match=r"milestone-0002\.ckpt' cannot be read"):
-        run(config, load_images(config), tmp_path)
-
-
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     config, folder = small_config("simclr"), tmp_path_factory.mktemp("sound")
@@ -131,14 +95,21 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        ("milestones", [5]), ("milestones", [{"loss": 1.0}]), ("optimizer_states", [None]),
-        ("optimizer_states", [{"state": {}, "param_groups": [3]}]), ("lr_schedulers", [3]),
-        ("loops", {}), ("loops", {"fit_loop": {}}),
+        ("milestones", [5]),
+        ("milestones", [{"loss": 1.0}]),
+        ("optimizer_states", [None]),
+        ("optimizer_states", [{"state": {}, "param_groups": [3]}]),
+        ("lr_schedulers", [3]),
+        ("loops", {}),
+        ("loops", {"fit_loop": {}}),
         ("loops", {"fit_loop": {"epoch_progress": {"total": {}}}}),
         ("loops", {"fit_loop": {"epoch_progress": {"total": {}, "current": {"ready": "x"}}}}),
-        ("train_config", 5), ("state_dict", {1: torch.ones(2)}), ("epoch", "3"), ("global_step", None),
+        ("train_config", 5),
+        ("state_dict", {1: torch.ones(2)}),
+        ("epoch", "3"),
+        ("global_step", None),
     ],
-)  # fmt: skip
+)
 def test_a_checkpoint_with_a_part_of_another_shape_is_named(
     tmp_path: Path, sound: dict[str, object], part: str, value: object
 ) -> None:
@@ -155,12 +126,6 @@ def test_an_infinite_learning_rate_is_a_result(tmp_path: Path) -> None:
     assert outcome.status == "diverged"
     assert outcome.epoch == 1  # the first step ruins the weights, the second one sees it
     assert "loss became nan" in outcome.detail
-
-
-def test_keep_all_keeps_every_milestone(tmp_path: Path) -> None:
-    config = small_config("simclr", keep="all")
-    run(config, load_images(config), tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["milestone-0002.ckpt", "milestone-0004.ckpt"]
 
 
 def equal(a: object, b: object) -> bool:

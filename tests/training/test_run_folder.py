@@ -6,7 +6,7 @@ import pytest
 from selector.config import TrainConfig, paper_recipe
 from selector.errors import UserError
 from selector.record import Record
-from selector.training.run_folder import checkpoint_path, last_checkpoint, open_run_folder
+from selector.training.run_folder import checkpoint_path, open_run_folder
 
 
 @pytest.fixture(autouse=True)
@@ -60,15 +60,6 @@ def test_a_run_id_never_becomes_a_path(tmp_path: Path, monkeypatch: pytest.Monke
     else:
         with pytest.raises(UserError, match="cannot name a folder"):
             open_run_folder(config(tmp_path))
-
-
-def test_the_highest_epoch_is_the_last_and_half_written_files_do_not_count(tmp_path: Path) -> None:
-    for epoch in (20, 1000, 980):
-        leave_checkpoint(tmp_path, epoch)
-    (tmp_path / "milestone-1020.partial").write_bytes(b"")
-    (tmp_path / "milestone-x.ckpt").write_bytes(b"")
-    assert last_checkpoint(tmp_path) == checkpoint_path(tmp_path, 1000)
-    assert last_checkpoint(tmp_path / "nowhere") is None
 
 
 def test_a_place_that_cannot_be_one_is_refused_before_anything_is_trained(tmp_path: Path) -> None:

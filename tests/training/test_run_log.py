@@ -135,15 +135,6 @@ def test_a_full_disk_is_one_line_wherever_it_is_met(here: Path, error: OSError, 
         meet_it()
 
 
-def test_other_errors_of_the_system_stay_what_they_are(here: Path):
-    def meet_it() -> None:
-        with run_log(TrainConfig(), folder(here), StopSignals()):
-            raise FileNotFoundError(errno.ENOENT, "No such file", "images")
-
-    with pytest.raises(FileNotFoundError):
-        meet_it()
-
-
 def service() -> int:
     """W&B's process below this one."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()

@@ -2,12 +2,12 @@
 
 import io
 import re
-import time
 from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from tiny_training import silent_trainer
 from torch.utils.data import DataLoader, TensorDataset
 
 from selector.milestone import Milestone
@@ -46,10 +46,7 @@ class Reports(pl.Callback):
 
 def shown(stream):
     progress = TrainingProgress(64, stream)
-    trainer = pl.Trainer(
-        max_epochs=2, callbacks=[progress, Reports(progress)], logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
-    )  # fmt: skip
+    trainer = silent_trainer(max_epochs=2, callbacks=[progress, Reports(progress)])
     trainer.fit(Tiny(), DataLoader(TensorDataset(torch.ones(64, 2)), batch_size=16))
     return progress, stream.getvalue()
 
@@ -59,17 +56,6 @@ def test_a_log_has_one_line_a_milestone():
     line = r"milestone {}: rankme 12\.35, 0\.5 s, \d+ images/s\n"
     assert re.fullmatch(line.format(1) + line.format(2), text)
     assert progress.images_a_second > 0
-
-
-def test_a_run_that_goes_on_within_an_epoch_counts_what_it_trains():
-    progress = TrainingProgress(64, io.StringIO())
-    trainer = SimpleNamespace(is_global_zero=True, current_epoch=3, max_epochs=9, num_training_batches=4)
-    progress.on_train_start(trainer, None)  # Lightning starts no epoch here
-    for batch in (2, 3):
-        progress.on_train_batch_end(trainer, None, None, None, batch)
-    time.sleep(0.1)
-    progress.on_train_epoch_end(trainer, None)
-    assert 0 < progress.images_a_second <= 32 / 0.1
 
 
 def test_a_terminal_has_a_bar_with_the_step_of_the_milestone():

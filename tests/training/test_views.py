@@ -65,13 +65,6 @@ def test_what_is_never_applied_is_drawn_and_skipped(probability: float, photogra
     assert torch.equal(torch.rand(1), next_draw)
 
 
-def test_every_image_gets_parameters_of_its_own() -> None:
-    torch.manual_seed(0)
-    same = torch.rand(3, 16, 16).expand(8, -1, -1, -1)
-    views = simclr_augmentations(config(), 16)(same)
-    assert len({tuple(v.flatten().tolist()) for v in views}) == 8
-
-
 def test_the_two_views_differ_and_the_seed_repeats_them(photographs: torch.Tensor) -> None:
     views = Views(config(), photographs)
     torch.manual_seed(3)
@@ -91,14 +84,6 @@ def test_augmentations_that_are_switched_off_leave_the_image() -> None:
     assert torch.allclose(simclr_augmentations(off, 8)(flat), flat, atol=1e-5)
 
 
-def test_a_flip_is_horizontal() -> None:
-    image = torch.arange(8.0).div(8).expand(1, 3, 8, 8)  # rises from left to right
-    flip = config(crop_scale_min=1.0, flip_probability=1.0, jitter_probability=0.0, grayscale_probability=0.0)
-    torch.manual_seed(0)
-    view = simclr_augmentations(flip, 8)(image)[0, 0]
-    assert (view[:, 0] > view[:, -1]).all()
-
-
 def test_a_rotation_turns_each_image_of_each_view_by_an_angle_of_its_own() -> None:
     still = {"crop_scale_min": 1.0, "jitter_probability": 0.0, "grayscale_probability": 0.0}
     # A bar from the middle upwards: where its centre of mass lies is the angle that it was turned by.
@@ -116,14 +101,6 @@ def test_a_rotation_turns_each_image_of_each_view_by_an_angle_of_its_own() -> No
         assert found.std() == pytest.approx(80 / 12**0.5, rel=0.15)  # uniform over 80 degrees
     assert abs(torch.corrcoef(torch.stack(angles))[0, 1]) < 0.2
     assert len(simclr_augmentations(config(), 31)) == len(augment) - 1  # by default nothing is drawn for it
-
-
-@pytest.mark.parametrize("strength", [0.0, 1.0, 2.0])
-def test_jitter_of_any_strength_stays_an_image(strength: float, photographs: torch.Tensor) -> None:
-    view = simclr_augmentations(config(jitter_strength=strength), 32)(photographs[:16].float() / 255)
-    assert torch.isfinite(view).all()
-    assert view.min() >= -1e-5
-    assert view.max() <= 1 + 1e-5
 
 
 def test_normalisation_matches_numpy(photographs: torch.Tensor) -> None:
