@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,9 +25,7 @@ EPOCHS = {"digits": 8, "fashion_mnist": 2}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", nargs="+", default=list(EPOCHS), choices=EPOCHS)
     parser.add_argument("--method", nargs="+", default=["simclr", "moco_v2"], choices=["simclr", "moco_v2"])
     parser.add_argument("--data-dir", default="/usr/share/datasets/fashion-mnist")
@@ -64,19 +63,8 @@ def compare(dataset: str, method: str, data_dir: str, rounds: int) -> None:
 
 
 def turn(world: int, dataset: str, method: str, data_dir: str) -> dict[str, float]:
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        str(world),
-        __file__,
-        "--child",
-        dataset,
-        method,
-        data_dir,
-    ]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+    command = [*launcher, __file__, "--child", dataset, method, data_dir]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     results = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
@@ -97,22 +85,10 @@ def child(dataset: str, method: str, data_dir: str) -> None:
     torch.set_num_threads(1)
     own: dict[str, Any] = {"data_dir": data_dir, "train_images": 4000} if dataset == "fashion_mnist" else {}
     own |= {"queue_size": 1024, "batch_norm_splits": 2} if method == "moco_v2" else {}
-    config = dataclasses.replace(
-        paper_recipe(method),
-        dataset=dataset,
-        backbone="resnet-9",
-        backbone_width=0.25,
-        batch_size=512,
-        projector_hidden=256,
-        projector_dim=64,
-        epochs=1 + EPOCHS[dataset],
-        milestone_every=10**6,
-        learning_rate=0.05,
-        device="cpu",
-        threads=1,
-        devices=int(os.environ["LOCAL_WORLD_SIZE"]),
-        **own,
-    )
+    own |= {"devices": int(os.environ["LOCAL_WORLD_SIZE"]), "epochs": 1 + EPOCHS[dataset], "dataset": dataset}
+    own |= {"backbone": "resnet-9", "backbone_width": 0.25, "projector_hidden": 256, "projector_dim": 64}
+    own |= {"batch_size": 512, "milestone_every": 10**6, "learning_rate": 0.05, "device": "cpu", "threads": 1}
+    config = dataclasses.replace(paper_recipe(method), **own)
 
     class Timed(pl.Callback):
         wall = cpu = loss = 0.0

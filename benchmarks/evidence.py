@@ -10,9 +10,9 @@ docs/evidence/<name>.json. `seeds` does so for evidence/<name>-seeds/. The table
 same records give the same tables, byte for byte.
 """
 
-import argparse
 import subprocess
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import yaml
@@ -26,9 +26,7 @@ REPEATED, FURTHER_SEEDS = 4, (1, 2)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     names = sorted(file.stem for file in SWEEPS.glob("*.yaml"))
     for name, help in (

@@ -11,11 +11,11 @@ alone"). "sd": standard deviation of `paper` over its seeds. "as is": the recipe
 AutoAugment, to tell what the optimiser does from what the augmentations do. "points": `fast` minus `paper`.
 """
 
-import argparse
 import dataclasses
 import os
 import tempfile
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -39,9 +39,7 @@ OWN: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", nargs="+", default=list(OWN), choices=OWN)
     parser.add_argument("--data-dir", default="/usr/share/datasets/fashion-mnist")
     parser.add_argument("--train-images", type=int, help="all of digits, 4,000 of Fashion-MNIST by default")
@@ -63,21 +61,10 @@ def main() -> None:
 
 
 def compare(dataset: str, data_dir: str, epochs: int, rounds: int, own: dict[str, Any]) -> None:
-    config = dataclasses.replace(
-        paper_recipe("simclr"),
-        dataset=dataset,
-        backbone="resnet-9",
-        backbone_width=0.25,
-        batch_size=256,
-        projector_hidden=256,
-        projector_dim=64,
-        learning_rate=0.1,
-        epochs=max(1, epochs),
-        device="cpu",
-        milestone_every=10**6,
-        data_dir=None if dataset == "digits" else data_dir,
-        **own,
-    )
+    own |= {"backbone": "resnet-9", "backbone_width": 0.25, "projector_hidden": 256, "projector_dim": 64}
+    own |= {"batch_size": 256, "learning_rate": 0.1, "epochs": max(1, epochs), "milestone_every": 10**6}
+    own |= {"dataset": dataset, "data_dir": None if dataset == "digits" else data_dir, "device": "cpu"}
+    config = dataclasses.replace(paper_recipe("simclr"), **own)
     encoder = Encoder(config, trained=epochs > 0)
     test = encoder.embedded(encoder.images.evaluation)
     plain: list[float] = []

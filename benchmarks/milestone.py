@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -31,9 +32,7 @@ DIMENSIONS, PROJECTOR = 512, 128
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--clusters", type=int, default=10, help="k1, and the number of classes")
     parser.add_argument("--rounds", type=int, default=5)
@@ -98,13 +97,8 @@ def child(name: str, images: int, clusters: int) -> dict:
     metrics, noise = evaluate(*data, clusters)
     evaluation = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - resident
-    return {
-        "preparation": preparation,
-        "evaluation": evaluation,
-        "peak": peak,
-        "metrics": metrics,
-        "noise": noise,
-    }
+    seconds = {"preparation": preparation, "evaluation": evaluation}
+    return seconds | {"peak": peak, "metrics": metrics, "noise": noise}
 
 
 def compare_warm(images: int, clusters: int, rounds: int) -> None:
@@ -208,14 +202,10 @@ def growth(sizes: Sequence[int], clusters: int) -> None:
     table: dict[int, dict[str, float]] = {}
     for size in sizes:
         code = f"import milestone, json; print(json.dumps(milestone.steps({size}, {clusters})))"
-        output = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=Path(__file__).parent,
-            check=True,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-            text=True,
-        ).stdout
+        place = Path(__file__).parent
+        environment = os.environ | {"PYTHONPATH": str(place.parent)}
+        command = [sys.executable, "-c", code]
+        output = subprocess.check_output(command, cwd=place, env=environment, text=True)
         table[size] = json.loads(output.splitlines()[-1])
     print(f"{'step, s (exponent)':<20}" + "".join(f"{size:>18,}" for size in sizes))
     for step in table[sizes[0]]:

@@ -6,10 +6,10 @@ Writes docs/evidence/pretext/<sweep>.json. Runs that stand in it already are not
 may be called while a sweep still runs. docs/protocol.md says what is measured.
 """
 
-import argparse
 import base64
 import json
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,7 @@ FOLDS = 5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweep folder")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

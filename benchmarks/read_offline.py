@@ -9,7 +9,6 @@ without the start of Python, reads a sample; their times are scaled to all runs.
 processes themselves, which other work on the machine changes little.
 """
 
-import argparse
 import json
 import math
 import os
@@ -21,6 +20,7 @@ import sys
 import tempfile
 import time
 import zlib
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,7 @@ rank(read_source(sys.argv[1]), label_free_metric("rankme"))
 
 def main() -> None:
     """Make the runs, time both readers, check that they agree, print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sample", type=int, default=20, help="runs that wandb-core reads in each round")

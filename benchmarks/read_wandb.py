@@ -6,7 +6,6 @@ own) within one process and one run. Prints seconds, requests and the ratio.
     python benchmarks/read_wandb.py [--runs 1000] [--milestones 50] [--latency 0.05] [--rounds 2]
 """
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -14,6 +13,7 @@ import random
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -81,9 +81,7 @@ def by_selector(path: str, known: dict[str, Any]) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--milestones", type=int, default=50)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds that every answer is held back")
@@ -125,7 +123,7 @@ def main() -> None:
     show(found, arguments)
 
 
-def show(found: dict[str, list[tuple[float, int, int]]], arguments: argparse.Namespace) -> None:
+def show(found: dict[str, list[tuple[float, int, int]]], arguments: Namespace) -> None:
     """The median round of the selector, the sum of the loop's parts, and their ratio."""
     print(
         f"{arguments.runs} runs of {arguments.milestones} milestones, {arguments.spectra} spectra in each,"

@@ -441,25 +441,17 @@ def paragraph(pool: Pool) -> str:
     )
 
 
+OF_A_POOL = (
+    "chosen by | run | accuracy | regret | 95 %, these checkpoints | normalised | tied: mean | ρ | "
+    "τ | by epoch | rule stops at | saves | costs"
+)
+
+
 def pool_page(pool: Pool) -> Iterator[str]:
     """Everything of one sweep: every metric's pick, its intervals, and when its choice had settled."""
     group = pool.group
     yield f"# {pool.title}\n\nMade by `python benchmarks/evidence.py tables`. Regrets in points.\n"
-    yield head(
-        "chosen by",
-        "run",
-        "accuracy",
-        "regret",
-        "95 %, these checkpoints",
-        "normalised",
-        "tied: mean",
-        "ρ",
-        "τ",
-        "by epoch",
-        "rule stops at",
-        "saves",
-        "costs",
-    )
+    yield head(*OF_A_POOL.split(" | "))
     for one in sorted(group.metrics, key=lambda one: (one.regret is None, one.regret or 0.0, name_of(one))):
         settled, course = one.training.settled, one.training.points
         yield row(

@@ -7,7 +7,6 @@ The runs are those of read_offline.py: copies of one run by W&B's own client, 50
 Wall time and processor time (user and system) of each process; medians over the rounds.
 """
 
-import argparse
 import os
 import resource
 import statistics
@@ -15,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from read_offline import MILESTONES, copy_runs, write_original
@@ -24,9 +24,7 @@ SELECTOR = (sys.executable, "-m", "selector.cli")
 
 def main() -> None:
     """Make the runs, time the commands, print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()

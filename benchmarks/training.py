@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -37,9 +38,7 @@ PEAK_BF16 = 989e12  # an H100 SXM without sparsity, from its data sheet
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", nargs="+", default=["digits", "fashion_mnist"], choices=EPOCHS)
     parser.add_argument("--data-dir", default="/usr/share/datasets/fashion-mnist")
     parser.add_argument("--rounds", type=int, default=5)
@@ -108,15 +107,10 @@ class Turns:
         python = asked.peer if name == "stable-pretraining" else sys.executable
         command = [python, __file__, *sys.argv[1:], "--dataset", dataset, "--child", name]
         root = str(Path(__file__).parents[1])
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ
-            | {"PYTHONPATH": root, "PYTHONWARNINGS": "ignore"}
-            | {"OMP_NUM_THREADS": str(asked.threads)},
-        )
+        environment = os.environ | {"PYTHONPATH": root, "PYTHONWARNINGS": "ignore"}
+        environment |= {"OMP_NUM_THREADS": str(asked.threads)}
+        pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+        self.process = subprocess.Popen(command, env=environment, text=True, **pipes)
         self.peak = 0
 
     def turn(self) -> dict[str, Any]:
@@ -254,23 +248,19 @@ def lightly_training(config: Any, workers: int, epochs: int, keep: list[Any] | N
     from lightly.models.modules import SimCLRProjectionHead
     from lightly.transforms import SimCLRTransform
 
+    from selector.training.backbone import build_backbone
     from selector.training.data import load_images
 
     images = load_images(config)
     pixels = images.train.pixels
     scaled = pixels.float() / 255
-    transform = SimCLRTransform(
-        input_size=pixels.shape[-1],
-        cj_prob=config.jitter_probability,
-        cj_strength=config.jitter_strength,
-        min_scale=config.crop_scale_min,
-        random_gray_scale=config.grayscale_probability,
-        gaussian_blur=0.0,
-        hf_prob=config.flip_probability,
-        normalize={"mean": scaled.mean((0, 2, 3)).tolist(), "std": scaled.std((0, 2, 3)).tolist()},
-    )
+    moments = {"mean": scaled.mean((0, 2, 3)).tolist(), "std": scaled.std((0, 2, 3)).tolist()}
+    colours = {"cj_prob": config.jitter_probability, "cj_strength": config.jitter_strength}
+    colours |= {"random_gray_scale": config.grayscale_probability, "gaussian_blur": 0.0, "normalize": moments}
+    shape = {"min_scale": config.crop_scale_min, "hf_prob": config.flip_probability}
+    transform = SimCLRTransform(pixels.shape[-1], **colours, **shape)
     torch.manual_seed(config.seed)
-    backbone, dimension = network(config)
+    backbone, dimension = build_backbone(config)
     head = SimCLRProjectionHead(dimension, config.projector_hidden, config.projector_dim)
     model = torch.nn.Sequential(backbone, head).to(config.device)
     if keep is not None:
@@ -280,25 +270,11 @@ def lightly_training(config: Any, workers: int, epochs: int, keep: list[Any] | N
     return plain_loop(model, lambda a, b: criterion(model(a), model(b)), batches, config, epochs)
 
 
-def network(config: Any) -> tuple[Any, int]:
-    """The encoder of `selector`, in the memory layout that a user's own has."""
-    from selector.training.backbone import build_backbone
-
-    return build_backbone(config)
-
-
 def loader(config: Any, dataset: Any, workers: int) -> Any:
     from torch.utils.data import DataLoader
 
-    return DataLoader(
-        dataset,
-        config.batch_size,
-        shuffle=True,
-        drop_last=True,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=config.device == "cuda",
-    )
+    kept = {"persistent_workers": workers > 0, "pin_memory": config.device == "cuda", "drop_last": True}
+    return DataLoader(dataset, config.batch_size, shuffle=True, num_workers=workers, **kept)
 
 
 def pil_images(images: Any, transform: Callable[[Any], Any]) -> Any:
@@ -323,20 +299,11 @@ def plain_loop(
 ) -> Iterator[int]:
     import torch
 
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        config.learning_rate,
-        momentum=config.momentum_max,
-        weight_decay=config.weight_decay,
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        config.learning_rate,
-        total_steps=epochs * len(batches),
-        pct_start=config.warmup_fraction,
-        base_momentum=config.momentum_min,
-        max_momentum=config.momentum_max,
-    )
+    decay = {"momentum": config.momentum_max, "weight_decay": config.weight_decay}
+    optimizer = torch.optim.SGD(model.parameters(), config.learning_rate, **decay)
+    cycle = {"total_steps": epochs * len(batches), "pct_start": config.warmup_fraction}
+    cycle |= {"base_momentum": config.momentum_min, "max_momentum": config.momentum_max}
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, **cycle)
     model.train()
     for _ in range(epochs):
         trained = 0
@@ -356,6 +323,7 @@ def stable_pretraining(asked: argparse.Namespace, dataset: str) -> None:
     from stable_pretraining.data.datasets import FromTorchDataset
     from stable_pretraining.methods import SimCLR
 
+    from selector.training.backbone import build_backbone
     from selector.training.data import load_images
 
     torch.set_num_threads(asked.threads)
@@ -369,11 +337,14 @@ def stable_pretraining(asked: argparse.Namespace, dataset: str) -> None:
         T.RandomGrayscale(p=config.grayscale_probability),
         T.ToImage(mean=[0.5] * 3, std=[0.3] * 3),
     )
-    pictures = [(picture, 0) for picture in pil_list(images)]
+    every = pil_images(images, lambda picture: picture)
+    pictures = [(every[place], 0) for place in range(len(every))]
     two_views = T.MultiViewTransform([view, view])
     data = FromTorchDataset(pictures, names=["image", "label"], transform=two_views)
     batches = loader(config, data, asked.workers)
-    model = SimCLR(network(config)[0], (config.projector_hidden, config.projector_dim), config.temperature)
+    model = SimCLR(
+        build_backbone(config)[0], (config.projector_hidden, config.projector_dim), config.temperature
+    )
 
     class Pairs:
         def __len__(self) -> int:
@@ -384,12 +355,6 @@ def stable_pretraining(asked: argparse.Namespace, dataset: str) -> None:
 
     epoch = plain_loop(model, lambda a, b: model(a, b).loss, Pairs(), config, 10**6)
     serve(lambda: sum(next(epoch) for _ in range(EPOCHS[dataset])))
-
-
-def pil_list(images: Any) -> list[Any]:
-    from PIL import Image
-
-    return [Image.fromarray(array) for array in images.train.pixels.permute(0, 2, 3, 1).contiguous().numpy()]
 
 
 def compare_accuracy(asked: argparse.Namespace, dataset: str) -> None:

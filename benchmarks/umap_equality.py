@@ -14,7 +14,7 @@ rounding: they turn over when rows change places, and cosine k-means sees the di
 draws them by the seed ("as shipped"); for the comparison they are those of umap-learn's start.
 """
 
-import argparse
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -39,9 +39,7 @@ SEARCHES = 4096  # vectors from which on umap-learn's neighbours are approximate
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=60)
     parser.add_argument(
         "--sets", nargs="+", choices=SETS, default=[name for name in SETS if "k" not in name[-1]]

@@ -5,8 +5,8 @@
 Processor seconds of one thread, compiled before. Whether both compute the same: benchmarks/umap_equality.py.
 """
 
-import argparse
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from statistics import median
 from typing import Any
@@ -22,9 +22,7 @@ from selector.metrics.umap_layout import epochs_for, fuzzy_graph, layouts, spect
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[2_500, 10_000])
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
@@ -59,20 +57,10 @@ def by_umap_learn(graph: Any, start: Any) -> Any:
     points = umap_layout._noisy(start, random)
     period = edges.data.max() / edges.data.astype(np.float64)
     limits = np.iinfo(np.int32)
-    return optimize_layout_euclidean(
-        points,
-        points,
-        edges.row,
-        edges.col,
-        epochs_for(len(points)),
-        len(points),
-        period,
-        umap_layout._A,
-        umap_layout._B,
-        random.randint(limits.min + 1, limits.max - 1, 3).astype(np.int64),
-        move_other=True,
-        tqdm_kwds={"disable": True},
-    )
+    shape = (epochs_for(len(points)), len(points), period, umap_layout._A, umap_layout._B)
+    seeds = random.randint(limits.min + 1, limits.max - 1, 3).astype(np.int64)
+    quiet = {"move_other": True, "tqdm_kwds": {"disable": True}}
+    return optimize_layout_euclidean(points, points, edges.row, edges.col, *shape, seeds, **quiet)
 
 
 if __name__ == "__main__":

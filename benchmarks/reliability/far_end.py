@@ -10,7 +10,6 @@ Selectors that write back at once, clocks that differ and 1,000 runs of which 50
 the tests of these names.
 """
 
-import argparse
 import itertools
 import os
 import random
@@ -18,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,9 +52,7 @@ _KINDS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
 
 def main() -> int:
     """Run all trials, print the rows."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=30)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, Backend() as backend:

@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,9 +228,7 @@ TARGETS: dict[str, tuple[Callable[[Path, bytes], None], Callable[[], list[bytes]
 
 def main() -> int:
     """Fuzz one reader in this process, or all of them in one each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("target", nargs="?", choices=TARGETS)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--inside", help=argparse.SUPPRESS)

@@ -10,13 +10,13 @@ true; at the end all milestones must be there with the very bits of the undistur
 milestones are evaluated by another process, as on a machine with a GPU, which is killed in its turn.
 """
 
-import argparse
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -91,9 +91,7 @@ class Campaign:
 
 def main() -> int:
     """Run the campaign, print its rows."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--background", action="store_true", help="milestones by another process")

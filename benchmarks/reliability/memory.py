@@ -8,7 +8,6 @@ where one of them is above its bound: half a MiB a run, 64 MiB for a stream howe
 1 GiB less its embeddings.
 """
 
-import argparse
 import gc
 import multiprocessing
 import os
@@ -16,6 +15,7 @@ import resource
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -29,9 +29,7 @@ MIB = 2**20
 
 def main() -> int:
     """Measure, print a row each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=50_000)
     parser.add_argument("--dimensions", type=int, default=512)
     parser.add_argument("--runs", type=int, default=1000)

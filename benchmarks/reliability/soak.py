@@ -10,7 +10,6 @@ configuration must have been finished exactly once and never been started again,
 hold the numbers of a sweep that nobody disturbed, and `selector rank` must give the same ranking.
 """
 
-import argparse
 import itertools
 import json
 import os
@@ -21,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,7 @@ _FAULTS = (
 
 def main() -> int:
     """Disturb one sweep, run another in peace, compare."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--jobs", type=int, default=4)
@@ -109,14 +107,9 @@ class Soak:
         self.calls += 1
         log = (self.root / f"{directory.name}.log").open("ab")
         command = [sys.executable, "-m", "selector.cli", "sweep", str(self.root / "sweep.yaml")]
-        return subprocess.Popen(
-            [*command, "--directory", str(directory), "--jobs", str(self.jobs)],
-            env=offline(self.root),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            process_group=0,
-        )
+        command += ["--directory", str(directory), "--jobs", str(self.jobs)]
+        files = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        return subprocess.Popen(command, env=offline(self.root), process_group=0, **files)
 
     def disturb(self, seconds: float, row: Row) -> None:
         """Kill something every few seconds."""

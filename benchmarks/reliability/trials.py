@@ -11,28 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from selector.runs import Run
 
 TRAIN = Path(__file__).parents[2] / "train.py"
 # The smallest training with all parts in it: three epochs of three steps, and four milestones.
-TINY = {
-    "backbone": "resnet-9",
-    "backbone_width": 0.0625,
-    "projector_hidden": 16,
-    "projector_dim": 8,
-    "train_images": 96,
-    "evaluation_images": 40,
-    "batch_size": 32,
-    "epochs": 3,
-    "milestone_every": 1,
-    "umap_seeds": 1,
-    "probe": "fast",
-    "device": "cpu",
-    "threads": 1,
-    "lidar_images": 20,
-    "lidar_views": 2,
-    "checkpoint_minutes": 0.001,
-}
+TINY = yaml.safe_load("""{
+    backbone: resnet-9, backbone_width: 0.0625, projector_hidden: 16, projector_dim: 8, train_images: 96,
+    evaluation_images: 40, batch_size: 32, epochs: 3, milestone_every: 1, umap_seeds: 1, probe: fast,
+    device: cpu, threads: 1, lidar_images: 20, lidar_views: 2, checkpoint_minutes: 0.001}""")
 
 
 @dataclass
