@@ -81,9 +81,14 @@ class SweepBar(Reporter):
         """Shows what earlier calls have already done."""
         self._bar.start()
         self._task = self._bar.add_task(
-            "runs", total=state.planned, completed=state.done, best="", going="",
-            before=state.done, ended=0.0,
-        )  # fmt: skip
+            "runs",
+            total=state.planned,
+            completed=state.done,
+            best="",
+            going="",
+            before=state.done,
+            ended=0.0,
+        )
         self._say(f"sweep {state.id} in {state.directory}")
         if state.done:
             self._say(f"{state.done} runs were done before")

@@ -95,10 +95,15 @@ def timed_step(config: TrainConfig) -> tuple[float, int]:
     images, clock = load_images(config), Clock()
     clock.ends = []
     trainer = pl.Trainer(
-        max_steps=_TIMED_STEPS, logger=False, callbacks=[clock], enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-        accelerator="auto" if config.device == "auto" else config.device, devices=1,
-    )  # fmt: skip
+        max_steps=_TIMED_STEPS,
+        logger=False,
+        callbacks=[clock],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="auto" if config.device == "auto" else config.device,
+        devices=1,
+    )
     trainer.fit(Network(config, images))
     spans = [end - begin for begin, end in zip(clock.ends, clock.ends[1:], strict=False)]
     return (median(spans) if spans else 0.0), len(images.train)

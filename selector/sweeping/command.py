@@ -10,9 +10,18 @@ from selector.sweeping.located_yaml import hint, shown
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
 
 _MACROS = (
-    "env", "interpreter", "program", "args", "args_no_equals", "args_no_hyphens", "args_no_boolean_flags",
-    "args_json", "args_json_file", "args_append_hydra", "args_override_hydra",
-)  # fmt: skip
+    "env",
+    "interpreter",
+    "program",
+    "args",
+    "args_no_equals",
+    "args_no_hyphens",
+    "args_no_boolean_flags",
+    "args_json",
+    "args_json_file",
+    "args_append_hydra",
+    "args_override_hydra",
+)
 _ENVIRONMENT = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 
 

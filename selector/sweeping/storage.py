@@ -172,9 +172,13 @@ class Ledger:
     def begin_again(self, run: SweepRun, agent: Agent) -> SweepRun | None:
         """Take a run whose last attempt is over; None where another process was quicker."""
         attributes = {
-            "agent": agent.name, "machine": agent.machine, "again": run.index, "attempt": run.attempt + 1,
-            "config": run.config, "coordinates": run.coordinates,
-        }  # fmt: skip
+            "agent": agent.name,
+            "machine": agent.machine,
+            "again": run.index,
+            "attempt": run.attempt + 1,
+            "config": run.config,
+            "coordinates": run.coordinates,
+        }
         with self._errors():
             mine = self._add(attributes, TrialState.RUNNING)
             if run.status == "running":  # its agent has died; if not, it will see that it is no longer asked

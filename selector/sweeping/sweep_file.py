@@ -76,9 +76,19 @@ class SweepFile:
 _LEAST_ETA = 1.01  # below, bands are closer together than iterations for thousands of them
 _TEXTS = ("program", "name", "description", "project", "entity", "apiVersion", "kind")
 _KNOWN = (
-    "method", "parameters", "metric", "early_terminate", "run_cap", "command", "controller", "scheduler",
-    "metrics", "job", "image_uri", *_TEXTS,
-)  # fmt: skip
+    "method",
+    "parameters",
+    "metric",
+    "early_terminate",
+    "run_cap",
+    "command",
+    "controller",
+    "scheduler",
+    "metrics",
+    "job",
+    "image_uri",
+    *_TEXTS,
+)
 _CHOICES: Mapping[str, tuple[str | bool, ...]] = {
     "goal": get_args(Goal),
     "impute": get_args(Impute),

@@ -303,7 +303,12 @@ def _resumed(run: Run, place: Mapping[str, str]) -> dict[str, Any] | None:
         if not parent.is_dir() or not any(_is_folder_of(run.id, path) for path in parent.iterdir()):
             return None
     return {
-        "dir": str(parent.parent if parent.name == "wandb" else parent), "id": run.id, "mode": "offline",
-        "project": run.project or None, "name": None if run.name == run.id else run.name,
-        "group": run.group or None, "job_type": run.job_type or None, "tags": list(run.tags) or None,
-    }  # fmt: skip
+        "dir": str(parent.parent if parent.name == "wandb" else parent),
+        "id": run.id,
+        "mode": "offline",
+        "project": run.project or None,
+        "name": None if run.name == run.id else run.name,
+        "group": run.group or None,
+        "job_type": run.job_type or None,
+        "tags": list(run.tags) or None,
+    }

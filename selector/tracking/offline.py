@@ -114,11 +114,14 @@ def read_offline(
         planned=planned_runs(ledgers, known),
         finish_command=finish_command(ledgers),
         warnings=(
-            *found.warnings, *ledger_warnings, *not_begun(ledgers), *_warnings(reading, trainings),
+            *found.warnings,
+            *ledger_warnings,
+            *not_begun(ledgers),
+            *_warnings(reading, trainings),
             *how_read(trainings, keys),
         ),
         ended=not any(run.state == "running" for run in trainings) and not in_progress(ledgers),
-    )  # fmt: skip
+    )
 
 
 def find(folder: Path) -> Found:
