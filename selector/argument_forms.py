@@ -74,7 +74,8 @@ def _expand_option(token: str, waiting: deque[str], options: Options, prog: str,
             waiting.extendleft(reversed(_flags(_flat({name: _literal(group, name, prog)}, options, prog))))
             return []
         known = [option.replace("_", "-") for option in options]
-        fail(prog, f"unknown option --{name}{nearest(name.replace('_', '-'), known)}")
+        hint = nearest(name.replace("_", "-"), known).replace("'", "'--", 1)
+        fail(prog, f"unknown option --{name}{hint}")
     declared = options[field]
     if declared is bool and not equals and (not waiting or waiting[0].lower() not in _TRUE_FALSE):
         return [f"--{field}=True"]

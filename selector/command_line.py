@@ -15,13 +15,15 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
 from selector.argument_forms import HELP, expand, fail
-from selector.config import OWN_FIELDS, Method, TrainConfig, paper_recipe
 from selector.text import first_line, nearest
+
+if TYPE_CHECKING:
+    from selector.config import TrainConfig
 
 T = TypeVar("T")
 
@@ -42,7 +44,7 @@ _MARKERS = (tyro.conf.FlagConversionOff,)  # an agent writes --labels=False, nev
 _FLAGS = (tyro.conf.FlagCreatePairsOff,)  # help shows --json alone, not --no-json beside it
 
 
-def parse_config(argv: Sequence[str], prog: str = "train.py") -> TrainConfig:
+def parse_config(argv: Sequence[str], prog: str = "train.py") -> "TrainConfig":
     """The configuration that a command line of train.py asks for.
 
     What is not given comes from the paper's recipe for the method. A mistake ends the program with one line
@@ -52,6 +54,8 @@ def parse_config(argv: Sequence[str], prog: str = "train.py") -> TrainConfig:
         argv: Arguments without the program's name, in any form that a W&B agent or a person writes.
         prog: The program's name in messages.
     """
+    from selector.config import Method, TrainConfig, paper_recipe  # here: other commands start without it
+
     tokens = expand(with_config(argv, prog), get_type_hints(TrainConfig), prog, values_without_dashes=True)
     method = _last_value(tokens, "method")
     methods: tuple[Method, ...] = get_args(Method)
@@ -72,6 +76,8 @@ def parse_config(argv: Sequence[str], prog: str = "train.py") -> TrainConfig:
 
 def in_sections(help: str) -> str:
     """Help with a heading above the first field of each section of TrainConfig."""
+    from selector.config import OWN_FIELDS, TrainConfig
+
     own = next(field.name for field in fields(TrainConfig) if field.name in OWN_FIELDS)
     for name, title in {**_SECTIONS, own: "single methods: loss, heads, momentum encoder"}.items():
         option = re.escape(f"--{name.replace('_', '-')}")

@@ -71,7 +71,7 @@ def test_two_numbers(form):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--learnin-rate=0.5"], "train.py: unknown option --learnin-rate, did you mean 'learning-rate'?"),
+        (["--learnin-rate=0.5"], "train.py: unknown option --learnin-rate, did you mean '--learning-rate'?"),
         (
             ["--dataset=cifr10"],
             "--dataset cannot be 'cifr10', did you mean 'cifar10'? (one of cifar10, cifar100,",
@@ -137,7 +137,7 @@ def test_a_file_of_settings(capsys, tmp_path):
     for name, said in (
         ("gone.yaml", "gone.yaml cannot be read"),
         ("list.yaml", "list.yaml holds no settings"),
-        ("odd.yaml", "unknown option --leaning_rate, did you mean 'learning-rate'?"),
+        ("odd.yaml", "unknown option --leaning_rate, did you mean '--learning-rate'?"),
     ):
         assert said in refusal(capsys, f"--config={tmp_path / name}")
     assert "--config needs the name of a YAML file" in refusal(capsys, "--config")
@@ -204,7 +204,7 @@ def test_parsing_does_not_run_the_command():
         (["wiegh"], "prog: unknown command 'wiegh', did you mean 'weigh'?"),
         (["weigh"], "prog weigh: WHAT is missing"),
         (["weigh", "a", "b"], "prog weigh: unexpected argument 'b'"),
-        (["weigh", "a", "--unti=g"], "prog weigh: unknown option --unti, did you mean 'unit'?"),
+        (["weigh", "a", "--unti=g"], "prog weigh: unknown option --unti, did you mean '--unit'?"),
         (["weigh", "a", "--unit=mg"], "prog weigh: --unit cannot be 'mg', did you mean 'g'? (one of g, kg)"),
         (["weigh", "a", "--to=3"], "prog weigh: unknown option --to"),
         (["count", "--to=x"], "prog count: --to wants a whole number or None, got 'x'"),

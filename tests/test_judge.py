@@ -13,7 +13,6 @@ from scipy import stats
 from test_take_home import call
 from tiny_encoder import NARROW, save, trained
 
-from selector.errors import UserError
 from selector.runs import Milestone
 from selector.selection.judging import judge
 from selector.training.late_labels import read_labelled
@@ -197,33 +196,14 @@ def test_a_csv_file_names_the_same_images(labelled):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("option", "expected", "said"),
     [
-        ("a.png,red\nb.png,blue\n", r"names 1 files that are not there, the first is .*b.png"),
-        ("a.png\n", "must have two columns, file name and label; a line has 1"),
-        ("", "names 0 files"),
-        ("blue/0.png,x\nblue/1.png,x\n", "images of one class only"),
-        ("blue/0.png,x\nblue/1.png,x\nblue/2.png,y\n", "class 'y' .* has one image"),
+        (["--milestone", "5"], 2, "leave out --milestone"),
+        (["--direction", "min"], 1, "the checkpoint of run gone is not"),
     ],
 )
-def test_odd_csv_files_are_one_line(labelled, content, said):
-    (labelled / "labels.csv").write_text(content)
-    with pytest.raises(UserError, match=said):
-        read_labelled(labelled / "labels.csv")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected", "said"),
-    [
-        (["--labelled", "nowhere"], 1, "no labelled images in 'nowhere'"),
-        (["--labelled", "late/red"], 1, "lies beside the classes"),
-        (["--labelled", "late", "--milestone", "5"], 2, "leave out --milestone"),
-        (["--labelled", "late", "--direction", "min"], 1, "the checkpoint of run gone is not"),
-    ],
-)
-def test_what_cannot_be_judged_is_one_line(capsys, sweep, labelled, monkeypatch, arguments, expected, said):
-    monkeypatch.chdir(labelled.parent)
-    status, out, err = call(capsys, "judge", sweep, "--metric", "rankme", *arguments)
+def test_what_cannot_be_judged_is_one_line(capsys, sweep, labelled, option, expected, said):
+    status, out, err = call(capsys, "judge", sweep, "--metric", "rankme", "--labelled", labelled, *option)
     assert (status, out) == (expected, "")
     assert said in err
     assert "Traceback" not in err

@@ -181,7 +181,7 @@ def test_the_reports_charts_are_in_the_selection_run(
     # c is chosen: rankme 40, accuracy 0.7; b is the best: rankme 20, accuracy 0.9.
     assert (traces["the pick"]["x"], traces["the pick"]["y"]) == ([40], [0.7])
     assert (traces["best by labels"]["x"], traces["best by labels"]["y"]) == ([20], [0.9])
-    assert scatter["layout"]["title"]["text"] == "What the metric saw, and what labels say"
+    assert scatter["layout"]["title"]["text"] == "The metric and the labels"
     assert "--" not in json.dumps(drawn)  # no colour is left as a name of the page's
     assert "nothing to write back" in rank("--write-back")[1]
     # Neither ranking nor regret by rankme change, but the chart of how the metrics agree does.

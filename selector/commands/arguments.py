@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import tyro
 
@@ -25,11 +25,24 @@ if TYPE_CHECKING:
     from selector.selection.candidates import MilestoneChoice
     from selector.selection.ranking import Ranking
 
+# For tuple[str, ...] and for … | None tyro would load typeguard, which takes longer than all else of a start.
+MaybeText = Optional[str]  # noqa: UP045
+if TYPE_CHECKING:
+    Texts = tuple[str, ...]
+else:
+    Texts = tuple
+_TEXTS = tyro.constructors.PrimitiveConstructorSpec[Any](
+    nargs="*",
+    metavar="SOURCE …",
+    instance_from_str=tuple,
+    is_instance=lambda value: isinstance(value, tuple),
+    str_from_instance=list,
+)
 Source = Annotated[str, tyro.conf.arg(metavar="SOURCE")]
 Name = Annotated[str, tyro.conf.arg(metavar="NAME")]
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME …")]
-Tag = Annotated[str | None, tyro.conf.arg(metavar="TAG")]
-Group = Annotated[str | None, tyro.conf.arg(metavar="GROUP")]
+Tag = Annotated[MaybeText, tyro.conf.arg(metavar="TAG")]
+Group = Annotated[MaybeText, tyro.conf.arg(metavar="GROUP")]
 File = Annotated[Path, tyro.conf.arg(metavar="FILE")]
 
 _SOURCES = tyro.conf.arg(
@@ -56,7 +69,7 @@ _MILESTONE = tyro.conf.arg(
     metavar="last|EPOCH", help="The epoch to compare at, or last: each run's last milestone."
 )
 Way = Annotated[
-    Literal["max", "min"] | None,
+    Optional[Literal["max", "min"]],  # noqa: UP045
     tyro.conf.arg(help="Which way is better; None takes the metric's own, for the method of the runs."),
 ]
 Mixed = Annotated[
@@ -76,12 +89,12 @@ _SEED_KEY = tyro.conf.arg(metavar="NAME", help="The hyperparameter that holds th
 class Runs:
     """Which runs a command reads."""
 
-    sources: tyro.conf.Positional[Annotated[tuple[str, ...], _SOURCES]]
-    tag: Annotated[str | None, _TAG] = None
-    group: Annotated[str | None, _GROUP] = None
+    sources: tyro.conf.Positional[Annotated[Texts, _SOURCES, _TEXTS]]
+    tag: Annotated[MaybeText, _TAG] = None
+    group: Annotated[MaybeText, _GROUP] = None
     quiet: Annotated[bool, _QUIET] = False
-    project: Annotated[str | None, _PROJECT] = None
-    sweep: Annotated[str | None, _SWEEP] = None
+    project: Annotated[MaybeText, _PROJECT] = None
+    sweep: Annotated[MaybeText, _SWEEP] = None
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -157,17 +170,19 @@ class Choice(Comparison):
     metric: MetricName = "consensus"
     by: Annotated[Literal["configuration", "run"], _BY] = "configuration"
 
-    def rank(self, runs: Runs, spectra: bool = False) -> tuple[RunSet, Ranking]:
-        """Reads the runs and ranks them; the runs come back prepared for the metric."""
+    def rank(self, runs: Runs) -> tuple[RunSet, Ranking]:
+        """Reads the runs and ranks them; the runs come back prepared for the metric.
+
+        Logged lists are read, too: some metrics have their noise in them.
+        """
         from selector.commands.encoders import fingerprint_of_run
         from selector.commands.named import keys_of
-        from selector.selection.candidates import RESAMPLED
         from selector.selection.consensus import prepared
         from selector.selection.pooled import POOLED, with_pooled
         from selector.selection.ranking import rank
 
         metric, epoch = self.named_metric, self.epoch
-        found = runs.read(keys_of(metric), spectra or metric.name in RESAMPLED)
+        found = runs.read(keys_of(metric), spectra=True)
         if metric is POOLED:
             found = with_pooled(found, partial(fingerprint_of_run, sources=runs.sources), self.allow_mixed)
         found, metric = prepared(found, metric, epoch, self.allow_mixed)

@@ -78,7 +78,7 @@ def _rank_and_write(
             " `wandb sync` puts its runs there"
         )
     for _ in range(_ATTEMPTS):
-        found, ranking = choice.rank(runs, spectra=True)
+        found, ranking = choice.rank(runs)
         how = (oracle, ranking.milestone, choice.allow_mixed, choice.direction)
         try:
             judged = regret(found, [ranking.metric], *how, seed_key=choice.seed_key)

@@ -120,14 +120,14 @@ def charts(group: GroupReport, report: Report) -> list[Chart]:
         random = fmean(one.accuracy for one in judged.judged)
         add(
             "scatter",
-            "What the metric saw, and what labels say",
+            "The metric and the labels",
             f"One point per run (n = {len(points)}). Dotted: the regret, from the pick to the best run.",
             scatter(points, metric, oracle, judged.best.accuracy, random),
         )
     if judged and len(judged.judged) > 1:
         add(
             "choices",
-            "Had you chosen by something else",
+            "If you had chosen by something else",
             "Regret of each metric's choice among the same runs, with the 95 % interval of the true regret"
             " among these checkpoints, as far as the number of evaluation images tells it. To choose a metric"
             " by this chart and quote its regret afterwards would be choosing with labels.",

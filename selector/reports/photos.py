@@ -1,4 +1,4 @@
-"""What the pick takes for alike: nearest neighbours beside those of a rival, where the two disagree most."""
+"""What looks alike to the pick: nearest neighbours beside those of a rival, where the two disagree most."""
 
 import base64
 from collections.abc import Sequence
@@ -122,9 +122,9 @@ def _drawn(pick: Run, rival: Run, ours: Path, theirs: Path) -> Photos | None:
     return Photos(
         label(pick),
         label(rival),
-        f"Images of {len(pixels)} evaluation images whose nearest neighbours differ most, and their"
-        f" {NEIGHBOURS} nearest, by cosine similarity of the representations. Judge for yourself which"
-        " neighbours belong together.",
+        f"Those of {len(pixels)} evaluation images whose neighbours the two share least, each with its"
+        f" {NEIGHBOURS} nearest neighbours by cosine similarity of the representations. Judge for yourself"
+        " which neighbours belong together.",
         tuple(
             ((small[one.query],), tuple(small[i] for i in one.pick), tuple(small[i] for i in one.rival))
             for one in found

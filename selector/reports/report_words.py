@@ -53,7 +53,7 @@ def lead(report: Report) -> str:
     elif late := next((group.late for group in report.groups if group.late), None):
         judged = f"The choice saw no label; {late.labels} labels that came later judge it."
     else:
-        judged = "No label was read: how good the pick is by labels is not known here."
+        judged = "No label was read, so it is not known how good the pick is by labels."
     return f"{coverage_line(report.ranking.coverage)}; compared at the {where}. {judged}"
 
 
@@ -86,7 +86,7 @@ def _threats(group: GroupReport, report: Report) -> Iterator[str]:
     if (verdict := group.verdicts[ranked.chosen.id]).is_bad:
         yield f"The pick's training: {verdict.text}"
     if len(ranked.ranking) == 1:
-        yield "Only this run can be ranked: it is chosen for want of another."
+        yield "Only this run can be ranked, so nothing else could be chosen."
     elif len({place.score for place in ranked.ranking}) == 1:
         yield f"{metric} is {number(ranked.ranking[0].score)} in all runs: it does not tell them apart."
     elif len(ranked.tie_set) > 1:
@@ -116,7 +116,7 @@ def tiles(group: GroupReport) -> list[Tile]:
         tied = len(regret.tie_set)
         if tied > 1:
             by_lot, most = share(regret.tied_expected, percent), share(regret.tied_worst, percent)
-            interval += f"; among the {tied} tied runs {by_lot} are to be expected, {most} at worst"
+            interval += f"; expected over the {tied} tied runs: {by_lot}, at worst {most}"
         p = regret.spearman.p_value
         p_text = "p undefined" if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
         found += [
@@ -127,7 +127,7 @@ def tiles(group: GroupReport) -> list[Tile]:
             ),
             Tile(
                 f"{share(judged.expected_random, percent)}{unit}",
-                "regret of a random choice, expected",
+                "expected regret of a random choice",
                 f"over {judged.configurations} configurations",
             ),
             Tile(
@@ -168,7 +168,7 @@ def notes(group: GroupReport) -> list[str]:
     near = group.judged.near_best
     unit = ", in points of accuracy" if group.judged.in_percent else ""
     found = [
-        f"Regret is best accuracy less the pick's{unit}. It holds for this sweep; the next sweep has another."
+        f"Regret is the best accuracy minus the pick's{unit}. It describes this sweep, not the next one."
     ]
     if near is not None and near > 1:
         found.append(
@@ -199,11 +199,11 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
         steps.append(Step(*_label_some(settle, choice, report)))
         steps += [Step(f"To settle which metric is right, {line}.") for line in settle[1:]]
     if group.judged and (reason := group.judged.repetition_reason):
-        steps.append(Step(f"Find out what other seeds would change: {reason}."))
+        steps.append(Step(f"Find out what other seeds would change. {reason[0].upper()}{reason[1:]}."))
     take = shlex.join(["selector", "best", *map(printable, choice), "--output", "best.yaml"])
     steps.append(Step("Take the hyperparameters:", take))
     if group.best.command:
-        longer = "Train the pick longer, or with another seed: the command above, changed as you like."
+        longer = "Train the pick longer or with another seed: change the command above."
         steps.append(Step(longer))
     return steps
 

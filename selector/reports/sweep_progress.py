@@ -91,7 +91,11 @@ class SweepBar(Reporter):
         )
         self._say(f"sweep {state.id} in {state.directory}")
         if state.done:
-            self._say(f"{state.done} runs were done before")
+            self._say(
+                f"done before: {state.done} of {state.planned} runs"
+                if state.planned
+                else f"done before: {state.done}"
+            )
         self._show(state)
 
     def run_started(self, run: SweepRun, state: SweepState) -> None:
@@ -112,7 +116,7 @@ class SweepBar(Reporter):
         self._show(state)
 
     def note(self, text: str) -> None:
-        """One line above the bar; it comes even to who wants it quiet."""
+        """One line above the bar; it is shown even with --quiet."""
         self._console.print(Text(printable(text)))
 
     def _say(self, text: str) -> None:

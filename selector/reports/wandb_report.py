@@ -140,7 +140,7 @@ def _panels(group: GroupReport, report: Report, wr: Any) -> list[Any]:
         title = f"{oracle.name} along training"
         made.append((wr.LinePlot, {"title": title, "x": "epoch", "y": [oracle.key]}))
         for name, key, _ in logged:
-            title = f"What {name} saw, and what labels say"
+            title = f"{name} and the labels"
             ends = {"x": wr.SummaryMetric(key), "y": wr.SummaryMetric(oracle.key)}
             made.append((wr.ScatterPlot, {"title": title, **ends}))
     if group.ranked.swept:

@@ -13,7 +13,6 @@ from selector.selection.comparability import canonical, configuration, hyperpara
 
 MilestoneChoice = Literal["last"] | int
 Category = State | Literal["duplicate", "missing", "not_finite", "unreadable"]
-RESAMPLED = frozenset({"pretext_score"})
 
 _WHY = {
     "diverged": "diverged: its loss became nan or infinite",

@@ -27,9 +27,7 @@ def words(report):
 def test_regret_and_chance_are_in_points():
     text = words(report_on(run("a", 3.0, 0.80), run("b", 2.0, 0.90), run("c", 1.0, 0.70)))
     assert "10.0 points selection regret 95 % interval among these checkpoints: " in text
-    assert (
-        "10.0 points regret of a random choice, expected over 3 configurations" in text
-    )  # (10 + 0 + 20) / 3
+    assert "10.0 points expected regret of a random choice over 3 configurations" in text  # (10 + 0 + 20) / 3
     assert "Highest rankme of 3 runs: 3.000 at epoch 10." in text
     assert "Find out what other seeds would change" in text
 

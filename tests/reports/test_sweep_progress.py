@@ -45,14 +45,14 @@ def test_a_terminal_shows_the_best_so_far_the_run_that_goes_and_the_time_left():
     file_content = {"metric": {"name": "label_free/rankme"}}
     state = SweepState(Path("dir"), "s", seed=0, planned=3, sweep_file=file_content, runs=(first,))
     bar = SweepBar(console)
-    now = iter([0.0, *[60.0] * 20])
-    bar._bar.get_time = lambda: next(now, 100.0)
+    clock = [0.0]
+    bar._bar.get_time = lambda: clock[0]
     with bar:
         bar.sweep_started(replace(state, runs=()))
+        clock[0] = 60.0
         bar.run_ended(first, state)
         bar.run_advanced(second, [1.0, 2.0])
-        for _ in range(20):
-            bar._bar.get_time()
+        clock[0] = 100.0
         line = "".join(segment.text for segment in console.render(bar._bar.get_renderable()))
     # One of three took 60 s, so two take 120 s, of which 40 s are over.
     assert "1/3 0:01:40 0:01:20 left best rankme 3.25 second ▁█" in line
