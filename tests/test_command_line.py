@@ -105,7 +105,7 @@ def test_two_numbers(form):
         (["--dataset", "a" * 200], "a" * 200),  # nothing is wrapped or cut
         (["--pixel-range", "9", "3"], "pixel_range must be two rising numbers, got (9.0, 3.0)"),
         (["--pixel-range", "9"], "--pixel-range"),
-        (["--channels=13"], "probe paper augments colour images, channels is 13: use fast"),
+        (["--probe=paper", "--channels=13"], "probe paper augments colour images, channels is 13: use fast"),
         (["-x"], "unexpected argument '-x'"),
     ],
 )
