@@ -93,7 +93,7 @@ def test_a_folder_of_several_projects_and_sweeps(capsys, tmp_path, option):
 
 
 def test_warnings_go_to_stderr(capsys, tmp_path):
-    folder = write_sweep(tmp_path, trained("a", 1.0, 0.5))
+    folder = write_sweep(tmp_path, trained("a", 5.0, 0.5))
     status, out, err = call(capsys, "rank", folder, "--json")
     assert (status, json.loads(out)["groups"][0]["chosen"]) == (0, "a")
     assert err == (
