@@ -47,8 +47,11 @@ class WandbLog:
         """
         self.run, self.lost = run, ""
         self._sent = _last_epoch_sent(run, whole)
-        summary: Any = run.summary
-        earlier = str(summary.get(VERSIONS, "")) if run.resumed else ""
+        self._tell(self._begin)
+
+    def _begin(self) -> None:
+        summary: Any = self.run.summary
+        earlier = str(summary.get(VERSIONS, "")) if self.run.resumed else ""
         summary[VERSIONS] = joined_versions([earlier, versions()])
         self._over("epoch")
 

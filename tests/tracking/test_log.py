@@ -64,6 +64,20 @@ def test_a_service_that_ends_while_a_run_begins_is_one_line(monkeypatch: pytest.
         log.open_run({}, "r1", [], lambda: None)
 
 
+def test_a_service_that_ends_before_the_first_row_is_told_as_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def gone(*_: Any, **__: Any) -> None:
+        raise ConnectionResetError("Connection lost")
+
+    opened = offline_run(tmp_path)
+    monkeypatch.setattr(opened, "define_metric", gone)
+    log_of_run = WandbLog(opened)
+    log_of_run.milestone(ROWS[0])
+    assert log_of_run.lost == "Connection lost"
+    assert "W&B gets no more of this run (Connection lost): run.jsonl goes on" in capsys.readouterr().err
+
+
 def epochs_in(folder: Path) -> list[list[int]]:
     """Epochs of the rows in each W&B folder, oldest first."""
     found = []
