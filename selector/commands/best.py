@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -24,6 +24,7 @@ def best(
     choice: ChoiceOptions = Choice(),  # noqa: B008 - frozen
     *,
     output: Path | None = None,
+    checkpoint: Literal["last", "any"] = "last",
     export: Folder | None = None,
     onnx: bool = False,
     json: bool = False,
@@ -34,6 +35,8 @@ def best(
         runs: Which runs.
         choice: How to choose among them.
         output: File to write the hyperparameters to; None prints them.
+        checkpoint: Of the chosen run the last milestone, or any that kept its checkpoint: the one that the
+            metric places highest. On the records of this project that gained nothing (docs/training.md).
         export: New folder for the encoder: encoder.safetensors (torchvision's names), encoder.pt2 (loads with
             torch alone), config.json and README.md, the model card.
         onnx: With --export: write encoder.onnx too.
@@ -49,7 +52,7 @@ def best(
     found, ranking = choice.rank(runs)
     warn(ranking.warnings)
     opinions = choice.opinions(found, ranking)
-    winners = [best_of(group) for group in ranking.groups]
+    winners = [best_of(group, ranking.metric if checkpoint == "any" else None) for group in ranking.groups]
     documents = [best_yaml(winner, ranking, said) for winner, said in zip(winners, opinions, strict=True)]
     for name, place in (("output", output), ("export", export)):
         if place is not None and len(documents) > 1:

@@ -2,16 +2,20 @@
 
 import re
 import shlex
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 
 from selector.config import Method, TrainConfig, paper_recipe
+from selector.errors import UserError
+from selector.metrics import Direction, LabelFreeMetric, label_free_metric
 from selector.reports.opinions import Opinions, opinions_object
 from selector.runs import Run
 from selector.selection.ranking import RankedGroup, Ranking
+from selector.selection.verdicts import SCORES
 from selector.text import printable
 
 # Where one run was to be written, and how it was started: a repetition decides that anew.
@@ -42,9 +46,13 @@ class Best:
     checkpoint_exists: bool
 
 
-def best_of(group: RankedGroup) -> Best:
-    """The winner of a group, ready for use."""
-    run = group.chosen
+def best_of(group: RankedGroup, metric: LabelFreeMetric | None = None) -> Best:
+    """The winner of a group, ready for use; with a `metric`, at the milestone that it places highest.
+
+    Raises:
+        UserError: That milestone is asked for, and not several of them left checkpoints with a score.
+    """
+    run = group.chosen if metric is None else at_best_milestone(group.chosen, metric, group.direction)
     checkpoint = find_checkpoint(run)
     exists = checkpoint is not None and _is_file(checkpoint)
     return Best(run, group.ranking[0].score, group, repeated(run), command_line(run), checkpoint, exists)
@@ -88,6 +96,35 @@ def find_checkpoint(run: Run) -> Path | None:
         if _is_file(moved):
             return moved
     return logged
+
+
+def at_best_milestone(run: Run, metric: LabelFreeMetric, direction: Direction) -> Run:
+    """The run with the checkpoint of its milestone that the metric places highest; of equal ones the later.
+
+    A score that the other runs have a part in, such as the consensus, compares no milestones of one run: the
+    first of SCORES that the run logged takes its place.
+
+    Raises:
+        UserError: Fewer than two milestones left checkpoints and have a score.
+    """
+    if metric.parts:
+        logged = [label_free_metric(name) for name in SCORES]
+        rows = run.trained_milestones
+        metric = next((one for one in logged if any(one.key in row.values for row in rows)), metric)
+        direction = "max"
+    sign, last = (1 if direction == "max" else -1), find_checkpoint(run)
+    found = []
+    for row in run.trained_milestones:
+        value = row.values.get(metric.key, nan)
+        place = last and last.with_name(f"milestone-{row.epoch:04d}.ckpt")
+        if isfinite(value) and place is not None and _is_file(place):
+            found.append((sign * value, row.epoch, place))
+    if len(found) < 2:
+        raise UserError(
+            f"--checkpoint any: run {printable(run.id)} kept {len(found)} checkpoints of milestones with a"
+            f" {metric.name}, and it takes two to choose; train with --keep all, or take the last one"
+        )
+    return replace(run, checkpoint=str(max(found)[2]))
 
 
 def _is_file(path: Path) -> bool:

@@ -7,8 +7,20 @@ from handmade import RANKME, run, sweep
 
 from selector.command_line import parse_config
 from selector.config import TrainConfig, paper_recipe
-from selector.reports.best import best_object, best_of, best_yaml, command_line, find_checkpoint, repeated
+from selector.errors import UserError
+from selector.metrics import label_free_metric
+from selector.reports.best import (
+    at_best_milestone,
+    best_object,
+    best_of,
+    best_yaml,
+    command_line,
+    find_checkpoint,
+    repeated,
+)
 from selector.reports.opinions import Opinions
+from selector.runs import Milestone
+from selector.selection.consensus import CONSENSUS
 from selector.selection.ranking import rank
 
 
@@ -96,3 +108,32 @@ def test_a_run_id_is_never_a_path(tmp_path):
     (tmp_path / "sweep" / "runs").mkdir()
     evil = replace(run("../../secret", 1.0), checkpoint="/old/epoch_10.ckpt", directory=str(directory))
     assert str(find_checkpoint(evil)) == "/old/epoch_10.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("metric", "kept", "chosen"),
+    [
+        ("rankme", (5, 10, 15), 10),  # the highest one
+        ("rankme", (5, 15), 15),  # whose checkpoint was not kept: the highest of the others
+        ("alignment", (5, 10, 15), 15),  # lower is better, and 5 is equal: the later one
+        ("consensus", (5, 10, 15), 5),  # by the pretext score, for it needs the other runs
+        ("rankme", (15,), None),
+        ("lidar", (5, 10, 15), None),
+    ],
+)
+def test_any_checkpoint_is_that_of_the_milestone_the_metric_places_highest(tmp_path, metric, kept, chosen):
+    names = ("rankme", "alignment", "pretext_score")
+    figures = {5: (3.0, 0.1, 0.9), 10: (9.0, 0.2, 0.3), 15: (4.0, 0.1, 0.4)}
+    rows = [
+        Milestone(epoch, {f"label_free/{name}": value for name, value in zip(names, values, strict=True)})
+        for epoch, values in figures.items()
+    ]
+    for epoch in kept:
+        (tmp_path / f"milestone-{epoch:04d}.ckpt").touch()
+    one = replace(run("a", milestones=tuple(rows)), checkpoint=str(tmp_path / "milestone-0015.ckpt"))
+    by = CONSENSUS if metric == "consensus" else label_free_metric(metric)
+    if chosen is None:
+        with pytest.raises(UserError, match=r"kept \d checkpoints of milestones with a .*--keep all"):
+            at_best_milestone(one, by, by.direction)
+    else:
+        assert find_checkpoint(at_best_milestone(one, by, by.direction)).stem == f"milestone-{chosen:04d}"

@@ -4,6 +4,7 @@ Sub-folders `train` and `test` (or `val`) are the two splits. Below that, the fi
 the classes when every image lies in one and there are at least two; else the images are unlabelled.
 """
 
+import logging
 import os
 import warnings
 from collections import Counter
@@ -97,6 +98,7 @@ def readable() -> tuple[tuple[str, ...], frozenset[str]]:
     """Formats and extensions; AVIF and HEIC where Pillow, or a plug-in that is installed, reads them."""
     from PIL import features
 
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs what it raises, too, and that is told
     formats, extensions = set(_FORMATS), set(_EXTENSIONS)
     if features.check("avif"):
         formats, extensions = formats | {"AVIF"}, extensions | {".avif"}
