@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from selector.metrics.arrays import BLOCK_ELEMENTS, Checked, as_vectors, float64_blocks, unit_vectors
+from selector.metrics.arrays import (
+    BLOCK_ELEMENTS,
+    Checked,
+    as_vectors,
+    float64_blocks,
+    one_thread,
+    unit_vectors,
+)
 from selector.metrics.metric import BACKBONE, OF_SUBSET, PROJECTOR, label_free
 
 if TYPE_CHECKING:
@@ -82,19 +89,20 @@ def uniformity(embeddings: Array, *, t: float = 2.0) -> float:
     if not t > 0:
         raise ValueError(f"expected t above 0, got {t}")
     directions = torch.cat([unit_vectors(block) for block in float64_blocks(vectors)])
-    # Distances stay, and what a common offset makes alike keeps its digits in the product below.
-    directions -= directions.mean(dim=0)
-    squares = directions.square().sum(dim=1)
     count = len(directions)
     rows = max(1, BLOCK_ELEMENTS // count)
     logs = []
-    for start in range(0, count - 1, rows):
-        stop = min(start + rows, count)
-        distances = directions[start:stop] @ directions[start + 1 :].T
-        distances.mul_(-2).add_(squares[start:stop, None]).add_(squares[start + 1 :]).clamp_(min=0)
-        # Each pair once: the columns right of the block's diagonal.
-        below = torch.ones_like(distances, dtype=torch.bool).tril(-1)
-        logs.append(torch.logsumexp(distances.mul_(-t).masked_fill_(below, -math.inf).flatten(), dim=0))
+    with one_thread():  # a product's sums would follow the number of threads
+        # Distances stay, and what a common offset makes alike keeps its digits in the product below.
+        directions -= directions.mean(dim=0)
+        squares = directions.square().sum(dim=1)
+        for start in range(0, count - 1, rows):
+            stop = min(start + rows, count)
+            distances = directions[start:stop] @ directions[start + 1 :].T
+            distances.mul_(-2).add_(squares[start:stop, None]).add_(squares[start + 1 :]).clamp_(min=0)
+            # Each pair once: the columns right of the block's diagonal.
+            below = torch.ones_like(distances, dtype=torch.bool).tril(-1)
+            logs.append(torch.logsumexp(distances.mul_(-t).masked_fill_(below, -math.inf).flatten(), dim=0))
     total = torch.logsumexp(torch.stack(logs), dim=0)
     return float(total) - math.log(count * (count - 1) / 2)
 
