@@ -196,7 +196,8 @@ class Ledger:
         with self._errors():
             for key, value in attributes.items():
                 self._storage.set_trial_user_attr(self._ids[run.number], key, value)
-        now = self.refresh().runs[run.index]
+        self.refresh()
+        now = self._now(run)
         return now if now.number == run.number else run
 
     def report(self, run: SweepRun, values: Sequence[float]) -> None:
@@ -216,7 +217,11 @@ class Ledger:
         self.note(run, end=end)
         with self._errors():
             self._set_state(run, _STATES[status], None if objective is None else [objective])
-        return self.state.runs[run.index]
+        return self._now(run)
+
+    def _now(self, run: SweepRun) -> SweepRun:
+        """How a run stands now; as it was, where it turned out to be one more than was planned."""
+        return self.state.runs[run.index] if run.index < len(self.state.runs) else run
 
     def _set_state(self, run: SweepRun, state: TrialState, values: Sequence[float] | None) -> None:
         with suppress(UpdateFinishedTrialError):  # by another process

@@ -44,6 +44,14 @@ def test_only_one_process_takes_up_a_run(tmp_path):
     assert (ledger.state.runs[0].status, ledger.state.runs[0].agent) == ("running", YOU)
 
 
+def test_a_run_that_two_took_when_one_was_left_is_given_back(tmp_path):
+    ledger, other = opened(tmp_path, planned=1), opened(tmp_path, planned=1)
+    ledger.note(ledger.begin_next(ME), config={"x": 1})
+    second = other.begin_next(YOU)
+    assert other.end(second, "interrupted", "not needed", None, None) == second
+    assert [run.agent for run in other.state.runs] == [ME]
+
+
 @pytest.mark.parametrize("keep", [1, 30])
 def test_a_line_that_a_kill_cut_short_is_taken_away(tmp_path, keep):
     ledger = opened(tmp_path)
