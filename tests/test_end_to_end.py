@@ -66,6 +66,7 @@ def test_regret_is_the_gap_between_the_best_and_the_chosen_accuracy(swept: Path,
         assert 0 <= low <= metric["regret"] <= high
 
 
+@pytest.mark.slow
 def test_best_repeats_the_winner(
     swept: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from selector.selection.ranking import rank
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
+@pytest.mark.slow
 def test_its_runs_are_ranked(tmp_path):
     environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true", "OMP_NUM_THREADS": "1"}
     script = EXAMPLES / "lightly_simclr_selectable.py"

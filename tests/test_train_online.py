@@ -74,6 +74,7 @@ def test_wandb_gets_metrics_definition_tags_and_group(agent: tuple[Run, str, Pat
         assert by_pattern[f"{prefix}/*"]["5"] == axis
 
 
+@pytest.mark.slow
 def test_a_command_that_forgets_the_values_is_refused(tmp_path: Path, backend: Backend) -> None:
     config = {
         "program": train.__file__,
@@ -117,6 +118,7 @@ def test_the_network_goes_for_good_and_nothing_is_lost(tmp_path: Path) -> None:
         assert (place.folder / "runs" / "x" / "milestone-0600.ckpt").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_hyperband_stops_does_not_come_back(tmp_path: Path) -> None:
     config = {
         "program": train.__file__,

@@ -132,6 +132,7 @@ def test_figures_are_means_over_umap_seeds_and_noise_their_standard_deviation(mi
         assert noise[name] == pytest.approx(abs(first - second) / 2**0.5, abs=1e-6), name
 
 
+@pytest.mark.slow
 def test_points_by_umap_learn_are_its_own():
     engine = replace(INPUTS, settings=replace(SETTINGS, umap_engine="umap-learn", metrics=("entropy",)))
     expected = [

@@ -50,5 +50,5 @@ def test_rotation_counts_in_the_whole_pool_or_in_none_of_it(runs, scores, said):
 
 
 def test_runs_without_these_criteria_are_left_alone():
-    plain = sweep(run("a", 1.0), run("b", 2.0))
+    plain = sweep(run("a", 30.0), run("b", 20.0))
     assert prepared(plain, SCORE)[0] == plain

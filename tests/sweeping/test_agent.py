@@ -317,7 +317,7 @@ elif not Path("room").exists():
     time.sleep(60)
 """)
     with pytest.raises(
-        UserError, match=r"out: No space left on device: .*the same command continues"
+        UserError, match=r"out: No space left on device; .*the same command continues"
     ) as full:
         run_sweep(path, folder / "out", jobs=jobs)
     assert "\n" not in str(full.value)
