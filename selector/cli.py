@@ -33,7 +33,7 @@ from selector.text import printable
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """Print a script that lets your shell complete commands and options.
 
-    bash: `eval "$(selector completion bash)"`, which may stand in ~/.bashrc; zsh: write it to a file
+    bash: `eval "$(selector completion bash)"`, which you can put into ~/.bashrc; zsh: write it to a file
     _selector in a folder of $fpath; fish: `selector completion fish | source`.
 
     Args:
@@ -105,7 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO) or error.filename is not None:
             raise
         _write_nowhere()
-        print(f"selector: cannot write the result: {error.strerror}; make room, repeat it", file=sys.stderr)
+        print(
+            f"selector: cannot write the result: {error.strerror}; make room and try again", file=sys.stderr
+        )
         return 1
 
 

@@ -39,7 +39,7 @@ _SECTIONS = {
 }
 _CONFIG_HELP = """\
 --config FILE reads these settings from a YAML file, such as `selector best
-SOURCE --output FILE` writes. What stands after it counts more."""
+SOURCE --output FILE` writes. Options after it take precedence."""
 _MARKERS = (tyro.conf.FlagConversionOff,)  # an agent writes --labels=False, never --no-labels
 _FLAGS = (tyro.conf.FlagCreatePairsOff,)  # help shows --json alone, not --no-json beside it
 
@@ -93,7 +93,7 @@ def in_sections(help: str) -> str:
 def with_config(argv: Sequence[str], prog: str) -> list[str]:
     """A command line whose --config FILE is replaced by the settings of that YAML file.
 
-    What stands after it counts more. `selector best --output` writes such a file.
+    Options after it take precedence. `selector best --output` writes such a file.
     """
     tokens = list(argv)
     for place, token in enumerate(tokens):
@@ -166,7 +166,7 @@ def overview(commands: Mapping[str, Callable[..., Any]], prog: str, description:
         indent = " " * column
         first = f"  {name}".ljust(column)
         lines += textwrap.wrap(summary, width, initial_indent=first, subsequent_indent=indent)
-    lines += ["", *textwrap.wrap(f"{prog} COMMAND --help says what a command takes.", width)]
+    lines += ["", *textwrap.wrap(f"{prog} COMMAND --help shows a command's options.", width)]
     return "\n".join(lines)
 
 
@@ -301,7 +301,7 @@ def _one_line(box: str) -> str:
         return f"{choice[2]} cannot be '{choice[1]}'{hint}"
     if number := _NUMBER.search(text):
         kind = "a whole number" if number[2].endswith("int") else "a number"
-        return f"{number[1]} wants {kind}{' or None' if 'NoneType' in text else ''}, got '{number[3]}'"
+        return f"{number[1]} must be {kind}{' or None' if 'NoneType' in text else ''}, got '{number[3]}'"
     if missing := re.search(r"Missing from (.*?): +(\S+)", text):
         return f"{missing[2]} is missing"
     if unexpected := re.search(r"Unrecognized options: (.*)", text):

@@ -39,17 +39,17 @@ class TrainConfig:
     holdout: Annotated[float, Range(above=0, below=1)] = 0.2
     """Share of the images held out for evaluation where a data set has no test split of its own."""
     train_images: SomeCount = None
-    """Use only so many training images, drawn with the seed 0; None takes all."""
+    """Use only this many training images, drawn with seed 0; None uses all."""
     evaluation_images: SomeCount = None
-    """Use only so many evaluation images, drawn with the seed 0; None takes all."""
+    """Use only this many evaluation images, drawn with seed 0; None uses all."""
     labels: bool = True
     """False ignores the labels that a data set has: only label-free metrics are computed."""
     skip_bad_images: bool = False
-    """Leave out unreadable images of a folder, and count them, instead of stopping."""
+    """Skip and count unreadable images in a folder, instead of stopping."""
     channels: SomeCount = None
     """Channels of the images, such as 1 for grey or 13 for Sentinel-2; None makes all images RGB."""
     pixel_range: tuple[float, float] | None = None
-    """Values that are black and white; None: 0 255 of 8-bit images, else the training images' range."""
+    """Values that mean black and white; None: 0 255 for 8-bit images, else the training images' range."""
     background: str = "white"
     """Colour behind the transparent parts of a folder's images."""
 
@@ -67,7 +67,7 @@ class TrainConfig:
     epochs: Count = 1000
     """Epochs of self-supervised training."""
     batch_size: Annotated[int, Range(above=0, at_least=2)] = 512
-    """Images a step (the paper does not say; 512 is SimCLR's and SimSiam's for CIFAR-10)."""
+    """Images per step (the paper does not say; 512 is SimCLR's and SimSiam's for CIFAR-10)."""
     learning_rate: Positive = 0.5
     """Peak of the one-cycle schedule, used as given: not scaled by the batch size."""
     weight_decay: NotNegative = 1e-4
@@ -93,29 +93,29 @@ class TrainConfig:
     blur_probability: Share = 0.0
     """Probability of a Gaussian blur (SimCLR: 0 for CIFAR-10, 0.5 for ImageNet)."""
     rotation_degrees: Annotated[float, Range(at_least=0, at_most=180)] = 0.0
-    """Turn each view by up to so many degrees either way before it is cropped; 0 turns none."""
+    """Rotate each view by up to this many degrees either way before cropping; 0: no rotation."""
 
     # Milestones
     milestone_every: Count = 20
     """Epochs between milestones; the untrained network and the last epoch are milestones too."""
     clusters: Annotated[int | None, Range(at_least=2)] = None
-    """k1 of the clustering metrics; None takes the number of classes."""
+    """k1 of the clustering metrics; None uses the number of classes."""
     probe: Literal["paper", "fast", "none"] = "fast"
     """Linear probe: the paper's (Adam, 20 augmented epochs) or logistic regression on fixed features."""
     umap_seeds: Annotated[int, Range(at_least=0)] = 1
-    """UMAP layouts per milestone: metrics are their mean, and of two or more `noise/*` is their spread."""
+    """UMAP layouts per milestone: metrics are means over them; with two or more, `noise/*` is the spread."""
     umap_engine: Literal["fast", "umap-learn"] = "fast"
-    """Who lays out UMAP's points: our own code, the same for any number of threads, or umap-learn itself."""
+    """UMAP layout: our own code, whose result does not depend on the threads, or umap-learn itself."""
     metrics: str = ""
     """Families or names of metrics to compute, such as "spectral,views,probes"; "" computes all of them."""
     entropy_bin_width: Positive = 0.4
     """Bin width of H(Z3) in standard deviations (the paper: 0.4, pretrained models 0.8)."""
     rankme_images: Count = 25_600
-    """Training images that RankMe is computed from (all, where there are fewer)."""
+    """Training images that RankMe is computed from (all, if there are fewer)."""
     lidar_images: Annotated[int | None, Range(at_least=0)] = None
-    """Training images whose training views LiDAR and alignment compare; None: common views; 0: neither."""
+    """Training images whose training views LiDAR and alignment compare; None: common views; 0: skip both."""
     lidar_views: Annotated[int, Range(at_least=2)] = 10
-    """Training views of each of these images; of the common views there are two."""
+    """Training views of each of these images; there are always two common views."""
     keep: Literal["last", "all"] = "last"
     """Checkpoints to keep: the last milestone's, or every milestone's."""
 
@@ -125,21 +125,21 @@ class TrainConfig:
     precision: Literal["32", "bf16", "fp16"] = "32"
     """Arithmetic of the training steps; embeddings are always computed in float32."""
     compile: bool = False
-    """Compile the encoder (torch.compile): quicker steps after a minute; pays in runs of many minutes."""
+    """Compile the encoder (torch.compile): faster steps after the first minute; worth it for longer runs."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
     devices: Count = 1
-    """Processes that share each batch, one a GPU (one a share of the cores without GPUs)."""
+    """Processes that share each batch: one per GPU, or without GPUs each with a share of the cores."""
     threads: SomeCount = None
-    """CPU threads of each process; None takes all cores."""
+    """CPU threads of each process; None uses all cores."""
     checkpoint_minutes: Annotated[float | None, Range(above=0)] = 10.0
-    """Minutes of training that a killed run repeats at most; None saves at milestones alone."""
+    """Most minutes of training that a killed run has to repeat; None saves only at milestones."""
     output_dir: str | None = None
-    """Folder for checkpoints; None takes $WANDB_DIR/runs, or runs/ without it."""
+    """Folder for checkpoints; None uses $WANDB_DIR/runs, or runs/ without it."""
     init_from: str | None = None
-    """Checkpoint of train.py whose encoder and heads the run starts from, instead of random ones."""
+    """Start from the encoder and heads of this train.py checkpoint, instead of random ones."""
     resume: bool = False
-    """Continue an interrupted run of this very configuration from its last checkpoint."""
+    """Continue an interrupted run of the same configuration from its last checkpoint."""
 
     @property
     def chosen_metrics(self) -> tuple[str, ...]:

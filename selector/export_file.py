@@ -31,7 +31,7 @@ _NOT_KEPT = {"milestones", "config", "definition", "directory", "checkpoint", "l
 
 
 def write_records(runs: RunSet, digits: int = 7) -> str:
-    """The runs as text: what all of them share once, then a line a run. The same runs give the same text.
+    """The runs as text: what all of them share once, then one line per run. The same runs give the same text.
 
     Paths of the machine (checkpoints, folders, a local data set's place) and spectra are left out.
 
@@ -87,7 +87,7 @@ def read_records(path: Path) -> RunSet:
         raise UserError(f"cannot read the records {str(path)!r}: {reason}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(
-            f"{str(path)!r} is no file of `selector export` (format {FORMAT}): export the runs again"
+            f"{str(path)!r} is not a file of `selector export` (format {FORMAT}): export the runs again"
         )
     try:
         runs = tuple(sorted((_run(one, content) for one in content["runs"]), key=lambda run: run.id))

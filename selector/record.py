@@ -280,7 +280,7 @@ class Record:
                 self.close()
                 raise UserError(
                     f"{printable(str(self.path))} is being written by another process, or by an earlier"
-                    " Record of this one: wait for its end, or use another folder"
+                    " Record of this one: wait until it ends, or use another folder"
                 )
         return self._file
 
@@ -408,7 +408,7 @@ def _read(path: Path, lists: bool) -> _Reader:
     except OSError as error:
         raise UserError(f"cannot read {shown}: {error.strerror}") from error
     if reader.header is None and not reader.cut:
-        raise UserError(f"{shown} is no record of a run: {reader.damage or 'it holds nothing'}")
+        raise UserError(f"{shown} is not the record of a run: {reader.damage or 'it holds nothing'}")
     return reader
 
 

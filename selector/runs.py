@@ -58,7 +58,7 @@ class Run:
             "stopped": ended early on purpose (hyperband). "interrupted": told to stop, and to be continued.
         config: What was asked for, hyperparameter → value.
         definition: How the metrics were computed, as train.py stored it; empty for other people's runs.
-        milestones: In the order of epochs, one an epoch.
+        milestones: In the order of epochs, one per epoch.
         detail: One line on why the state is not "finished" ("loss became nan in epoch 3"), or "".
         checkpoint: Where the last checkpoint was written, or None.
         directory: Folder that the run was read from, or None where it came from a server.

@@ -69,7 +69,7 @@ TO = ["--output", "f.npz"]
         (["best", *RANK, "--export", "photos"], "'photos' exists: name a new folder for the export"),
         (["best", *RANK, "--direction", "min", "--export", "new"], "the checkpoint of run cc is not on this"),
         (["best", "theirs.ckpt", "--export", "new"], "theirs.ckpt"),
-        (["embed", "theirs.ckpt", "photos", *TO], "'theirs.ckpt' is no checkpoint of train.py"),
+        (["embed", "theirs.ckpt", "photos", *TO], "'theirs.ckpt' is not a checkpoint of train.py"),
         (["embed", "other.ckpt", "photos", *TO], "'other.ckpt' is damaged: its weights are not those of"),
         (["embed", "code.ckpt", "photos", *TO], "'code.ckpt' cannot be read"),
         (["embed", "code-too.ckpt", "photos", *TO], "'code-too.ckpt' cannot be read"),

@@ -76,10 +76,10 @@ def test_several_sources_are_one_sweep(capsys, folder, tmp_path):
     assert judged["groups"][0]["metrics"][0]["regret"] == pytest.approx(0.1)
     status, out, err = call(capsys, "rank", folder, folder)
     assert (status, out) == (1, "")
-    assert err == f"selector: run a is in {folder} and in {folder}: name one of them\n"
+    assert err == f"selector: run a is in both {folder} and {folder}: name only one of them\n"
     assert call(capsys, "watch", folder, other)[::2] == (
         1,
-        "selector: this command reads one SOURCE, got 2: call it for each\n",
+        "selector: this command reads one SOURCE, got 2: run it once for each\n",
     )
 
 
@@ -97,9 +97,9 @@ def test_warnings_go_to_stderr(capsys, tmp_path):
     status, out, err = call(capsys, "rank", folder, "--json")
     assert (status, json.loads(out)["groups"][0]["chosen"]) == (0, "a")
     assert err == (
-        "selector: warning: 0 of 1 runs have nesum, channel_std, idest, which make the consensus: runs are"
-        " chosen by rankme instead\n"
-        "selector: warning: only run a can be ranked: it is chosen for want of another\n"
+        "selector: warning: 0 of 1 runs have nesum, channel_std, idest, which make the consensus: the"
+        " choice is by rankme instead\n"
+        "selector: warning: only run a can be ranked, so it is chosen\n"
     )
 
 
@@ -225,11 +225,11 @@ def test_the_page_of_metrics_is_up_to_date(capsys):
             ["rank", "x", "--metric", "label_free/rankm", "--direction", "max"],
             "unknown metric 'label_free/rankm'",
         ),
-        (["rank", "x", "--milestone", "soon"], "--milestone wants last or an epoch, got 'soon'"),
-        (["rank", "x", "--milestone=--5"], "--milestone wants last or an epoch, got '--5'"),
-        (["stop-losers", "x", "--metric", "consensus"], "the consensus is a place among the runs at hand"),
-        (["figures", "x", "--metric", "consensus"], "name rankme, or one of its parts, nesum, channel_std"),
-        (["correlate", "x", "--metric", "label_free/consensus"], "no score that a run keeps"),
+        (["rank", "x", "--milestone", "soon"], "--milestone must be last or an epoch, got 'soon'"),
+        (["rank", "x", "--milestone=--5"], "--milestone must be last or an epoch, got '--5'"),
+        (["stop-losers", "x", "--metric", "consensus"], "the consensus is a run's place among the others"),
+        (["figures", "x", "--metric", "consensus"], "or one of the metrics in it, nesum, channel_std"),
+        (["correlate", "x", "--metric", "label_free/consensus"], "not a score of its own"),
         (["rank", "x", "--direction", "up"], "--direction cannot be 'up'"),
         (["regret", "x", "--oracle", "labelled/knn"], "unknown labelled metric 'labelled/knn'"),
         (["regret", "x", "--metric", "nonsense"], "unknown metric 'nonsense'"),
@@ -314,7 +314,7 @@ def test_a_reader_that_has_seen_enough_or_is_none_is_no_error(folder, form, end)
 @pytest.mark.parametrize("form", ["--json", ""])
 def test_a_full_disk_for_the_result_is_one_line(folder, form):
     process = in_bash(f"{sys.executable} -m selector.cli rank {folder} --metric rankme {form} >/dev/full")
-    expected = "selector: cannot write the result: No space left on device; make room, repeat it\n"
+    expected = "selector: cannot write the result: No space left on device; make room and try again\n"
     assert (process.returncode, process.stderr) == (1, expected)
 
 

@@ -139,8 +139,8 @@ def test_where_only_the_last_checkpoint_is_left_the_others_are_named(capsys, tmp
     ("changes", "said"),
     [
         ({"state": "failed"}, "it is failed: finish it first"),
-        ({"definition": {}}, "it is no run of train.py"),
-        ({"checkpoints": False}, "no checkpoint of it lies in"),
+        ({"definition": {}}, "it is not a run of train.py"),
+        ({"checkpoints": False}, "it has no checkpoint in"),
         (
             {"config": {"learning_rate": 0.3}},
             "the checkpoints in its folder were trained with another learning_rate",
@@ -194,7 +194,7 @@ def test_checkpoints_by_themselves(capsys, trained):
         (["a.ckpt", "folder"], 2, "either checkpoints or one SOURCE"),
         (["one", "two"], 2, "name one SOURCE"),
         (["a.ckpt", "--run", "x"], 2, "--run chooses among the runs of a SOURCE"),
-        (["folder", "--probe", "fast"], 2, "--probe is for checkpoints"),
+        (["folder", "--probe", "fast"], 2, "--probe works only with checkpoints"),
         (["gone.ckpt"], 1, "there is no checkpoint 'gone.ckpt'"),
         (["gone"], 1, "there is no folder gone"),
     ],

@@ -84,8 +84,8 @@ RUN = '{"id":"a","state":"finished","config":{},"definition":{},"milestones":[%s
     ("text", "says"),
     [
         ("{", "it is not JSON"),
-        ("[]", "no file of `selector export`"),
-        ('{"format": 99}', "no file of `selector export`"),
+        ("[]", "is not a file of `selector export`"),
+        ('{"format": 99}', "is not a file of `selector export`"),
         ('{"format": 1}', "are damaged"),
         (HEAD + RUN % "[1,2,3]", "another length"),
         (HEAD + RUN % '[1,"x"]', "are damaged"),

@@ -167,9 +167,12 @@ def test_the_report_takes_the_judgement(capsys, judged):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "is no result of `selector judge`"),
-        ("[]", "is no result of `selector judge`"),
-        ('{"groups": [{"labels": 3}]}', r"is no result of `selector judge` \(groups.0.pick Field required\)"),
+        ("", "is not a result of `selector judge`"),
+        ("[]", "is not a result of `selector judge`"),
+        (
+            '{"groups": [{"labels": 3}]}',
+            r"is not a result of `selector judge` \(groups.0.pick Field required\)",
+        ),
         (json.dumps({"groups": []}), "judges none of the runs that are ranked here"),
         (json.dumps({"groups": [BY_LABELS | {"pick": "b"}]}), "judges the pick b, and this page's pick is a"),
         (None, "cannot be read: No such file"),

@@ -217,7 +217,7 @@ def test_what_no_run_writes_is_damage(tmp_path, body):
         file.write(sealed(body))
     assert "line 6 of" in read_record(path).damage
     path.write_bytes(sealed(body))
-    with pytest.raises(UserError, match="no record of a run"):
+    with pytest.raises(UserError, match="not the record of a run"):
         read_record(path)
 
 

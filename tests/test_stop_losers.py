@@ -60,7 +60,7 @@ def test_a_dry_run_is_the_default(backend: Backend, stop: Any):
         "behind would be stopped: rank 10 of 10 at epoch 40; after the greatest gain that any of 8 finished"
         " runs made from there (28.2) it would still be worse than f7 by 17.8",
         "ahead goes on: may still win",
-        "early goes on: has 0 milestones from epoch 25 on, 2 are wanted",
+        "early goes on: has 0 milestones from epoch 25 on, 2 are needed",
         "1 of 3 running runs cannot win any more; --yes asks W&B to stop them",
     ]
     assert asked_to_stop(backend) == []

@@ -77,7 +77,7 @@ def test_the_winners_encoder_with_its_card(capsys, sweep, tmp_path):
 def test_onnx_belongs_to_an_export(capsys, sweep):
     status, out, err = call(capsys, "best", sweep, "--onnx")
     assert (status, out) == (2, "")
-    assert "--onnx belongs to --export" in err
+    assert "--onnx needs --export" in err
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_folder_of_photos_becomes_vectors(capsys, best, photos, tmp_path):
     arguments = ("embed", best, photos, "--batch-size", 3, "--device", "cpu", "--skip-bad-images", "--output")
     status, out, err = call(capsys, *arguments, tmp_path / "f.npz")
     assert (status, err) == (0, "")
-    assert out == f"4 images, 64 numbers each: {tmp_path / 'f.npz'}, 1 left out that cannot be read\n"
+    assert out == f"4 images, 64 numbers each: {tmp_path / 'f.npz'}, 1 unreadable left out\n"
     content = np.load(tmp_path / "f.npz")
     names = ("4.png", "a/1.png", "a/2.jpg", "b/3.png")
     assert list(content["files"]) == [str(photos / name) for name in names]

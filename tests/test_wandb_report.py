@@ -62,7 +62,7 @@ def test_what_a_report_says(backend: Backend, capfd: pytest.CaptureFixture[str])
     warnings, text, ranking, steps = (
         block["content"] for block in view.blocks if block["type"] == "markdown-block"
     )
-    assert "runs are chosen by rankme instead" in warnings
+    assert "the choice is by rankme instead" in warnings
     assert "**c**: Highest rankme of 3 runs: 40\\.00 at epoch 10\\." in text
     assert "**20\\.0 points** selection regret" in text
     assert "| rank | run | rankme | linear\\_probe\\_accuracy | learning\\_rate |" in ranking
@@ -108,8 +108,8 @@ def test_a_folder_and_a_user_who_wants_nothing_sent(
     assert call(capfd, str(tmp_path), "--wandb") == (
         1,
         "",
-        f"selector: --wandb needs runs on a W&B server, and {tmp_path} is a folder or a file:"
-        " `wandb sync` puts its runs there\n",
+        f"selector: --wandb needs runs on a W&B server, but {tmp_path} is a folder or a file:"
+        " `wandb sync` uploads its runs\n",
     )
     monkeypatch.setenv("WANDB_MODE", "offline")
     status, _, err = call(capfd, "loopback/p/s", "--wandb")

@@ -160,7 +160,7 @@ def test_what_is_written_and_that_it_is_written_once(
     assert (chosen["chosen by"], chosen["run"], chosen["regret"]) == ("rankme", "c", pytest.approx(0.2))
 
     status, out, _ = rank("--write-back")
-    assert (status, out.splitlines()[-1]) == (0, "nothing to write back: W&B holds it all already")
+    assert (status, out.splitlines()[-1]) == (0, "nothing to write back: W&B already has all of it")
     assert CHANGING.isdisjoint(backend.requests)
     assert len(runs[table_run].logged_artifacts()) == 2
 

@@ -1,4 +1,4 @@
-"""What several subcommands take: sources of runs, and how to choose among them.
+"""Arguments that several subcommands share: sources of runs, and how to choose among them.
 
 Runs and metrics are imported by the functions that handle them: help starts without numpy.
 """
@@ -53,16 +53,16 @@ _SOURCES = tyro.conf.arg(
 )
 _TAG = tyro.conf.arg(metavar="TAG", help="Only runs that carry this W&B tag.")
 _GROUP = tyro.conf.arg(metavar="GROUP", help="Only runs of this W&B group.")
-_PROJECT = tyro.conf.arg(metavar="PROJECT", help="Of a folder, only runs of this W&B project.")
-_SWEEP = tyro.conf.arg(metavar="ID", help="Of a folder or a project, only runs of this sweep.")
-_QUIET = tyro.conf.arg(help="Show no progress; warnings still come.")
+_PROJECT = tyro.conf.arg(metavar="PROJECT", help="Only runs of this W&B project, when SOURCE is a folder.")
+_SWEEP = tyro.conf.arg(metavar="ID", help="Only runs of this sweep, when SOURCE is a folder or a project.")
+_QUIET = tyro.conf.arg(help="Show no progress; warnings are still shown.")
 MetricName = Annotated[
     str,
     tyro.conf.arg(
         metavar="NAME",
         help="A label-free metric (`selector metrics` lists them), or any key that the runs logged; such a"
-        " key needs a direction, and only you know whether labels went into it. The consensus is the mean"
-        " rank by three metrics, or rankme where most runs lack one.",
+        " key needs --direction, and only you know whether it used labels. The consensus is the mean rank by"
+        " three metrics; where most runs lack one of them, rankme is used instead.",
     ),
 ]
 _MILESTONE = tyro.conf.arg(
@@ -70,17 +70,17 @@ _MILESTONE = tyro.conf.arg(
 )
 Way = Annotated[
     Optional[Literal["max", "min"]],  # noqa: UP045
-    tyro.conf.arg(help="Which way is better; None takes the metric's own, for the method of the runs."),
+    tyro.conf.arg(help="Which way is better; None uses the metric's own direction for the runs' method."),
 ]
 Mixed = Annotated[
     bool,
-    tyro.conf.arg(help="Rank runs in one list that the metric may not compare, at your own risk."),
+    tyro.conf.arg(help="Rank all runs together, even those the metric may not compare, at your own risk."),
 ]
 
 
 _BY = tyro.conf.arg(
-    help="What is ranked: the mean over the seeds of each configuration, whose best seed is handed over, or"
-    " each run by itself."
+    help="What to rank: each configuration by the mean over its seeds, to pick its best seed, or each run by"
+    " itself."
 )
 _SEED_KEY = tyro.conf.arg(metavar="NAME", help="The hyperparameter that holds the seed.")
 
@@ -108,7 +108,7 @@ class Runs:
             UserError: There are several.
         """
         if len(self.sources) > 1:
-            raise UserError(f"this command reads one SOURCE, got {len(self.sources)}: call it for each")
+            raise UserError(f"this command reads one SOURCE, got {len(self.sources)}: run it once for each")
         return self.sources[0]
 
     def read(self, keys: Collection[str] = (), spectra: bool = False) -> RunSet:
@@ -159,7 +159,7 @@ class Comparison:
         if self.milestone == "last":
             return "last"
         if not re.fullmatch(r"-?\d{1,9}", self.milestone, re.ASCII):
-            raise UsageError(f"--milestone wants last or an epoch, got '{self.milestone}'")
+            raise UsageError(f"--milestone must be last or an epoch, got '{self.milestone}'")
         return int(self.milestone)
 
 
@@ -241,7 +241,9 @@ def merged(sets: Sequence[RunSet]) -> RunSet:
     for one in sets:
         for run in one.runs:
             if (other := home.setdefault(run.id, one)) is not one:
-                raise UserError(f"run {run.id} is in {other.source} and in {one.source}: name one of them")
+                raise UserError(
+                    f"run {run.id} is in both {other.source} and {one.source}: name only one of them"
+                )
     planned = [one.planned for one in sets if one.planned is not None]
     return RunSet(
         source=" and ".join(one.source for one in sets),

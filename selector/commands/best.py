@@ -29,7 +29,7 @@ def best(
     onnx: bool = False,
     json: bool = False,
 ) -> int:
-    """Hand over the best run: hyperparameters as YAML, the command that repeats it, its encoder.
+    """Give the best run: its hyperparameters as YAML, the command that repeats it, and its encoder.
 
     Args:
         runs: Which runs.
@@ -46,7 +46,7 @@ def best(
     from selector.reports.objects import as_json
 
     if onnx and export is None:
-        raise UsageError("--onnx belongs to --export: without it nothing is written")
+        raise UsageError("--onnx needs --export: without it, nothing is written")
     if export is not None:
         refuse_existing(export)
     found, ranking = choice.rank(runs)

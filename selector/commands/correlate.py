@@ -23,22 +23,22 @@ def correlate(
     Args:
         source: A folder of offline runs, entity/project/sweep_id, entity/project, or the URL of a W&B sweep
             or project.
-        metric: Metrics with labels or without, or keys that the runs logged; without this option all of ours
-            that the runs hold.
-        oracle: The labelled metric to hold them against, or a key that the runs logged.
+        metric: Metrics with or without labels, or keys that the runs logged; by default, all built-in metrics
+            that the runs logged.
+        oracle: The labelled metric to compare them with, or a key that the runs logged.
         published: Print the paper's figures beside these.
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.
-        quiet: Show no progress; warnings still come.
+        quiet: Show no progress; warnings are still shown.
         json: Print one JSON object.
-        csv: Print a line for each run, metric and data set.
+        csv: Print CSV: one line per run, metric and data set.
         latex: Print the table as LaTeX.
     """
     from selector.commands.named import named_labelled, named_metric
     from selector.paper.along_training import correlate_milestones
 
     if json + csv + latex > 1:
-        raise UsageError("give one of --json, --csv and --latex")
+        raise UsageError("give only one of --json, --csv and --latex")
     named = [named_metric(name) for name in dict.fromkeys(metric)]
     judge = named_labelled(oracle, "max")
     runs = read_runs(source, tag=tag, group=group, keys=[judge.key], quiet=quiet)

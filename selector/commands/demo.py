@@ -13,8 +13,8 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
     """Train a small sweep on real images, rank it without labels, and say what the choice cost.
 
     Args:
-        directory: Sweep folder; a second call with the same one goes on where the first stopped.
-        quiet: Say only what went wrong, and the result.
+        directory: Sweep folder; a second call with the same folder continues where the first stopped.
+        quiet: Print only errors and the result.
     """
     from selector.commands.named import held_metrics
     from selector.metrics import labelled_metric

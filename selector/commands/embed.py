@@ -29,12 +29,12 @@ def embed(
     Args:
         encoder: A folder of `selector best --export`, a checkpoint, a run's folder, or a W&B artifact
             entity/project/model-RUN:ALIAS.
-        images: A folder, whose sub-folders are read too, or one image.
+        images: A folder (its sub-folders are read too), or one image.
         output: FILE.npz (arrays features, float32 (N, D), and files) or FILE.parquet (columns file and
             features).
-        batch_size: Images at a time.
-        device: Where to embed.
-        skip_bad_images: Leave out images that cannot be read, and count them, instead of stopping.
+        batch_size: Images per batch.
+        device: Where to compute the embeddings.
+        skip_bad_images: Skip and count images that cannot be read, instead of stopping.
         quiet: Show no progress.
     """
     if output.suffix not in _ENDINGS:
@@ -52,6 +52,6 @@ def embed(
     with StepLine(quiet) as line:
         found = embed_files(encode, images_below(images), batch_size, skip_bad_images, line)
     write_features(found, output)
-    left_out = f", {len(found.bad)} left out that cannot be read" if found.bad else ""
+    left_out = f", {len(found.bad)} unreadable left out" if found.bad else ""
     print(f"{len(found.files)} images, {found.features.shape[1]} numbers each: {output}{left_out}")
     return 0

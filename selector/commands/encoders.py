@@ -30,7 +30,7 @@ def encoder_of_run(run: Run, sources: Sequence[str]) -> "Encoder":
     where = f"it was written to {checkpoint}" if checkpoint else "the run logged none"
     raise UserError(
         f"the checkpoint of run {printable(run.id)} is not on this machine ({printable(where)}):"
-        " call this where the runs were trained, or copy their folders here"
+        " run this where the runs were trained, or copy their folders here"
     )
 
 

@@ -26,21 +26,21 @@ def evaluate(
     quiet: bool = False,
     json: bool = False,
 ) -> int:
-    """Compute metrics for the stored milestones of runs that are done, without training again.
+    """Compute metrics for the stored milestones of finished runs, without training again.
 
-    Of checkpoints the metrics are printed. To the runs of a SOURCE the metrics that their milestones lack are
-    added, such as those that a newer version knows; milestone 0 is drawn anew from the run's seed.
+    For checkpoints, the metrics are printed. For a SOURCE, the metrics that its runs' milestones lack are
+    added to the runs, such as those new in this version; milestone 0 is rebuilt from the run's seed.
 
     Args:
         targets: Checkpoints of train.py (milestone-*.ckpt), or one SOURCE: a folder of offline runs,
             entity/project/sweep_id, or the URL of a W&B sweep or project.
         run: Only these runs of the SOURCE, by id.
-        all: Compute all metrics of all stored milestones anew, not only of those that lack one.
-        data_dir: Folder that holds the data set, where it is not where the run had it.
-        probe: For checkpoints: another linear probe than the run's own.
-        device: Where to embed.
-        dry_run: Say what would be added to the runs, and add nothing.
-        quiet: Show no progress; warnings still come.
+        all: Recompute all metrics of all stored milestones, not only of those that lack one.
+        data_dir: Folder that holds the data set, if it has moved since the run was trained.
+        probe: For checkpoints: use this linear probe instead of the run's own.
+        device: Where to compute the embeddings.
+        dry_run: Show what would be added to the runs, but add nothing.
+        quiet: Show no progress; warnings are still shown.
         json: Print one JSON object.
     """
     if not targets:
@@ -53,9 +53,9 @@ def evaluate(
             f"name one SOURCE, or checkpoints whose names end in .ckpt; got {len(targets)} sources"
         )
     if checkpoints and run:
-        raise UsageError("--run chooses among the runs of a SOURCE, and checkpoints were named")
+        raise UsageError("--run chooses among the runs of a SOURCE, but checkpoints were named")
     if not checkpoints and probe is not None:
-        raise UsageError("--probe is for checkpoints: the figures of one run come from one probe")
+        raise UsageError("--probe works only with checkpoints: all figures of one run come from one probe")
     if checkpoints:
         return _evaluate_checkpoints(checkpoints, data_dir, probe, device, quiet, json)
     return _evaluate_runs(targets[0], run, all, data_dir, device, dry_run, quiet, json)

@@ -12,7 +12,7 @@ def export(
     *,
     output: Path = Path("runs.json"),
 ) -> int:
-    """Keep a sweep's milestones in one small file, which is a SOURCE for whatever only reads.
+    """Save a sweep's milestones in one small file, a SOURCE for every command that only reads.
 
     Args:
         runs: Which runs.
@@ -21,7 +21,9 @@ def export(
     from selector.export_file import write_records
 
     if output.suffix != ".json":
-        raise UserError(f"--output {printable(str(output))} must end in .json: a SOURCE is known by it")
+        raise UserError(
+            f"--output {printable(str(output))} must end in .json: that is how a SOURCE file is recognised"
+        )
     found = runs.read()
     text = write_records(found)
     with writing(output):

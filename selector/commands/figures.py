@@ -23,18 +23,18 @@ def figures(
     tag: Tag = None,
     group: Group = None,
 ) -> int:
-    """Draw metrics over training beside the accuracy, a picture a run: the paper's Figures 2 to 4.
+    """Draw metrics over training beside the accuracy, one picture per run: the paper's Figures 2 to 4.
 
     Milestones whose embedding has outliers are marked.
 
     Args:
         source: A folder of offline runs, entity/project/sweep_id, or the URL of a W&B sweep or project.
         output: Folder for the pictures.
-        metric: Metrics of ours, or keys that the runs logged.
-        oracle: The labelled metric beside them, or a key that the runs logged; absent without labels.
+        metric: Built-in metrics, or keys that the runs logged.
+        oracle: The labelled metric to draw beside them, or a key that the runs logged; none without labels.
         run: Only these runs, by id.
-        format: What the files are.
-        quiet: Show no progress; warnings still come.
+        format: File format of the pictures.
+        quiet: Show no progress; warnings are still shown.
         json: Print the rows of the pictures as one JSON object.
         tag: Only runs that carry this W&B tag.
         group: Only runs of this W&B group.

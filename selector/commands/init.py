@@ -17,8 +17,8 @@ _LOOKED_AT = 100  # images whose size is read
 def init(images: Annotated[Path, tyro.conf.arg(metavar="IMAGES")], /) -> int:
     """Print a sweep file for a folder of images: selector init PHOTOS > photos.yaml.
 
-    It varies what matters most (temperature, learning rate, crops) in twelve runs. It is sized for a few
-    cores or, where there is one, for a GPU. `selector sweep photos.yaml --check` explains it.
+    It varies what matters most (temperature, learning rate, crops) in twelve runs. It is sized for a
+    GPU if there is one, and otherwise for a few cores. `selector sweep photos.yaml --check` explains it.
 
     Args:
         images: Folder of images, with or without sub-folders for classes; no labels are read.

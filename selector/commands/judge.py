@@ -26,13 +26,13 @@ def judge(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     json: bool = False,
 ) -> int:
-    """Say what the choice cost, by labels that came later: probe the last checkpoint of every ranked run.
+    """Say what the choice cost, using labels that came later: probe the last checkpoint of every ranked run.
 
     Args:
         runs: Which runs.
-        choice: How the pick was chosen among them.
+        choice: How the pick was chosen.
         labelled: A folder with a sub-folder per class, or a CSV file of (file name, label).
-        device: Where to embed.
+        device: Where to compute the embeddings.
         json: Print one JSON object.
     """
     from selector.commands.encoders import encoder_of_run

@@ -11,7 +11,7 @@ def metrics(*, json: bool = False, markdown: bool = False) -> int:
         markdown: Print a page of documentation.
     """
     if json and markdown:
-        raise UsageError("give one of --json and --markdown")
+        raise UsageError("give only one of --json and --markdown")
     from selector.metrics import METRICS, LabelledMetric
     from selector.selection.consensus import CONSENSUS
     from selector.selection.pooled import POOLED

@@ -41,8 +41,8 @@ def refuse_consensus(name: str) -> None:
     if _is_consensus(name):
         parts = ", ".join(key.removeprefix(LABEL_FREE_PREFIX) for key in CONSENSUS.parts)
         raise UsageError(
-            "the consensus is a place among the runs at hand, and no score that a run keeps: name rankme,"
-            f" or one of its parts, {parts}"
+            "the consensus is a run's place among the others, not a score of its own: name rankme, or one of"
+            f" the metrics in it, {parts}"
         )
 
 

@@ -32,32 +32,32 @@ def pretrained(
     """Say how well each metric follows the accuracy over pretrained models: the paper's Table II.
 
     Args:
-        models: Classification models of torchvision or timm, or checkpoints of train.py (*.ckpt); without
-            this option the 17 of the paper.
+        models: Classification models of torchvision or timm, or checkpoints of train.py (*.ckpt); by
+            default, the paper's 17 models.
         dataset: Data sets to embed, one after another.
         data_dir: Folder that holds them (not needed for digits).
         weights: ImageNet weights, or none: untrained networks, which say nothing about pretrained ones.
-        weights_dir: Folder with a file of weights a model, NAME.pth or as torchvision calls it; without one
-            they are downloaded.
-        images: Take only so many images of each split, the first of a seeded permutation.
-        probe: Linear probe: the paper's (Adam, 20 augmented epochs, each of which is embedded anew), or
-            logistic regression on fixed features, or none (then label-free metrics alone).
-        clusters: k1 of the clustering metrics; None takes the number of classes.
-        umap_seeds: UMAP embeddings a model.
-        device: Where to embed.
-        cache_dir: Folder for embeddings; None takes the user's cache.
-        metric: What --figure shows.
+        weights_dir: Folder with one file of weights per model, NAME.pth or as torchvision names it; without
+            this option they are downloaded.
+        images: Use only this many images of each split, the first of a seeded permutation.
+        probe: Linear probe: the paper's (Adam, 20 augmented epochs, each embedded anew), or
+            logistic regression on fixed features, or none (label-free metrics only).
+        clusters: k1 of the clustering metrics; None uses the number of classes.
+        umap_seeds: UMAP embeddings per model.
+        device: Where to compute the embeddings.
+        cache_dir: Folder for embeddings; None uses the user's cache.
+        metric: The metric that --figure shows.
         figure: File for a picture of a metric against the linear probe: .png, .svg or .pdf.
         published: Print the paper's figures beside these.
-        quiet: Show no progress; warnings still come.
+        quiet: Show no progress; warnings are still shown.
         json: Print one JSON object.
-        csv: Print a line for each model and metric, and for each correlation.
+        csv: Print CSV: one line per model and metric, and one per correlation.
         latex: Print the table as LaTeX.
     """
     from selector.commands.named import named_metric
 
     if json + csv + latex > 1:
-        raise UsageError("give one of --json, --csv and --latex")
+        raise UsageError("give only one of --json, --csv and --latex")
     for name, value in (("images", images), ("umap-seeds", umap_seeds)):
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, got {value}")
@@ -68,7 +68,7 @@ def pretrained(
         if len(dataset) > 1:
             raise UsageError("--figure draws one data set: give one --dataset")
         if probe == "none":
-            raise UsageError("--figure draws a metric against the linear probe, and --probe none trains none")
+            raise UsageError("--figure draws a metric against the linear probe, but --probe none trains none")
     drawn = named_metric(metric)
 
     from selector.paper.cache import Cache, user_cache

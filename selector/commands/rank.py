@@ -26,18 +26,18 @@ def rank(
     Args:
         runs: Which runs.
         choice: How to choose among them.
-        write_back: Note in W&B what was chosen: rank, score and pick of each run in its summary, the tag
-            label-free-best on the winner alone and as an alias on its checkpoint, and the ranking as a table
-            and the report's charts in a run of job type selection, beside the regret where the runs know
-            their accuracy. A second call with the same outcome changes nothing.
-        dry_run: With --write-back: say what would be written, and send nothing.
+        write_back: Record the choice in W&B. Each run's summary gets its rank, score and pick. Only the
+            winner gets the tag label-free-best, and its checkpoint gets it as an alias. A run of job type
+            selection gets the ranking as a table, the report's charts and, where the runs know their
+            accuracy, the regret. A second call with the same outcome changes nothing.
+        dry_run: With --write-back: show what would be written, but send nothing.
         json: Print one JSON object.
     """
     from selector.reports.objects import as_json, ranking_object
     from selector.reports.tables import open_console, print_ranking
 
     if dry_run and not write_back:
-        raise UsageError("--dry-run belongs to --write-back: ranking alone changes nothing")
+        raise UsageError("--dry-run needs --write-back: ranking alone changes nothing")
     if write_back:
         found, ranking, notes, more = _rank_and_write(runs, choice, dry_run)
     else:
@@ -74,8 +74,8 @@ def _rank_and_write(
     source, oracle = runs.source, labelled_metric("linear_probe_accuracy")
     if not is_online(source):
         raise UserError(
-            f"--write-back needs runs on a W&B server, and {source} is a folder:"
-            " `wandb sync` puts its runs there"
+            f"--write-back needs runs on a W&B server, but {source} is a folder:"
+            " `wandb sync` uploads its runs"
         )
     for _ in range(_ATTEMPTS):
         found, ranking = choice.rank(runs)

@@ -26,13 +26,13 @@ def regret(
 
     Args:
         runs: Which runs.
-        comparison: How they are compared.
-        metric: Label-free metrics, or keys that the runs logged; without this option the consensus and all
-            of ours that the runs hold.
+        comparison: How to compare them.
+        metric: Label-free metrics, or keys that the runs logged; by default, the consensus and all built-in
+            metrics that the runs logged.
         oracle: The labelled metric that judges, or a key that the runs logged; read at the last milestone.
-        oracle_direction: Which way is better for an oracle that is a key of your own.
-        default_run: Run whose configuration is the default that one would train without a sweep; None takes
-            the paper's recipe.
+        oracle_direction: Which way is better, if the oracle is a key of your own.
+        default_run: Run whose configuration you would have trained without a sweep; None uses the paper's
+            recipe.
         json: Print one JSON object.
     """
     from selector.commands.named import held_metrics, keys_of, named_label_free, named_labelled

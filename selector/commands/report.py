@@ -31,13 +31,13 @@ def report(
     Args:
         runs: Which runs.
         choice: How to choose among them.
-        oracle: The labelled metric that judges, or a key that the runs logged; without labels its parts of
-            the page are absent.
-        oracle_direction: Which way is better for an oracle that is a key of your own.
-        judged: What `selector judge --json` found by labels that came later; the page then shows it.
+        oracle: The labelled metric that judges, or a key that the runs logged; without labels, the page
+            leaves out what they would show.
+        oracle_direction: Which way is better, if the oracle is a key of your own.
+        judged: File that `selector judge --json` wrote from labels that came later; the page shows it.
         output: File to write.
-        wandb: Make a report in W&B instead, in the runs' own project, whose panels draw from the runs; needs
-            the extra wandb-report.
+        wandb: Make a report in W&B instead, in the runs' own project, with panels that draw from the runs;
+            needs the extra wandb-report.
     """
     from selector.commands.named import named_labelled
     from selector.reports.late_labels import read_judgements, with_judgements
@@ -84,7 +84,7 @@ def _unknown_oracle(name: str, key: str, runs: "RunSet") -> list[str]:
     keys = {key for run in runs.runs for row in run.milestones for key in row.values}
     if name == DEFAULT_ORACLE or key in keys:
         return []
-    return [f"no run logged {key}{nearest(key, keys)}: the page says nothing of labels"]
+    return [f"no run logged {key}{nearest(key, keys)}: the page says nothing about labels"]
 
 
 def _write_page(found: "Report", output: Path) -> str:
@@ -107,8 +107,8 @@ def _check_wandb(source: str) -> None:
         raise UsageError("--wandb needs wandb-workspaces: pip install 'ssl-sweep-selector[wandb-report]'")
     if not is_online(source):
         raise UserError(
-            f"--wandb needs runs on a W&B server, and {source} is a folder or a file:"
-            " `wandb sync` puts its runs there"
+            f"--wandb needs runs on a W&B server, but {source} is a folder or a file:"
+            " `wandb sync` uploads its runs"
         )
     if (mode := os.environ.get("WANDB_MODE", "")) in SILENT_MODES:
         raise UserError(f"nothing is sent to W&B while WANDB_MODE is {mode}: unset it, or leave out --wandb")

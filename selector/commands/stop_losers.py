@@ -13,7 +13,7 @@ def stop_losers(
     yes: bool = False,
     json: bool = False,
 ) -> int:
-    """Ask W&B to stop running runs that cannot win any more; without --yes only say which these are.
+    """Ask W&B to stop running runs that cannot win any more; without --yes, only list them.
 
     The rule: a running run is stopped only if at each of its last 2 milestones, none before epoch 10 or the
     first 25 % of its planned epochs, (1) at least 8 finished runs that the metric may compare with it,
@@ -23,9 +23,9 @@ def stop_losers(
     worse than the best finished run. No label is read.
 
     Args:
-        runs: Which runs; of a folder of offline runs one can only be told.
-        metric: What they are ranked by; not the consensus, which is a place among the runs at hand: the rule
-            asks how far a run's score may rise.
+        runs: Which runs; losers in a folder of offline runs can only be listed.
+        metric: Metric to rank them by. It cannot be the consensus, which is only a place among the runs: the
+            rule asks how far a run's own score may rise.
         direction: Which way is better.
         yes: Stop them.
         json: Print one JSON object.

@@ -21,20 +21,20 @@ def sweep(
 ) -> int:
     """Run a W&B sweep file without a server; the same command on other machines shares the sweep.
 
-    A later call goes on where the first stopped. All machines need the sweep folder, on a file system that
-    they share, or a database (--storage).
+    A later call continues where the first stopped. All machines need the sweep folder, on a shared file
+    system, or a database (--storage).
 
     Args:
         file: A W&B sweep file.
-        count: Runs in all, over all calls; None: what the file says.
-        directory: Sweep folder for runs, logs and checkpoints; None: sweep-<name of the file>, or where the
-            file lies if that is a sweep folder.
-        jobs: Runs at the same time; they share the cores.
+        count: Total number of runs, over all calls; None: as the file says.
+        directory: Sweep folder for runs, logs and checkpoints; None: sweep-<name of the file>, or the
+            folder of the file, if that is a sweep folder.
+        jobs: How many runs train at the same time; they share the cores.
         seed: Seed of the search; None: that of an earlier call, else 0.
         storage: URL of a database that keeps the ledger, such as postgresql://user@host/name; None: a file in
-            the sweep folder does.
-        quiet: Say only what went wrong, and the result.
-        check: Run nothing: say how many runs there are, what varies, which words YAML misreads, and, from a
+            the sweep folder.
+        quiet: Print only errors and the result.
+        check: Run nothing; show how many runs there are, what varies, which words YAML misreads, and, from a
             few timed steps, how long it would take.
     """
     if check:
@@ -52,7 +52,7 @@ def sweep(
     with SweepBar(quiet=quiet) as bar:
         state = run_sweep(file, where, count, jobs, seed, reporter=bar, storage=storage)
     elsewhere = sum(run.status == "running" for run in state.runs)
-    others = f", {elsewhere} still going elsewhere" if elsewhere else ""
+    others = f", {elsewhere} still running elsewhere" if elsewhere else ""
     print(f"{state.done} runs done, {state.failed} failed{others} in {printable(str(where))}")
     if state.done:
         print(f"next: selector rank {shlex.quote(printable(str(where)))}")

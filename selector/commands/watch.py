@@ -26,18 +26,18 @@ def watch(
     interval: float = 30.0,
     once: bool = False,
 ) -> int:
-    """Rank a running sweep again whenever a milestone arrives, until the sweep has ended or Ctrl-C.
+    """Rank a running sweep again whenever a milestone arrives, until it ends or you press Ctrl-C.
 
-    Runs that still run are ranked by their last milestone: a look at the race, and no choice yet. On a
-    terminal the table is drawn anew; elsewhere each change is a line.
+    Unfinished runs are ranked by their last milestone: this shows the race, and is not a choice yet. On a
+    terminal the table is redrawn; elsewhere each change is one line.
 
     Args:
         runs: Which runs.
-        metric: What they are ranked by.
+        metric: Metric to rank them by.
         direction: Which way is better.
         allow_mixed: Rank them all together.
-        interval: Seconds between two looks.
-        once: Look once, print the table, and end.
+        interval: Seconds between two looks at the sweep.
+        once: Print the table once, and exit.
     """
     from selector.commands.named import named_label_free
     from selector.reports.running import watch_table
@@ -47,7 +47,7 @@ def watch(
     from selector.selection.ranking import rank, standing
 
     if not 0 < interval <= _DAY:
-        raise UsageError(f"--interval wants a number of seconds above 0, a day at most, got {interval:g}")
+        raise UsageError(f"--interval must be more than 0 seconds and at most a day, got {interval:g}")
     chosen = named_label_free(metric, direction)
     seen: set[str] = set()
     known: dict[str, Any] = {}

@@ -2,9 +2,9 @@
 
     from selector.metrics import rankme, lidar, nesum
 
-The function of every registered metric is a name of this package; only what is no metric is listed here.
-Each raises a ValueError for what is not finite, of another shape, or too little to have a value. What the
-decorator says of a metric (formula, better direction, source) ends its docstring.
+The function of every registered metric is a name of this package; only what is not a metric is listed here.
+Each raises a ValueError for input that is not finite, has another shape, or is too small to have a value.
+What the decorator says of a metric (formula, better direction, source) ends its docstring.
 
 Importing this takes numpy alone; torch, scikit-learn, numba and umap-learn are imported by the functions that
 need them. Work on tensors is done on their device, except for what scikit-learn and UMAP do, and for

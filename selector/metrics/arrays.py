@@ -1,4 +1,4 @@
-"""What the metrics accept: one vector an image, as a numpy array, nested lists or a tensor on any device."""
+"""What the metrics accept: one vector per image, as a numpy array, nested lists or a tensor on any device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LARGEST = 1e150  # beyond it, squares leave float64
 
 
 class TooFew(ValueError):
-    """A metric has no meaning for so few embeddings or dimensions: it is not measured."""
+    """A metric has no meaning for so few embeddings or dimensions, so it is not measured."""
 
 
 class Undefined(ValueError):

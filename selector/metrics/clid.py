@@ -32,7 +32,7 @@ def default_clusters(count: int) -> int:
     instead={"one_direction": math.nan},
     prefix="clid",
     symbol="CL",
-    meaning="How well the nearest image names the k-means cluster of an image held out.",
+    meaning="How well the nearest image tells the k-means cluster of a held-out image.",
     formula="accuracy of 1-NN by cosine on half of the images, √N clusters",
     space=BACKBONE,
     direction="max",

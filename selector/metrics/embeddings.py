@@ -14,7 +14,7 @@ Space = Literal["backbone", "projector", "predictor"]
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """One vector an image, in the order of the data set.
+    """One vector per image, in the order of the data set.
 
     Attributes:
         vectors: (N, D) float32, finite.

@@ -27,11 +27,11 @@ THRESHOLD = 4.0
     prefix="entropy",
     symbol="H(Z3)",
     meaning="How evenly the images fill the space of their UMAP points; low means few dense places.",
-    formula="-Σ p ln p over boxes of 0.4 standard deviations a side, in nats",
+    formula="-Σ p ln p over boxes of 0.4 standard deviations per side, in nats",
     space=Z3,
     direction=None,
     direction_for=_TABLE_ONE,
-    cost="UMAP, once a seed",
+    cost="UMAP, once per seed",
     source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C; directions from Table I",
 )
 def histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
@@ -63,7 +63,7 @@ def histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
     space=Z3,
     direction=None,
     direction_for=_TABLE_ONE,
-    cost="UMAP, once a seed",
+    cost="UMAP, once per seed",
     source="ours, after section IV of the paper, which finds outliers in early training",
 )
 def robust_histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
@@ -101,7 +101,7 @@ def _entropy(points: NDArray[np.float64], widths: NDArray[np.float64]) -> float:
     formula="share farther from the median than 4 times the median distance",
     space=Z3,
     direction="min",
-    cost="UMAP, once a seed",
+    cost="UMAP, once per seed",
     source="ours, after section IV of the paper, which finds outliers in early training",
 )
 def outlier_share(points: Array, threshold: float = THRESHOLD) -> float:

@@ -143,7 +143,7 @@ def channel_std(embeddings: Array) -> float:
 @label_free(
     reads="projector_vectors",
     symbol="collapse level",
-    meaning="The same from 0, evenly spread directions, to 1, complete collapse.",
+    meaning="channel_std turned around: 0 for evenly spread directions, 1 for complete collapse.",
     formula="max(0, 1 - √D · std(z/‖z‖))",
     space=PROJECTOR,
     direction="min",

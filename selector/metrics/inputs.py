@@ -50,7 +50,7 @@ class MetricSettings:
     Attributes:
         clusters: k1 of the clustering metrics, the number of classes where it is known; k2 is twice that.
         probe: "paper" (Adam, 20 augmented epochs), "fast" (logistic regression on fixed features) or "none".
-        umap_seeds: UMAP layouts a milestone, with the seeds 0, 1, …; 0 computes nothing that needs UMAP.
+        umap_seeds: UMAP layouts per milestone, with the seeds 0, 1, …; 0 computes nothing that needs UMAP.
         entropy_bin_width: In standard deviations.
         rankme_images: Training images that RankMe is computed from, if there are so many.
         umap_engine: "fast" is our layout, the same for any number of threads; "umap-learn" is that package's.

@@ -69,7 +69,7 @@ TEST = Place(BACKBONE.name, ("dataset", "evaluation_images"))
 
 
 class UnknownDirection(UserError):
-    """Nobody knows which way a metric is better for a method."""
+    """It is not known which way a metric is better for a method."""
 
 
 @dataclass(frozen=True)

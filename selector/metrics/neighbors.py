@@ -30,7 +30,7 @@ def nearest_neighbors(
     by its index, so that a duplicate of it counts as a neighbour at distance 0. With `queries` nothing is
     left out. Equal distances are ordered by index.
 
-    Exact: a matrix product picks k + 16 candidates a query, their distances are then computed in float64
+    Exact: a matrix product picks k + 16 candidates per query, their distances are then computed in float64
     from the differences, and a bound on the product's rounding error proves that no other vector is nearer;
     queries without that proof are searched again in float64 and, should equal distances defeat that too,
     by differences to all vectors. No result depends on how the product was rounded, so none depends on
@@ -38,7 +38,7 @@ def nearest_neighbors(
 
     Args:
         vectors: (N, D) finite array or tensor; the work is done on the tensor's device.
-        k: Neighbours a query; at most N - 1 without queries, at most N with them.
+        k: Neighbours per query; at most N - 1 without queries, at most N with them.
         metric: "euclidean", or "cosine" for 1 - cos; a zero vector is at cosine distance 1 from every
             other vector and 0 from another zero vector.
         queries: (Q, D), or None to search the vectors among themselves.

@@ -1,4 +1,4 @@
-"""Pretext criteria: how well questions that need no labels are answered from the representations.
+"""Pretext criteria: how well representations answer questions that need no labels.
 
 An encoder that knows what an image shows can tell which way up it is (rotation), can find it again after it
 was cropped and recoloured (retrieval), and keeps where its edges run (HOG). No label is needed to know the
@@ -116,7 +116,7 @@ class Answers:
     reads="rotation_accuracy",
     shared="rotation_accuracy",
     symbol="rotation",
-    meaning="How well it can be told which way up an image is.",
+    meaning="How well the encoder can tell which way up an image is.",
     formula="held-out accuracy of ridge regression to four turns",
     space=_IMAGES,
     direction="max",
@@ -169,7 +169,7 @@ def view_retrieval(a: _Vectors, b: _Vectors) -> float:
     reads="hog_r2",
     shared="hog_r2",
     symbol="HOG R²",
-    meaning="How well oriented gradients can be read off: whether it is still known where edges run.",
+    meaning="How well oriented gradients can be read off: does the encoder still know where edges run?",
     formula="held-out R² of ridge regression to 32 oriented gradients",
     space=_IMAGES,
     direction="max",
@@ -207,7 +207,7 @@ def hog_probe(
     reads="pretext",
     shared="pretext",
     symbol="pretext",
-    meaning="How well three questions are answered that need no labels.",
+    meaning="How well three questions that need no labels are answered.",
     formula="mean of (rotation - 1/4)/(3/4), retrieval and HOG R²",
     space=_IMAGES,
     direction="max",

@@ -144,7 +144,7 @@ def paper_probe(
         epochs: Passes over the training images.
         peak_learning_rate: 0.08 in the paper, 0.003 for its supervised pretrained models.
         weight_decay: Adam's L2 penalty.
-        batch_size: Images a step; the last step of an epoch takes what is left.
+        batch_size: Images per step; the last step of an epoch takes what is left.
         seed: Of the initial weights and the order of the images.
 
     Returns:

@@ -20,7 +20,7 @@ from selector.metrics.spectrum import Spectrum, spectrum_of
 if TYPE_CHECKING:
     from selector.metrics.arrays import Array
 
-_ONE_SVD = "one SVD a space, shared"
+_ONE_SVD = "one SVD per space, shared"
 _GARRIDO = "Garrido et al. 2023, arXiv:2210.02885, equation 1"
 _TSITSULIN = "Tsitsulin et al. 2023, arXiv:2305.16562, in the authors' code"
 # The most that a ratio of singular values can mean in float64.
@@ -121,7 +121,7 @@ def alpha_req(embeddings: Array | Spectrum, *, first: int = FIRST_RANK, last: in
     reads="backbone_spectrum",
     also={"alpha_req": alpha_req},
     symbol="-|α - 1|",
-    meaning="How near the eigenvalues of the covariance fall off like one over their rank.",
+    meaning="How closely the eigenvalues of the covariance fall off as one over their rank.",
     formula="λ_j ~ j^-α, least squares in logarithms over ranks 11 to 100, weights 1/j",
     space=BACKBONE,
     direction="max",
@@ -136,7 +136,7 @@ def alpha_req_score(embeddings: Array | Spectrum) -> float:
 @label_free(
     reads="backbone_spectrum",
     symbol="NESum",
-    meaning="How much varies beside the strongest direction; its authors find too much is bad as well.",
+    meaning="How much varies besides the strongest direction; its authors find that too much is also bad.",
     formula="Σ λ / λ_1 of the covariance",
     space=BACKBONE,
     direction="max",
@@ -154,7 +154,7 @@ def nesum(embeddings: Array | Spectrum) -> float:
 @label_free(
     reads="backbone_spectrum",
     symbol="stable rank",
-    meaning="How many directions are used, so that small singular values cannot inflate it.",
+    meaning="How many directions are used, measured so that small singular values cannot inflate it.",
     formula="‖X‖²_F / σ_1², not centred",
     space=BACKBONE,
     direction="max",

@@ -51,7 +51,7 @@ def umap_points(
         neighbors: Of each vector, as `nearest_neighbors` finds them, where they are known.
 
     Returns:
-        One (N, 3) array a seed.
+        One (N, 3) array per seed.
 
     Raises:
         ValueError: Vectors that are not a finite (N, D) matrix, are fewer than 5, or are all equal: collapsed
@@ -74,7 +74,7 @@ def umap_learn_points(vectors: Array, seeds: Iterable[int]) -> list[NDArray[np.f
         seeds: Each is umap-learn's `random_state`.
 
     Returns:
-        One (N, 3) array a seed.
+        One (N, 3) array per seed.
 
     Raises:
         ValueError: As of `umap_points`.

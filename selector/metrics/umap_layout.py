@@ -87,7 +87,7 @@ def _local_scales(distances: NDArray[np.float32]) -> tuple[NDArray[np.float32], 
 
 
 def spectral_starts(graph: Any, vectors: torch.Tensor, seeds: Sequence[int]) -> list[NDArray[np.float64]]:
-    """(N, 3) eigenvectors of the graph's normalised Laplacian with the smallest eigenvalues above 0, a seed.
+    """Per seed, (N, 3) eigenvectors of the normalised Laplacian with the smallest eigenvalues above 0.
 
     The seed draws their signs. Each part of a graph that is not connected has eigenvectors of its own,
     shrunk so that parts do not overlap. Fewer than 6 vectors, and eigenvectors that do not converge, are

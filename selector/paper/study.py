@@ -43,7 +43,7 @@ class StudySettings:
         batch_size: Images a batch, of the encoder and of the paper's probe.
         probe_peak: Peak of the learning rate of the paper's probe.
         bin_width: Of the entropy, in standard deviations.
-        umap_seeds: UMAP layouts a model.
+        umap_seeds: UMAP layouts per model.
         umap_engine: What lays them out; umap-learn, which the paper used.
         probe_epochs: Of the paper's probe.
     """

@@ -129,7 +129,7 @@ def charts(group: GroupReport, report: Report) -> list[Chart]:
             "choices",
             "If you had chosen by something else",
             "Regret of each metric's choice among the same runs, with the 95 % interval of the true regret"
-            " among these checkpoints, as far as the number of evaluation images tells it. To choose a metric"
+            " among these checkpoints, as far as the number of evaluation images tells. To choose a metric"
             " by this chart and quote its regret afterwards would be choosing with labels.",
             choices(rows.choice_rows(judged, group.metrics), judged.in_percent),
         )
@@ -184,7 +184,7 @@ def charts(group: GroupReport, report: Report) -> list[Chart]:
             "Do the metrics agree?",
             f"Spearman's ρ between metrics over the runs (n = {few}{max(counts)}) at the last milestone, each"
             " metric turned so that more is better: below 0 two metrics pull in opposite directions. Empty"
-            " where it is not known. With few runs large values come by chance.",
+            " where it is not known. With few runs, large values arise by chance.",
             heat(matrix),
         )
     return found

@@ -27,12 +27,12 @@ def added_rows(added: Sequence[Added]) -> list[tuple[str, str, str]]:
 
 
 def added_notes(added: Sequence[Added], dry_run: bool) -> list[str]:
-    """What stands below the table."""
+    """What is printed below the table."""
     total = summary_of(added)
     verb = "would be added" if dry_run else "added"
     lines = [
         f"{total['values']} values {verb} at {total['milestones']} milestones of {total['runs']} runs"
-        + ("" if dry_run or not total["values"] else "; `wandb sync` takes offline ones along")
+        + ("" if dry_run or not total["values"] else "; `wandb sync` uploads those of offline runs")
         + "."
     ]
     kept, changed = (sum(getattr(one, name) for one in added) for name in ("kept", "changed"))

@@ -51,7 +51,7 @@ def read_judgements(file: Path) -> list[Judgement]:
         place = ".".join(map(str, first["loc"]))
         reason = printable(f"{place} {first['msg']}".strip())
         raise UserError(
-            f"{shown!r} is no result of `selector judge` ({reason}): write one with"
+            f"{shown!r} is not a result of `selector judge` ({reason}): write one with"
             f" selector judge SOURCE --labelled DIR --json > {shown}"
         ) from error
 
@@ -69,7 +69,7 @@ def with_judgements(report: Report, judgements: Sequence[Judgement], file: Path)
         if late is not None and late.pick != group.ranked.chosen.id:
             raise UserError(
                 f"{printable(str(file))!r} judges the pick {late.pick}, and this page's pick is"
-                f" {group.ranked.chosen.id}: call judge and report with the same options"
+                f" {group.ranked.chosen.id}: run judge and report with the same options"
             )
         groups.append(replace(group, late=late))
     if not any(group.late for group in groups):

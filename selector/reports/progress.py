@@ -1,4 +1,4 @@
-"""How far a step has got, on stderr: bars and lines for terminals, gone in the end."""
+"""How far a step has got, on stderr: bars and lines for terminals, which disappear at the end."""
 
 import shutil
 import sys
@@ -25,7 +25,7 @@ _AFTER_SECONDS = 0.5  # what is read sooner needs no bar
 
 
 class StepLine:
-    """A line that is written over and gone in the end; nothing where no terminal is. Use it as a context."""
+    """A line that is overwritten, then disappears; nothing without a terminal. Use it as a context."""
 
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
         """Nothing is shown before the first text.
@@ -77,7 +77,7 @@ class ReadingBar:
         return self
 
     def __call__(self, done: int, total: int) -> None:
-        """Says that so many runs of so many are read."""
+        """Shows how many of the runs have been read."""
         if self._bar is None:
             if not self._console.is_terminal or time.monotonic() - self._started < _AFTER_SECONDS:
                 return

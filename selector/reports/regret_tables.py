@@ -73,7 +73,7 @@ def tie_lines(group: RegretGroup) -> list[str]:
 
 
 def repetition_lines(group: RegretGroup) -> list[str]:
-    """What other seeds would change, of the first metric; or why nobody knows."""
+    """What other seeds would change, of the first metric; or why that is unknown."""
     regret = group.metrics[0]
     if group.repetition_reason or regret.chosen is None:
         return [f"With other seeds: –, {group.repetition_reason}"] if len(group.judged) > 1 else []

@@ -82,7 +82,7 @@ class Report:
         source: Where the runs came from, as the user named it.
         ranking: The ranking of all groups.
         oracle: What judges.
-        groups: One a group of the ranking.
+        groups: One per group of the ranking.
         warnings: One line each.
         sources: Those words of a command line; empty where the source is one.
         options: What else than source and metric it takes on a command line to choose the same runs.

@@ -210,7 +210,7 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
 
 def _label_some(settle: Sequence[str], choice: Sequence[str], report: Report) -> tuple[str, str]:
     """Labels that come later settle it: how many, and the command that asks them."""
-    text = "Label a few hundred images, a sub-folder of DIR per class, and ask them which runs are good."
+    text = "Label a few hundred images, one sub-folder of DIR per class, to find out which runs are good."
     if settle:
         text = f"To settle which metric is right, {settle[0]}."
     if report.ranking.milestone != "last":

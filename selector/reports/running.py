@@ -1,4 +1,4 @@
-"""A running sweep for people: a table that is drawn again, a line for each change, and who cannot win."""
+"""A running sweep for people: a table that is redrawn, a line per change, and which runs cannot win."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

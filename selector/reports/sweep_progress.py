@@ -50,7 +50,7 @@ class SweepBar(Reporter):
 
         Args:
             console: Where to; None: stderr.
-            quiet: Say only what went wrong.
+            quiet: Print only errors.
         """
         self._quiet = quiet
         self._console = console or Console(stderr=True, highlight=False, markup=False, emoji=False)

@@ -44,7 +44,7 @@ def notes_of(ranking: Ranking, regret: RegretReport | None, report: Report) -> N
 def change_lines(changes: Changes, notes: Notes, dry_run: bool) -> list[str]:
     """What was, or would be, changed; one line each."""
     if not changes:
-        lines = ["nothing to write back: W&B holds it all already"]
+        lines = ["nothing to write back: W&B already has all of it"]
     else:
         lines = ["would be written back (dry run, nothing is sent):" if dry_run else "written back:"]
         lines += [f"  {line}" for line in _changed(changes, notes)]

@@ -1,4 +1,4 @@
-"""What one would have picked without the metric: the figures that its regret has to beat."""
+"""What you would have picked without the metric: the figures that its regret has to beat."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

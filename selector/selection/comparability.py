@@ -80,7 +80,7 @@ def check_definitions(runs: Sequence[Run], metric: Metric) -> None:
         if len(holders) > 1:
             values = " and ".join(f"{value} in run {run.id}" for value, run in sorted(holders.items()))
             raise UserError(
-                f"{metric.name} was not computed alike in these runs: {field} is {values};"
+                f"{metric.name} was not computed the same way in these runs: {field} is {values};"
                 " select from runs of one definition, or pass --allow-mixed to compare them all the same"
             )
 

@@ -1,7 +1,7 @@
 """Consensus: the mean of a run's ranks by three metrics of different kinds, the default of `selector rank`.
 
-Which three was found on six small labelled sweeps. It is not shown to beat the best single metric, and its
-pick can depend on losing runs, because it ranks a run among the others (docs/results.md).
+The three were chosen on six small labelled sweeps. It has not been shown to beat the best single metric, and
+its pick can depend on losing runs, because it ranks a run among the others (docs/results.md).
 """
 
 import math
@@ -58,7 +58,7 @@ def prepared(
     if rows:
         note = (
             f"{whole} of {len(rows)} runs have {', '.join(part.name for part in PARTS)}, which make the"
-            " consensus: runs are chosen by rankme instead"
+            " consensus: the choice is by rankme instead"
         )
         runs = replace(runs, warnings=(*runs.warnings, note))
     return runs, label_free_metric("rankme")

@@ -1,8 +1,8 @@
-"""Running runs that cannot win any more, by a rule that is declared and errs on the side of letting them run.
+"""Running runs that cannot win any more, by a stated rule that errs on the side of letting them run.
 
 Scores early in training mislead: the rank of embeddings rises and then falls, and says little of quality in
 the first epochs. So a run is not judged by where it stands, but by whether any run that was trained to its
-end has ever made up such a gap from there. If the run is like those n, its own rise exceeds the greatest of
+end has ever closed such a gap from there. If the run is like those n, its own rise exceeds the greatest of
 theirs with a chance of 1/(n + 1) at most, and to win it would have to be greater still.
 """
 
@@ -138,9 +138,9 @@ def _judged(
     first = max(LEAST_EPOCH, ceil(LEAST_SHARE * (_planned(run) or 0)))
     epochs = [row.epoch for row in run.trained_milestones if metric.key in row.values and row.epoch >= first]
     if len(epochs) < MILESTONES:
-        raise _GoesOnError(f"has {len(epochs)} milestones from epoch {first} on, {MILESTONES} are wanted")
+        raise _GoesOnError(f"has {len(epochs)} milestones from epoch {first} on, {MILESTONES} are needed")
     if len(finished) < LEAST_RUNS:
-        raise _GoesOnError(f"{len(finished)} finished runs can be compared with it, {LEAST_RUNS} are wanted")
+        raise _GoesOnError(f"{len(finished)} finished runs can be compared with it, {LEAST_RUNS} are needed")
     ranked = rank_pool(finished, group, metric, direction)
     evidence = tuple(_evidence(run, epoch, alike, ranked, metric) for epoch in epochs[-MILESTONES:])
     if not all(found.against for found in evidence):
@@ -159,7 +159,7 @@ def _evidence(
     gains = [sign * (end.score - there[end.run.id].score) for end in ranked.ranking if end.run.id in there]
     if len(gains) < LEAST_RUNS:
         raise _GoesOnError(
-            f"{len(gains)} finished runs can be compared with it at epoch {epoch}, {LEAST_RUNS} are wanted"
+            f"{len(gains)} finished runs can be compared with it at epoch {epoch}, {LEAST_RUNS} are needed"
         )
     own, best, gain = there[run.id], ranked.ranking[0], max(0.0, *gains)
     return Evidence(

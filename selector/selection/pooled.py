@@ -40,7 +40,7 @@ def with_pooled(
         allow_mixed: Take all runs for one pool.
 
     Raises:
-        UserError: Fewer than three runs of every pool have a fingerprint: two say nothing of each other.
+        UserError: Fewer than three runs of every pool have a fingerprint: two say nothing about each other.
     """
     values: dict[str, float] = {}
     lacking = 0

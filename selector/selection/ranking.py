@@ -29,7 +29,7 @@ TIE_RULE = (
     " several, over UMAP seeds, and over resampled images where that was logged)"
 )
 TIE_BREAK = (
-    "of equal scores the run with the fewest epochs is chosen, then the one with the smallest"
+    "among equal scores, the run with the fewest epochs is chosen, then the one with the smallest"
     " hyperparameters (those that the sweep varies, in alphabetical order), then the first run id"
 )
 
@@ -175,7 +175,7 @@ def rank(
 def check_label_free(metric: Metric) -> None:
     """Holds at run time, too, what the types promise: no label goes into a choice."""
     if not isinstance(metric, LabelFreeMetric):
-        raise TypeError(f"{metric.name} is no label-free metric, and choosing must not read labels")
+        raise TypeError(f"{metric.name} is not a label-free metric, and choosing must not read labels")
 
 
 def check_milestone(runs: RunSet, milestone: MilestoneChoice) -> None:
@@ -260,7 +260,7 @@ def _direction(candidates: Sequence[Candidate], metric: LabelFreeMetric) -> Dire
     directions = {metric.direction_in(candidate.run.config.get("method")) for candidate in candidates}
     if len(directions) > 1:
         raise UserError(
-            f"{metric.name} is better high for some of these methods and low for others:"
+            f"{metric.name} is better high for some of these methods but low for others:"
             " rank each method by itself, or pass --direction max or --direction min"
         )
     return directions.pop()
@@ -297,7 +297,7 @@ def _warnings(groups: Sequence[RankedGroup], metric: LabelFreeMetric, allow_mixe
         fields = " and ".join(differing([group.group for group in groups])) or "what their runs do not say"
         warnings.append(
             f"{metric.name} cannot compare runs that differ in {fields}:"
-            f" {len(groups)} groups are ranked apart"
+            f" {len(groups)} groups are ranked separately"
         )
     if allow_mixed:
         warnings.append("all runs are ranked together (--allow-mixed), whether or not they may be compared")
@@ -313,7 +313,7 @@ def _warnings(groups: Sequence[RankedGroup], metric: LabelFreeMetric, allow_mixe
         one, *others = group.ranking
         if not others:
             what = f"run {one.run.id}" if len(one.runs) == 1 else f"the configuration of run {one.run.id}"
-            warnings.append(f"{where}only {what} can be ranked: it is chosen for want of another")
+            warnings.append(f"{where}only {what} can be ranked, so it is chosen")
         elif all(other.score == one.score for other in others):
             warnings.append(f"{where}{metric.name} is {one.score:g} in all runs: it does not tell them apart")
         epochs = [ranked.epoch for ranked in group.ranking]

@@ -370,7 +370,7 @@ def _warnings(oracle: LabelledMetric, without: Sequence[Run], groups: Sequence[R
         ids = ", ".join(run.id for run in without[:5]) + (", …" if len(without) > 5 else "")
         warnings.append(f"{len(without)} finished runs have no finite {oracle.key} and are left out: {ids}")
     if oracle.name.endswith("accuracy") and any(a > 1 for one in groups for a in one.accuracies.values()):
-        warnings.append(f"{oracle.key} exceeds 1: it is no fraction, and is reported as it was logged")
+        warnings.append(f"{oracle.key} exceeds 1: it is not a fraction, and is reported as logged")
     for group in groups:
         where = f"{describe(group.group)}: " if len(groups) > 1 else ""
         if len(group.judged) == 1:

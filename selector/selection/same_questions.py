@@ -1,4 +1,4 @@
-"""One set of questions for a pool: in all of its runs `pretext_score` is the mean of the same parts."""
+"""One set of questions per pool: in all of its runs, `pretext_score` is the mean of the same parts."""
 
 from dataclasses import replace
 from math import isfinite
@@ -16,9 +16,9 @@ TELLS = 0.30  # accuracy of four turns, above the 0.25 of chance
 
 
 def with_same_questions(runs: RunSet, allow_mixed: bool = False, warn: bool = False) -> RunSet:
-    """The runs, without rotation in the pretext scores of a pool where it tells nothing (docs/protocol.md).
+    """The runs, without rotation in the pretext scores of any pool where it says nothing (docs/protocol.md).
 
-    That is where training turned the views of some run, or where no run ends with an accuracy above TELLS.
+    That is where training rotated the views of some run, or where no run ends with an accuracy above TELLS.
     The resampled scores are dropped with it, for they hold the rotation.
 
     Args:
@@ -38,9 +38,9 @@ def with_same_questions(runs: RunSet, allow_mixed: bool = False, warn: bool = Fa
         accuracies = [value for run in pool.runs if (value := final_value(run, _ROTATION.key)) is not None]
         if not turning and max(accuracies, default=1.0) > TELLS:
             continue
-        why = f"{turning} of {len(pool.runs)} runs trained on turned views"
+        why = f"{turning} of {len(pool.runs)} runs trained on rotated views"
         if not turning:
-            why = f"no run tells turns apart (the best accuracy is {max(accuracies):.2f}, chance 0.25)"
+            why = f"no run can tell rotations apart (the best accuracy is {max(accuracies):.2f}, chance 0.25)"
         notes.append(f"{_SCORE.name} leaves {_ROTATION.name} out for all runs: {why}")
         changed |= {run.id: _without_rotation(run) for run in pool.runs}
     return replace(

@@ -106,7 +106,7 @@ def _typed(value: Any, declared: Any) -> Any:
     if get_origin(kind) is tuple:
         parts = get_args(kind)
         if not isinstance(value, list | tuple) or len(value) != len(parts):
-            raise ValueError(f"it wants a list of {len(parts)} numbers")
+            raise ValueError(f"it must be a list of {len(parts)} numbers")
         return tuple(_typed(part, of) for part, of in zip(value, parts, strict=True))
     if get_origin(kind) is Literal:
         return _choice(value, get_args(kind))
@@ -120,7 +120,7 @@ def _typed(value: Any, declared: Any) -> Any:
     if kind in (bool, str) and isinstance(value, kind):
         return value
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    raise ValueError(f"it wants {words[kind]}{' or null' if len(kinds) > 1 else ''}")
+    raise ValueError(f"it must be {words[kind]}{' or null' if len(kinds) > 1 else ''}")
 
 
 def _choice(value: Any, allowed: tuple[str, ...]) -> str:

@@ -59,7 +59,7 @@ def missing_metrics(run: Run, evaluator: Evaluator, every: bool = False) -> Adde
     checkpoints = {epoch_of(path): path for path in stored_milestones(folder_of(run))}
     if not checkpoints:
         where = printable(str(folder_of(run)))
-        return Added(run, {}, skipped=f"no checkpoint of it lies in {where}")
+        return Added(run, {}, skipped=f"it has no checkpoint in {where}")
     config = read_stored(next(iter(checkpoints.values()))).config
     if field := _differing(run.config, asdict(config)):
         return Added(run, {}, skipped=f"the checkpoints in its folder were trained with another {field}")
@@ -113,7 +113,7 @@ def folder_of(run: Run) -> Path:
 
 def _cannot(run: Run) -> str:
     if not run.definition:
-        return "it is no run of train.py"
+        return "it is not a run of train.py"
     if run.state not in ("finished", "diverged"):
         return f"it is {run.state}: finish it first"
     if not run.milestones or run.counted_by != "epoch":
@@ -125,7 +125,7 @@ def _checked(stored: Stored, epoch: int) -> Stored:
     if stored.epoch != epoch:
         raise UserError(
             f"checkpoint {str(stored.path)!r} is of epoch {stored.epoch}, but its name says {epoch}:"
-            " give it back its name"
+            " restore its name"
         )
     return stored
 
@@ -136,7 +136,7 @@ def _differing(run: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> str:
 
 
 def _refuse_other_definition(run: Run, definition: Mapping[str, Any]) -> None:
-    """What is added must be computed as what is there, or it would be compared with what it is not."""
+    """Added values must be computed like those already there, or unlike values would be compared."""
     for name in sorted(run.definition.keys() & definition.keys()):
         if run.definition[name] != definition[name]:
             raise UserError(

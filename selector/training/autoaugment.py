@@ -42,7 +42,7 @@ def draw(count: int, seed: int) -> Draws:
 def autoaugment(pixels: Tensor, draws: Draws) -> Tensor:
     """The images after torchvision's AutoAugment, pixel for pixel, as if called on each with what was drawn.
 
-    torchvision draws for a whole batch at once, so that an image of its own each takes a call an image. Here
+    torchvision draws for a whole batch at once, so separate draws would take one call per image. Here
     images that drew the same operation go through it together, on the device where they are.
 
     Source: Cubuk et al. 2019, https://arxiv.org/abs/1805.09501.

@@ -43,7 +43,7 @@ def is_milestone(epoch: int, every: int, epochs: int) -> bool:
 
 
 class LastCheckpoint(pl.Callback):
-    """Writes `last.ckpt`, and stops the run where it is safe when it is told to; goes before the milestones.
+    """Writes `last.ckpt`, and, when told to, stops the run where that is safe; goes before the milestones.
 
     It acts in the first process alone. That one holds the whole state, the others the same, and none of them
     needs to agree on when to save: see `write_checkpoint`.

@@ -100,7 +100,7 @@ def load_images(config: TrainConfig) -> ImageSplits:
     found = ImageSplits(splits[0], splits[1], classes, loaded.skipped, pixel_range)
     _refuse_too_few(config, found)
     if config.rotation_degrees:
-        notes.append("no rotation_probe, nor in pretext_score: training turns its views")
+        notes.append("rotation_probe and its part of pretext_score are left out: training rotates its views")
     return replace(found, summary=_summary(found, loaded, notes))
 
 
@@ -179,7 +179,7 @@ def _images(
     """The images that are used, as tensors of the size and the channels that are wanted."""
     wanted = getattr(config, count)
     if wanted is not None and wanted > len(pictures.pixels):
-        raise UserError(f"{count} {wanted} is more than the {len(pictures.pixels)} images that there are")
+        raise UserError(f"{count} {wanted} is more than the {len(pictures.pixels)} available images")
     if wanted is not None and wanted < len(pictures.pixels):
         order = np.random.default_rng(_SUBSET_SEED).permutation(len(pictures.pixels))
         pictures = _rows(pictures, np.sort(order[:wanted]))
@@ -213,7 +213,7 @@ def _in_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     if found == 3 and channels == 1:
         grey: NDArray[np.float64] = np.einsum("nchw,c->nhw", pixels, _GREY)
         return grey.round().astype(np.uint8)[:, None]
-    raise UserError(f"the images have {found} channels, --channels says {channels}")
+    raise UserError(f"the images have {found} channels, but --channels says {channels}")
 
 
 def _summary(images: ImageSplits, loaded: Loaded, notes: list[str]) -> str:

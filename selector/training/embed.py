@@ -193,8 +193,8 @@ class Loader:
             )
         if isinstance(getattr(self.batches, "sampler", None), RandomSampler):
             print(
-                f"{self.name} shuffles its images: metrics of some of them then read others at every"
-                " milestone, and runs are not compared on the same images; pass shuffle=False",
+                f"{self.name} shuffles its images: metrics of some of them would read different ones"
+                " at every milestone, and runs would be compared on different images; pass shuffle=False",
                 file=sys.stderr,
             )
 

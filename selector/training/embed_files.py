@@ -79,8 +79,8 @@ def embed_files(
                     bad.append(path)
                 else:
                     raise UserError(
-                        f"{printable(str(path))!r} cannot be read ({printable(problem)}): mend or remove it,"
-                        " or pass --skip-bad-images"
+                        f"{printable(str(path))!r} cannot be read ({printable(problem)}): repair or remove"
+                        " it, or pass --skip-bad-images"
                     )
             if pixels:
                 images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
@@ -93,7 +93,7 @@ def embed_files(
 
 
 def _foreign(image: NDArray[Any], pixel_range: tuple[float, float]) -> str:
-    """Why nobody knows what is black and white in an image, or ""."""
+    """Why it is unknown which values are black and white in an image, or ""."""
     (low, high), is_8_bit = pixel_range, image.dtype.name == "uint8"
     if not is_8_bit and low == 0 and high == 255:
         return f"it holds {image.dtype} numbers, and the encoder was trained on 8-bit images"

@@ -13,7 +13,7 @@ _SHARE = 0.5
 
 
 def fit_on_gpu(pixels: Tensor) -> bool:
-    """Whether the images of a data set may live on this process's GPU; where there is none, they may stay."""
+    """Whether a data set's images may live on this process's GPU; yes where there is no GPU."""
     if not torch.cuda.is_available():
         return True
     free, _ = torch.cuda.mem_get_info()

@@ -297,9 +297,7 @@ class Milestones(pl.Callback):
             assert self._worker is not None
             found: Evaluated = self._worker.result()
         except WorkerDied:
-            print(
-                "the process that evaluates milestones was killed: from here on without it", file=sys.stderr
-            )
+            print("the process that evaluates milestones was killed: continuing without it", file=sys.stderr)
             self._close()
             found = evaluated(pending.embedded, self.settings)
         waited = sum(pending.seconds.values()) + time.perf_counter() - start
@@ -320,7 +318,7 @@ class Milestones(pl.Callback):
         if test.labels is not None and (unlabelled := int((test.labels < 0).sum())):
             self._say(
                 f"{unlabelled} of {len(test.labels)} evaluation images are unlabelled (-1): only label-free"
-                " metrics are computed; leave them out to have the others"
+                " metrics are computed; leave them out to get the others"
             )
             test = replace(test, labels=None)
         limit = min(settings.rankme_images, KEPT_ROWS)
@@ -353,7 +351,7 @@ class Milestones(pl.Callback):
         return Embedded(epoch, test, train, views, streamed, questions=questions)
 
     def _say(self, line: str) -> None:
-        """Once in a training."""
+        """Once per training."""
         if line not in self._said:
             print(line, file=sys.stderr)
         self._said.add(line)

@@ -10,7 +10,7 @@ import umap  # noqa: F401
 
 
 def _load_compiled() -> None:
-    """Lay a ring out, so that no process that is forked has to load compiled code itself."""
+    """Lay out a ring, so that no forked process has to load compiled code itself."""
     import numpy as np
 
     from selector.metrics.umap_layout import fuzzy_graph, layouts

@@ -59,7 +59,7 @@ class RefuseNonFiniteLoss(pl.Callback):
     """Ends the run when an epoch's mean loss is NaN or infinite."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read the mean once an epoch: a look at every step would wait for the GPU each time."""
+        """Read the mean once per epoch: a look at every step would wait for the GPU each time."""
         loss = trainer.callback_metrics.get("train/loss")
         if loss is not None and not torch.isfinite(loss):
             raise Diverged(f"loss became {loss.item()}", pl_module.current_epoch + 1)
@@ -202,6 +202,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"checkpoint {str(path)!r} cannot be read ({reason}): remove it to start from the one before"
         ) from error
     if not isinstance(content, dict) or not content.keys() >= _PARTS:
-        raise UserError(f"{str(path)!r} is no checkpoint of train.py: remove it to start from the one before")
+        raise UserError(
+            f"{str(path)!r} is not a checkpoint of train.py: remove it to start from the one before"
+        )
     refuse_damaged(content, path)
     return content

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, one line a milestone in a log."""
+"""How far a run is: a bar on a terminal, one line per milestone in a log."""
 
 # ruff: noqa: ARG002 - Lightning gives its hooks more than a display has use for.
 
@@ -33,7 +33,7 @@ def images_an_epoch(config: TrainConfig, images: ImageSplits) -> int:
 
 
 class TrainingProgress(pl.Callback):
-    """Shows epochs, images a second and the time left; and what a milestone is at while it lasts."""
+    """Shows epochs, images per second and the time left, and the current step of a milestone."""
 
     def __init__(self, images_an_epoch: int, stream: TextIO | None = None, every: int | None = None) -> None:
         """Nothing is shown before training starts.

@@ -86,11 +86,11 @@ def _refuse_no_place(folder: Path) -> None:
     """Refuse, before anything is trained, a folder that could not be made or written to."""
     try:
         there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        problem = "is no folder" if not there.is_dir() else ""
+        problem = "is not a folder" if not there.is_dir() else ""
     except OSError as error:
         there, problem = folder, f"cannot be looked into ({error.strerror})"
     if not problem and not os.access(there, os.W_OK | os.X_OK):
-        problem = "must not be written to by you"
+        problem = "is not writable for you"
     if problem:
         raise UserError(
             f"no place for checkpoints in {str(folder)!r}: {str(there)!r} {problem};"

@@ -26,7 +26,7 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 class RunLog:
-    """A run's record, and W&B's mirror of it. What the mirror lacks of the record it gets at the start."""
+    """A run's record, and W&B's mirror of it. At the start, the mirror gets what it lacks."""
 
     def __init__(self, record: Record, wandb_log: WandbLog, checkpoints: WandbCheckpoints | None) -> None:
         """`checkpoints`: where checkpoints go in W&B; None where they stay on this machine."""

@@ -25,7 +25,7 @@ class StopSignals:
     """Takes the signals that ask this process to stop, while it is entered.
 
     They raise `Stopped` at once, unless they are held: then whoever holds them calls `obey` at the next safe
-    place. A second Ctrl-C is a person who does not want to wait: it raises anywhere.
+    place. A second Ctrl-C comes from someone who does not want to wait: it raises anywhere.
 
     Attributes:
         received: The first signal that came, or None.

@@ -1,4 +1,4 @@
-"""A checkpoint of train.py, read for what it is: a configuration, an epoch and weights."""
+"""A checkpoint of train.py as what it holds: a configuration, an epoch and weights."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -55,10 +55,12 @@ def read_stored(path: Path) -> Stored:
     except Exception as error:
         reason = first_line(error)
         raise UserError(
-            f"checkpoint {shown} cannot be read ({reason}): is it whole, and of train.py?"
+            f"checkpoint {shown} cannot be read ({reason}): is it complete, and from train.py?"
         ) from error
     if not isinstance(content, dict) or not {"train_config", "epoch", "state_dict"} <= content.keys():
-        raise UserError(f"{shown} is no checkpoint of train.py: it holds no train_config beside its weights")
+        raise UserError(
+            f"{shown} is not a checkpoint of train.py: it holds no train_config beside its weights"
+        )
     refuse_damaged(content, path)
     try:
         config = _config(content["train_config"], shown)

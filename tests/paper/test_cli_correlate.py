@@ -66,7 +66,7 @@ def test_keys_of_somebody_elses_runs(capsys, folder):
 @pytest.mark.parametrize(
     ("arguments", "expected", "said"),
     [
-        (["--json", "--csv"], 2, "give one of --json, --csv and --latex"),
+        (["--json", "--csv"], 2, "give only one of --json, --csv and --latex"),
         (["--oracle", "labelled/knn"], 2, "unknown labelled metric 'labelled/knn'"),
         (["--oracle", "ami_labels"], 1, "none of the 2 finished runs"),
         (["--metric", "rankm"], 1, "logged rankm"),

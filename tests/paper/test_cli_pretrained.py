@@ -100,7 +100,7 @@ def test_images_without_labels_give_label_free_metrics(capsys, place, tmp_path):
         (["--models", "resnet18", "--weights-dir", "."], 1, "no weights of resnet18 in '.'"),
         (["--models", "gone.ckpt"], 1, "there is no checkpoint 'gone.ckpt'"),
         (["--models", "gone.ckpt", "--weights", "none"], 1, "names trained weights"),
-        (["--json", "--csv"], 2, "give one of --json, --csv and --latex"),
+        (["--json", "--csv"], 2, "give only one of --json, --csv and --latex"),
         (["--images", "0"], 2, "--images must be at least 1, got 0"),
         (["--images", "12"], 1, "too few for 10 and 20 clusters"),
         (["--figure", "a.gif"], 1, "must end in one of .png, .svg, .pdf"),

@@ -45,7 +45,7 @@ def test_drawing_says_what_was_not_ranked_and_how_to_finish():
 
 def test_ties_are_explained():
     text = " ".join(drawn(rank(sweep(run("a", 1.0), run("b", 1.0)), RANKME)).split())
-    assert "tied with 1 other (=); of equal scores the run with the fewest epochs is chosen" in text
+    assert "tied with 1 other (=); among equal scores, the run with the fewest epochs is chosen" in text
 
 
 def test_many_runs_left_out_for_one_reason_share_a_row():

@@ -104,5 +104,5 @@ def test_what_judges_separates_too():
     runs = [run("a"), run("b", definition={**DEFINITION, "evaluation_images": 7})]
     assert len(pools(runs, [RANKME])) == 1
     assert len(pools(runs, [RANKME, ACCURACY])) == 2
-    with pytest.raises(UserError, match=r"linear_probe_accuracy was not computed alike"):
+    with pytest.raises(UserError, match=r"linear_probe_accuracy was not computed the same way"):
         pools([run("a"), run("b", definition={**DEFINITION, "probe": "fast"})], [RANKME, ACCURACY])

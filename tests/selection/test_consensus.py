@@ -107,7 +107,7 @@ def test_rankme_takes_its_place_where_most_runs_never_logged_a_part():
         assert runs.runs == sweep(*given).runs
         assert runs.warnings == (
             f"{whole} runs have nesum, channel_std, idest, which make the consensus:"
-            " runs are chosen by rankme instead",
+            " the choice is by rankme instead",
         )
     assert prepared(sweep(bare("a"), new), CONSENSUS)[1] is CONSENSUS
     assert prepared(sweep(logged("b", (1.0, 1.0, 1.0))), CONSENSUS)[1] is CONSENSUS

@@ -54,11 +54,11 @@ def test_a_run_that_is_hopelessly_behind():
     [
         (((30, 1.0), (40, 18.9)), "may still win"),  # 18.9 + 28.2 > 47, just
         (((30, 14.2), (40, 1.5)), "may still win"),  # it might have won two milestones ago
-        (((20, 1.0), (30, 1.0)), "has 1 milestones from epoch 25 on, 2 are wanted"),
-        (((30, 1.0),), "has 1 milestones from epoch 25 on, 2 are wanted"),
+        (((20, 1.0), (30, 1.0)), "has 1 milestones from epoch 25 on, 2 are needed"),
+        (((30, 1.0),), "has 1 milestones from epoch 25 on, 2 are needed"),
         (((30, 1.0), (40, nan)), "its rankme is not finite at epoch 40"),
-        (((30, 1.0), (35, 1.0)), "0 finished runs can be compared with it at epoch 35, 8 are wanted"),
-        ((), "has 0 milestones from epoch 25 on, 2 are wanted"),
+        (((30, 1.0), (35, 1.0)), "0 finished runs can be compared with it at epoch 35, 8 are needed"),
+        ((), "has 0 milestones from epoch 25 on, 2 are needed"),
     ],
 )
 def test_runs_that_go_on(rows, why):
@@ -68,10 +68,10 @@ def test_runs_that_go_on(rows, why):
 
 def test_enough_runs_must_have_been_trained_to_their_end():
     losers, kept = verdict(*finished(7), running((30, 1.0), (40, 1.5)))
-    assert (losers, kept) == ({}, {"x": "7 finished runs can be compared with it, 8 are wanted"})
+    assert (losers, kept) == ({}, {"x": "7 finished runs can be compared with it, 8 are needed"})
     one_less_there = replace(finished()[0], milestones=curve((10, 4.0), (40, 16.0), (100, 40.0)))
     losers, kept = verdict(*finished()[1:], one_less_there, running((30, 1.0), (40, 1.5)))
-    assert kept == {"x": "7 finished runs can be compared with it at epoch 30, 8 are wanted"}
+    assert kept == {"x": "7 finished runs can be compared with it at epoch 30, 8 are needed"}
 
 
 @pytest.mark.parametrize("other", [{"epochs": 200}, {"dataset": "cifar10"}, {"method": "simsiam"}])
@@ -85,7 +85,7 @@ def test_only_finished_runs_show_what_can_be_gained():
     others = [running((30, 9.0), (40, 12.0), id=f"r{n}") for n in range(9)]
     losers, kept = verdict(*crashed, *others, running((30, 1.0), (40, 1.5)))
     assert losers == {}
-    assert set(kept.values()) == {"0 finished runs can be compared with it, 8 are wanted"}
+    assert set(kept.values()) == {"0 finished runs can be compared with it, 8 are needed"}
 
 
 def test_the_upper_half_goes_on_even_if_nobody_ever_gained_so_much():

@@ -47,7 +47,7 @@ def test_which_way_is_better(runs, metric, direction, first, taken):
 
 
 def test_only_label_free_metrics_rank():
-    with pytest.raises(TypeError, match="linear_probe_accuracy is no label-free metric"):
+    with pytest.raises(TypeError, match="linear_probe_accuracy is not a label-free metric"):
         rank(sweep(run("a", 3.0, 0.5)), ACCURACY)
 
 
@@ -228,7 +228,7 @@ def test_groups_that_cannot_be_compared_are_ranked_apart():
     assert [order(ranking, i) for i in (0, 1)] == [["b", "a"], ["d", "c"]]
     assert [group.group["projector_dim"] for group in ranking.groups] == [128, 256]
     assert ranking.warnings == (
-        "rankme cannot compare runs that differ in projector_dim: 2 groups are ranked apart",
+        "rankme cannot compare runs that differ in projector_dim: 2 groups are ranked separately",
     )
     # Entropy is computed behind the backbone: the projector's width separates nothing.
     near, far = entropies(1.0, 2.0)
@@ -261,7 +261,7 @@ def test_a_folder_of_images_is_told_apart_by_its_place(dataset, groups):
 def test_unlike_definitions_are_refused_by_the_field_that_differs():
     runs = [run("a", 5.0), run("b", 6.0, definition={**DEFINITION, "version": 2})]
     with pytest.raises(
-        UserError, match=r"rankme was not computed alike .* version is 1 in run a and 2 in run b"
+        UserError, match=r"rankme was not computed the same way .* version is 1 in run a and 2 in run b"
     ):
         rank(sweep(*runs), RANKME)
     assert order(rank(sweep(*runs), RANKME, allow_mixed=True)) == ["b", "a"]

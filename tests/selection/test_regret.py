@@ -242,14 +242,14 @@ def test_an_oracle_that_is_better_low():
 
 def test_runs_judged_by_unlike_probes_are_refused():
     rows = [run("a", 1.0, 0.5), run("b", 2.0, 0.6, definition={**DEFINITION, "probe": "fast"})]
-    with pytest.raises(UserError, match="was not computed alike"):
+    with pytest.raises(UserError, match="was not computed the same way"):
         regret(sweep(*rows), [RANKME], ACCURACY)
 
 
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
     [
-        ({"metrics": [ACCURACY]}, TypeError, "linear_probe_accuracy is no label-free metric"),
+        ({"metrics": [ACCURACY]}, TypeError, "linear_probe_accuracy is not a label-free metric"),
         ({"milestone": 3}, UserError, "milestone 3 is not among"),
     ],
 )

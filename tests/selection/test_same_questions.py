@@ -30,9 +30,13 @@ LOST = [asked("d", 0.29, 0.2, 0.2), asked("e", 0.25, 0.3, 0.2)]  # means 0.151 a
     ("runs", "scores", "said"),
     [
         ([UPRIGHT, BETTER], {"a": 1.3 / 3, "b": 1.1 / 3}, None),
-        ([UPRIGHT, BETTER, TURNED], {"b": 0.45, "c": 0.3, "a": 0.25}, "1 of 3 runs trained on turned views"),
-        ([TURNED], {"c": 0.3}, "1 of 1 runs trained on turned views"),
-        (LOST, {"e": 0.25, "d": 0.2}, "no run tells turns apart (the best accuracy is 0.29, chance 0.25)"),
+        ([UPRIGHT, BETTER, TURNED], {"b": 0.45, "c": 0.3, "a": 0.25}, "1 of 3 runs trained on rotated views"),
+        ([TURNED], {"c": 0.3}, "1 of 1 runs trained on rotated views"),
+        (
+            LOST,
+            {"e": 0.25, "d": 0.2},
+            "no run can tell rotations apart (the best accuracy is 0.29, chance 0.25)",
+        ),
         ([*LOST, BETTER], {"b": 1.1 / 3, "e": 0.5 / 3, "d": (0.4 + 0.04 / 0.75) / 3}, None),
     ],
 )

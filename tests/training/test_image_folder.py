@@ -220,7 +220,7 @@ def test_more_than_three_bands_are_used_or_refused(
         tifffile.imwrite(tmp_path / f"{number}.tif", cube, photometric="minisblack", planarconfig=planar)
     with pytest.raises(UserError, match=f"it has {bands} bands: pass --channels {bands}"):
         images(tmp_path)
-    with pytest.raises(UserError, match=f"it has {bands} bands, --channels says 5"):
+    with pytest.raises(UserError, match=f"it has {bands} bands, but --channels says 5"):
         images(tmp_path, channels=5, probe="fast")
     splits = images(tmp_path, channels=bands, probe="fast")
     assert splits.train.pixels.shape == (32, bands, 8, 8)

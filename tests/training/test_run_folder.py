@@ -65,7 +65,7 @@ def test_a_run_id_never_becomes_a_path(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_place_that_cannot_be_one_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in ("file", "file/below"):
-        with pytest.raises(UserError, match=r"no place for checkpoints in .*file' is no folder"):
+        with pytest.raises(UserError, match=r"no place for checkpoints in .*file' is not a folder"):
             open_run_folder(config(tmp_path / place))
     assert open_run_folder(config(tmp_path / "new" / "one")).path.parent == tmp_path / "new" / "one"
 

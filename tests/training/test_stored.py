@@ -45,8 +45,8 @@ def test_fields_younger_than_the_file_have_their_defaults(tmp_path):
         ({"config": CONFIG | {"image_size": 1e9}}, "does not know the image_size 1000000000.0"),
         ({"state_dict": {7: torch.ones(2)}}, "damaged, or of another program: its state_dict is not"),
         ({"state_dict": {"a": 1}}, "damaged, or of another program: its state_dict is not"),
-        ({"train_config": None}, "is no checkpoint of train.py"),
-        ({"state_dict": None}, "is no checkpoint of train.py"),
+        ({"train_config": None}, "is not a checkpoint of train.py"),
+        ({"state_dict": None}, "is not a checkpoint of train.py"),
     ],
 )
 def test_others_are_refused_in_one_line(tmp_path, changes, said):

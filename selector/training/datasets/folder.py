@@ -171,7 +171,7 @@ def _decoded(
     if bad and (len(bad) == len(paths) or not skip_bad):
         raise UserError(
             f"{len(bad)} of {len(paths)} images cannot be read, the first is {str(bad[0][0])!r}"
-            f" ({bad[0][1]}): mend or remove them" + ", or pass --skip-bad-images" * (len(bad) < len(paths))
+            f" ({bad[0][1]}): repair or remove them" + ", or pass --skip-bad-images" * (len(bad) < len(paths))
         )
     images = [image for image in found if not isinstance(image, str)]
     if len(kinds := {image.dtype for image in images}) > 1:
@@ -266,7 +266,7 @@ def _bands(path: Path, reading: Reading) -> "NDArray[Any] | str":
         with Image.open(path, formats=reading.formats) as image:
             array = np.atleast_3d(np.asarray(image))
     if array.shape[2] != reading.channels:
-        return f"it has {array.shape[2]} bands, --channels says {reading.channels}"
+        return f"it has {array.shape[2]} bands, but --channels says {reading.channels}"
     return _numbers(array, reading)
 
 
