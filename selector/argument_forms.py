@@ -1,4 +1,4 @@
-"""The forms in which people and W&B agents pass options, made one: `--name=value`.
+"""The forms in which people and W&B agents pass options, all made into `--name=value`.
 
 A W&B sweep file can hand a configuration over as `--key=value` (the default), `--key value`, `key=value`,
 `+key=value`, one JSON object, or the path of a JSON file: see `command:` in W&B's sweep documentation.
@@ -149,7 +149,7 @@ def _read_json(token: str, options: Options, prog: str) -> list[str]:
     except ValueError as error:
         fail(prog, f"'{token}' holds no JSON object: {error}")
     if not isinstance(values, dict):
-        fail(prog, f"'{token}' holds no JSON object but {json.dumps(values)[:40]}")
+        fail(prog, f"'{token}' is not a JSON object but {json.dumps(values)[:40]}")
     return _flags(_flat(values, options, prog))
 
 
@@ -163,7 +163,7 @@ def _literal(text: str, name: str, prog: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        fail(prog, f"--{name} is no group of options: {text}")
+        fail(prog, f"--{name} is not a group of options: {text}")
 
 
 def _flat(values: Mapping[str, Any], options: Options, prog: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class UsageError(UserError):
 
 @contextmanager
 def writing(file: Path, instead: str = "") -> Iterator[None]:
-    """Turns what the disk refuses into one line, which ends with what to do instead."""
+    """Turns a disk error into one line, which ends with what to do instead."""
     try:
         yield
     except OSError as error:

@@ -10,7 +10,7 @@ from selector.text import printable
 
 
 def is_regular(path: Path) -> bool:
-    """Whether it is a file, links followed; a named pipe would be waited for without end.
+    """Whether it is a file, links followed; reading a named pipe would wait forever.
 
     Raises:
         OSError: There is nothing, or it cannot be looked at.

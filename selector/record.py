@@ -212,7 +212,7 @@ class Record:
             if name in given and given[name] != before:
                 raise UserError(
                     f"the metrics of {printable(str(self.path))} were computed with {name} {before!r}, now it"
-                    f" would be {given[name]!r}: start the run anew, in another folder"
+                    f" would be {given[name]!r}: start a new run, in another folder"
                 )
         if not given.items() <= self._reader.definition.items():
             self._append("definition", given)

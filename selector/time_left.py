@@ -1,11 +1,11 @@
-"""How long a long step will yet take."""
+"""How long a long step will still take."""
 
 import time
 from datetime import timedelta
 
 
 class TimeLeft:
-    """Judges from how long the first parts of a step took how long the others will take."""
+    """Estimates the time of a step's other parts from the time that its first parts took."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()

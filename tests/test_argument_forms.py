@@ -133,7 +133,7 @@ def test_a_json_file(tmp_path):
         (['{"group": {"rat": 2}}'], "unknown option --rat, did you mean '--rate'?"),
         (['{"group": {}}'], "unknown option --group"),
         (["--group={'rat': 2}"], "unknown option --rat, did you mean '--rate'?"),
-        (["--group={1"], "--group is no group of options"),
+        (["--group={1"], "--group is not a group of options"),
         (["--a\x1b[31mb\n"], "unknown option --a [31mb (see"),
     ],
 )

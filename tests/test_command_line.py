@@ -95,7 +95,7 @@ def test_two_numbers(form):
         (["--batch-size=1"], "batch_size must be at least 2, got 1"),
         (["--backbone-width=0.01"], "backbone_width must be at least 0.015625, got 0.01"),
         (["--seed=18446744073709551616"], "seed must be below 9223372036854775808"),
-        (["--method=moco_v2", "--batch-size=8"], "batch_norm_splits 8 leave one image a part of the batch"),
+        (["--method=moco_v2", "--batch-size=8"], "batch_norm_splits 8 leave one image per part of the batch"),
         (
             ["--method=simsiam", "--temperature=0.5"],
             "temperature has no effect on simsiam; it belongs to moco_v2 and simclr",

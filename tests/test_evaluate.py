@@ -79,7 +79,7 @@ def test_what_is_missing_is_added_and_equals_what_training_logged(capsys, tmp_pa
     status, out, _ = call(capsys, folder)
     assert status == 0
     assert "entropy, knn_accuracy" in " ".join(out.split())
-    assert "Of values that had been logged" in out
+    assert "Of the values already logged" in out
     assert "0 did not" in out
     run = only(folder)
     assert [row.epoch for row in run.milestones] == [0, 1, 2]
@@ -131,7 +131,7 @@ def test_where_only_the_last_checkpoint_is_left_the_others_are_named(capsys, tmp
     (folder / "runs" / trained.id / "milestone-0001.ckpt").unlink()
     status, out, _ = call(capsys, folder, "--dry-run")
     assert status == 0
-    assert "no checkpoint is left of epoch 1; train.py --keep all" in " ".join(out.split())
+    assert "no checkpoint is left for epoch 1; train.py --keep all" in " ".join(out.split())
     assert "0, 2" in out
 
 

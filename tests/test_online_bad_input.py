@@ -77,7 +77,7 @@ def test_a_wrong_path_is_one_line_of_every_command(backend: Backend, call: Any, 
     backend.store.delete_sweep(sweep)
     said = fails(call, command, f"loopback/p/{sweep.name}")
     assert f"no sweep {sweep.name} in loopback/p on http" in said
-    assert "it was deleted, or its id is another" in said
+    assert "it was deleted, or it has another id" in said
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_wrong_path_is_one_line_of_every_command(backend: Backend, call: Any, 
             "https://wandb.ai/loopback/p/sweeps/abc",
             "the URL is of wandb.ai, but wandb is set up for 127.0.0.1",
         ),
-        ("https://wandb.ai/loopback", "is no sweep or project: name a sweep as entity/project/sweep_id"),
+        ("https://wandb.ai/loopback", "is not a sweep or project: name a sweep as entity/project/sweep_id"),
     ],
 )
 def test_a_wrong_url(backend: Backend, call: Any, source: str, said: str):

@@ -98,6 +98,6 @@ def test_a_folder_can_only_be_looked_at(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["stop-losers", str(folder), "--yes"]) == 1
     err = capsys.readouterr().err
     assert err.startswith(
-        f"selector: stop-losers asks W&B to stop runs, and {folder} is a folder: give its sweep"
+        f"selector: stop-losers asks W&B to stop runs, but {folder} is a folder: give its sweep"
     )
     assert err.count("\n") == 1

@@ -173,10 +173,10 @@ def test_wrong_usage_is_one_line_and_status_2(
     ("name", "value", "message"),
     [
         ("WANDB_MODE", "foo", "WANDB_MODE is 'foo': W&B knows online, offline"),
-        ("WANDB_API_KEY", "short", "W&B does not take the API key"),
-        ("WANDB_CONSOLE", "bogus", "W&B does not take a setting (console: Input should be 'auto', "),
-        ("WANDB_INIT_TIMEOUT", "abc", "W&B does not take a setting (init_timeout: "),
-        ("WANDB_SERVICE", "bogus", "W&B does not take a setting (Failed to parse WANDB_SERVICE='bogus')"),
+        ("WANDB_API_KEY", "short", "W&B refuses the API key"),
+        ("WANDB_CONSOLE", "bogus", "W&B refuses a setting (console: Input should be 'auto', "),
+        ("WANDB_INIT_TIMEOUT", "abc", "W&B refuses a setting (init_timeout: "),
+        ("WANDB_SERVICE", "bogus", "W&B refuses a setting (Failed to parse WANDB_SERVICE='bogus')"),
     ],
 )
 def test_wrong_settings_of_wandb_are_one_line(

@@ -284,7 +284,7 @@ def test_a_server_that_refuses(backend: Backend, sweep: Sweep, rank: Any):
     status, out, err = rank("--write-back")
     assert (status, out) == (1, "")
     assert err.startswith(f"selector: cannot write back to loopback/p/{sweep.name} on http")
-    assert "the same command goes on where this one stopped" in err
+    assert "the same command continues where this one stopped" in err
     assert err.count("\n") == 1
     backend.app.faults.clear()
     assert rank("--write-back")[0] == 0

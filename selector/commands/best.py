@@ -35,8 +35,9 @@ def best(
         runs: Which runs.
         choice: How to choose among them.
         output: File to write the hyperparameters to; None prints them.
-        checkpoint: Of the chosen run the last milestone, or any that kept its checkpoint: the one that the
-            metric places highest. On the records of this project that gained nothing (docs/training.md).
+        checkpoint: The last milestone of the chosen run, or any: of all milestones that kept a checkpoint,
+            the one that the metric ranks highest. In this project's records, any gained nothing
+            (docs/training.md).
         export: New folder for the encoder: encoder.safetensors (torchvision's names), encoder.pt2 (loads with
             torch alone), config.json and README.md, the model card.
         onnx: With --export: write encoder.onnx too.

@@ -4,7 +4,7 @@ from selector.errors import UsageError
 
 
 def metrics(*, json: bool = False, markdown: bool = False) -> int:
-    """List the metrics: what each means, which way is better, where it comes from.
+    """List the metrics: what each means, which way is better, and where it comes from.
 
     Args:
         json: Print one JSON object.

@@ -37,7 +37,7 @@ def named_label_free(name: str, direction: Direction | None) -> LabelFreeMetric:
 
 
 def refuse_consensus(name: str) -> None:
-    """Refuses it where a score is wanted that a run keeps whatever other runs there are."""
+    """Refuses it where a run's own score is needed, whatever other runs there are."""
     if _is_consensus(name):
         parts = ", ".join(key.removeprefix(LABEL_FREE_PREFIX) for key in CONSENSUS.parts)
         raise UsageError(

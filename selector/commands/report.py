@@ -26,7 +26,7 @@ def report(
     output: Path = Path("report.html"),
     wandb: bool = False,
 ) -> int:
-    """Write one self-contained HTML page: the pick, how sure, what it cost, and what to do next.
+    """Write one self-contained HTML page: the pick, how sure it is, what it cost, and what to do next.
 
     Args:
         runs: Which runs.

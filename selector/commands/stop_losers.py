@@ -38,7 +38,7 @@ def stop_losers(
     source, chosen = runs.source, named_label_free(metric, direction)
     if yes and not is_online(source):
         raise UserError(
-            f"stop-losers asks W&B to stop runs, and {source} is a folder: give its sweep file"
+            f"stop-losers asks W&B to stop runs, but {source} is a folder: give its sweep file"
             " `early_terminate: {type: hyperband, min_iter: …}`, which selector sweep obeys by itself"
         )
     found = runs.read([chosen.key])

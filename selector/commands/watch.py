@@ -73,7 +73,7 @@ def watch(
 
 
 def _read(runs: Runs, known: dict[str, Any]) -> "RunSet":
-    """The runs; none for a sweep whose first one has yet to start."""
+    """The runs; none for a sweep whose first run has not started yet."""
     from selector.runs import RunSet, read_source
     from selector.tracking.api import NoRunsYet
 

@@ -46,10 +46,11 @@ def cluster_learnability(embeddings: Array, *, clusters: int | None = None, seed
     All images are clustered by direction; one random half names the clusters of the other half by the nearest
     image, by cosine. Embeddings that share one direction are one cluster, trivially learnt:
     1, so a collapse is for the intrinsic dimension to show. Unchanged by rotation and by rescaling
-    single images, up to rounding. One k-means start: the accuracy is a mean over √N clusters already.
+    single images, up to rounding. One k-means start is enough: the accuracy is already a mean over √N
+    clusters.
 
-    Two third-party implementations have it so; the paper's own text was not read. The abstract of its first
-    version speaks of the speed of learning, not of a held-out half.
+    Two third-party implementations do it this way; the paper's own text was not read. The abstract of its
+    first version speaks of the speed of learning, not of a held-out half.
 
     Args:
         embeddings: (N, D) array or tensor.
@@ -80,8 +81,8 @@ def twonn(
     Where density is locally even, μ = r₂/r₁ has the distribution 1 − μ^(−d): d is the slope through the
     origin of −ln(1 − i/N) on the ordered ln μ, the largest tenth of which is left out. Never above D, which
     is what equally distant images reach. Equal images count once; fewer than three different ones give 0.
-    Unchanged by rotation, offset and scale of all embeddings. Read upwards by CLID (expressiveness) and
-    downwards by IdEst and others (compression).
+    Unchanged by rotation, offset and scale of all embeddings. CLID takes higher as better
+    (expressiveness), IdEst and others lower (compression).
 
     Source: Facco et al. 2017, "Estimating the intrinsic dimension of datasets by a minimal neighborhood
     information", https://doi.org/10.1038/s41598-017-11873-y.
@@ -129,8 +130,8 @@ def clid(embeddings: Array, *, seed: int = 0) -> float:
     """Cluster learnability plus intrinsic dimension over D, from 0 to 2; `seed` is `cluster_learnability`'s.
 
     The paper's own text was not read. That ID enters as ID/D is the reading of published third-party code;
-    the paper may instead standardise both parts over the compared models, which one model alone cannot: for
-    that, compare `cluster_learnability` and `twonn` themselves.
+    the paper may instead standardise both parts over the compared models, which is impossible for one
+    model alone: for that, compare `cluster_learnability` and `twonn` themselves.
     """
     vectors = as_vectors(embeddings, least=3)
     return cluster_learnability(vectors, seed=seed) + twonn(vectors) / vectors.shape[1]

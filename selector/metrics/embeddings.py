@@ -18,7 +18,7 @@ class Embeddings:
 
     Attributes:
         vectors: (N, D) float32, finite.
-        labels: (N,) int64 class indices, or None where nobody labelled the images.
+        labels: (N,) int64 class indices, or None where the images have no labels.
         space: "backbone" (representations, what a probe reads) or "projector" (what the loss reads)
             or "predictor" (what SimSiam compares with projections).
         split: Name of the data split that the images are from, such as "train" or "test".

@@ -24,7 +24,7 @@ def evaluate(epoch: int, inputs: Inputs, at: Callable[[str], None] = lambda _ste
     """The chosen metrics of one encoder. Neither reads nor changes any global random state.
 
     A metric that these embeddings do not allow (no labels, no views, too few images or dimensions) is left
-    out. NaN is one that they leave undefined, and is never chosen: where all images are equal there is
+    out. A metric that they leave undefined is NaN, and is never chosen: where all images are equal there is
     nothing to lay out, to cluster or to span, so that a collapsed run cannot win by the entropy 0 or the
     agreement 1 of a single point. The other metrics of collapsed embeddings have the worst of their values.
     `inputs.definition` says how the metrics are computed; `inputs.points` are the UMAP points.
@@ -34,7 +34,7 @@ def evaluate(epoch: int, inputs: Inputs, at: Callable[[str], None] = lambda _ste
         inputs: Embeddings, and what was chosen.
         at: Called with the name of each step before it: "spectra", "UMAP", "clusters", "linear probe",
             "pretext",
-            "other metrics"; the default tells nobody.
+            "other metrics"; the default does nothing.
 
     Returns:
         Means over the UMAP seeds, where UMAP has a part in them, and under `noise/` the standard deviation

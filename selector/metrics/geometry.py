@@ -121,8 +121,8 @@ def channel_std(embeddings: Array) -> float:
     """Standard deviation of a channel of z/‖z‖ over the images, averaged over the channels.
 
     0 when all images have one direction, near 1/√D when the directions are spread evenly; somewhat more is
-    possible. Sees complete collapse alone: a few live channels hide how many are dead. Unchanged by rescaling
-    single images, not by rotation. Divides by N − 1. A zero vector stays zero.
+    possible. Detects only complete collapse: a few live channels hide how many are dead. Unchanged by
+    rescaling single images, not by rotation. Divides by N − 1. A zero vector stays zero.
     In lightly's code `lightly.utils.debug.std_of_l2_normalized`.
     """
     import torch

@@ -242,8 +242,8 @@ def _warnings(group: Group) -> list[str]:
     warnings = []
     if fields := differing([run.definition for run in group.runs]):
         warnings.append(
-            f"{where}: the median is over runs whose metrics were not computed alike ({', '.join(fields)});"
-            " each run's own correlations are not touched by that"
+            f"{where}: the median is over runs whose metrics were not computed the same way"
+            f" ({', '.join(fields)}); each run's own correlations are unaffected"
         )
     if left_out := max(one.left_out for row in group.metrics for one in row.with_init.runs):
         warnings.append(

@@ -163,7 +163,7 @@ def courses(runs: RunSet, metric: Metric, oracle: Metric) -> tuple[list[Course],
             warnings.append(str(error))
     if not found:
         reason = warnings[-1] if runs.runs else "it holds no run"
-        raise UserError(f"nothing of {runs.source} can be drawn: {reason}")
+        raise UserError(f"nothing in {runs.source} can be drawn: {reason}")
     if unknown := [course.run for course in found if not course.outliers_known]:
         warnings.append(
             f"{len(unknown)} of {len(found)} runs logged no outliers, so none are marked:"
@@ -189,8 +189,8 @@ def course_of(run: Run, metric: Metric, oracle: Metric) -> Course:
     ]
     if len(points) < LEAST_PAIRS:
         raise UserError(
-            f"run {run.id} has {len(points)} milestones with {metric.key}, {LEAST_PAIRS} are the least"
-            " for a course of training: train it with a smaller --milestone-every"
+            f"run {run.id} has {len(points)} milestones with {metric.key}, {LEAST_PAIRS} are needed to"
+            " draw its course: train it with a smaller --milestone-every"
         )
     trained = [point for point in points if point.epoch > 0 or run.counted_by != "epoch"]
     return Course(
@@ -226,7 +226,7 @@ def caption_of(course: Course, oracle: Metric) -> str:
         text += f" No milestone has {far}."
     if course.left_out:
         text += f" {course.left_out} milestones without a finite value are left out."
-    return text + " One run, whose milestones are no independent observations: no evidence for another."
+    return text + " This is one run, whose milestones are not independent: it is no evidence for other runs."
 
 
 def model_points(study: Study, metric: Metric) -> list[ModelPoint]:
@@ -298,7 +298,7 @@ def draw_course(course: Course, metric: Metric, oracle: Metric, path: Path) -> N
 
 
 def draw_models(study: Study, metric: Metric, path: Path) -> None:
-    """Write the picture of a metric against the linear probe, a point a model.
+    """Write the picture of a metric against the linear probe, one point per model.
 
     Raises:
         UserError: There is no point to draw, or the file cannot be written.

@@ -39,7 +39,7 @@ _SIZES = {"nano", "micro", "tiny", "small", "base", "medium", "large", "huge"}
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a model wants of an image.
+    """What a model expects of an image.
 
     Attributes:
         resolution: Side of the square in pixels; images are scaled to it, whatever their size.

@@ -1,4 +1,4 @@
-"""The paper's own figures, to lay beside one's own: Tables I and II.
+"""The paper's own figures, to compare with yours: Tables I and II.
 
 Source: Xu, Lowe & Trappenberg 2022, arXiv:2409.06612.
 """

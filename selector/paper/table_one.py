@@ -49,7 +49,7 @@ _P_VALUES = ("pearson_p", "spearman_p", "kendall_p")
 
 
 def table_columns(report: CorrelationReport, published: bool) -> list[Column]:
-    """Two columns a group, with milestone 0 and without; with `published`, the paper's beside ours."""
+    """Two columns per group, with milestone 0 and without; with `published`, the paper's beside ours."""
     columns = []
     for group in report.groups:
         own = {(group.dataset or "", initial): group.cells(initial) for initial in _INIT}
@@ -112,7 +112,7 @@ def print_correlations(report: CorrelationReport, console: Console, published: b
 
 
 def notes(report: CorrelationReport, published: bool) -> list[str]:
-    """What stands below the tables."""
+    """What is printed below the tables."""
     lines = [
         f"w/, w/o: with and without the untrained network, milestone 0. * p < {SIGNIFICANT}, but {STAR}."
         f" 95 %: moving-block bootstrap of the milestones ({RESAMPLES} resamples, seed {SEED}), from"

@@ -217,7 +217,7 @@ def statistics_rows(correlations: Sequence[ModelCorrelation], group: str) -> lis
 
 
 def notes(study: Study, correlations: Sequence[ModelCorrelation], published: bool) -> list[str]:
-    """What stands below the tables."""
+    """What is printed below the tables."""
     lines = ["No linear probe was trained, so there is nothing to correlate the metrics with."]
     if correlations:
         lines = [

@@ -122,7 +122,7 @@ def at_best_milestone(run: Run, metric: LabelFreeMetric, direction: Direction) -
     if len(found) < 2:
         raise UserError(
             f"--checkpoint any: run {printable(run.id)} kept {len(found)} checkpoints of milestones with a"
-            f" {metric.name}, and it takes two to choose; train with --keep all, or take the last one"
+            f" {metric.name}, but a choice needs two: train with --keep all, or use --checkpoint last"
         )
     return replace(run, checkpoint=str(max(found)[2]))
 

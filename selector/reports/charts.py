@@ -183,8 +183,8 @@ def charts(group: GroupReport, report: Report) -> list[Chart]:
             "heatmap",
             "Do the metrics agree?",
             f"Spearman's ρ between metrics over the runs (n = {few}{max(counts)}) at the last milestone, each"
-            " metric turned so that more is better: below 0 two metrics pull in opposite directions. Empty"
-            " where it is not known. With few runs, large values arise by chance.",
+            " metric oriented so that more is better: below 0, two metrics pull in opposite directions."
+            " Empty where unknown. With few runs, large values arise by chance.",
             heat(matrix),
         )
     return found

@@ -38,14 +38,14 @@ def added_notes(added: Sequence[Added], dry_run: bool) -> list[str]:
     kept, changed = (sum(getattr(one, name) for one in added) for name in ("kept", "changed"))
     if kept or changed:
         lines.append(
-            f"Of values that had been logged, {kept} came out the same and {changed} did not"
-            + (", as with other versions of libraries or another processor." if changed else ".")
+            f"Of the values already logged, {kept} came out the same and {changed} did not"
+            + (", as other versions of libraries or another processor can cause." if changed else ".")
         )
     for one in added:
         if one.without_checkpoint:
             epochs = ", ".join(map(str, one.without_checkpoint))
             lines.append(
-                f"{one.run.id}: no checkpoint is left of epoch {epochs};"
+                f"{one.run.id}: no checkpoint is left for epoch {epochs};"
                 " train.py --keep all keeps those of all milestones."
             )
     return lines

@@ -53,7 +53,7 @@ def metrics_page(metrics: Sequence[Metric]) -> str:
     blocks = [
         "# Metrics",
         "`selector metrics --markdown` writes this page. Every milestone of a run holds these figures under"
-        " their keys, where the run has what they read. The docstrings of `selector.metrics` define them in"
+        " their keys, if the run has the data they need. The docstrings of `selector.metrics` define them in"
         f" full. Below, {_ONE_TRAINING}.",
     ]
     for title, kind in (("Without labels", LabelFreeMetric), ("With labels", LabelledMetric)):

@@ -61,7 +61,7 @@ def model_card(
         "",
         "## What it must not be used for",
         "",
-        "- Decisions about people, or any decision nobody checks: nobody has tested it for that.",
+        "- Decisions about people, or any decision that no one checks: it has not been tested for that.",
         "- Images unlike the ones it was trained on: it was never measured on others.",
         "- As evidence that the criterion works: one choice in one sweep shows nothing about the next.",
         "",

@@ -26,7 +26,7 @@ _SIDE = 48
 
 @dataclass(frozen=True)
 class Disagreement:
-    """An image whose nearest neighbours are others for two encoders; all are indices."""
+    """An image whose nearest neighbours differ between two encoders; all are indices."""
 
     query: int
     pick: tuple[int, ...]
@@ -122,7 +122,7 @@ def _drawn(pick: Run, rival: Run, ours: Path, theirs: Path) -> Photos | None:
     return Photos(
         label(pick),
         label(rival),
-        f"Those of {len(pixels)} evaluation images whose neighbours the two share least, each with its"
+        f"Of {len(pixels)} evaluation images, those whose neighbours the two share least, each with its"
         f" {NEIGHBOURS} nearest neighbours by cosine similarity of the representations. Judge for yourself"
         " which neighbours belong together.",
         tuple(

@@ -45,7 +45,7 @@ def print_regret(report: RegretReport, console: Console) -> None:
 
 
 def accuracy_line(group: RegretGroup) -> str:
-    """What there was to win."""
+    """What was at stake."""
     percent = group.in_percent
     best, worst = group.best, group.judged[-1]
     mean = sum(judged.accuracy for judged in group.judged) / len(group.judged)

@@ -44,7 +44,7 @@ class GroupReport:
         held: Metrics of the table that some run of the group logged, and the ranking metric and oracle.
         opinions: What the recommended metrics say of the pick, how firmly, and what would settle it.
         verdicts: Run id → what became of its training.
-        late: What labels that came later say; None where nobody asked them.
+        late: What labels that came later say; None where they were not asked.
         photos: Where the pick and a rival disagree most; None unless asked for, and where they can be read.
     """
 
@@ -116,7 +116,7 @@ def report_of(
         oracle: The labelled metric that judges, read at each run's last milestone.
         milestone: "last", or the epoch that the metric chooses at.
         allow_mixed: Rank everything in one list, comparable or not.
-        direction: Which way is better; None takes the metric's own.
+        direction: Which way is better; None uses the metric's own.
         by: As for `rank`.
         seed_key: As for `rank`.
         progress: Called, for each group anew, with (metrics weighed beside this one, such metrics in all).

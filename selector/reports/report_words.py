@@ -172,8 +172,8 @@ def notes(group: GroupReport) -> list[str]:
     ]
     if near is not None and near > 1:
         found.append(
-            f"{near} of {group.judged.configurations} configurations cannot be told from the best by the"
-            " oracle itself (two standard errors of its test images)."
+            f"The oracle itself cannot tell {near} of {group.judged.configurations} configurations from the"
+            " best (two standard errors of its test images)."
         )
     return found
 

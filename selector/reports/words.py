@@ -71,8 +71,8 @@ def sparkline(
 
     Args:
         values: In order; more than `width` are thinned evenly, the first and last kept.
-        low: Value of the lowest bar; None takes the series' own minimum.
-        high: Value of the highest bar; None takes the series' own maximum.
+        low: Value of the lowest bar; None uses the series' own minimum.
+        high: Value of the highest bar; None uses the series' own maximum.
         width: Longest line.
     """
     if len(values) > width:

@@ -1,4 +1,4 @@
-"""A ranking as notes for W&B, and in words what was written of them."""
+"""A ranking as notes for W&B, and what was written of them, in words."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,7 +21,7 @@ _REGRET = (
 
 
 def notes_of(ranking: Ranking, regret: RegretReport | None, report: Report) -> Notes:
-    """What is to be noted of the ranked runs; the regret only where somebody knows an accuracy."""
+    """What to note about the ranked runs; the regret only where an accuracy is known."""
     fields = {
         run.id: {
             "rank": ranked.rank,

@@ -43,7 +43,7 @@ def baselines(judged: Sequence[Judged], default: Mapping[str, Any] | None = None
 
     Args:
         judged: Configurations with their accuracy.
-        default: The configuration that a user would have trained without a sweep; None takes the recipe of
+        default: The configuration that a user would have trained without a sweep; None uses the recipe of
             Xu, Lowe & Trappenberg for each run's method.
     """
     judged = in_order(judged)

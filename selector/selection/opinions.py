@@ -115,8 +115,8 @@ def _settle(opinions: Sequence[Opinion]) -> tuple[str, ...]:
     if len({opinion.pick.runs[0].id for opinion in opinions}) < 2:
         return ()  # all pick one configuration
     lines = [
-        f"label about {LABELS_NEEDED} images and run `selector judge`: that many tell two picks apart that"
-        f" differ by {100 * DIFFERENCE:.0f} points"
+        f"label about {LABELS_NEEDED} images and run `selector judge`: that is enough to tell apart two picks"
+        f" that differ by {100 * DIFFERENCE:.0f} points"
     ]
     if unsure := [one.metric.name for one in opinions if one.ties or one.margin is None]:
         lines.append(

@@ -141,7 +141,7 @@ def rank(
         metric: A label-free metric; labelled ones have another type.
         milestone: "last": each run's last one; or an epoch that all were evaluated at.
         allow_mixed: Rank everything in one list, comparable or not.
-        direction: Which way is better; None takes the metric's own, which may depend on the method.
+        direction: Which way is better; None uses the metric's own, which may depend on the method.
         by: "configuration" ranks the mean over the seeds of one configuration; "run" ranks each run.
         seed_key: Name of the hyperparameter that holds the seed.
 
@@ -283,7 +283,7 @@ def _nothing_to_rank(
 
 
 def meant(metric: Metric) -> str:
-    """For a message that nobody logged a key which a user named: the metric of ours that it resembles."""
+    """For a message that no run logged a key: the built-in metric that the key resembles."""
     return nearest(metric.name, [ours.name for ours in METRICS]) if metric.logged_as else ""
 
 

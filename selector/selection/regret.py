@@ -73,8 +73,8 @@ class Regret:
         tie_set: The choice and all that the metric cannot tell from it, by the runs handed over.
         tied_expected: Mean regret over the tie set: what choosing in it at random costs.
         tied_worst: Largest regret in the tie set.
-        interval: 95 % interval of the true regret among these checkpoints; None where nobody knows how
-            many images judged them.
+        interval: 95 % interval of the true regret among these checkpoints; None where it is
+            unknown how many images judged them.
         configuration_interval: 95 % interval of the true regret of the configuration; None unless two
             configurations have three seeds.
         repetition_interval: 95 % interval of the regret if all were trained again with other seeds; likewise.
@@ -215,8 +215,8 @@ def regret(
         oracle: A labelled metric, read at each run's last milestone whatever the metrics choose at.
         milestone: "last", or the epoch that the metrics choose at.
         allow_mixed: Compare everything with everything.
-        direction: Which way is better for every metric; None takes each metric's own.
-        default: Configuration of the baseline "default"; None takes the recipe of the run's method.
+        direction: Which way is better for every metric; None uses each metric's own.
+        default: Configuration of the baseline "default"; None uses the recipe of the run's method.
         progress: Called with (metrics weighed, metrics in all), a metric of several pools counted in each.
         seed_key: Name of the hyperparameter that holds the seed.
 

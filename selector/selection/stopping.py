@@ -48,8 +48,8 @@ class AlongTraining:
 
     Attributes:
         points: By epoch.
-        first_agreeing_epoch: Earliest epoch whose choice is the last epoch's: hindsight, which nobody can
-            act on.
+        first_agreeing_epoch: Earliest epoch whose choice is the last epoch's: known only in
+            hindsight.
     """
 
     points: tuple[StoppingPoint, ...]

@@ -68,7 +68,7 @@ class Reporter:
         """A run's process was started."""
 
     def run_advanced(self, run: SweepRun, values: Sequence[float]) -> None:
-        """A run that is going has logged the sweep's metric again; `values` are all so far."""
+        """A running run has logged the sweep's metric again; `values` are all so far."""
 
     def run_ended(self, run: SweepRun, state: SweepState) -> None:
         """A run has ended; `run.status` and `run.reason` say how."""
@@ -87,10 +87,10 @@ def run_sweep(
     warm: bool = True,
     storage: str | None = None,
 ) -> SweepState:
-    """Run a W&B sweep file, or go on where earlier calls stopped, beside others that are at it now.
+    """Run a W&B sweep file, or continue where earlier calls stopped, beside others at work on it now.
 
-    Runs that finished, or that hyperband stopped, are never run again. One that was interrupted is run again
-    under its own id, and so, at the end, is one that failed: once, and once more in each later call.
+    Runs that finished, or that hyperband stopped, are never run again. An interrupted run is run again
+    under its own id. So is a failed one, at the end: once, and once more in each later call.
 
     Args:
         file: W&B sweep file.
@@ -124,7 +124,7 @@ def run_sweep(
             agent = _Agent(sweep, ledger, launcher, interruption, reporter or Reporter(), identity)
             return agent.run(jobs, warm)
     except OSError as error:
-        mend = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "once that is mended"
+        mend = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "once that is fixed"
         raise UserError(
             f"cannot use {directory}: {error.strerror or error}; what was written is whole: {mend}, and the"
             " same command continues the sweep"
@@ -212,7 +212,7 @@ def first_difference(before: Any, now: Any, path: str) -> str:
 
 
 class Interruption:
-    """Ctrl-C and its kin, counted instead of obeyed while it is entered: the runs are to end cleanly first.
+    """Ctrl-C and other stop signals, counted instead of obeyed inside: the runs must end cleanly first.
 
     Attributes:
         count: How many came.
@@ -244,7 +244,7 @@ class Interruption:
 
     @property
     def signal_for_runs(self) -> signal.Signals:
-        """What the runs are sent: Ctrl-C itself, SIGTERM for all else and at the second one, then SIGKILL."""
+        """What the runs are sent: Ctrl-C as it is, SIGTERM for any other or a second signal, then SIGKILL."""
         match self.count, self.signum:
             case 1, signal.SIGINT | signal.SIGHUP:
                 return self.signum
@@ -327,7 +327,9 @@ class _Agent:
             while True:
                 while len(self._active) < jobs and not self._stopping and (todo := self._next()):
                     if to_warm and not self._launcher.warm_up(lambda: self._interruption.count > 0):
-                        self._reporter.note("importing once for all runs failed: every run imports by itself")
+                        self._reporter.note(
+                            "importing once for all runs failed, so every run imports by itself"
+                        )
                     to_warm = False
                     if not self._stopping:
                         self._start(todo)
@@ -539,7 +541,7 @@ class _Agent:
             else:
                 active.process.send_signal(signum)
         if self._active and signum != signal.SIGKILL:
-            self._reporter.note("waiting for what is running to end; press Ctrl-C again not to wait")
+            self._reporter.note("waiting for what is running to end; press Ctrl-C again to stop waiting")
 
     def _end_all(self) -> None:
         """Leave no run behind where the sweep ends with an error."""

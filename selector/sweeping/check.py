@@ -22,7 +22,7 @@ _MOST_LISTED = 6
 
 
 def check(file: Path, count: int | None = None, seed: int = 0, jobs: int = 1) -> list[str]:
-    """What a sweep would do, a line each: runs, what varies, traps of YAML, and how long it takes.
+    """What a sweep would do, one line each: runs, what varies, traps of YAML, and how long it takes.
 
     Trains nothing: a few steps of the first configuration are timed, in memory.
 
@@ -32,7 +32,7 @@ def check(file: Path, count: int | None = None, seed: int = 0, jobs: int = 1) ->
     sweep = with_program(read_sweep_file(file))
     check_program(sweep)
     planned = planned_runs(sweep, count)
-    runs = "runs without end (--count or run_cap gives one)" if planned is None else f"{planned} runs"
+    runs = "runs without a limit (--count or run_cap sets one)" if planned is None else f"{planned} runs"
     lines = [f"{sweep.method}: {runs}"]
     lines += [f"{p.name}: {_values(p.distribution)}" for p in sweep.parameters if p.kind != "constant"]
     lines += [f"warning: {text}" for text in (*sweep.yaml.traps, *sweep.warnings)]
@@ -59,7 +59,7 @@ def _time(sweep: SweepFile, seed: int, planned: int | None, jobs: int) -> list[s
     run = step * steps
     milestones = math.ceil(config.epochs / config.milestone_every) + 1
     lines = [
-        f"a run: {steps} steps of {_milliseconds(step)} on this machine, {_duration(run)}, and {milestones}"
+        f"one run: {steps} steps of {_milliseconds(step)} on this machine, {_duration(run)}, and {milestones}"
         " milestones; timed with the first configuration"
     ]
     if planned is not None:

@@ -68,7 +68,7 @@ class Launcher:
         return start_command(command, environment, log)
 
     def warm_up(self, stop: Callable[[], bool]) -> bool:
-        """Have torch and its kin imported once for all runs, where the program wants them.
+        """Have torch and similar packages imported once for all runs, where the program needs them.
 
         Returns:
             False where the imports failed: then each run imports by itself, and says what is wrong.
@@ -162,7 +162,7 @@ def check_program(sweep: SweepFile) -> None:
     """
     if "${program}" not in sweep.command or sweep.program is None or Path(sweep.program).is_file():
         return
-    reason = f"program {sweep.program!r} is not in {os.getcwd()}; call selector sweep where it is"
+    reason = f"program {sweep.program!r} is not in {os.getcwd()}; run selector sweep where it is"
     raise sweep.yaml.error(("program",), reason)
 
 

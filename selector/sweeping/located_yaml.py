@@ -52,7 +52,7 @@ class LocatedYaml:
 
 
 class Wrong(ValueError):
-    """Something in a section of the file cannot stand.
+    """Something in a section of the file is not allowed.
 
     Args:
         reason: What came, and what was wanted.

@@ -239,7 +239,9 @@ def end_leftover(log: Path, pid: int | None, kill_delay: float = KILL_DELAY) -> 
             time.sleep(0.05)
     if is_locked(log):
         known = f"process {pid}" if pid is not None else f"see `fuser {log}`"
-        raise UserError(f"a run of an earlier call is still going and writes {log}; end it first ({known})")
+        raise UserError(
+            f"a run of an earlier call is still running and writes to {log}; end it first ({known})"
+        )
 
 
 def last_line(log: Path, start: int) -> str:

@@ -37,7 +37,7 @@ class SweepRun:
         config: Hyperparameter → value; nested ones are dictionaries. Empty until it was drawn.
         status: See `Status`.
         reason: One line on why it is not "finished", or "".
-        exit_status: Of its process, negative for a signal; None while it runs or where nobody saw its end.
+        exit_status: Of its process, negative for a signal; None while it runs or where its end was not seen.
         objective: The sweep's metric, or None where the run did not log it or is not over.
         values: All finite values of the metric so far, in the order logged.
         coordinates: Where bayes found the configuration in its search space, or None.
@@ -162,7 +162,7 @@ def read_sweep(directory: Path) -> SweepState | None:
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from None
         except (TypeError, KeyError, IndexError, AttributeError, ValueError, RecursionError):
-            raise UserError(f"{path} is no ledger of a sweep; use another --directory") from None
+            raise UserError(f"{path} is not the ledger of a sweep; use another --directory") from None
     return None
 
 

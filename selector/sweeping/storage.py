@@ -236,10 +236,12 @@ class Ledger:
         except (StorageInternalError, SQLAlchemyError, ImportError) as error:
             reason = str(error.__cause__ or error).splitlines()[0]
             raise UserError(
-                f"cannot use the storage {self.where}: {reason}; once it answers, the same command goes on"
+                f"cannot use the storage {self.where}: {reason}; once it answers, the same command continues"
             ) from error
         except (TypeError, KeyError, IndexError, ValueError) as error:
-            raise UserError(f"{self.where} is no ledger of a sweep: {error!r}; use another one") from error
+            raise UserError(
+                f"{self.where} is not the ledger of a sweep: {error!r}; use another one"
+            ) from error
 
 
 def _database(url: str) -> RDBStorage:
@@ -257,5 +259,5 @@ def _shown(url: str) -> str:
         return make_url(url).render_as_string(hide_password=True)
     except SQLAlchemyError:
         raise UserError(
-            "--storage wants the URL of a database, such as postgresql://user@host/name"
+            "--storage must be the URL of a database, such as postgresql://user@host/name"
         ) from None

@@ -163,7 +163,7 @@ def _section(content: Mapping[str, Any], key: str, read: Callable[[Any], T]) -> 
 def _refuse_what_needs_a_server(content: Mapping[str, Any]) -> None:
     if content.get("scheduler") not in (None, {"engine": "wandb"}):
         how = "`wandb sweep`, then `wandb sweep-scheduler` and `wandb agent`"
-        raise Wrong(f"a scheduler runs with W&B alone: {how}; for selector sweep, leave it out", "scheduler")
+        raise Wrong(f"a scheduler runs only with W&B: {how}; for selector sweep, leave it out", "scheduler")
     reasons = {
         "job": "job is for W&B Launch; here a sweep runs its program on this machine",
         "image_uri": "image_uri is for W&B Launch; here a sweep runs its program on this machine",
@@ -202,7 +202,7 @@ def _objective(section: Any) -> Objective:
     for key, allowed in _CHOICES.items():
         if key in section and section[key] not in allowed:
             words = ", ".join(str(word) for word in allowed[:4])
-            raise Wrong(f"{key} is one of {words}; got {shown(section[key])}", key)
+            raise Wrong(f"{key} must be one of {words}; got {shown(section[key])}", key)
     target = section.get("target")
     if "target" in section and (isinstance(target, bool) or not isinstance(target, int | float)):
         raise Wrong(f"target must be a number, got {shown(target)}", "target")
@@ -216,7 +216,7 @@ def _hyperband(section: Any) -> Hyperband:
     refuse_unknown(settings, [field.name for field in fields(Hyperband)], "a key of early_terminate")
     strict = settings.pop("strict", True)
     if not isinstance(strict, bool):
-        raise Wrong(f"strict is true or false, got {shown(strict)}", "strict")
+        raise Wrong(f"strict must be true or false, got {shown(strict)}", "strict")
     for key, value in settings.items():
         whole = isinstance(value, int) or (key in ("s", "eta") and isinstance(value, float))
         if isinstance(value, bool) or not whole or not 1 <= value < 1e9:
@@ -256,8 +256,8 @@ def _warnings(
 ) -> tuple[str, ...]:
     warnings = [str(yaml.error(p.key, text)) for p in parameters if (text := deprecated(p))]
     if (method == "bayes" or hyperband) and "goal" not in yaml.data["metric"]:
-        warnings.append(str(yaml.error(("metric",), "metric has no goal; W&B minimises then")))
+        warnings.append(str(yaml.error(("metric",), "metric has no goal, so W&B minimises it")))
     if hyperband and hyperband.max_iter is not None and hyperband.min_iter is not None:
-        reason = "both min_iter and max_iter are given; W&B goes by max_iter"
+        reason = "both min_iter and max_iter are given; W&B uses max_iter"
         warnings.append(str(yaml.error(("early_terminate", "min_iter"), reason)))
     return tuple(warnings)

@@ -56,7 +56,7 @@ def check_train_fields(sweep: SweepFile, configs: Iterable[Mapping[str, Any]]) -
                 raise sweep.yaml.error(key, f"{field} is given twice, in two groups of parameters")
             if value is False and "${args_no_boolean_flags}" in sweep.command:
                 reason = (
-                    f"${{args_no_boolean_flags}} would leave out {field} false, and train.py take its default"
+                    f"${{args_no_boolean_flags}} leaves out {field} false, and train.py would use its default"
                 )
                 raise sweep.yaml.error(key, f"{reason}: use ${{args}}")
             try:
@@ -126,5 +126,5 @@ def _typed(value: Any, declared: Any) -> Any:
 def _choice(value: Any, allowed: tuple[str, ...]) -> str:
     # An agent hands over 32 as it hands over "32".
     if isinstance(value, bool) or str(value) not in allowed:
-        raise ValueError(f"it is none of {', '.join(allowed)}{nearest(str(value), allowed)}")
+        raise ValueError(f"it is not one of {', '.join(allowed)}{nearest(str(value), allowed)}")
     return str(value)

@@ -66,7 +66,7 @@ def read_wandb(
             milestones. Empty reads them all.
         spectra: Keep the logged spectra too.
         progress: Called with (runs read, runs in all) whenever there is news.
-        known: What earlier calls for the same source have read, for somebody who looks again and again.
+        known: What earlier calls for the same source have read, for a caller that looks again and again.
         patience: How long to wait for the server.
 
     Returns:
@@ -194,7 +194,7 @@ def _last_step(run: Any) -> int:
 def _read_history(run: Any, spectra: bool, patience: Patience) -> Outcome:
     lines = run.history_line_count
     if lines > MOST_ROWS:
-        return None, f"history not read: {lines} rows, and no more than {MOST_ROWS} are read of a run"
+        return None, f"history not read: {lines} rows, but at most {MOST_ROWS} are read per run"
     try:
         rows: list[Any] = []
         if lines <= _SAMPLES:
@@ -207,15 +207,15 @@ def _read_history(run: Any, spectra: bool, patience: Patience) -> Outcome:
                 rows.append(row)
                 if time.monotonic() - began > patience.run:
                     why = f"{len(rows)} of its {lines} rows came within {patience.run:g} s"
-                    return None, f"history not read: {why}, the most that is waited for one run"
+                    return None, f"history not read: {why}, the longest wait for one run"
     except Exception as error:  # of wandb's client, which raises private kinds too
         return None, f"history not read: {reason(error)}"
     history = History(spectra)
     for row in rows:
         if not isinstance(row, dict):
-            return None, "a row of its history is no JSON object"
+            return None, "a row of its history is not a JSON object"
         history.add({key: _NOT_FINITE.get(v, v) if isinstance(v, str) else v for key, v in row.items()})
-    return history, f"W&B counts {lines} history rows and gave {len(rows)}" if len(rows) < lines else ""
+    return history, f"W&B counts {lines} history rows but gave {len(rows)}" if len(rows) < lines else ""
 
 
 def _goes_on(sweep: Any, started: int) -> bool:
@@ -295,5 +295,5 @@ def _state(wandb_state: str, summary: Mapping[str, Any], wants_marker: bool) -> 
         case "failed":
             return "failed", "exit code not 0"
         case "crashed":
-            return "crashed", "W&B heard no more of it"
+            return "crashed", "W&B heard no more from it"
     return "crashed", f"W&B calls it '{printable(wandb_state)}'"

@@ -20,7 +20,7 @@ class WandbCheckpoints:
     """Uploads and fetches the checkpoints of one run.
 
     The version of the latest checkpoint has the alias `last`, and that of a milestone `milestone-N`. With
-    keep "last" older versions are deleted, unless somebody gave them an alias of his own.
+    keep "last" older versions are deleted, unless someone gave them another alias.
     """
 
     def __init__(self, run: "wandb.Run", keep: Literal["last", "all"]) -> None:
@@ -52,9 +52,7 @@ class WandbCheckpoints:
                 wandb.Api().artifact(f"{self.path}:last").download(place, skip_cache=True)
             except (wandb.Error, ValueError, OSError) as error:
                 reason = printable((str(error).splitlines() or [""])[0])
-                print(
-                    f"no checkpoint of this run here or in W&B ({reason}): it starts again", file=sys.stderr
-                )
+                print(f"no checkpoint of this run here or in W&B ({reason}): it starts over", file=sys.stderr)
                 return
             if (fetched := newest(Path(place))) is not None:
                 fetched.rename(folder / fetched.name)

@@ -107,7 +107,7 @@ def find(source: str, patience: Patience | None = None) -> Found:
     if project_exists:
         raise UserError(
             f"no sweep {printable(places[0].sweep or '')} in {named} on {server}:"
-            " it was deleted, or its id is another"
+            " it was deleted, or it has another id"
         )
     raise UserError(
         f"no project {named} on {server}, or no access to it:"
@@ -179,9 +179,9 @@ def reason(error: BaseException) -> str:
 
     inner = _inner(error)
     if isinstance(inner, AttributeError | KeyError | TypeError | ValidationError):
-        return "the answer lacks what W&B's answers have"
+        return "the answer lacks fields that W&B always sends"
     if _SLOW in str(inner):
-        return "no usable answer in time, however often wandb's client asked"
+        return "no usable answer in time, although wandb's client kept asking"
     return " ".join(printable(str(inner)).split()) or type(inner).__name__
 
 

@@ -114,7 +114,7 @@ class History:
 
 
 def how_read(runs: Sequence[Run], keys: Collection[str]) -> list[str]:
-    """What somebody should know who compares other people's runs by these keys."""
+    """What to know before comparing other people's runs by these keys."""
     said: dict[str, list[str]] = defaultdict(list)
     for run in runs:
         if run.counted_by != "epoch" and run.milestones:

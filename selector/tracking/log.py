@@ -107,7 +107,7 @@ class WandbLog:
             )
 
     def _tell(self, tell: Callable[[], object]) -> None:
-        """Whatever becomes of W&B's service, training goes on: it is in the record."""
+        """Whatever happens to W&B's service, training goes on: the record holds everything."""
         if self.lost:
             return
         try:
@@ -118,7 +118,7 @@ class WandbLog:
             if not isinstance(error, ConnectionError) and not type(error).__module__.startswith("wandb."):
                 raise
             self.lost = printable(first_line(error))
-            print(f"W&B gets no more of this run ({self.lost}): {RECORD} goes on", file=sys.stderr)
+            print(f"W&B gets no more of this run ({self.lost}); {RECORD} continues", file=sys.stderr)
 
 
 def _service_ended(how: str, what_to_do: str) -> UserError:
@@ -190,7 +190,7 @@ def open_run(config: Mapping[str, Any], run_id: str, tags: Sequence[str], stop: 
         raise _service_ended(first_line(error), "run the same command again") from error
     except wandb.Error as error:
         raise UserError(
-            f"W&B does not take the run ({printable(first_line(error))}): see `wandb login`, or set"
+            f"W&B refuses the run ({printable(first_line(error))}): see `wandb login`, or set"
             " WANDB_MODE=offline"
         ) from error
 
@@ -245,7 +245,7 @@ def add_metrics(run: Run, folder: Path, milestones: Sequence[Milestone], place: 
         raise
     except Exception as error:  # wandb raises private kinds, too
         raise UserError(
-            f"W&B does not take what was added to run {printable(run.id)} ({printable(first_line(error))});"
+            f"W&B refuses what was added to run {printable(run.id)} ({printable(first_line(error))});"
             " what it had before is as it was, and the same command adds what is missing"
         ) from error
 
@@ -256,7 +256,7 @@ def _logged_in() -> bool:
             return wandb.login(prompt=False)
     except wandb.Error as error:
         raise UserError(
-            f"W&B does not take the API key ({printable(first_line(error))}): see `wandb login`, or set"
+            f"W&B refuses the API key ({printable(first_line(error))}): see `wandb login`, or set"
             " WANDB_MODE=offline"
         ) from error
 

@@ -213,7 +213,7 @@ def _find(folder: Path) -> Found:
     shown = printable(str(folder))
     if not os.path.exists(folder):
         raise UserError(
-            f"there is no folder {shown}; wanted a folder of runs (such as what WANDB_DIR was set to),"
+            f"there is no folder {shown}; expected a folder of runs (such as what WANDB_DIR was set to),"
             " entity/project/sweep_id, or the URL of a W&B sweep or project"
         )
     if not folder.is_dir():
@@ -251,7 +251,7 @@ def _walk(top: Path, found: Found) -> Iterator[tuple[Path, list[str]]]:
 def _problem(file: Path) -> str:
     """Why something with the name of a run's file cannot even be opened, or ""."""
     try:
-        return "" if is_regular(file) else "is no regular file"
+        return "" if is_regular(file) else "is not a regular file"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
 
@@ -475,7 +475,7 @@ def _last(segments: Sequence[Segment], field: str) -> str:
 
 
 def _warnings(reading: _Reading, runs: Sequence[Run]) -> list[str]:
-    """What a reader of the figures should know although the runs are sound."""
+    """What a reader of the figures should know, even though the runs are sound."""
     cut, copied, blank, forked = [], [], [], []
     for run in runs:
         segments = reading.segments.get(run.id, [])

@@ -139,11 +139,11 @@ def read_segment(path: Path, spectra: bool = False) -> Segment:
             for record in read_records(path):
                 _apply(record, segment, spectra)
                 if len(segment.history.rows) > MOST_ROWS:
-                    raise DamagedFile(f"holds more than {MOST_ROWS} rows, and no more are read of a run")
+                    raise DamagedFile(f"holds more than {MOST_ROWS} rows, the most that are read per run")
                 if time.monotonic() - began > MOST_SECONDS:
                     rows = len(segment.history.rows)
                     raise DamagedFile(
-                        f"gave {rows} rows in {MOST_SECONDS:g} s, and no run is read for longer"
+                        f"gave {rows} rows in {MOST_SECONDS:g} s, the longest that a run is read"
                     )
         except CutShort as error:
             segment.cut = str(error)

@@ -91,7 +91,7 @@ def places_named(text: str, environment: Mapping[str, str] = os.environ) -> tupl
             return (Place(entity, project, sweep=sweep),)
         case [sweep] if not url and usual_project:
             return (Place(usual_entity, usual_project, sweep=sweep),)
-    raise UserError(f"'{printable(text)}' is no sweep or project: {_WANTED}")
+    raise UserError(f"'{printable(text)}' is not a sweep or project: {_WANTED}")
 
 
 def service_of(host: str) -> str:

@@ -1,8 +1,8 @@
 """Writes notes about runs back to a W&B server, so that several selectors may do so at once.
 
 A decision is written first, whole, in the run of job type `selection`; then runs and checkpoints are brought
-in line with the decision that stands, and looked at again until nothing differs. Whoever writes last thus
-looks last, and what he finds in line stays so. wandb's client replaces a summary only as a whole: each is
+in line with the decision that stands, and looked at again until nothing differs. So whoever writes last
+also looks last, and what is in line then stays so. wandb's client replaces a summary only as a whole: each is
 read anew directly before it is written, to keep what others noted.
 """
 
@@ -79,11 +79,9 @@ def write_back(
     except Exception as error:  # of wandb's client, which raises private kinds too
         raise UserError(
             f"cannot write back to {printable(source)} on {found.server}: {reason(error)};"
-            " the same command goes on where this one stopped"
+            " the same command continues where this one stopped"
         ) from None
-    raise UserError(
-        f"{printable(source)} still changes while it is written back, as by another selector: try again"
-    )
+    raise UserError(f"{printable(source)} is still changing, perhaps by another selector: try again")
 
 
 class _Writer:

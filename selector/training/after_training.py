@@ -42,7 +42,7 @@ class Evaluator:
 
         Args:
             data_dir: Where the data set is now; None where it was.
-            probe: Linear probe to train; None takes the run's own.
+            probe: Linear probe to train; None uses the run's own.
             device: Where to embed; None is the CPU.
         """
         self.data_dir, self.probe = data_dir, probe
@@ -79,7 +79,7 @@ class Evaluator:
         return replace(found, values=values)
 
     def _prepared(self, config: TrainConfig) -> tuple[TrainConfig, ImageSplits]:
-        """The configuration with what is otherwise now, and its images."""
+        """The configuration, with what has changed since, and its images."""
         try:
             config = replace(
                 config, data_dir=self.data_dir or config.data_dir, probe=self.probe or config.probe
@@ -117,10 +117,10 @@ class _Definition:
         self.definition = definition
 
     def milestone(self, milestone: Milestone) -> None:
-        """Nothing: rows are returned."""
+        """Does nothing: rows are returned."""
 
     def end(self, status: Status, epoch: int) -> None:
-        """Nothing: it ended long ago."""
+        """Does nothing: the run ended long ago."""
 
 
 def _load(method: Network, stored: Stored) -> None:

@@ -217,7 +217,7 @@ def _in_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
 
 
 def _summary(images: ImageSplits, loaded: Loaded, notes: list[str]) -> str:
-    """One line: how many images of what kind, and what people may not expect."""
+    """One line: how many images of what kind, and anything that may surprise people."""
     train, evaluation = images.train, images.evaluation
     channels, side = train.pixels.shape[1], train.pixels.shape[-1]
     of_classes = "" if images.classes is None else f" of {images.classes} classes"

@@ -26,7 +26,7 @@ Encode = Callable[[Tensor], dict[Space, Tensor]]
 def frozen(module: nn.Module) -> Iterator[None]:
     """Within: evaluation mode, no gradients, float32, and a random state that the training never notices.
 
-    Nothing is compiled: batches of other sizes and another mode would be compiled anew, for a single pass.
+    Nothing is compiled: other batch sizes and another mode would be compiled again, for a single pass.
 
     BatchNorm normalises by its running statistics and does not update them. Every submodule gets its own mode
     back, so one that its owner had frozen stays frozen.

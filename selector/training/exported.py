@@ -265,7 +265,7 @@ def write_encoder(encoder: Encoder, folder: Path, card: str, onnx: bool = False)
 
     Args:
         encoder: What is written.
-        folder: Made anew.
+        folder: A new folder.
         card: Content of README.md.
         onnx: Write encoder.onnx too.
 
@@ -327,7 +327,7 @@ def _read_export(folder: Path) -> Encoder:
             raise ValueError(f"{CONFIG} does not describe {WEIGHTS}")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, RecursionError) as error:
         raise UserError(
-            f"the export {shown!r} is damaged ({printable(first_line(error))}): write it anew with"
+            f"the export {shown!r} is damaged ({printable(first_line(error))}): write it again with"
             " `selector best --export`"
         ) from error
     return Encoder(config, _filled(config.architecture, base, channels, weights, f"the export {shown!r}"))

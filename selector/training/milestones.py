@@ -116,10 +116,10 @@ class Milestones(pl.Callback):
                 floats in [0, 1], and normalise them itself. None measures none of these criteria.
             loss: Name under which the module logs its loss, for the row's `train/loss`.
             folder: Where to leave each milestone's UMAP points, for pictures; None leaves none.
-            progress: What shows people how far the milestone is; None shows nothing.
+            progress: Shows how far the milestone has got; None shows nothing.
             in_background: Whether training goes on while another process computes the metrics of what was
                 embedded: for where training has a GPU to itself. Rows come in the same order, later.
-            described: What else to store beside the definition of the metrics, such as {"pixel_range": [0,
+            described: What else to store besides the definition of the metrics, such as {"pixel_range": [0,
                 4095]}.
             resumable: Whether an interrupted training will be resumed; then its last state is no milestone.
 

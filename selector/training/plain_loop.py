@@ -1,4 +1,4 @@
-"""One milestone of a network in a training loop of one's own, without Lightning."""
+"""One milestone of a network in your own training loop, without Lightning."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -82,7 +82,7 @@ class _Kept:
             self.record.define(definition)
 
     def milestone(self, milestone: Milestone) -> None:
-        """Nothing: `evaluate` returns it."""
+        """Does nothing: `evaluate` returns it."""
 
     def end(self, status: Status, epoch: int) -> None:
-        """Nothing: the loop knows when it ends."""
+        """Does nothing: the loop knows when it ends."""

@@ -66,7 +66,7 @@ class RefuseNonFiniteLoss(pl.Callback):
 
 
 class SilentLog:
-    """A log for a run, or one of several processes of a run, that tells nobody."""
+    """A log for a run, or for one of several processes of a run, that reports nothing."""
 
     def __init__(self) -> None:
         self.rows: list[Milestone] = []
@@ -81,7 +81,7 @@ class SilentLog:
         """Nothing."""
 
     def restore(self, rows: list[Milestone]) -> None:
-        """Nothing but to keep them for the next checkpoint."""
+        """Only keeps them for the next checkpoint."""
         self.rows = list(rows)
 
     def keep(self, path: Path, epoch: int) -> None:
@@ -104,7 +104,7 @@ def pretrain(
         folder: Where checkpoints go.
         callbacks: Milestones, progress and the like, run before the checkpoint of the same epoch.
         log: Where the milestones go; they are kept in checkpoints, too.
-        signals: What asks the run to stop; None where nobody does.
+        signals: Requests to stop the run; None uses none.
 
     Raises:
         UserError: The checkpoint belongs to another configuration or cannot be read.

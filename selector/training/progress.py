@@ -56,7 +56,7 @@ class TrainingProgress(pl.Callback):
         return self._trained / self._seconds if self._seconds else 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the bar, if somebody looks. A run that goes on within an epoch does not start that epoch."""
+        """Draw the bar, on a terminal. A run that goes on within an epoch does not start that epoch."""
         self._epoch_start = time.perf_counter()
         if self.bar is None and trainer.is_global_zero and self.stream.isatty():
             self.bar = Progress(
@@ -94,7 +94,7 @@ class TrainingProgress(pl.Callback):
             self._estimate()
 
     def milestone_step(self, epoch: int, step: str) -> None:
-        """What the milestone of an epoch is doing now, such as "UMAP"."""
+        """What an epoch's milestone is doing now, such as "UMAP"."""
         self._note(f"milestone {epoch}: {step}")
 
     def milestone(self, milestone: Milestone) -> None:

@@ -72,12 +72,12 @@ def test_without_labels_the_metric_alone_is_drawn():
 
 
 def test_fewer_than_three_milestones_are_no_course():
-    with pytest.raises(UserError, match="run aa has 2 milestones with label_free/entropy, 3 are the least"):
+    with pytest.raises(UserError, match="run aa has 2 milestones with label_free/entropy, 3 are needed"):
         course_of(trained(values=(5.0, 1.0)), ENTROPY, ACCURACY)
     found, warnings = courses(sweep(trained("aa", values=(5.0, 1.0)), trained("bb")), ENTROPY, ACCURACY)
     assert [course.run for course in found] == ["bb"]
     assert "run aa has 2 milestones" in warnings[0]
-    with pytest.raises(UserError, match=r"nothing of sweep/ can be drawn: run aa has 2"):
+    with pytest.raises(UserError, match=r"nothing in sweep/ can be drawn: run aa has 2"):
         courses(sweep(trained("aa", values=(5.0, 1.0))), ENTROPY, ACCURACY)
     with pytest.raises(UserError, match="it holds no run"):
         courses(sweep(), ENTROPY, ACCURACY)

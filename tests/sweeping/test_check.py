@@ -27,7 +27,7 @@ def test_says_runs_what_varies_and_how_long_it_takes(sweep_file, folder, monkeyp
     assert check(sweep_file(TINY), jobs=2) == [
         "grid: 3 runs",
         "temperature: 0.1, 0.5, 1.0",
-        "a run: 20 steps of 2.0 s on this machine, about 40 s, and 4 milestones; timed with the first"
+        "one run: 20 steps of 2.0 s on this machine, about 40 s, and 4 milestones; timed with the first"
         " configuration",
         "the sweep, without its milestones: about 80 s",
     ]
@@ -46,7 +46,7 @@ def test_a_false_that_the_command_would_leave_out_is_refused(sweep_file, folder)
         TINY
         + "  labels: {value: false}\ncommand: ['${interpreter}', '${program}', '${args_no_boolean_flags}']\n"
     )
-    with pytest.raises(UserError, match=r"line 11: \$\{args_no_boolean_flags\} would leave out labels false"):
+    with pytest.raises(UserError, match=r"line 11: \$\{args_no_boolean_flags\} leaves out labels false"):
         check(sweep_file(text))
 
 

@@ -89,7 +89,7 @@ def test_ends_a_run_that_was_left_behind(tmp_path, code):
 def test_a_run_left_behind_whose_process_nobody_knows_is_not_run_twice(tmp_path):
     log = tmp_path / "log"
     process = started("import time; print('ready', flush=True); time.sleep(60)", log)
-    with pytest.raises(UserError, match=r"still going and writes .*log; end it first"):
+    with pytest.raises(UserError, match=r"still running and writes to .*log; end it first"):
         end_leftover(log, None)
     with pytest.raises(UserError, match="process 999999999"):
         end_leftover(log, 999999999, kill_delay=0.1)

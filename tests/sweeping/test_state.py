@@ -126,7 +126,7 @@ def test_reads_a_journal_up_to_its_last_whole_line(tmp_path):
 )
 def test_refuses_what_is_no_ledger(tmp_path, name, content):
     (tmp_path / name).write_text(content)
-    with pytest.raises(UserError, match=r"is no ledger|another version") as error:
+    with pytest.raises(UserError, match=r"is not the ledger|another version") as error:
         read_sweep(tmp_path)
     assert "\n" not in str(error.value)
 

@@ -67,7 +67,7 @@ def test_a_damaged_journal_and_a_database_that_is_not_there_are_one_line(tmp_pat
     opened(tmp_path)
     with (tmp_path / "journal.log").open("ab") as file:
         file.write(b"damage\nmore\n")
-    with pytest.raises(UserError, match=r"journal.log is no ledger of a sweep") as damaged:
+    with pytest.raises(UserError, match=r"journal.log is not the ledger of a sweep") as damaged:
         opened(tmp_path)
     with pytest.raises(UserError, match=r"cannot use the storage sqlite:////no/such/place: ") as missing:
         Ledger(tmp_path, "sqlite:////no/such/place", 0, None, {})

@@ -56,7 +56,7 @@ def test_accepts_what_train_py_accepts(read, method, parameters):
         ("grid", "temperature: {value: high}", 6, "it must be a number or null"),
         ("grid", "labels: {value: 1}", 6, "it must be true or false"),
         ("grid", "epochs: {value: [1]}", 6, "it must be a whole number"),
-        ("grid", "dataset: {value: [digits]}", 6, "none of cifar10"),
+        ("grid", "dataset: {value: [digits]}", 6, "not one of cifar10"),
         ("random", "epochs: {min: 1.0, max: 9.0}", 6, "it must be a whole number"),
         ("random", "momentum_min: {min: 0.5, max: 1.5}", 6, "momentum_min"),
         ("random", "learning_rate: {distribution: normal}", 6, "learning_rate must be greater than 0"),

@@ -172,7 +172,7 @@ def test_a_server_that_gives_fewer_rows_than_it_counts(backend: Backend, read: R
     backend.store.most_samples = 7  # more than these are thinned out, whoever asks
     found = read(path)
     # wandb's own scanner got no more, and so it is said.
-    assert found.warnings == tuple(f"run r00{n}: W&B counts 20 history rows and gave 7" for n in range(3))
+    assert found.warnings == tuple(f"run r00{n}: W&B counts 20 history rows but gave 7" for n in range(3))
 
 
 def test_sweep_group_tag_and_project(backend: Backend, read: Reader, monkeypatch: pytest.MonkeyPatch):
@@ -337,7 +337,7 @@ def test_what_is_no_json_inside_an_answer(backend: Backend, read: Reader):
     first, second, third = found.unreadable
     assert first.run == "10 more of the 25 runs"
     assert (second.run, second.reason[:18]) == ("r001", "history not read: ")
-    assert (third.run, third.reason) == ("r002", "a row of its history is no JSON object")
+    assert (third.run, third.reason) == ("r002", "a row of its history is not a JSON object")
 
 
 # What cannot be read at all: one line each
@@ -351,9 +351,9 @@ def test_what_is_no_json_inside_an_answer(backend: Backend, read: Reader):
             r"no project loopback/nowhere on http://127\.0\.0\.1:\d+, or no access to it",
         ),
         ("nobody/p", r"no project nobody/p on http"),
-        ("loopback/p/abc", r"no sweep abc in loopback/p on http.*it was deleted, or its id is another"),
+        ("loopback/p/abc", r"no sweep abc in loopback/p on http.*it was deleted, or it has another id"),
         ("loopback/p", r"project loopback/p has no runs: check"),
-        ("abc", r"'abc' is no sweep or project: name a sweep as entity/project/sweep_id"),
+        ("abc", r"'abc' is not a sweep or project: name a sweep as entity/project/sweep_id"),
     ],
 )
 def test_there_is_no_such_thing(backend: Backend, read: Reader, source: str, message: str):

@@ -75,7 +75,7 @@ def test_a_service_that_ends_before_the_first_row_is_told_as_later(
     log_of_run = WandbLog(opened)
     log_of_run.milestone(ROWS[0])
     assert log_of_run.lost == "Connection lost"
-    assert "W&B gets no more of this run (Connection lost): run.jsonl goes on" in capsys.readouterr().err
+    assert "W&B gets no more of this run (Connection lost); run.jsonl continues" in capsys.readouterr().err
 
 
 def epochs_in(folder: Path) -> list[list[int]]:
@@ -191,7 +191,7 @@ def test_the_end_of_wandbs_service_does_not_end_a_training(
         opened.milestone(milestone)
     opened.end("completed", 2)
     assert calls == [0]
-    assert "W&B gets no more of this run (Connection lost): run.jsonl goes on" in capsys.readouterr().err
+    assert "W&B gets no more of this run (Connection lost); run.jsonl continues" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"wandb-core\) has ended.*--resume continues the run and sends"):
         opened.finish(0)
 

@@ -316,7 +316,7 @@ def test_what_cannot_be_read_is_reported(tmp_path: Path):
     assert "holds no .wandb file" in bare.reason
     reasons = {gone.run: gone.reason for gone in found.unreadable}
     assert reasons.keys() == {"pipe", "broken"}
-    assert "is no regular file" in reasons["pipe"]
+    assert "is not a regular file" in reasons["pipe"]
     assert "cannot be read: No such file or directory" in reasons["broken"]
 
 
@@ -541,7 +541,7 @@ def test_two_runs_that_logged_nothing_that_is_read_are_not_one(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("limit", "value", "reason"),
-    [("MOST_ROWS", 2, "holds more than 2 rows"), ("MOST_SECONDS", 0.0, "rows in 0 s, and no run is read")],
+    [("MOST_ROWS", 2, "holds more than 2 rows"), ("MOST_SECONDS", 0.0, "rows in 0 s, the longest")],
 )
 def test_a_run_that_is_too_long_is_named_and_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: float, reason: str

@@ -55,7 +55,7 @@ def test_short_forms_that_wandb_itself_takes(
     "text", ["", "abc", "a/b/c/d", "https://wandb.ai", "https://wandb.ai/team", "https://wandb.ai/t/p/abc"]
 )
 def test_what_is_neither_is_refused(text: str):
-    with pytest.raises(UserError, match="is no sweep or project: name a sweep as entity/project/sweep_id"):
+    with pytest.raises(UserError, match="is not a sweep or project: name a sweep as entity/project/sweep_id"):
         places_named(text, {})
 
 

@@ -10,7 +10,7 @@ from selector.tracking.wandb_modes import settings_of_wandb
 
 
 def test_a_setting_is_named_and_its_value_is_not():
-    with pytest.raises(UserError, match="does not take a setting") as refusal, settings_of_wandb():
+    with pytest.raises(UserError, match="refuses a setting") as refusal, settings_of_wandb():
         wandb.Settings(api_key=["secret"])
     assert "api_key" in str(refusal.value)
     assert "secret" not in str(refusal.value)

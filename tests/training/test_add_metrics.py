@@ -40,7 +40,7 @@ def test_what_was_added_in_words():
     assert added_rows(added) == [("aa", "0, 5", "entropy, lidar"), ("aa", "–", "it is old")]
     text = " ".join(added_notes(added, dry_run=False))
     assert "3 values added at 2 milestones of 1 runs; `wandb sync`" in text
-    assert "7 came out the same and 1 did not, as with other versions of libraries" in text
-    assert "aa: no checkpoint is left of epoch 10, 15" in text
+    assert "7 came out the same and 1 did not, as other versions of libraries" in text
+    assert "aa: no checkpoint is left for epoch 10, 15" in text
     assert "3 values would be added at 2 milestones of 1 runs." in added_notes(added, dry_run=True)[0]
     assert added_object(added[0])["epochs"][1] == {"epoch": 5, "values": {"label_free/entropy": 2.0}}

@@ -1,4 +1,4 @@
-"""Data sets. Each is a function in this folder, known by lying here, that gives images as numpy arrays.
+"""Data sets. Each is a function in a file of this folder that gives images as numpy arrays.
 
 Command lines read the names, so no file in this folder imports torch before it loads.
 """

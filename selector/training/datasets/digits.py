@@ -21,7 +21,7 @@ def digits(_: "TrainConfig") -> Loaded:
 
 @dataset(needs_folder=False)
 def digits_turned(config: "TrainConfig") -> Loaded:
-    """The digits, each turned about its middle by an angle of its own, drawn with the seed 0."""
+    """The digits, each rotated about its middle by its own angle, drawn with seed 0."""
     import numpy as np
     from scipy.ndimage import rotate
 

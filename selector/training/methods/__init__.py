@@ -1,4 +1,4 @@
-"""Self-supervised methods. Each is one file in this folder and is known by lying here.
+"""Self-supervised methods. Each is one file in this folder, which is all it takes to add one.
 
 A file decorates the function that builds its heads and returns its loss. The arguments of the decorator are
 the recipe: values of TrainConfig where the method's paper differs from the defaults. The keyword arguments of

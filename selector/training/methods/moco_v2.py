@@ -18,7 +18,7 @@ def _uneven_splits(config: Mapping[str, Any]) -> str:
         return f"batch_size {batch_size} must be a multiple of batch_norm_splits {splits}"
     if batch_size == splits:
         return (
-            f"batch_norm_splits {splits} leave one image a part of the batch ({batch_size}),"
+            f"batch_norm_splits {splits} leave one image per part of the batch ({batch_size}),"
             " which has no variance"
         )
     return ""

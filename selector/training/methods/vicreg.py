@@ -26,7 +26,7 @@ def vicreg(
     Args:
         net: Gets the heads.
         invariance_weight: Weight of the distance between two views' projections.
-        variance_weight: Weight of what each channel's standard deviation lacks of 1.
+        variance_weight: Weight of how far each channel's standard deviation falls short of 1.
         covariance_weight: Weight of the squared covariances between channels.
     """
     from lightly.loss import VICRegLoss
