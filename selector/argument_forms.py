@@ -147,7 +147,7 @@ def _read_json(token: str, options: Options, prog: str) -> list[str]:
     try:
         values = json.loads(text, object_pairs_hook=_without_repeats)
     except ValueError as error:
-        fail(prog, f"'{token}' holds no JSON object: {error}")
+        fail(prog, f"'{token}' is not a JSON object: {error}")
     if not isinstance(values, dict):
         fail(prog, f"'{token}' is not a JSON object but {json.dumps(values)[:40]}")
     return _flags(_flat(values, options, prog))

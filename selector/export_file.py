@@ -96,7 +96,7 @@ def read_records(path: Path) -> RunSet:
         )
         planned = content["planned"]
         if len({run.id for run in runs}) < len(runs) or type(planned) not in (int, type(None)):
-            raise ValueError("two runs of one id, or a plan that is no number")
+            raise ValueError("two runs of one id, or a plan that is not a number")
         return RunSet(str(path), runs, unreadable, planned)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
         reason = printable(str(error))[:200]

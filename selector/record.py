@@ -311,7 +311,7 @@ class Record:
                 self.path.with_suffix(".damaged").write_bytes(self.path.read_bytes())
             os.truncate(self.path, self._reader.sound)
         except OSError as error:
-            raise UserError(f"cannot mend {printable(str(self.path))!r}: {error.strerror}") from error
+            raise UserError(f"cannot repair {printable(str(self.path))!r}: {error.strerror}") from error
         self._reader.damage = ""
 
 
@@ -369,7 +369,7 @@ class _Reader:
         if not header.id or not all(isinstance(text, str) for text in (*names, *header.tags)):
             raise ValueError("a header without names")
         if type(header.started) not in (int, float, type(None)):
-            raise ValueError("a start that is no time")
+            raise ValueError("a start that is not a time")
         if self.header is not None:  # a later process of the same run
             both = joined_versions([self.header.versions, header.versions])
             header = replace(self.header, versions=both)
@@ -378,7 +378,7 @@ class _Reader:
     def _take_milestone(self, row: dict[str, Any]) -> None:
         epoch, values = row["epoch"], row["values"]
         if type(epoch) is not int or not 0 <= epoch <= LARGEST_POSITION:
-            raise ValueError("an epoch that is no whole number")
+            raise ValueError("an epoch that is not a whole number")
         if set(map(type, values.values())) != _ONLY_FLOATS:
             values = {key: figure(value) for key, value in values.items()}
         texts: dict[str, str] = row.get("texts", {})

@@ -127,7 +127,7 @@ def test_a_json_file(tmp_path):
         (["--epochs"], "--epochs needs a value"),
         (["--epochs", "--labels"], "--epochs needs a value"),
         (["stray"], "unexpected argument 'stray'; options are written --name value"),
-        (['{"epochs": 3'], "holds no JSON object"),
+        (['{"epochs": 3'], "is not a JSON object"),
         (['{"epochs": 3, "epochs": 4}'], "a name is given twice"),
         (['{"rate": 1, "group": {"rate": 2}}'], "rate is given twice"),
         (['{"group": {"rat": 2}}'], "unknown option --rat, did you mean '--rate'?"),

@@ -84,7 +84,7 @@ TO = ["--output", "f.npz"]
         (["embed", "best", "empty", *TO], "no image in 'empty'"),
         (["embed", "best", "photos/z.png", *TO, "--skip-bad-images"], "none of the 1 images can be read"),
         (["judge", *RANK, "--labelled", "nowhere"], "no labelled images in 'nowhere'"),
-        (["judge", *RANK, "--labelled", "late/red"], "lies beside the classes of 'late/red'"),
+        (["judge", *RANK, "--labelled", "late/red"], "lies next to the classes of 'late/red'"),
         (["judge", *RANK, "--labelled", "one"], "'one' has images of one class only"),
         (["judge", *RANK, "--labelled", "late"], "class 'blue' of 'late' has one image"),
         (

@@ -105,7 +105,7 @@ RUN = '{"id":"a","state":"finished","config":{},"definition":{},"milestones":[%s
         (HEAD + (RUN % "[1,2]").replace('"id":"a"', '"id":"a","tags":[1]'), "tags is"),
         (HEAD + (RUN % "[1,2]").replace('"id":"a"', '"id":"a","started":"x"'), "started is"),
         (HEAD + (RUN % "[1,2]").replace("]}]}", "]}," + (RUN % "[1,2]")[:-2] + "]}"), "two runs of one id"),
-        (HEAD.replace('"planned":null', '"planned":"9"') + RUN % "[1,2]", "a plan that is no number"),
+        (HEAD.replace('"planned":null', '"planned":"9"') + RUN % "[1,2]", "a plan that is not a number"),
         (HEAD.replace('["x"]', '["x","x"]') + RUN % "[1,2,3]", "different texts"),
         (HEAD.replace('["x"]', "[3]") + RUN % "[1,2]", "different texts"),
         (HEAD + RUN % f"[{10**300},2]", "whole numbers that rise"),

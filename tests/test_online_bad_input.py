@@ -86,7 +86,7 @@ def test_a_wrong_path_is_one_line_of_every_command(backend: Backend, call: Any, 
         ("loopback/p/abc", "no sweep abc in loopback/p on http"),
         (
             "https://wandb.ai/loopback/p/sweeps/abc",
-            "the URL is of wandb.ai, but wandb is set up for 127.0.0.1",
+            "the URL points to wandb.ai, but wandb is set up for 127.0.0.1",
         ),
         ("https://wandb.ai/loopback", "is not a sweep or project: name a sweep as entity/project/sweep_id"),
     ],

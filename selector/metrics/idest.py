@@ -61,7 +61,7 @@ def idest(embeddings: Array, max_images: int = MAX_IMAGES, *, seed: int = 0) -> 
     different = len(torch.unique(vectors, dim=0))
     if 1 < different < len(vectors) / 2:
         warnings.warn(
-            f"IdEst of {len(vectors)} embeddings of which only {different} differ says little: duplicates"
+            f"IdEst of {len(vectors)} embeddings of which only {different} differ means little: duplicates"
             " have no distance",
             UserWarning,
             stacklevel=2,

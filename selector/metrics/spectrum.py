@@ -317,7 +317,7 @@ def _say_that_it_is_computed_anew(what: str, matrix: torch.Tensor, error: Except
     """Divide and conquer gives up on some matrices (LAPACK's info > 0); the older QR iteration does not."""
     size = " x ".join(map(str, matrix.shape))
     warnings.warn(
-        f"the {what} of a {size} matrix did not converge ({error}): computed anew by QR iteration",
+        f"the {what} of a {size} matrix did not converge ({error}): recomputed by QR iteration",
         RuntimeWarning,
         stacklevel=3,
     )

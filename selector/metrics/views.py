@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     reads="views",
     instead={"views_have_one_direction": math.nan},
     symbol="L_align",
-    meaning="How far apart two views of an image are; read it beside uniformity.",
+    meaning="How far apart two views of an image are; read it together with uniformity.",
     formula="mean ‖u_a - u_b‖² over the pairs of views of an image, as unit vectors",
     space=VIEWS,
     direction="min",
@@ -98,7 +98,9 @@ def lidar(views: Array, *, delta: float = 1e-4, eps: float = 1e-7) -> float:
     ridge = delta * torch.eye(dimensions, dtype=torch.float64, device=vectors.device)
     factor, failed = torch.linalg.cholesky_ex(within.T @ within / (n * (q - 1)) + ridge)
     if failed:
-        raise Undefined(f"delta {delta:g} is nothing beside the covariance of the views: take a larger one")
+        raise Undefined(
+            f"delta {delta:g} is negligible next to the covariance of the views: use a larger one"
+        )
     # With Sw = L Lᵀ, L^-1 Sb L^-T has the eigenvalues of Sw^-1/2 Sb Sw^-1/2: squares of singular values.
     whitened = torch.linalg.solve_triangular(factor, between.T, upper=False)
     found = singular_values_of(whitened).square()

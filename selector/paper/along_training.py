@@ -136,7 +136,7 @@ def correlate_milestones(
     if oracle.key not in logged:
         raise UserError(
             f"none of the {len(finished)} finished runs of {runs.source} logged {oracle.key}"
-            f"{nearest(oracle.key, logged)}: name what they should be held against with --oracle KEY"
+            f"{nearest(oracle.key, logged)}: name what to compare them with, by --oracle KEY"
         )
     chosen = [m for m in metrics or METRICS if m.key in logged and m.key != oracle.key]
     if unknown := [metric.key for metric in metrics if metric.key not in logged]:
@@ -145,7 +145,9 @@ def correlate_milestones(
             " name a key that they hold"
         )
     if not chosen:
-        raise UserError(f"{runs.source} has no metric beside {oracle.key}: name the runs' keys with --metric")
+        raise UserError(
+            f"{runs.source} has no metric besides {oracle.key}: name the runs' keys with --metric"
+        )
     members: dict[tuple[str, str], list[Run]] = {}
     for run in finished:
         members.setdefault(_method_and_dataset(run), []).append(run)

@@ -363,7 +363,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             content = content[wrapper]
     named = isinstance(content, Mapping) and content and all(isinstance(name, str) for name in content)
     if not named or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"weights {str(path)!r} hold no state dict: expected tensors by name")
+        raise UserError(f"weights {str(path)!r} do not hold a state dict: expected tensors by name")
     return {_DENSENET.sub(r"\1\2", name.removeprefix("module.")): value for name, value in content.items()}
 
 

@@ -43,7 +43,7 @@ class _TimeLeft(ProgressColumn):
 
 
 class SweepBar(Reporter):
-    """A progress bar on stderr, and a line for each run that starts or ends. Use it as a context."""
+    """A progress bar on stderr, and one line per run that starts or ends. Use it as a context."""
 
     def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
         """Nothing is drawn before the sweep starts.

@@ -163,7 +163,7 @@ class RegretGroup:
         """Why nothing is said of other seeds, or ""."""
         repeated = seeds_are_repeated([one.accuracies for one in self.judged])
         if not self.in_percent:
-            return "the oracle is no share of images that is better high"
+            return "the oracle is not a share of images where higher is better"
         return "" if repeated else NO_REPETITION
 
     @property
@@ -357,7 +357,7 @@ def _nothing_to_judge(
 ) -> str:
     if not finished:
         first = f" (run {excluded[0].run}: {excluded[0].reason})" if excluded else ""
-        return f"{runs.source} holds no finished run to judge, of {len(excluded)}{first}"
+        return f"{runs.source} holds no finished run to judge among {len(excluded)}{first}"
     return (
         f"none of the {len(finished)} finished runs in {runs.source} has a finite {oracle.key}{meant(oracle)}"
         " at its last milestone: train with labels, or name what judges the runs with --oracle"

@@ -126,7 +126,7 @@ def run_sweep(
     except OSError as error:
         mend = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "once that is fixed"
         raise UserError(
-            f"cannot use {directory}: {error.strerror or error}; what was written is whole: {mend}, and the"
+            f"cannot use {directory}: {error.strerror or error}; what was written is intact: {mend}, and the"
             " same command continues the sweep"
         ) from error
 

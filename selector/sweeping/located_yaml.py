@@ -164,7 +164,9 @@ class _Builder:
         try:
             value = self.scalars.construct_object(node)
         except (ValueError, OverflowError, yaml.YAMLError):
-            raise self.error(node, f"{shown(node.value)} is no {node.tag.removeprefix(_TAG)}") from None
+            raise self.error(
+                node, f"{shown(node.value)} is not a valid {node.tag.removeprefix(_TAG)}"
+            ) from None
         if isinstance(value, int) and value.bit_length() > _MOST_BITS:
             raise self.error(node, f"{shown(node.value)} is an integer of more than {_MOST_BITS} bits")
         # W&B stores values as JSON, which has neither NaN nor infinity.

@@ -92,7 +92,7 @@ def _read_level(level: Any, at: tuple[str, ...]) -> Iterator[Parameter]:
     for name, section in sorted(level.items()):
         key = (*at, name)
         if not _NAME.fullmatch(name):
-            reason = "is no parameter name: letters, digits, _ . - and no digit first"
+            reason = "is not a parameter name: use letters, digits, _ . - and no digit first"
             raise Wrong(f"{shown(name)} {reason}", *key)
         if not isinstance(section, dict):
             raise Wrong(f"{name} must be a mapping such as {{value: {shown(section)}}}", *key)
@@ -209,7 +209,7 @@ def _law(kind: str, numbers: dict[str, float]) -> Distribution:
             low, high = numbers["min"], numbers["max"]
             low, high = (-high, -low) if kind.startswith("inv") else (low, high)
             if max(-low, high) > _LARGEST_EXPONENT:
-                reason = f"{kind} takes exponents of e, and {numbers['min']} to {numbers['max']} go too far"
+                reason = f"{kind} takes exponents of e, but {numbers['min']} to {numbers['max']} go too far"
                 raise Wrong(f"{reason}; {kind}_values takes the bounds themselves")
             numbers = {"min": math.exp(low), "max": math.exp(high)}
         case "log_normal" if (highest := numbers["mu"] + 9 * numbers["sigma"]) > _LARGEST_EXPONENT:

@@ -127,7 +127,7 @@ def _connect(host: str | None, patience: Patience) -> tuple["wandb.Api", str]:
     server, app = str(settings.base_url).rstrip("/"), urlsplit(str(settings.app_url)).hostname or ""
     if host is not None and service_of(host) not in (service_of(app), urlsplit(server).hostname):
         raise UserError(
-            f"the URL is of {printable(host)}, but wandb is set up for {app}:"
+            f"the URL points to {printable(host)}, but wandb is set up for {app}:"
             f" set WANDB_BASE_URL to the server of {printable(host)}"
         )
     try:

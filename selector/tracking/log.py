@@ -102,7 +102,7 @@ class WandbLog:
         if self.lost:
             raise _service_ended(
                 self.lost,
-                f"{RECORD} is whole, and the same command with --resume continues the run and sends what is"
+                f"{RECORD} is intact, and the same command with --resume continues the run and sends what is"
                 " missing",
             )
 

@@ -170,7 +170,7 @@ def read_records(path: Path) -> Iterator[Any]:
             except DecodeError as error:
                 raise DamagedFile(f"has an unreadable record {number}") from error
             if record.num != number:  # W&B's clients count from 1, without a gap
-                raise DamagedFile(f"lacks record {number}: number {record.num} stands in its place")
+                raise DamagedFile(f"lacks record {number}: number {record.num} is in its place")
             yield record
 
 

@@ -50,7 +50,7 @@ def read_labelled(place: Path) -> Labelled:
         files = images_below(place)
         if stray := [file for file in files if file.parent == place]:
             raise UserError(
-                f"{printable(str(stray[0]))!r} lies beside the classes of {shown!r}: put each image into a"
+                f"{printable(str(stray[0]))!r} lies next to the classes of {shown!r}: put each image into a"
                 " sub-folder named after its class, or name a CSV file of (file name, label)"
             )
         pairs = [(file, file.relative_to(place).parts[0]) for file in files]

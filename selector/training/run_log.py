@@ -145,7 +145,7 @@ def run_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Ite
             raise
         raise UserError(
             f"cannot write {str(error.filename2 or error.filename or config.output_dir or 'the run')!r}"
-            f" ({error.strerror}): what was saved before is whole; make room, and the same command with"
+            f" ({error.strerror}): what was saved before is intact; make room, and the same command with"
             " --resume continues the run"
         ) from error
 

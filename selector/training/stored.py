@@ -59,7 +59,7 @@ def read_stored(path: Path) -> Stored:
         ) from error
     if not isinstance(content, dict) or not {"train_config", "epoch", "state_dict"} <= content.keys():
         raise UserError(
-            f"{shown} is not a checkpoint of train.py: it holds no train_config beside its weights"
+            f"{shown} is not a checkpoint of train.py: it holds no train_config next to its weights"
         )
     refuse_damaged(content, path)
     try:

@@ -30,15 +30,17 @@ def load_plain(path: Path, *, unchecked: bool = False) -> Any:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
             if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
-                raise ValueError("its parts are packed, as torch does not do")  # and can unpack to anything
+                raise ValueError(
+                    "its parts are compressed, which torch never does"
+                )  # and can unpack to anything
             # For what calls itself a folder torch hands out memory as it happens to be.
             if any(part.external_attr & _FOLDER or part.is_dir() for part in parts):
-                raise ValueError("one of its parts is marked as a folder, as torch does not do")
+                raise ValueError("one of its parts is marked as a folder, which torch never does")
             if (damaged := archive.testzip()) is not None:
                 raise ValueError(f"{Path(damaged).name} in it has a wrong checksum")
     elif not unchecked:
         raise ValueError(
-            "it is no zip file with checksums, as torch 1.6 and later save: load a file of an older torch"
+            "it is not a zip file with checksums, as torch 1.6 and later save: load a file of an older torch"
             " with a newer one and save it again"
         )
     return torch.load(path, map_location="cpu", weights_only=True)

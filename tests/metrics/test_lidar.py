@@ -43,7 +43,7 @@ def test_agrees_with_the_definition(shape, delta, eps):
 
 def test_a_delta_that_rounding_swallows_is_refused():
     one_direction = rng.standard_normal((20, 3, 1)) * np.ones(5) * 1e9
-    with pytest.raises(ValueError, match=r"delta 0\.0001 is nothing beside"):
+    with pytest.raises(ValueError, match=r"delta 0\.0001 is negligible next to"):
         lidar(one_direction)
     assert lidar(one_direction, delta=1e14) == pytest.approx(1, abs=1e-3)
 

@@ -198,7 +198,7 @@ def test_unfinished_runs_and_duplicates_are_left_out_and_unlike_definitions_are_
             [trained("a", (None,) * 3, (0.1, 0.2, 0.3))],
             ACCURACY,
             [],
-            "no metric beside labelled/linear_probe_accuracy",
+            "no metric besides labelled/linear_probe_accuracy",
         ),
         ([], ACCURACY, [], "none of the 0 finished runs"),
     ],

@@ -147,9 +147,9 @@ class Evil:
         (lambda path: path.write_bytes(b"<html>404</html>"), "cannot be read"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
         (lambda path: path.write_bytes(pickle.dumps(Evil())), "cannot be read"),
-        (lambda path: torch.save([1, 2], path), "hold no state dict"),
-        (lambda path: torch.save({"a": 1}, path), "hold no state dict"),
-        (lambda path: torch.save({}, path), "hold no state dict"),
+        (lambda path: torch.save([1, 2], path), "do not hold a state dict"),
+        (lambda path: torch.save({"a": 1}, path), "do not hold a state dict"),
+        (lambda path: torch.save({}, path), "do not hold a state dict"),
     ],
 )
 def test_other_files_are_refused_in_one_line_and_not_executed(tmp_path, capsys, write, said):

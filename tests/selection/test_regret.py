@@ -153,7 +153,7 @@ def test_runs_that_the_oracle_did_not_judge():
     )
     with pytest.raises(UserError, match=r"none of the 1 finished runs .* --oracle"):
         judge(("a", 1.0, None))
-    with pytest.raises(UserError, match=r"no finished run to judge, of 1 \(run a: failed\)"):
+    with pytest.raises(UserError, match=r"no finished run to judge among 1 \(run a: failed\)"):
         regret(sweep(run("a", 1.0, 0.5, state="failed")), [RANKME], ACCURACY)
 
 

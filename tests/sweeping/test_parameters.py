@@ -131,7 +131,7 @@ def test_refuses_with_line_and_reason(read, section, reason):
 
 @pytest.mark.parametrize("name", ['"a b"', "a=b", "9a", "--x", '""', "a/b", "../a", "é"])
 def test_refuses_names_that_wandb_refuses(read, name):
-    with pytest.raises(UserError, match=r"line 4: .* is no parameter name"):
+    with pytest.raises(UserError, match=r"line 4: .* is not a parameter name"):
         read(f"method: random\nprogram: p.py\nparameters:\n  {name}: {{value: 1}}\n")
 
 

@@ -414,6 +414,6 @@ def test_a_wrong_key_is_never_shown(
 
 
 def test_a_key_is_sent_to_no_other_server(backend: Backend, read: Reader):
-    with pytest.raises(UserError, match=r"the URL is of wandb\.ai, but wandb is set up for 127\.0\.0\.1"):
+    with pytest.raises(UserError, match=r"the URL points to wandb\.ai, but wandb is set up for 127\.0\.0\.1"):
         read("https://wandb.ai/loopback/p/sweeps/abc")
     assert backend.requests == []

@@ -57,7 +57,7 @@ def test_sub_folders_are_classes(tmp_path: Path) -> None:
     [
         (("a.png", "b.png"), "unlabelled"),
         (("one/a.png", "one/b.png"), "unlabelled: all of them lie in 'one'"),
-        (("a.png", "x/b.png", "y/c.png"), "unlabelled: 'a.png' lies beside the folders"),
+        (("a.png", "x/b.png", "y/c.png"), "unlabelled: 'a.png' lies next to the folders"),
     ],
 )
 def test_trees_that_label_nothing_are_unlabelled_and_say_why(tmp_path: Path, names, said: str) -> None:

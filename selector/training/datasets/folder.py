@@ -90,7 +90,7 @@ def reading_of(size: int, channels: int, background: str) -> Reading:
     try:
         colour = ImageColor.getrgb(background)[:3]
     except ValueError:
-        raise UserError(f"--background {background!r} is no colour: white, black or #rrggbb") from None
+        raise UserError(f"--background {background!r} is not a colour: use white, black or #rrggbb") from None
     return Reading(size, channels, colour, readable()[0])
 
 
@@ -143,7 +143,7 @@ def _classes(folder: Path, paths: list[Path]) -> tuple[tuple[str, ...], str]:
     if stray is None:
         return (), f"unlabelled: all of them lie in {names[0]!r}"
     beside = [name for name in names if (folder / name).is_dir()]
-    return (), f"unlabelled: {stray.name!r} lies beside the folders" if beside else "unlabelled"
+    return (), f"unlabelled: {stray.name!r} lies next to the folders" if beside else "unlabelled"
 
 
 def _listed(what: str, counts: Counter[str]) -> str:
