@@ -82,7 +82,8 @@ def configurations(sweep: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """The first cells of the grid, as flags of train.py."""
     parameters = sweep["parameters"]
     fixed = {name: spec["value"] for name, spec in parameters.items() if "value" in spec}
-    swept = {name: spec["values"] for name, spec in parameters.items() if "values" in spec}
+    # In the order of the grid search, which is that of their names.
+    swept = {name: spec["values"] for name, spec in sorted(parameters.items()) if "values" in spec}
     cells = itertools.product(*swept.values())
     return [fixed | dict(zip(swept, cell, strict=True)) for cell in itertools.islice(cells, count)]
 

@@ -51,7 +51,7 @@ def test_as_json_the_rows_are_printed(capsys, folder, tmp_path):
     ("arguments", "expected", "said"),
     [
         (["--run", "aaa"], 1, "holds no run 'aaa', did you mean 'aa'?"),
-        (["--run", "b.b"], 1, "run b.b has 2 milestones with label_free/entropy, 3 are the least"),
+        (["--run", "b.b"], 1, "run b.b has 2 milestones with label_free/entropy, 3 are needed"),
         (["--metric", "rankme"], 1, "run b.b has 0 milestones with label_free/rankme"),
         (["--format", "gif"], 2, "gif"),
     ],

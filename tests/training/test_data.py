@@ -56,7 +56,10 @@ def test_turned_digits_are_the_digits_each_by_an_angle_of_its_own() -> None:
         errors = [np.abs(one - after.numpy()).mean() for one in every]
         found += np.min(errors) < 6 and 10 < 3 * int(np.argmin(errors)) < 350
     assert found >= 18
-    assert "no rotation_probe" in load_images(config(rotation_degrees=30.0)).summary
+    assert (
+        "rotation_probe and its part of pretext_score are left out"
+        in load_images(config(rotation_degrees=30.0)).summary
+    )
     assert torch.equal(turned.train.pixels, load_images(config(dataset="digits_turned", seed=7)).train.pixels)
 
 
@@ -87,7 +90,7 @@ def test_subsets_are_drawn_without_repetition() -> None:
     [
         ({"batch_size": 5000}, "batch_size 5000 is larger than the 1437 training images"),
         ({"clusters": 200}, "360 evaluation images are too few for 200 and 400 clusters"),
-        ({"train_images": 5000}, "train_images 5000 is more than the 1437 images"),
+        ({"train_images": 5000}, "train_images 5000 is more than the 1437 available images"),
         ({"evaluation_images": 1, "clusters": 2}, "1 evaluation images are too few"),
         ({"dataset": "fashion_mnist", "data_dir": "/nowhere/at/all"}, "no folder '/nowhere/at/all'"),
         ({"dataset": "folder", "data_dir": "/nowhere/at/all"}, "no folder '/nowhere/at/all'"),
