@@ -85,7 +85,7 @@ class Pool:
     @property
     def title(self) -> str:
         """For people."""
-        return f"{METHODS[self.method]}, {DATA[self.data]}"
+        return f"{METHODS[self.method]}, {DATA[self.data]}" + (", draws" if "draws" in self.name else "")
 
     @cached_property
     def group(self) -> RegretGroup:
@@ -375,7 +375,7 @@ def verdict_table(groups: Sequence[RegretGroup]) -> Iterator[str]:
 def protocol_table(judged: Sequence[Pool]) -> Iterator[str]:
     """The verdict on the sweeps of the protocol, and how many of them there are."""
     if len(judged) < PROMISED:
-        titles = ", ".join(pool.title for pool in judged) or "none"
+        titles = "; ".join(pool.title for pool in judged) or "none"
         yield f"**{len(judged)} of {PROMISED} sweeps so far ({titles}). Nothing is decided.**\n"
     if judged:
         yield from verdict_table([pool.group for pool in judged])
