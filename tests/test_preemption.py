@@ -125,12 +125,12 @@ def test_the_second_machine_had_the_checkpoint_from_wandb(lives: Lives) -> None:
     assert last_checkpoint(lives.second / "runs" / lives.run.name).name == "milestone-0180.ckpt"
 
 
-def test_the_artifact_holds_the_last_milestone_alone(lives: Lives) -> None:
+def test_the_artifact_holds_the_last_milestone_and_its_fingerprint(lives: Lives) -> None:
     (sequence,) = [s for s in lives.run.project.collections.values() if s.type_name == "model"]
     kept = [version for version in sequence.versions if version.state == "COMMITTED"]
     assert sequence.name == f"model-{lives.run.name}"
     assert {alias["alias"] for alias in kept[-1].aliases} == {"latest", "last", "milestone-180"}
-    assert list(kept[-1].file_by_name) == ["milestone-0180.ckpt"]
+    assert sorted(kept[-1].file_by_name) == ["fingerprint.npz", "milestone-0180.ckpt"]
 
 
 def test_it_is_bit_for_bit_the_run_of_one_machine(
