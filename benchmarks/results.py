@@ -40,6 +40,8 @@ from selector.selection.correlation import average_ranks, pearson
 from selector.selection.intervals import resampled_regrets
 from selector.selection.oracle import Judged
 from selector.selection.regret import Regret, RegretGroup, regret
+from selector.selection.same_questions import PRETEXT_PARTS as PARTS
+from selector.selection.same_questions import TELLS
 
 ORACLE = labelled_metric("linear_probe_accuracy")
 METHODS = {"simclr": "SimCLR", "simsiam": "SimSiam", "moco_v2": "MoCo-v2", "byol": "BYOL", "vicreg": "VICReg"}
@@ -54,10 +56,9 @@ DATA = {
 SHOULD_FAIL = ("turned", "rotating")
 PROMISED = 11  # sweeps of docs/protocol.md: five methods on CIFAR-10, three on Fashion-MNIST and on digits
 RULE = "pretext_score"
-PARTS = ("rotation_probe", "view_retrieval", "hog_probe")
 VARIANTS = ("pretext_plain_mean", "pretext_mean_of_logits")
 PRETEXT = {name: declared_label_free(LABEL_FREE_PREFIX + name, "max") for name in (RULE, *PARTS, *VARIANTS)}
-CHANCE, TELLS = 0.25, 0.30  # of four turns; below this best accuracy of a pool, rotation tells nothing
+CHANCE = 0.25  # of four turns
 LEARNED = {1: "best single metric elsewhere", 2: "best pair elsewhere", 3: "best triple elsewhere"}
 
 _BLOCK = re.compile(r"(<!-- evidence: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
@@ -175,16 +174,14 @@ class Choice(Comparison):
 
         Logged lists are read, too: some metrics have their noise in them.
         """
-        from selector.commands.encoders import fingerprint_of_run
+        from selector.commands.encoders import with_fingerprints
         from selector.commands.named import keys_of
         from selector.selection.consensus import prepared
-        from selector.selection.pooled import POOLED, with_pooled
         from selector.selection.ranking import rank
 
         metric, epoch = self.named_metric, self.epoch
         found = runs.read(keys_of(metric), spectra=True)
-        if metric is POOLED:
-            found = with_pooled(found, partial(fingerprint_of_run, sources=runs.sources), self.allow_mixed)
+        found = with_fingerprints(found, [metric], runs.sources, self.allow_mixed)
         found, metric = prepared(found, metric, epoch, self.allow_mixed)
         return found, rank(found, metric, epoch, self.allow_mixed, self.direction, self.by, self.seed_key)
 

@@ -1,6 +1,7 @@
 """Encoders and fingerprints of runs, wherever their checkpoints are."""
 
 from collections.abc import Sequence
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,9 @@ from selector.runs import Run, is_online
 from selector.text import printable
 
 if TYPE_CHECKING:
+    from selector.metrics import LabelFreeMetric
     from selector.metrics.pooled import Fingerprint
+    from selector.runs import RunSet
     from selector.training.exported import Encoder
 
 
@@ -32,6 +35,17 @@ def encoder_of_run(run: Run, sources: Sequence[str]) -> "Encoder":
         f"the checkpoint of run {printable(run.id)} is not on this machine ({printable(where)}):"
         " run this where the runs were trained, or copy their folders here"
     )
+
+
+def with_fingerprints(
+    runs: "RunSet", metrics: Sequence["LabelFreeMetric"], sources: Sequence[str], allow_mixed: bool
+) -> "RunSet":
+    """The runs with the pooled probe, if it is one of the metrics: it alone needs more than their rows."""
+    from selector.selection.pooled import POOLED, with_pooled
+
+    if POOLED not in metrics:
+        return runs
+    return with_pooled(runs, partial(fingerprint_of_run, sources=sources), allow_mixed)
 
 
 def fingerprint_of_run(run: Run, sources: Sequence[str]) -> "Fingerprint | None":

@@ -35,6 +35,7 @@ def regret(
             recipe.
         json: Print one JSON object.
     """
+    from selector.commands.encoders import with_fingerprints
     from selector.commands.named import held_metrics, keys_of, named_label_free, named_labelled
     from selector.metrics import METRICS
     from selector.reports.objects import as_json, regret_object
@@ -52,6 +53,7 @@ def regret(
     if not named:
         keys |= {one.key for one in METRICS}
     found = runs.read(keys, spectra=True)  # with the images that each probe got right
+    found = with_fingerprints(found, named, runs.sources, comparison.allow_mixed)
     if not named or CONSENSUS in named:
         found, default_metric = prepared(found, CONSENSUS, *how[:2])
         named = [default_metric if one is CONSENSUS else one for one in named]

@@ -43,7 +43,7 @@ class Fingerprint:
         mean, deviation = first.mean(axis=0), first.std(axis=0)
         scale = np.where(deviation > 1e-6 * np.abs(first).max(initial=0.0), deviation, np.inf)
         first, other = (first - mean) / scale, (other - mean) / scale
-        axes = np.linalg.svd(first, full_matrices=False)[2][:DIMENSIONS].T
+        axes = np.linalg.eigh(first.T @ first)[1][:, ::-1][:, :DIMENSIONS]  # eigh has the largest last
         return cls((first @ axes).astype(np.float16), (other @ axes).astype(np.float16))
 
     def write(self, path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from selector.errors import UserError
-from selector.metrics import LABEL_FREE_PREFIX, LabelFreeMetric, label_free_metric
+from selector.metrics import LabelFreeMetric, label_free_metric
 from selector.metrics.pooled import Fingerprint, pooled_probe
 from selector.runs import Run, RunSet
 from selector.selection.candidates import finished_runs
@@ -70,5 +70,5 @@ def _with(run: Run, value: float | None) -> Run:
     if value is None or not run.milestones:
         return run
     *rows, last = run.milestones
-    last = replace(last, values={**last.values, LABEL_FREE_PREFIX + POOLED.name: value})
+    last = replace(last, values={**last.values, POOLED.key: value})
     return replace(run, milestones=(*rows, last))
