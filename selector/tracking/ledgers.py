@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from selector.errors import UserError
+from selector.files import is_locked
 from selector.record import RECORD
-from selector.runs import Unreadable
+from selector.runs import Run, Unreadable
 from selector.sweeping.state import (
     JOURNAL,
     STORAGE,
     SweepRun,
     SweepState,
+    agent_lock,
     at_work,
     read_sweep,
     run_id,
@@ -86,14 +88,26 @@ def _not_begun(where: Path, ledger: SweepState) -> str:
     return "were never started"
 
 
-def never_written(entry: SweepRun) -> Unreadable:
-    """A run that the ledger knows and of which no file is left."""
+def without_files(ledgers: Ledgers, found: Collection[str]) -> tuple[list[Run], list[Unreadable]]:
+    """The runs that a ledger knows but no file tells of: those that are running, and those that are lost."""
+    running, lost = [], []
+    for where, ledger in ledgers.items():
+        for entry in (entry for entry in ledger.runs if entry.id not in found):
+            if entry.status == "running" and entry.agent and is_locked(agent_lock(where, entry.agent.name)):
+                detail = "has written nothing yet"
+                running.append(Run(entry.id, entry.id, "running", entry.config, {}, (), detail))
+            else:
+                lost.append(_lost(entry))
+    return running, lost
+
+
+def _lost(entry: SweepRun) -> Unreadable:
     why = f": {printable(entry.reason)}" if entry.reason else ""
     match entry.status:
         case "finished" | "stopped":
             what = ", but its files are gone or cannot be read"
         case "running":
-            what = ", but it has written nothing yet"
+            return Unreadable(entry.id, "was killed, or its machine has died, before it wrote anything")
         case _:
             what = " before it wrote anything"
     return Unreadable(entry.id, f"{entry.status}{what}{why}")

@@ -26,10 +26,10 @@ from selector.tracking.ledgers import (
     RUN_FOLDER,
     finish_command,
     in_progress,
-    never_written,
     not_begun,
     planned_runs,
     read_ledgers,
+    without_files,
 )
 from selector.tracking.offline_file import DamagedFile, NothingWritten, Segment, read_segment
 
@@ -101,15 +101,19 @@ def read_offline(
     folder = Path(directory)
     found = _find(folder)
     reading = _read(found, spectra, progress or (lambda _done, _total: None))
-    known = {*reading.records, *reading.segments, *reading.damaged, *reading.blank}
+    written = {*reading.records, *reading.segments, *reading.damaged}
+    known = {*written, *reading.blank}
     ledgers, ledger_warnings = read_ledgers(folder, found.sweep_folders, known)
     entries = {entry.id: entry for ledger in ledgers.values() for entry in ledger.runs}
     runs, unreadable = _join(reading, entries)
-    unreadable += [never_written(entry) for entry in entries.values() if entry.id not in known]
+    begun, lost = without_files(ledgers, written)
+    silent = {run.id for run in begun}
+    unreadable = [gone for gone in unreadable if gone.run not in silent]
+    unreadable += [gone for gone in lost if gone.run not in known]
     trainings = [run for run in runs if run.job_type != SELECTION_JOB]
     return RunSet(
         source=str(directory),
-        runs=tuple(sorted(trainings, key=lambda run: run.id)),
+        runs=tuple(sorted([*trainings, *begun], key=lambda run: run.id)),
         unreadable=tuple(sorted(unreadable, key=lambda gone: (gone.run, gone.reason))),
         planned=planned_runs(ledgers, known),
         finish_command=finish_command(ledgers),
@@ -120,7 +124,7 @@ def read_offline(
             *_warnings(reading, trainings),
             *how_read(trainings, keys),
         ),
-        ended=not any(run.state == "running" for run in trainings) and not in_progress(ledgers),
+        ended=not begun and not any(run.state == "running" for run in trainings) and not in_progress(ledgers),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from offline_files import age, write_run
 
 from selector.runs import RunSet
+from selector.selection.candidates import finished_runs
 from selector.sweeping.state import VERSION, Status, SweepState, agent_lock, run_id, write_note
 from selector.tracking.offline import read_offline
 
@@ -138,7 +139,7 @@ def test_a_sweep_without_an_end(tmp_path: Path):
     [
         (("failed", "exit status 2"), "failed before it wrote anything: exit status 2"),
         (("interrupted", "stopped by SIGINT"), "interrupted before it wrote anything: stopped by SIGINT"),
-        (("running", ""), "running, but it has written nothing yet"),
+        (("running", ""), "was killed, or its machine has died, before it wrote anything"),
         (("finished", ""), "finished, but its files are gone or cannot be read"),
         (("stopped", ""), "stopped, but its files are gone or cannot be read"),
     ],
@@ -147,6 +148,23 @@ def test_a_run_without_files(tmp_path: Path, end: tuple[Status, str], reason: st
     write_sweep(tmp_path, end)
     found = read_offline(tmp_path)
     assert (found.runs, [gone.reason for gone in found.unreadable]) == ((), [reason])
+
+
+@pytest.mark.parametrize("folder_made", [False, True])
+def test_a_running_run_without_files_is_running(tmp_path: Path, folder_made: bool):
+    folder = write_sweep(tmp_path, ("running", ""), planned=1)
+    if folder_made:  # by W&B's client, which has written no row
+        (folder / "wandb" / f"offline-run-20260101_000000-{names(folder)[0]}").mkdir(parents=True)
+    agent = agent_lock(folder, "aaaaaaaa")
+    agent.parent.mkdir()
+    with agent.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = read_offline(folder)
+    (run,) = found.runs
+    assert (run.state, run.detail, run.config) == ("running", "has written nothing yet", {"lr": 1})
+    assert (found.unreadable, found.ended, found.finish_command) == ((), False, "")
+    (gone,) = finished_runs(found)[1]
+    assert (gone.category, gone.reason) == ("running", "running: has written nothing yet")
 
 
 def test_a_ledger_that_is_none(tmp_path: Path):
