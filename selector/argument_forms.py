@@ -1,4 +1,4 @@
-"""The forms in which people and W&B agents pass options, all made into `--name=value`.
+"""The forms in which people and W&B agents write options, all made into the one that argparse reads.
 
 A W&B sweep file can hand a configuration over as `--key=value` (the default), `--key value`, `key=value`,
 `+key=value`, one JSON object, or the path of a JSON file: see `command:` in W&B's sweep documentation.
@@ -10,15 +10,15 @@ import re
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
 from selector.text import nearest, printable
 
-Options = Mapping[str, Any]  # option → the type that it is declared with
+Kinds = Mapping[str, Any]  # option, with underscores → the type that it is declared with
 
 HELP = ("-h", "--help")
-_TRUE_FALSE = {"true": "True", "false": "False"}
 _PAIR = re.compile(r"\+{0,2}([A-Za-z_][\w-]*)=(.*)", re.DOTALL)
 
 
@@ -29,114 +29,100 @@ def fail(prog: str, message: str) -> NoReturn:
 
 
 def expand(
-    argv: Sequence[str], options: Options, prog: str, values_without_dashes: bool = False
+    argv: Sequence[str], kinds: Kinds, prog: str, positional: bool = False, agent: bool = False
 ) -> list[str]:
-    """A command line whose options are all known, each as `--name=value`.
+    """A command line whose options are all known, each as `--name=value`, or as `--flag` or `--no-flag`.
 
-    `--name value`, `--no-name`, a bare `--name` for True, YAML's `null` and whole numbers such as 64.0 are
-    understood. An unknown option ends the program with its nearest name.
+    Options come first, then `--` and what is positional. An unknown option ends the program with its nearest
+    name.
 
     Args:
         argv: Arguments as they came.
-        options: The options that exist, with their types.
+        kinds: The options that exist, with their types.
         prog: The program's name in messages.
-        values_without_dashes: Also read `name=value`, JSON and JSON files, as an agent may write them;
-            otherwise an argument without dashes is positional.
+        positional: Whether there are positional arguments: then the last of `--metric a b SOURCE` is one.
+        agent: Whether an argument without dashes is `name=value`, JSON, or a JSON file.
     """
-    waiting, tokens = deque(argv), list[str]()
+    waiting, options, others = deque(argv), list[str](), list[str]()
     while waiting:
         token = waiting.popleft()
         if token == "--":
-            return [*tokens, token, *waiting]
-        if token in HELP or not (token.startswith("--") or values_without_dashes):
-            tokens.append(token)
+            others += waiting
+            break
+        if token in HELP:
+            options.append(token)
         elif token.startswith("--"):
-            tokens += _expand_option(token, waiting, options, prog, values_without_dashes)
+            options += _option(token, waiting, kinds, prog, agent)
+            if positional and not (others or waiting) and len(values := _last_values(options, kinds)) > 1:
+                others.append(values[-1])
+                options.pop()
+        elif not agent:
+            if token.startswith("-"):
+                fail(prog, f"unexpected argument '{token}'")
+            others.append(token)
         elif pair := _PAIR.fullmatch(token):
             waiting.appendleft(f"--{pair[1]}={pair[2]}")
         else:
-            waiting.extendleft(reversed(_read_json(token, options, prog)))
-    return _join_repeated(tokens, options)
+            waiting.extendleft(reversed(_read_json(token, kinds, prog)))
+    return [*options, *(["--", *others] if others else [])]
 
 
-def _expand_option(token: str, waiting: deque[str], options: Options, prog: str, groups: bool) -> list[str]:
+def takes_several(kind: Any) -> bool:
+    """Whether an option of this type may be given several values, or several times."""
+    return get_origin(kind) is tuple
+
+
+def _option(token: str, waiting: deque[str], kinds: Kinds, prog: str, agent: bool) -> list[str]:
     name, equals, value = token[2:].partition("=")
     field = name.replace("-", "_")
+    flag = f"--{field.replace('_', '-')}"
     if field == "_wandb":  # an agent adds it when it restarts a preempted run
         return []
-    if field.startswith("no_") and options.get(field[3:]) is bool and not equals:
-        return [f"--{field[3:]}=False"]
-    if field not in options:
+    if kinds.get(field.removeprefix("no_")) is bool and not equals and field not in kinds:
+        return [flag]
+    if field not in kinds:
         group = value or (waiting[0] if waiting else "")
-        if groups and group.startswith("{"):
-            if not equals:
-                waiting.popleft()
-            waiting.extendleft(reversed(_flags(_flat({name: _literal(group, name, prog)}, options, prog))))
-            return []
-        known = [option.replace("_", "-") for option in options]
-        hint = nearest(name.replace("_", "-"), known).replace("'", "'--", 1)
-        fail(prog, f"unknown option --{name}{hint}")
-    declared = options[field]
-    if declared is bool and not equals and (not waiting or waiting[0].lower() not in _TRUE_FALSE):
-        return [f"--{field}=True"]
-    if _takes_several(declared):
-        return [f"--{field}", *([value] if equals else [])]
-    if count := _fixed_length(declared):
-        return [f"--{field}", *_numbers(value if equals else "", waiting, count)]
-    if not equals:
-        if not waiting or waiting[0].startswith("--"):
-            fail(prog, f"--{name} needs a value")
-        value = waiting.popleft()
-    return [f"--{field}={_as_declared(value, declared)}"]
+        if not agent or not group.startswith("{"):
+            known = [option.replace("_", "-") for option in kinds]
+            hint = nearest(flag[2:], known).replace("'", "'--", 1)
+            fail(prog, f"unknown option --{name}{hint}")
+        if not equals:
+            waiting.popleft()
+        waiting.extendleft(reversed(_flags(_flat({name: _literal(group, name, prog)}, kinds, prog))))
+        return []
+    kind = kinds[field]
+    values = [value] if equals else _values(kind, waiting)
+    if not values:
+        fail(prog, f"--{name} needs a value")
+    if kind is bool:
+        if values[0].lower() not in ("true", "false"):
+            fail(prog, f"--{name} cannot be '{values[0]}' (one of True, False)")
+        return [flag if values[0].lower() == "true" else f"--no-{flag[2:]}"]
+    return [f"{flag}={one}" for one in (values if takes_several(kind) else [" ".join(values)])]
 
 
-def _as_declared(value: str, declared: Any) -> str:
-    """YAML's true and null, and the 64.0 that W&B's quantised distributions draw for a whole number."""
-    if declared is bool:
-        return _TRUE_FALSE.get(value.lower(), value)
-    kinds = {declared, *get_args(declared)}
-    if type(None) in kinds and value == "null":
-        return "None"
-    if int in kinds and re.fullmatch(r"[+-]?\d+\.0*", value):
-        return value.partition(".")[0]
-    return value
-
-
-def _takes_several(declared: Any) -> bool:
-    origin: object = get_origin(declared)
-    return origin is tuple
-
-
-def _fixed_length(declared: Any) -> int:
-    """How many values an option takes that is `tuple[float, float] | None`; 0 for others."""
-    return next((len(get_args(kind)) for kind in get_args(declared) if _takes_several(kind)), 0)
-
-
-def _numbers(value: str, waiting: deque[str], count: int) -> list[str]:
-    """The values in `0 4095`, `[0, 4095]` or `(0.0, 4095.0)`, or in so many of the arguments that follow."""
-    values = [value] if value else []
-    while not value and waiting and not waiting[0].startswith("--") and len(values) < count:
+def _values(kind: Any, waiting: deque[str]) -> list[str]:
+    """The arguments after an option that are its value."""
+    if kind is bool:
+        given = bool(waiting) and waiting[0].lower() in ("true", "false")
+        return [waiting.popleft()] if given else ["True"]
+    pair = any(takes_several(one) for one in get_args(kind))  # tuple[float, float] | None
+    most = inf if takes_several(kind) else 2 if pair else 1
+    values: list[str] = []
+    while waiting and not waiting[0].startswith("--") and len(values) < most:
         values.append(waiting.popleft())
-        count = 1 if values[0] in ("None", "null") else count
-    found = re.sub(r"[\[\](),]", " ", " ".join(values)).split()
-    return ["None"] if found == ["null"] else found
+    return values
 
 
-def _join_repeated(tokens: list[str], options: Options) -> list[str]:
-    """`--metric a --metric b` → `--metric a b`, which is tyro's only form."""
-    joined = list(tokens)
-    for name in (f"--{field}" for field, declared in options.items() if _takes_several(declared)):
-        while joined.count(name) > 1:
-            start = joined.index(name)
-            stop = next(i for i in range(start + 1, len(joined)) if joined[i].startswith("--"))
-            values = joined[start + 1 : stop]
-            del joined[start:stop]
-            second = joined.index(name)
-            joined[second + 1 : second + 1] = values
-    return joined
+def _last_values(options: Sequence[str], kinds: Kinds) -> list[str]:
+    """The values of the last option, if it may have several."""
+    name = options[-1].partition("=")[0] if options else ""
+    if not takes_several(kinds.get(name[2:].replace("-", "_"))):
+        return []
+    return [option.partition("=")[2] for option in options if option.startswith(f"{name}=")]
 
 
-def _read_json(token: str, options: Options, prog: str) -> list[str]:
+def _read_json(token: str, kinds: Kinds, prog: str) -> list[str]:
     """The flags in a JSON object or in a file that holds one: an agent's ${args_json}, ${args_json_file}."""
     text = token
     if not token.lstrip().startswith("{"):
@@ -150,7 +136,7 @@ def _read_json(token: str, options: Options, prog: str) -> list[str]:
         fail(prog, f"'{token}' is not a JSON object: {error}")
     if not isinstance(values, dict):
         fail(prog, f"'{token}' is not a JSON object but {json.dumps(values)[:40]}")
-    return _flags(_flat(values, options, prog))
+    return _flags(_flat(values, kinds, prog))
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -166,16 +152,16 @@ def _literal(text: str, name: str, prog: str) -> Any:
         fail(prog, f"--{name} is not a group of options: {text}")
 
 
-def _flat(values: Mapping[str, Any], options: Options, prog: str) -> dict[str, Any]:
+def _flat(values: Mapping[str, Any], kinds: Kinds, prog: str) -> dict[str, Any]:
     """Nested groups of a sweep, merged: a group's name says nothing, the names inside are the options."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         field = str(name).replace("-", "_")
         inner = {field: value}
-        if isinstance(value, dict) and field not in options:
+        if isinstance(value, dict) and field not in kinds:
             if not value:
-                fail(prog, f"unknown option --{name}{nearest(field, options)}")
-            inner = _flat(value, options, prog)
+                fail(prog, f"unknown option --{name}{nearest(field, kinds)}")
+            inner = _flat(value, kinds, prog)
         if repeated := flat.keys() & inner.keys():
             fail(prog, f"{min(repeated)} is given twice")
         flat |= inner

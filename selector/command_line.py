@@ -1,25 +1,16 @@
-"""Command lines: tyro's parser, with one clear line for every mistake."""
+"""The command lines of train.py and of `selector`; a mistake ends either with one clear line."""
 
 import ast
-import contextlib
-import functools
 import inspect
-import io
 import json
-import os
-import re
-import shutil
-import sys
 import textwrap
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
-
-import tyro
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from selector.argument_forms import HELP, expand, fail
+from selector.parameters import argument, arguments_of, bound, help_width, parser_of, read
 from selector.text import first_line, nearest
 
 if TYPE_CHECKING:
@@ -27,8 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CHOICE = re.compile(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)")
-_NUMBER = re.compile(r"Error parsing (\S+): .*(invalid literal for int|string to float).*: '(.*)'")
 _SECTIONS = {
     "dataset": "data",
     "backbone": "encoder",
@@ -40,8 +29,6 @@ _SECTIONS = {
 _CONFIG_HELP = """\
 --config FILE reads these settings from a YAML file, such as `selector best
 SOURCE --output FILE` writes. Options after it take precedence."""
-_MARKERS = (tyro.conf.FlagConversionOff,)  # an agent writes --labels=False, never --no-labels
-_FLAGS = (tyro.conf.FlagCreatePairsOff,)  # help shows --json alone, not --no-json beside it
 
 
 def parse_config(argv: Sequence[str], prog: str = "train.py") -> "TrainConfig":
@@ -54,40 +41,25 @@ def parse_config(argv: Sequence[str], prog: str = "train.py") -> "TrainConfig":
         argv: Arguments without the program's name, in any form that a W&B agent or a person writes.
         prog: The program's name in messages.
     """
-    from selector.config import Method, TrainConfig, paper_recipe  # here: other commands start without it
+    from selector.config import OWN_FIELDS, Method, TrainConfig, paper_recipe  # other commands need it not
 
-    tokens = expand(with_config(argv, prog), get_type_hints(TrainConfig), prog, values_without_dashes=True)
-    method = _last_value(tokens, "method")
+    hints = get_type_hints(TrainConfig, include_extras=True)
+    tokens = expand(with_config(argv, prog), get_type_hints(TrainConfig), prog, agent=True)
+    named = [token.partition("=")[2] for token in tokens if token.startswith("--method=")]
     methods: tuple[Method, ...] = get_args(Method)
-    recipe = paper_recipe(next((known for known in methods if known == method), "simclr"))
-    shown = io.TextIOWrapper(io.BytesIO(), getattr(sys.stdout, "encoding", None), write_through=True)
+    recipe = paper_recipe(next((known for known in methods if known == (named or [""])[-1]), "simclr"))
+    docs = _field_docs(TrainConfig)
+    arguments = [
+        argument(name, hint, getattr(recipe, name), docs.get(name, "")) for name, hint in hints.items()
+    ]
+    own = next(name for name in hints if name in OWN_FIELDS)
+    sections = {**_SECTIONS, own: "single methods: loss, heads, momentum encoder"}
+    parser = parser_of(prog, TrainConfig.__doc__ or "", arguments, sections, _CONFIG_HELP)
+    given = read(parser, tokens)
     try:
-        with contextlib.redirect_stdout(shown):
-            return _run_tyro(
-                lambda: tyro.cli(TrainConfig, prog=prog, args=tokens, default=recipe, config=_MARKERS),
-                tokens,
-                prog,
-            )
-    finally:
-        shown.seek(0)
-        if help := shown.read():
-            print(in_sections(help), _CONFIG_HELP, sep="\n")
-
-
-def in_sections(help: str) -> str:
-    """Help with a heading above the first field of each section of TrainConfig."""
-    from selector.config import OWN_FIELDS, TrainConfig
-
-    own = next(field.name for field in fields(TrainConfig) if field.name in OWN_FIELDS)
-    for name, title in {**_SECTIONS, own: "single methods: loss, heads, momentum encoder"}.items():
-        option = re.escape(f"--{name.replace('_', '-')}")
-        found = re.search(rf"^(\W*){option} .*$", help, re.MULTILINE)
-        if found and found[1].strip():  # in a box
-            heading = f"├─ {title} ".ljust(len(found[0]) - 1, "─") + "┤"
-            help = f"{help[: found.start()]}{heading}\n{help[found.start() :]}"
-        elif found:
-            help = f"{help[: found.start()]}\n{title}:\n{help[found.start() :]}"
-    return help
+        return TrainConfig(**{**{name: getattr(recipe, name) for name in hints}, **given})
+    except ValueError as error:
+        fail(prog, str(error))
 
 
 def with_config(argv: Sequence[str], prog: str) -> list[str]:
@@ -123,7 +95,7 @@ def parse_command(
 
     Args:
         commands: Name → function. Positional-only parameters are positional on the command line,
-            keyword-only ones are options.
+            keyword-only ones are options, and a dataclass is a group of both.
         argv: Arguments without the program's name.
         prog: The program's name in messages.
         description: What `--help` says above the list of commands.
@@ -141,13 +113,12 @@ def parse_command(
         known = [*commands, "--help", "--version"]
         fail(prog, f"unknown command '{name}'{nearest(name, known)}: {', '.join(commands)}")
     prog, command = f"{prog} {name}", commands[name]
-    options = _options_of(command)
-    tokens = _as_flags(expand(tokens, options, prog), options)
-    if any(token in HELP for token in tokens):
-        _describe(command)
-    bind = _bind_only(command)
-    return _run_tyro(
-        lambda: tyro.cli(bind, prog=prog, args=tokens, description="", config=_FLAGS), tokens, prog
+    arguments = arguments_of(command)
+    kinds = {one.name: one.kind for one in arguments if not one.positional}
+    positional = len(kinds) < len(arguments)
+    about = inspect.cleandoc(command.__doc__ or "").partition("\n\nArgs:\n")[0]
+    return bound(
+        command, read(parser_of(prog, about, arguments, {}), expand(tokens, kinds, prog, positional))
     )
 
 
@@ -159,14 +130,18 @@ def overview(commands: Mapping[str, Callable[..., Any]], prog: str, description:
         prog: The program's name.
         description: What it is for.
     """
-    width, column = min(80, shutil.get_terminal_size().columns), max(map(len, commands)) + 4
-    lines = [f"usage: {prog} [--help | --version] COMMAND …", "", *textwrap.wrap(description, width), ""]
+    column = max(map(len, commands)) + 4
+    lines = [
+        f"usage: {prog} [--help | --version] COMMAND …",
+        "",
+        *textwrap.wrap(description, help_width()),
+        "",
+    ]
     for name, command in commands.items():
+        first, indent = f"  {name}".ljust(column), " " * column
         summary = " ".join((command.__doc__ or "").strip().split("\n\n")[0].split())
-        indent = " " * column
-        first = f"  {name}".ljust(column)
-        lines += textwrap.wrap(summary, width, initial_indent=first, subsequent_indent=indent)
-    lines += ["", *textwrap.wrap(f"{prog} COMMAND --help shows a command's options.", width)]
+        lines += textwrap.wrap(summary, help_width(), initial_indent=first, subsequent_indent=indent)
+    lines += ["", *textwrap.wrap(f"{prog} COMMAND --help shows a command's options.", help_width())]
     return "\n".join(lines)
 
 
@@ -178,147 +153,40 @@ def completion_script(commands: Mapping[str, Callable[..., Any]], prog: str, she
         prog: The program's name.
         shell: "bash", "zsh" or "fish".
     """
-    out = io.StringIO()
-    binders = {name: _bind_only(function) for name, function in commands.items()}
-    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        tyro.extras.subcommand_cli_from_dict(
-            binders, prog=prog, args=["--tyro-print-completion", shell], config=_FLAGS
-        )
-    # Where bash knows nothing to complete, as of a SOURCE, it shall offer files as it does elsewhere.
-    return out.getvalue().replace("complete -F ", "complete -o default -F ")
+    flags = {
+        name: [one.flag for one in arguments_of(command) if not one.positional]
+        for name, command in commands.items()
+    }
+    if shell == "fish":
+        lines = [f"complete -c {prog} -n __fish_use_subcommand -a '{' '.join(flags)}'"]
+        for name, some in flags.items():
+            begins = f"complete -c {prog} -n '__fish_seen_subcommand_from {name}'"
+            lines += [f"{begins} -l {flag[2:]}" for flag in some]
+        return "\n".join(lines) + "\n"
+    cases = "\n".join(f"        {name}) words='{' '.join(some)}' ;;" for name, some in flags.items())
+    # Where bash knows nothing to complete, as of a SOURCE, it offers files as it does elsewhere.
+    script = f"""\
+_{prog}() {{
+    local words='{" ".join(flags)}'
+    [ "$COMP_CWORD" -gt 1 ] && case "${{COMP_WORDS[1]}}" in
+{cases}
+        *) words='' ;;
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "${{COMP_WORDS[COMP_CWORD]}}"))
+}}
+complete -o default -F _{prog} {prog}
+"""
+    if shell == "zsh":  # which can do as bash does
+        return f"#compdef {prog}\nautoload -U +X bashcompinit && bashcompinit\n{script}"
+    return script
 
 
-def _last_value(tokens: Sequence[str], field: str) -> str | None:
-    values = [token.partition("=")[2] for token in tokens if token.startswith(f"--{field}=")]
-    return values[-1] if values else None
-
-
-def _options_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Its keyword-only parameters, and the fields of the groups of options among the others."""
-    hints = get_type_hints(function)
-    options: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters.values():
-        hint = hints[parameter.name]
-        if is_dataclass(hint):
-            options |= get_type_hints(hint)
-        elif parameter.kind is parameter.KEYWORD_ONLY:
-            options[parameter.name] = hint
-    return options
-
-
-def _as_flags(tokens: Sequence[str], options: Mapping[str, Any]) -> list[str]:
-    """`--json=True` as the `--json` that a subcommand's help shows, and `--json=False` as nothing."""
-    flags: dict[str, bool] = {}
-    others = []
-    for token in tokens:
-        name, _, value = token.removeprefix("--").partition("=")
-        if options.get(name) is bool and value in ("True", "False"):
-            flags[name] = value == "True"
-        else:
-            others.append(token)
-    return [f"--{name}" for name, given in flags.items() if given] + others
-
-
-def _bind_only(function: Callable[..., T]) -> Callable[..., Callable[[], T]]:
-    """The function's parameters for tyro, without its work: only parsing happens while stderr is captured."""
-
-    def bind(*args: Any, **kwargs: Any) -> Callable[[], T]:
-        return functools.partial(function, *args, **kwargs)
-
-    hints = {name: _as_union(hint) for name, hint in get_type_hints(function, include_extras=True).items()}
-    signature = inspect.signature(function)
-    parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
-    bind.__name__, bind.__doc__ = function.__name__, _arguments_doc(function)
-    bind.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    bind.__annotations__ = hints
-    return bind
-
-
-def _as_union(hint: Any) -> Any:
-    """`A | B` as Union[A, B], which tyro checks without loading typeguard."""
-    if isinstance(hint, types.UnionType):
-        return Union[get_args(hint)]  # noqa: UP007
-    if get_origin(hint) is Annotated:
-        inner, *more = get_args(hint)
-        return Annotated[_as_union(inner), *more]
-    return hint
-
-
-def _describe(function: Callable[..., Any]) -> None:
-    """Prints what a command does, wrapped, which tyro does not do."""
-    description = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:\n")[0]
-    width = min(80, shutil.get_terminal_size().columns)
-    for paragraph in description.split("\n\n"):
-        print(textwrap.fill(" ".join(paragraph.split()), width), end="\n\n")
-
-
-def _arguments_doc(function: Callable[..., Any]) -> str:
-    """What a docstring says of the arguments, one line each: help wraps these to the terminal."""
-    arguments = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:\n")[2]
-    return f"{function.__name__}\n\nArgs:\n" + re.sub(r"\n {5,}", " ", arguments)
-
-
-def _run_tyro(parse: Callable[[], T], tokens: Sequence[str], prog: str) -> T:
-    box = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(box), _terminal_for(tokens):
-            return parse()
-    except SystemExit as stop:
-        if stop.code in (0, None):
-            raise
-        fail(prog, _one_line(box.getvalue()))
-
-
-_NARROWEST = 20  # below that tyro looks for room without end
-
-
-@contextlib.contextmanager
-def _terminal_for(tokens: Sequence[str]) -> Iterator[None]:
-    """Lets tyro write a message on one line, help as wide as the terminal, and either as NO_COLOR says."""
-    wanted = {} if any(token in HELP for token in tokens) else {"COLUMNS": "100000"}
-    if not wanted and shutil.get_terminal_size().columns < _NARROWEST:
-        wanted["COLUMNS"] = str(_NARROWEST)
-    if os.environ.get("NO_COLOR"):
-        wanted["TERM"] = "dumb"  # the one thing that tyro looks at
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _one_line(box: str) -> str:
-    """What tyro's box says, in one line and in this project's words where they are clearer."""
-    text = _text_of(box)
-    if choice := _CHOICE.search(text):
-        choices = [str(value) for value in ast.literal_eval(f"[{choice[3]}]")]
-        hint = f"{nearest(choice[1], choices)} (one of {', '.join(choices)})"
-        return f"{choice[2]} cannot be '{choice[1]}'{hint}"
-    if number := _NUMBER.search(text):
-        kind = "a whole number" if number[2].endswith("int") else "a number"
-        return f"{number[1]} must be {kind}{' or None' if 'NoneType' in text else ''}, got '{number[3]}'"
-    if missing := re.search(r"Missing from (.*?): +(\S+)", text):
-        return f"{missing[2]} is missing"
-    if unexpected := re.search(r"Unrecognized options: (.*)", text):
-        return f"unexpected argument '{unexpected[1]}'"
-    return re.sub(r"^Error parsing [A-Z]\w*: ", "", text)
-
-
-def _text_of(box: str) -> str:
-    """The first section of tyro's box, without its title, borders and colours.
-
-    Where stdout cannot show box characters, the box has a rule of hyphens under its title and no sides.
-    """
-    lines = []
-    for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()[1:]:
-        inside = line.strip("│ ")
-        if not re.fullmatch(r"╰?[─-]{3,}╯?", inside):
-            lines.append(inside)
-        elif lines:
-            break
-    return " ".join(line for line in lines if line)
+def _field_docs(config: type) -> dict[str, str]:
+    """The docstrings below the fields of a dataclass."""
+    (tree,) = ast.parse(inspect.getsource(config)).body
+    docs = {}
+    for field, text in pairwise(getattr(tree, "body", ())):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
+                docs[name] = doc
+    return docs

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from selector.argument_forms import expand
+from selector.parameters import argument, parser_of, read
 
 OPTIONS = {
     "method": Literal["a", "b"],
@@ -22,7 +23,12 @@ OPTIONS = {
 
 
 def forms(*argv, agent=True):
-    return expand(argv, OPTIONS, "prog", values_without_dashes=agent)
+    """What the words mean, by name."""
+    sources = [] if agent else [argument("sources", tuple[str, ...], None, positional=True)]
+    arguments = [*sources, *(argument(name, kind, None) for name, kind in OPTIONS.items())]
+    return read(
+        parser_of("prog", "", arguments, {}), expand(argv, OPTIONS, "prog", positional=not agent, agent=agent)
+    )
 
 
 def refusal(capsys, *argv, agent=True):
@@ -39,7 +45,6 @@ def test_wandb_makes_these_forms():
 
     values = {"epochs": 3, "rate": 1e-05, "labels": False, "clusters": None, "method": "a"}
     made = create_sweep_command_args({"args": {name: {"value": value} for name, value in values.items()}})
-    expected = ["--epochs=3", "--rate=1e-05", "--labels=False", "--clusters=None", "--method=a"]
     for macro in (
         "args",
         "args_no_equals",
@@ -48,72 +53,72 @@ def test_wandb_makes_these_forms():
         "args_append_hydra",
         "args_override_hydra",
     ):
-        assert forms(*made[macro]) == expected, macro
+        assert forms(*made[macro]) == values, macro
     true = create_sweep_command_args({"args": {"labels": {"value": True}, "skip_bad": {"value": False}}})
-    assert forms(*true["args_no_boolean_flags"]) == ["--labels=True"]
-
-
-@pytest.mark.parametrize(
-    ("argv", "expected"),
-    [
-        (["--epochs", "3"], ["--epochs=3"]),
-        (["--skip-bad"], ["--skip_bad=True"]),
-        (["--skip_bad", "--epochs", "3"], ["--skip_bad=True", "--epochs=3"]),
-        (["--no-labels"], ["--labels=False"]),
-        (["--labels", "False"], ["--labels=False"]),
-        (["--labels=false"], ["--labels=False"]),
-        (["--labels", "epochs=3"], ["--labels=True", "--epochs=3"]),
-        (["--clusters=null"], ["--clusters=None"]),
-        (["--where=null"], ["--where=None"]),
-        (["--epochs=64.0"], ["--epochs=64"]),
-        (["--epochs", "-1"], ["--epochs=-1"]),
-        (["--rate=64.0"], ["--rate=64.0"]),
-        (["--where=a=b"], ["--where=a=b"]),
-        (["--where", "a=b"], ["--where=a=b"]),
-        (["--where=--x"], ["--where=--x"]),
-        (["where=a b"], ["--where=a b"]),
-        (["--_wandb={}", "--epochs=3"], ["--epochs=3"]),
-        (["--epochs=3", "--", "--nonsense"], ["--epochs=3", "--", "--nonsense"]),
-        (["--help"], ["--help"]),
-        ([], []),
-    ],
-)
-def test_forms(argv, expected):
-    assert forms(*argv) == expected
+    assert forms(*true["args_no_boolean_flags"]) == {"labels": True}
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("--metric a b source", "--metric a b source"),
-        ("x --metric a --metric=b --epochs=3", "x --metric a b --epochs=3"),
-        ("--metric a --epochs=3 --metric b", "--epochs=3 --metric a b"),
+        ("--epochs 3", {"epochs": 3}),
+        ("--epochs=3 --epochs 4", {"epochs": 4}),
+        ("--skip-bad", {"skip_bad": True}),
+        ("--skip_bad --epochs 3", {"skip_bad": True, "epochs": 3}),
+        ("--no-labels", {"labels": False}),
+        ("--labels False", {"labels": False}),
+        ("--labels=false", {"labels": False}),
+        ("--labels epochs=3", {"labels": True, "epochs": 3}),
+        ("--clusters=null", {"clusters": None}),
+        ("--where=null", {"where": None}),
+        ("--epochs=64.0", {"epochs": 64}),
+        ("--epochs -1", {"epochs": -1}),
+        ("--rate=64.0", {"rate": 64.0}),
+        ("--rate -1e-3", {"rate": -0.001}),
+        ("--where=a=b", {"where": "a=b"}),
+        ("--where a=b", {"where": "a=b"}),
+        ("--where=--x", {"where": "--x"}),
+        ("'where=a b'", {"where": "a b"}),
+        ("--_wandb={} --epochs=3", {"epochs": 3}),
+        ("", {}),
     ],
 )
-def test_several_values(line, expected):
-    assert " ".join(forms(*shlex.split(line), agent=False)) == expected
+def test_forms(line, expected):
+    assert forms(*shlex.split(line)) == expected
 
 
 @pytest.mark.parametrize(
-    ("argv", "expected"),
+    ("line", "expected"),
     [
-        (
-            ['{"o": {"rate": 0.1, "deep": {"epochs": 2}}, "labels": true}'],
-            "--rate=0.1 --epochs=2 --labels=True",
-        ),
-        (["--optimizer={'rate': 0.1}"], "--rate=0.1"),  # ${args} writes Python's own form
-        (["--optimizer", "{'rate': 0.1}", "--epochs=3"], "--rate=0.1 --epochs=3"),
+        ("--metric a b source", {"metric": ("a", "b"), "sources": ("source",)}),
+        ("x --metric a --metric=b --epochs=3", {"metric": ("a", "b"), "sources": ("x",), "epochs": 3}),
+        ("x y --metric a b", {"metric": ("a", "b"), "sources": ("x", "y")}),
+        ("--epochs=3 -- --odd", {"epochs": 3, "sources": ("--odd",)}),
+        ("a=b", {"sources": ("a=b",)}),
+        ("'{\"epochs\": 3}'", {"sources": ('{"epochs": 3}',)}),
     ],
 )
-def test_nested_groups_are_merged(argv, expected):
-    assert " ".join(forms(*argv)) == expected
+def test_several_values_and_sources(line, expected):
+    assert forms(*shlex.split(line), agent=False) == expected
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ['{"o": {"rate": 0.1, "deep": {"epochs": 2}}, "labels": true}'],
+        ["--optimizer={'rate': 0.1, 'epochs': 2}", "--labels"],  # ${args} writes Python's own form
+        ["--optimizer", "{'rate': 0.1}", "--epochs=2", "--labels=True"],
+    ],
+)
+def test_nested_groups_are_merged(argv):
+    assert forms(*argv) == {"rate": 0.1, "epochs": 2, "labels": True}
 
 
 def test_a_json_file(tmp_path):
     file = tmp_path / "config-x.json"
     file.write_text(json.dumps({"epochs": 3, "clusters": None}))
-    assert forms(str(file)) == ["--epochs=3", "--clusters=None"]
-    assert forms(str(file), "--epochs=4") == ["--epochs=3", "--clusters=None", "--epochs=4"]
+    assert forms(str(file)) == {"epochs": 3, "clusters": None}
+    assert forms(str(file), "--epochs=4") == {"epochs": 4, "clusters": None}
 
 
 @pytest.mark.parametrize(
@@ -141,6 +146,13 @@ def test_refusals(capsys, argv, said):
     assert said in refusal(capsys, *argv)
 
 
-def test_without_an_agent_only_options_have_names(capsys):
-    assert forms("a=b", '{"epochs": 3}', agent=False) == ["a=b", '{"epochs": 3}']
-    assert "unknown option --group" in refusal(capsys, "--group={'rate': 1}", agent=False)
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--group={'rate': 1}"], "unknown option --group"),
+        (["x", "-v"], "unexpected argument '-v'"),
+        (["--epochs=3"], "SOURCES is missing"),
+    ],
+)
+def test_refusals_of_a_command(capsys, argv, said):
+    assert said in refusal(capsys, *argv, agent=False)

@@ -3,18 +3,15 @@
 Runs and metrics are imported by the functions that handle them: help starts without numpy.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
-
-import tyro
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from selector.errors import UsageError, UserError
+from selector.parameters import Shown
 from selector.text import printable
 
 if TYPE_CHECKING:
@@ -24,80 +21,62 @@ if TYPE_CHECKING:
     from selector.selection.candidates import MilestoneChoice
     from selector.selection.ranking import Ranking
 
-# For tuple[str, ...] and for … | None tyro would load typeguard, which takes longer than all else of a start.
-MaybeText = Optional[str]  # noqa: UP045
-if TYPE_CHECKING:
-    Texts = tuple[str, ...]
-else:
-    Texts = tuple
-_TEXTS = tyro.constructors.PrimitiveConstructorSpec[Any](
-    nargs="*",
-    metavar="SOURCE …",
-    instance_from_str=tuple,
-    is_instance=lambda value: isinstance(value, tuple),
-    str_from_instance=list,
-)
-Source = Annotated[str, tyro.conf.arg(metavar="SOURCE")]
-Name = Annotated[str, tyro.conf.arg(metavar="NAME")]
-Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME …")]
-Tag = Annotated[MaybeText, tyro.conf.arg(metavar="TAG")]
-Group = Annotated[MaybeText, tyro.conf.arg(metavar="GROUP")]
-File = Annotated[Path, tyro.conf.arg(metavar="FILE")]
-
-_SOURCES = tyro.conf.arg(
-    metavar="SOURCE …",
-    help="A folder of runs, a file of `selector export`, entity/project/sweep_id, entity/project, or the"
-    " URL of a W&B sweep or project. Several are read as one sweep.",
-    help_behavior_hint="(required)",
-)
-_TAG = tyro.conf.arg(metavar="TAG", help="Only runs that carry this W&B tag.")
-_GROUP = tyro.conf.arg(metavar="GROUP", help="Only runs of this W&B group.")
-_PROJECT = tyro.conf.arg(metavar="PROJECT", help="Only runs of this W&B project, when SOURCE is a folder.")
-_SWEEP = tyro.conf.arg(metavar="ID", help="Only runs of this sweep, when SOURCE is a folder or a project.")
-_QUIET = tyro.conf.arg(help="Show no progress; warnings are still shown.")
+Name = Annotated[str, Shown("NAME")]
+Names = Annotated[tuple[str, ...], Shown("NAME")]
+File = Annotated[Path, Shown("FILE")]
+Sources = Annotated[
+    tuple[str, ...],
+    Shown(
+        "SOURCE",
+        "A folder of runs, a file of `selector export`, entity/project/sweep_id, entity/project, or the URL"
+        " of a W&B sweep or project. Several are read as one sweep.",
+        positional=True,
+    ),
+]
+Tag = Annotated[str | None, Shown("TAG", "Only runs that carry this W&B tag.")]
+Group = Annotated[str | None, Shown("GROUP", "Only runs of this W&B group.")]
+Project = Annotated[str | None, Shown("PROJECT", "Only runs of this W&B project, when SOURCE is a folder.")]
+Sweep = Annotated[str | None, Shown("ID", "Only runs of this sweep, when SOURCE is a folder or a project.")]
+Quiet = Annotated[bool, Shown(help="Show no progress; warnings are still shown.")]
 MetricName = Annotated[
     str,
-    tyro.conf.arg(
-        metavar="NAME",
-        help="A label-free metric (`selector metrics` lists them), or any key that the runs logged; such a"
+    Shown(
+        "NAME",
+        "A label-free metric (`selector metrics` lists them), or any key that the runs logged; such a"
         " key needs --direction, and only you know whether it used labels. The consensus is the mean rank by"
         " three metrics; where most runs lack one of them, rankme is used instead.",
     ),
 ]
-_MILESTONE = tyro.conf.arg(
-    metavar="last|EPOCH", help="The epoch to compare at, or last: each run's last milestone."
-)
+Epoch = Annotated[str, Shown("last|EPOCH", "The epoch to compare at, or last: each run's last milestone.")]
 Way = Annotated[
-    Optional[Literal["max", "min"]],  # noqa: UP045
-    tyro.conf.arg(help="Which way is better; None uses the metric's own direction for the runs' method."),
+    Literal["max", "min"] | None,
+    Shown(help="Which way is better; None uses the metric's own direction for the runs' method."),
 ]
 Mixed = Annotated[
-    bool,
-    tyro.conf.arg(help="Rank all runs together, even those the metric may not compare, at your own risk."),
+    bool, Shown(help="Rank all runs together, even those the metric may not compare, at your own risk.")
 ]
-
-
-_BY = tyro.conf.arg(
-    help="What to rank: each configuration by the mean over its seeds, to pick its best seed, or each run by"
-    " itself."
-)
-_SEED_KEY = tyro.conf.arg(metavar="NAME", help="The hyperparameter that holds the seed.")
+By = Annotated[
+    Literal["configuration", "run"],
+    Shown(
+        help="What to rank: each configuration by the mean over its seeds, to pick its best seed, or each run"
+        " by itself."
+    ),
+]
+SeedKey = Annotated[str, Shown("NAME", "The hyperparameter that holds the seed.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], Shown(help="Where to compute the embeddings.")]
+Json = Annotated[bool, Shown(help="Print one JSON object.")]
 
 
 @dataclass(frozen=True)
 class Runs:
     """Which runs a command reads."""
 
-    sources: tyro.conf.Positional[Annotated[Texts, _SOURCES, _TEXTS]]
-    tag: Annotated[MaybeText, _TAG] = None
-    group: Annotated[MaybeText, _GROUP] = None
-    quiet: Annotated[bool, _QUIET] = False
-    project: Annotated[MaybeText, _PROJECT] = None
-    sweep: Annotated[MaybeText, _SWEEP] = None
-
-    def __post_init__(self) -> None:
-        if not self.sources:
-            raise UsageError("SOURCE is missing")
+    sources: Sources
+    tag: Tag = None
+    group: Group = None
+    quiet: Quiet = False
+    project: Project = None
+    sweep: Sweep = None
 
     @property
     def source(self) -> str:
@@ -110,7 +89,7 @@ class Runs:
             raise UserError(f"this command reads one SOURCE, got {len(self.sources)}: run it once for each")
         return self.sources[0]
 
-    def read(self, keys: Collection[str] = (), spectra: bool = False) -> RunSet:
+    def read(self, keys: Collection[str] = (), spectra: bool = False) -> "RunSet":
         """All their runs; unless quiet, a terminal shows how far the reading has got.
 
         Args:
@@ -143,13 +122,13 @@ class Runs:
 class Comparison:
     """How a command compares runs."""
 
-    milestone: Annotated[str, _MILESTONE] = "last"
+    milestone: Epoch = "last"
     direction: Way = None
     allow_mixed: Mixed = False
-    seed_key: Annotated[str, _SEED_KEY] = "seed"
+    seed_key: SeedKey = "seed"
 
     @property
-    def epoch(self) -> MilestoneChoice:
+    def epoch(self) -> "MilestoneChoice":
         """What --milestone names.
 
         Raises:
@@ -167,9 +146,9 @@ class Choice(Comparison):
     """How a command chooses among runs."""
 
     metric: MetricName = "consensus"
-    by: Annotated[Literal["configuration", "run"], _BY] = "configuration"
+    by: By = "configuration"
 
-    def rank(self, runs: Runs) -> tuple[RunSet, Ranking]:
+    def rank(self, runs: Runs) -> tuple["RunSet", "Ranking"]:
         """Reads the runs and ranks them; the runs come back prepared for the metric.
 
         Logged lists are read, too: some metrics have their noise in them.
@@ -185,7 +164,7 @@ class Choice(Comparison):
         found, metric = prepared(found, metric, epoch, self.allow_mixed)
         return found, rank(found, metric, epoch, self.allow_mixed, self.direction, self.by, self.seed_key)
 
-    def opinions(self, runs: RunSet, ranking: Ranking) -> list[Opinions]:
+    def opinions(self, runs: "RunSet", ranking: "Ranking") -> list["Opinions"]:
         """What other metrics say of the pick of each group, of runs that `rank` gave back."""
         from selector.reports.opinions import opinions_of
 
@@ -195,7 +174,7 @@ class Choice(Comparison):
         ]
 
     @property
-    def named_metric(self) -> LabelFreeMetric:
+    def named_metric(self) -> "LabelFreeMetric":
         """What --metric names."""
         from selector.commands.named import named_label_free
 
@@ -218,13 +197,7 @@ class Choice(Comparison):
         return (*options, *(["--allow-mixed"] if self.allow_mixed else []))
 
 
-# Options of a command, flat among its own.
-RunOptions = Annotated[Runs, tyro.conf.arg(name="")]
-ComparisonOptions = Annotated[Comparison, tyro.conf.arg(name="")]
-ChoiceOptions = Annotated[Choice, tyro.conf.arg(name="")]
-
-
-def merged(sets: Sequence[RunSet]) -> RunSet:
+def merged(sets: Sequence["RunSet"]) -> "RunSet":
     """Several sources as one; a run that two of them hold would count twice, and is refused.
 
     Raises:
@@ -251,19 +224,6 @@ def merged(sets: Sequence[RunSet]) -> RunSet:
         warnings=tuple(dict.fromkeys(warning for one in sets for warning in one.warnings)),
         ended=all(one.ended for one in sets),
     )
-
-
-def read_runs(
-    source: str,
-    *,
-    tag: str | None = None,
-    group: str | None = None,
-    keys: Collection[str] = (),
-    spectra: bool = False,
-    quiet: bool = False,
-) -> RunSet:
-    """What one SOURCE holds."""
-    return Runs((source,), tag, group, quiet).read(keys, spectra)
 
 
 def warn(warnings: Sequence[str]) -> None:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import tyro
-
-from selector.commands.arguments import Choice, ChoiceOptions, RunOptions, warn
+from selector.commands.arguments import Choice, Runs, warn
 from selector.errors import UsageError, UserError, writing
 from selector.files import refuse_existing
+from selector.parameters import Shown
 from selector.text import printable
 
 if TYPE_CHECKING:
@@ -16,12 +15,12 @@ if TYPE_CHECKING:
     from selector.reports.opinions import Opinions
     from selector.selection.ranking import Ranking
 
-Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+Folder = Annotated[Path, Shown("DIR")]
 
 
 def best(
-    runs: RunOptions,
-    choice: ChoiceOptions = Choice(),  # noqa: B008 - frozen
+    runs: Runs,
+    choice: Choice = Choice(),  # noqa: B008 - frozen
     *,
     output: Path | None = None,
     checkpoint: Literal["last", "any"] = "last",

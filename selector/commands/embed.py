@@ -1,21 +1,17 @@
 """`selector embed`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from selector.errors import UserError
 from selector.text import printable
 
-Where = Annotated[str, tyro.conf.arg(metavar="ENCODER")]
-Images = Annotated[Path, tyro.conf.arg(metavar="IMAGES")]
 _ENDINGS = (".npz", ".parquet")
 
 
 def embed(
-    encoder: Where,
-    images: Images,
+    encoder: str,
+    images: Path,
     /,
     *,
     output: Path,

@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
-
-from selector.commands.arguments import Names, read_runs, warn
+from selector.commands.arguments import Names, Runs, warn
 from selector.errors import UsageError, UserError
+from selector.parameters import Shown
 from selector.text import nearest
 from selector.time_left import TimeLeft
 
-Targets = Annotated[tuple[str, ...], tyro.conf.arg(metavar="CHECKPOINT…|SOURCE")]
+Targets = Annotated[tuple[str, ...], Shown("CHECKPOINT…|SOURCE")]
 
 
 def evaluate(
@@ -100,7 +99,7 @@ def _evaluate_runs(
     quiet: bool,
     json: bool,
 ) -> int:
-    runs = read_runs(source, spectra=True, quiet=quiet)
+    runs = Runs((source,), quiet=quiet).read(spectra=True)
     found = {one.id: one for one in runs.runs}
     if unknown := [id for id in ids if id not in found]:
         raise UserError(f"{runs.source} holds no run '{unknown[0]}'{nearest(unknown[0], found)}")

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from selector.commands.arguments import RunOptions
+from selector.commands.arguments import Runs
 from selector.errors import UserError, writing
 from selector.text import printable
 
 
 def export(
-    runs: RunOptions,
+    runs: Runs,
     *,
     output: Path = Path("runs.json"),
 ) -> int:

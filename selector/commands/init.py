@@ -4,9 +4,6 @@ import os
 import shutil
 from pathlib import Path
 from statistics import median
-from typing import Annotated
-
-import tyro
 
 from selector.errors import UserError
 
@@ -14,7 +11,7 @@ _EXTENSIONS = frozenset((".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".pn
 _LOOKED_AT = 100  # images whose size is read
 
 
-def init(images: Annotated[Path, tyro.conf.arg(metavar="IMAGES")], /) -> int:
+def init(images: Path, /) -> int:
     """Print a sweep file for a folder of images: selector init PHOTOS > photos.yaml.
 
     It varies what matters most (temperature, learning rate, crops) in twelve runs. It is sized for a

@@ -6,21 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import tyro
-
-from selector.commands.arguments import Choice, ChoiceOptions, RunOptions, warn
+from selector.commands.arguments import Choice, Runs, warn
 from selector.errors import UsageError, UserError
+from selector.parameters import Shown
 from selector.text import printable
 
 if TYPE_CHECKING:
     from selector.selection.judging import Judgement
 
-Labels = Annotated[Path, tyro.conf.arg(metavar="DIR|FILE.csv")]
+Labels = Annotated[Path, Shown("DIR|FILE.csv")]
 
 
 def judge(
-    runs: RunOptions,
-    choice: ChoiceOptions = Choice(),  # noqa: B008 - frozen
+    runs: Runs,
+    choice: Choice = Choice(),  # noqa: B008 - frozen
     *,
     labelled: Labels,
     device: Literal["auto", "cpu", "cuda"] = "auto",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from selector.commands.arguments import Choice, ChoiceOptions, RunOptions, Runs, warn
+from selector.commands.arguments import Choice, Runs, warn
 from selector.errors import UsageError, UserError
 from selector.text import printable
 
@@ -14,8 +14,8 @@ _ATTEMPTS = 3  # at writing back, while another selector writes too
 
 
 def rank(
-    runs: RunOptions,
-    choice: ChoiceOptions = Choice(),  # noqa: B008 - frozen
+    runs: Runs,
+    choice: Choice = Choice(),  # noqa: B008 - frozen
     *,
     write_back: bool = False,
     dry_run: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from selector.commands.arguments import Comparison, ComparisonOptions, Name, Names, RunOptions, warn
+from selector.commands.arguments import Comparison, Name, Names, Runs, warn
 from selector.errors import UserError
 from selector.text import nearest
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def regret(
-    runs: RunOptions,
-    comparison: ComparisonOptions = Comparison(),  # noqa: B008 - frozen
+    runs: Runs,
+    comparison: Comparison = Comparison(),  # noqa: B008 - frozen
     *,
     metric: Names = (),
     oracle: Name = "linear_probe_accuracy",

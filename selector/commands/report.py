@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from selector.commands.arguments import Choice, ChoiceOptions, File, Name, RunOptions, warn
+from selector.commands.arguments import Choice, File, Name, Runs, warn
 from selector.errors import UsageError, UserError, writing
 from selector.text import nearest, printable
 
@@ -17,8 +17,8 @@ DEFAULT_ORACLE = "linear_probe_accuracy"
 
 
 def report(
-    runs: RunOptions,
-    choice: ChoiceOptions = Choice(),  # noqa: B008 - frozen
+    runs: Runs,
+    choice: Choice = Choice(),  # noqa: B008 - frozen
     *,
     oracle: Name = DEFAULT_ORACLE,
     oracle_direction: Literal["max", "min"] = "max",

@@ -1,12 +1,12 @@
 """`selector stop-losers`."""
 
-from selector.commands.arguments import MetricName, RunOptions, Way, warn
+from selector.commands.arguments import MetricName, Runs, Way, warn
 from selector.errors import UserError
 from selector.text import printable
 
 
 def stop_losers(
-    runs: RunOptions,
+    runs: Runs,
     *,
     metric: MetricName = "rankme",
     direction: Way = None,

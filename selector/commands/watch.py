@@ -4,7 +4,7 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from selector.commands.arguments import MetricName, Mixed, RunOptions, Runs, Way, warn
+from selector.commands.arguments import MetricName, Mixed, Runs, Way, warn
 from selector.errors import UsageError, UserError
 from selector.text import printable
 
@@ -18,7 +18,7 @@ _DAY = 86_400
 
 
 def watch(
-    runs: RunOptions,
+    runs: Runs,
     *,
     metric: MetricName = "consensus",
     direction: Way = None,
