@@ -5,6 +5,7 @@ from pathlib import Path
 
 from selector.commands.arguments import warn
 from selector.errors import writing
+from selector.machine import usable_cores
 
 _ELSEWHERE = "; --directory names another"
 
@@ -32,7 +33,7 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
     from selector.sweeping.agent import run_sweep
 
     file = _sweep_file(directory)
-    jobs = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+    jobs = min(usable_cores(), 8)
     with SweepBar(quiet=quiet) as bar:
         run_sweep(file, directory, jobs=jobs, reporter=bar)
     runs, metric = prepared(read_source(str(directory), spectra=True), CONSENSUS)

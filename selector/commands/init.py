@@ -6,8 +6,10 @@ from pathlib import Path
 from statistics import median
 
 from selector.errors import UserError
+from selector.machine import usable_cores
 
 _EXTENSIONS = frozenset((".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+_MOST_JOBS = 8  # each of them holds the images in memory
 _LOOKED_AT = 100  # images whose size is read
 
 
@@ -30,18 +32,19 @@ def init(images: Path, /) -> int:
     )
     if len(found) < 20:
         raise UserError(f"{str(images)!r} holds {len(found)} images; a sweep needs at least 20")
-    print(sweep_for(images, len(found), _median_side(found), _gpu()), end="")
+    print(sweep_for(images, len(found), _median_side(found), _gpu(), usable_cores()), end="")
     return 0
 
 
-def sweep_for(folder: Path, count: int, side: int, gpu: bool) -> str:
+def sweep_for(folder: Path, count: int, side: int, gpu: bool, cores: int) -> str:
     """The sweep file.
 
     Args:
         folder: With the images.
         count: How many there are; a fifth is held out for evaluation.
         side: Median of their shorter sides in pixels.
-        gpu: Whether a GPU trains them.
+        gpu: Whether a GPU trains them; then one run at a time has it, and all cores.
+        cores: Of the machine. Small networks gain more from several runs than from several threads.
     """
     largest = 96 if gpu else 48
     size = max(24, min(side, largest) // 8 * 8)
@@ -50,13 +53,15 @@ def sweep_for(folder: Path, count: int, side: int, gpu: bool) -> str:
     steps = 20_000 if gpu else 1_500
     epochs = max(10, min(1000, round(steps / max(1, training // batch) / 10) * 10))
     backbone, width = ("resnet-18", 1.0) if gpu else ("resnet-9", 0.25)
+    jobs = 1 if gpu else min(cores, _MOST_JOBS)
+    several = f" --jobs {jobs}" if jobs > 1 else ""
     classes = sum(path.is_dir() and not path.name.startswith(".") for path in folder.iterdir())
     clusters = classes if 2 <= classes <= 100 else 10
     return f"""\
 # A sweep over {count} images of about {side} pixels, for a machine with{"" if gpu else "out"} a GPU.
 #
-#     selector sweep THIS_FILE --check          what it does, and how long it takes
-#     selector sweep THIS_FILE --directory out  the same command on other machines shares the work
+#     selector sweep THIS_FILE --check{several}   says what it does, and how long it takes
+#     selector sweep THIS_FILE --directory out{several}   on other machines too: they share the work
 #     selector rank out
 program: train.py
 name: {_quoted(folder.resolve().name)}
@@ -77,6 +82,9 @@ parameters:
   projector_hidden: {{value: {2048 if gpu else 256}}}
   projector_dim: {{value: {128 if gpu else 64}}}
   batch_size: {{value: {batch}}}
+  # Jobs times threads should be at most the {cores} cores of this machine: with more, runs wait for each
+  # other. Another number of threads gives other last digits, so it is the same for all runs.
+  threads: {{value: {cores // jobs}}}
   epochs: {{value: {epochs}}}
   milestone_every: {{value: {epochs // 5}}}
   temperature: {{values: [0.1, 0.2, 0.5]}}

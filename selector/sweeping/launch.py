@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from selector.machine import usable_cores
 from selector.sweeping.command import build_command
 from selector.sweeping.processes import ForkServer, RunProcess, start_command
 from selector.sweeping.state import SweepRun
@@ -119,9 +120,8 @@ def run_environment(
     }
     if jobs > 1:
         # Threads of several runs on the same cores wait for each other: up to ten times slower.
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         for name in _THREADS:
-            environment.setdefault(name, str(max(1, cores // jobs)))
+            environment.setdefault(name, str(max(1, usable_cores() // jobs)))
     return environment
 
 

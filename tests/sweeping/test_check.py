@@ -51,18 +51,23 @@ def test_a_false_that_the_command_would_leave_out_is_refused(sweep_file, folder)
 
 
 @pytest.mark.parametrize(
-    ("count", "side", "gpu", "expected"),
+    ("count", "side", "gpu", "cores", "expected", "jobs"),
     [
         # 1,600 train: batches of 128, 12 steps per epoch, 1,500 steps: 125 epochs, rounded to 120
-        (2000, 300, False, {"image_size": 48, "batch_size": 128, "epochs": 120, "backbone": "resnet-9"}),
-        (2000, 300, True, {"image_size": 96, "batch_size": 256, "epochs": 1000, "backbone": "resnet-18"}),
-        (100, 28, False, {"image_size": 24, "batch_size": 16, "epochs": 300, "backbone": "resnet-9"}),
-        (10**6, 64, True, {"image_size": 64, "batch_size": 512, "epochs": 10, "backbone": "resnet-18"}),
+        (2000, 300, False, 20, ("resnet-9", 48, 128, 120, 2), " --jobs 8"),
+        (2000, 300, True, 20, ("resnet-18", 96, 256, 1000, 20), ""),
+        (100, 28, False, 2, ("resnet-9", 24, 16, 300, 1), " --jobs 2"),
+        (10**6, 64, True, 1, ("resnet-18", 64, 512, 10, 1), ""),
+        (100, 28, False, 1, ("resnet-9", 24, 16, 300, 1), ""),
     ],
 )
-def test_a_sweep_is_sized_for_images_and_machine(tmp_path, count, side, gpu, expected):
-    parameters = yaml.safe_load(sweep_for(tmp_path, count, side, gpu))["parameters"]
-    assert {name: parameters[name]["value"] for name in expected} == expected
+def test_a_sweep_is_sized_for_images_and_machine(tmp_path, count, side, gpu, cores, expected, jobs):
+    text = sweep_for(tmp_path, count, side, gpu, cores)
+    parameters = yaml.safe_load(text)["parameters"]
+    named = ("backbone", "image_size", "batch_size", "epochs", "threads")
+    assert tuple(parameters[name]["value"] for name in named) == expected
+    assert f"--directory out{jobs} " in text
+    assert int(jobs.split()[-1] if jobs else 1) * expected[-1] <= cores
 
 
 def test_init_writes_a_sweep_that_check_explains(folder, monkeypatch, capsys):
