@@ -26,6 +26,9 @@ LARGEST = 1e150
 LARGEST_POSITION = 2**53  # from here on floats leave whole numbers out
 DEEPEST = 100
 
+# What a run is called, wherever it is read.
+NAMES = ("name", "group", "job_type", "sweep_id", "project", "tags")
+
 # Job type of the run that `selector rank --write-back` writes its tables to: no training run, never read.
 SELECTION_JOB = "selection"
 

@@ -10,16 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from selector.errors import UserError
+from selector.milestone import LARGE_PREFIXES
 from selector.record import joined_versions
 from selector.runs import SELECTION_JOB, Run, RunSet, State, Unreadable
 from selector.text import printable
-from selector.tracking.completion import (
-    CHECKPOINT,
-    VERSIONS,
-    marked_state,
-    split_definition,
-    unmarked_state,
-)
+from selector.tracking.completion import VERSIONS, marked_state, run_of, split_definition, unmarked_state
 from selector.tracking.connection import Found, Patience, Unreachable, again, find, reason
 from selector.tracking.history import MOST_ROWS, History, how_read
 from selector.tracking.place import Place
@@ -210,12 +205,25 @@ def _read_history(run: Any, spectra: bool, patience: Patience) -> Outcome:
                     return None, f"history not read: {why}, the longest wait for one run"
     except Exception as error:  # of wandb's client, which raises private kinds too
         return None, f"history not read: {reason(error)}"
-    history = History(spectra)
-    for row in rows:
-        if not isinstance(row, dict):
-            return None, "a row of its history is not a JSON object"
-        history.add({key: _NOT_FINITE.get(v, v) if isinstance(v, str) else v for key, v in row.items()})
+    if not all(isinstance(row, dict) for row in rows):
+        return None, "a row of its history is not a JSON object"
+    history = History([_row(row, spectra) for row in rows])
     return history, f"W&B counts {lines} history rows but gave {len(rows)}" if len(rows) < lines else ""
+
+
+def _row(given: dict[str, Any], spectra: bool) -> dict[str, Any]:
+    """A row as offline files have it, too; without `spectra` those lists and texts are left out."""
+    row = {
+        key: _NOT_FINITE.get(value, value) if isinstance(value, str) else value
+        for key, value in given.items()
+    }
+    if spectra:
+        return row
+    return {
+        key: value
+        for key, value in row.items()
+        if isinstance(value, int | float) or not key.startswith(LARGE_PREFIXES)
+    }
 
 
 def _goes_on(sweep: Any, started: int) -> bool:
@@ -243,28 +251,22 @@ def _no_runs(place: Place, tag: str | None, group: str | None) -> str:
 
 
 def _run(listed: Any, history: History) -> Run:
-    config, definition = split_definition(listed.config)
-    summary = listed.summary_metrics
-    state, detail = _state(listed.state, summary, wants_marker=bool(definition))
-    checkpoint = summary.get(CHECKPOINT)
-    return Run(
+    config, summary = listed.config, listed.summary_metrics
+    by_train_script = bool(split_definition(config)[1])
+    return run_of(
+        history,
+        config,
+        summary,
+        _state(listed.state, summary, by_train_script),
         id=listed.id,
         name=listed.name or listed.id,
-        state=state,
-        config=config,
-        definition=definition,
-        milestones=history.milestones(),
-        detail=detail,
-        checkpoint=checkpoint if isinstance(checkpoint, str) else None,
         group=listed.group or "",
         job_type=listed.job_type or "",
         sweep_id=listed.sweep_name or "",
         project=listed.project,
-        counted_by=history.axis,
         tags=tuple(listed.tags or ()),
         started=_seconds(listed.created_at),
         versions=joined_versions([summary.get(VERSIONS)]),
-        last={} if definition else history.last(summary),
     )
 
 

@@ -1,17 +1,51 @@
-"""Whether a run is done: what train.py's own marker says, which is more than W&B's state.
+"""What W&B's config and summary say of a run: whether it is done, and how its metrics were computed.
 
-W&B calls a run finished when its process ended with exit code 0, and an interrupted script often does.
+W&B calls a run finished when its process ended with exit code 0, and an interrupted script often does. So
+train.py leaves a marker of its own.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from selector.runs import State
+from selector.runs import Run, State
+from selector.tracking.history import History
 
 STATUS = "completion/status"
 EPOCH = "completion/epoch"
 CHECKPOINT = "checkpoint"
 VERSIONS = "versions"
+OF_OURS = (STATUS, EPOCH, CHECKPOINT, VERSIONS)  # what train.py writes to a summary
+
+
+def run_of(
+    history: History,
+    config: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    state: tuple[State, str],
+    **what_else: Any,
+) -> Run:
+    """A run from its rows, and from what else W&B was told of it.
+
+    Args:
+        history: The rows.
+        config: As logged.
+        summary: As logged.
+        state: State and detail.
+        **what_else: Other fields of `Run`.
+    """
+    hyperparameters, definition = split_definition(config)
+    checkpoint = summary.get(CHECKPOINT)
+    return Run(
+        **what_else,
+        state=state[0],
+        detail=state[1],
+        config=hyperparameters,
+        definition=definition,
+        milestones=history.milestones(),
+        counted_by=history.axis,
+        checkpoint=checkpoint if isinstance(checkpoint, str) else None,
+        last={} if definition else history.last(summary),
+    )
 
 
 def marked_state(summary: Mapping[str, Any]) -> tuple[State, str] | None:
@@ -21,9 +55,8 @@ def marked_state(summary: Mapping[str, Any]) -> tuple[State, str] | None:
             return "finished", ""
         case "diverged":
             epoch = summary.get(EPOCH)
-            return "diverged", "loss became nan or infinite" + (
-                f" in epoch {epoch}" if epoch is not None else ""
-            )
+            where = f" in epoch {epoch}" if epoch is not None else ""
+            return "diverged", f"loss became nan or infinite{where}"
     return None
 
 

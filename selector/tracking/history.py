@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from selector.milestone import CORRECT_PREFIX, LIST_PREFIXES
@@ -21,20 +22,11 @@ _ONLY_FLOATS = {float}
 _NO_METRIC = ("_", "spectrum/chart")
 
 
+@dataclass
 class History:
     """The rows of a run, W&B key → value, in the order in which they were logged."""
 
-    def __init__(self, spectra: bool = False) -> None:
-        """No rows yet; `spectra`: milestones get the lists and texts of our own runs, too."""
-        self.spectra = spectra
-        self.rows: list[dict[str, Any]] = []
-        self._keys: dict[
-            tuple[str, ...], list[str]
-        ] = {}  # of rows with equal keys, those that may be metrics
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Take over one row."""
-        self.rows.append(row)
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
     def extend(self, later: "History", after: float | None = None) -> None:
         """Take in what the same run logged after a resume; rows after the step `after` were taken back."""
@@ -59,75 +51,90 @@ class History:
         belong to no milestone: see `last`.
         """
         axis = self.axis
-        values: dict[int, dict[str, float]] = {}
-        lists: dict[int, dict[str, tuple[float, ...]]] = {}
-        texts: dict[int, dict[str, str]] = {}
+        metrics = _Metrics(axis)
+        found: dict[int, tuple[dict[str, float], dict[str, tuple[float, ...]], dict[str, str]]] = {}
         for row in self.rows:
-            position = _position(row.get(axis))
-            if position is None:
+            if (position := _position(row.get(axis))) is None:
                 continue
-            values.setdefault(position, {}).update(self._numbers(row, axis))
-            if self.spectra:
-                lists.setdefault(position, {}).update(_lists(row))
-                texts.setdefault(position, {}).update(_texts(row))
+            values, lists, texts = found.setdefault(position, ({}, {}, {}))
+            logged = metrics.of(row)
+            if set(map(type, logged.values())) == _ONLY_FLOATS:  # nearly always
+                values.update(logged)
+            else:
+                values.update(_numbers(logged))
+                lists.update(_lists(logged))
+                texts.update(_texts(logged))
         return tuple(
-            Milestone(epoch, within_limits(numbers), lists.get(epoch, {}), texts.get(epoch, {}))
-            for epoch, numbers in sorted(values.items())
+            Milestone(position, within_limits(values), lists, texts)
+            for position, (values, lists, texts) in sorted(found.items())
         )
 
-    def last(self, summary: Mapping[str, Any] | None = None) -> dict[str, Last]:
+    def last(self, summary: Mapping[str, Any]) -> dict[str, Last]:
         """What other people's runs achieved: of each key the value in the row that was logged last.
 
         Args:
             summary: W&B's summary of the run. Where a `define_metric` asks for one statistic of a key, that
                 is its value; and a key that no row holds has the value that stands there.
         """
-        axis, epochs, epoch = self.axis, [], 0
+        axis, epoch = self.axis, 0
+        metrics = _Metrics(axis)
+        values: dict[str, float] = {}
+        epochs: dict[str, int] = {}
         for row in self.rows:
             epoch = position if (position := _position(row.get(axis))) is not None else epoch
-            epochs.append(epoch)
-        found: dict[str, Last] = {}
-        for row, position in zip(reversed(self.rows), reversed(epochs), strict=True):
-            for key, value in within_limits(self._numbers(row, axis)).items():
-                if key not in found:
-                    found[key] = Last(value, position)
-        for key, value in within_limits(dict(_flat(summary or {}))).items():
+            numbers = dict(_numbers(metrics.of(row)))
+            values |= numbers
+            epochs |= dict.fromkeys(numbers, epoch)
+        found = {key: Last(value, epochs[key]) for key, value in within_limits(values).items()}
+        for key, value in within_limits(dict(_numbers(summary))).items():
             name, _, statistic = key.rpartition(".")
             if key not in found:
                 found[key] = Last(value, epoch, "summary")
-            if statistic in STATISTICS and name in found and _asked_for_one(summary or {}, name):
+            if statistic in STATISTICS and name in found and _asked_for_one(summary, name):
                 found[name] = Last(value, epoch, statistic)
         return found
 
-    def _numbers(self, row: dict[str, Any], axis: Axis) -> dict[str, float]:
-        """The numbers of a row but W&B's own and what it is counted by: a spectra sweep has a million."""
+
+class _Metrics:
+    """Of rows that are counted by `axis`, what may be metrics: a spectra sweep has a million rows."""
+
+    def __init__(self, axis: Axis) -> None:
+        self._not = ("epoch", axis)
+        self._keys: dict[tuple[str, ...], list[str]] = {}
+
+    def of(self, row: dict[str, Any]) -> dict[str, Any]:
         keys = tuple(row)
         wanted = self._keys.get(keys)
         if wanted is None:
-            wanted = [key for key in keys if key not in ("epoch", axis) and not key.startswith(_NO_METRIC)]
+            wanted = [key for key in keys if key not in self._not and not key.startswith(_NO_METRIC)]
             self._keys[keys] = wanted
-        values = {key: row[key] for key in wanted}
-        return values if set(map(type, values.values())) == _ONLY_FLOATS else dict(_flat(values))
-
-    def __bool__(self) -> bool:
-        return bool(self.rows)
+        return {key: row[key] for key in wanted}
 
 
 def how_read(runs: Sequence[Run], keys: Collection[str]) -> list[str]:
     """What to know before comparing other people's runs by these keys."""
-    said: dict[str, list[str]] = defaultdict(list)
-    for run in runs:
-        if run.counted_by != "epoch" and run.milestones:
-            said[f"no epoch is logged, so milestones are numbered by {run.counted_by}"].append(run.id)
-        for key in keys:
-            match run.last[key].source if key in run.last else "":
-                case "summary":
-                    said[f"{printable(key)} is read from W&B's summary, since no row holds it"].append(run.id)
-                case "":
-                    pass
-                case statistic:
-                    said[f"{printable(key)} is each run's {statistic}, as define_metric asks"].append(run.id)
-    return [f"{what}: {listed(ids)}" for what, ids in said.items()]
+    return remarks((what, run.id) for run in runs for what in _how_read(run, keys))
+
+
+def _how_read(run: Run, keys: Collection[str]) -> Iterator[str]:
+    if run.counted_by != "epoch" and run.milestones:
+        yield f"no epoch is logged, so milestones are numbered by {run.counted_by}"
+    for key in keys:
+        match run.last[key].source if key in run.last else "":
+            case "summary":
+                yield f"{printable(key)} is read from W&B's summary, since no row holds it"
+            case "":
+                pass
+            case statistic:
+                yield f"{printable(key)} is each run's {statistic}, as define_metric asks"
+
+
+def remarks(said: Iterable[tuple[str, str]]) -> list[str]:
+    """One line for each thing that is said of runs, given as (what, run id)."""
+    runs: dict[str, list[str]] = defaultdict(list)
+    for what, run in said:
+        runs[what].append(run)
+    return [f"{what}: {listed(ids)}" for what, ids in runs.items()]
 
 
 def listed(ids: Sequence[str]) -> str:
@@ -143,7 +150,7 @@ def _position(value: object) -> int | None:
     return value if type(value) is int and 0 <= value <= LARGEST_POSITION else None
 
 
-def _flat(row: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+def _numbers(row: Mapping[str, object]) -> Iterator[tuple[str, float]]:
     """The numbers among some values; the parts of a nested key are joined by dots."""
     for key, value in row.items():
         if key.startswith(_NO_METRIC) or key == "epoch":
@@ -153,7 +160,7 @@ def _flat(row: Mapping[str, object]) -> Iterator[tuple[str, float]]:
         elif type(value) is int:
             yield key, _as_float(value)
         elif isinstance(value, Mapping):
-            yield from _flat({f"{key}.{inner}": deeper for inner, deeper in value.items()})
+            yield from _numbers({f"{key}.{inner}": deeper for inner, deeper in value.items()})
 
 
 def _asked_for_one(summary: Mapping[str, Any], name: str) -> bool:
@@ -162,7 +169,7 @@ def _asked_for_one(summary: Mapping[str, Any], name: str) -> bool:
     return isinstance(kept, Mapping) and len(kept) == 1
 
 
-def _lists(row: Mapping[str, object]) -> Iterable[tuple[str, tuple[float, ...]]]:
+def _lists(row: Mapping[str, object]) -> Iterator[tuple[str, tuple[float, ...]]]:
     """The lists of finite numbers of our own milestones, none beyond `LARGEST`."""
     for key, value in row.items():
         if key.startswith(LIST_PREFIXES) and isinstance(value, list | tuple):
@@ -171,7 +178,7 @@ def _lists(row: Mapping[str, object]) -> Iterable[tuple[str, tuple[float, ...]]]
                 yield key, numbers
 
 
-def _texts(row: Mapping[str, object]) -> Iterable[tuple[str, str]]:
+def _texts(row: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """What `milestone.correct_images` reads."""
     for key, value in row.items():
         if key.startswith(CORRECT_PREFIX) and isinstance(value, str):

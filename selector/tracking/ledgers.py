@@ -113,6 +113,21 @@ def _lost(entry: SweepRun) -> Unreadable:
     return Unreadable(entry.id, f"{entry.status}{what}{why}")
 
 
+def as_ledger_says(run: Run, entry: SweepRun | None) -> Run:
+    """The run with what the sweep knows: that it ended the run, or why the run ended."""
+    if entry is None or run.state in ("finished", "diverged"):
+        return run
+    reason = printable(entry.reason)
+    match entry.status:
+        case "stopped":
+            return replace(run, state="stopped", detail=reason)
+        case "interrupted" if run.state in ("crashed", "failed"):
+            return replace(run, state="interrupted", detail=reason)
+        case "failed" if reason and run.state != "running":
+            return replace(run, detail=f"{run.detail}; {reason}")
+    return run
+
+
 def finish_command(ledgers: Ledgers) -> str:
     """The shell command that runs what is missing; "" where nothing is, or a sweep is at it."""
     missing = [ledger for where, ledger in ledgers.items() if not ledger.complete and not at_work(where)]

@@ -11,14 +11,12 @@ every system metric on the way; the tests compare the two, field by field.
 import json
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 from zlib import crc32
-
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from selector.milestone import LARGE_PREFIXES
 from selector.runs import DEEPEST, nested_too_deeply
@@ -63,8 +61,6 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "BranchPoint": {"run": (1, "string"), "value": (2, "double")},
     "RunExitRecord": {"exit_code": (1, "int32")},
 }
-_PACKAGE = "selector.tracking"
-_OF_OURS = (completion.STATUS, completion.EPOCH, completion.CHECKPOINT, completion.VERSIONS)
 
 
 class DamagedFile(Exception):
@@ -132,7 +128,7 @@ def read_segment(path: Path, spectra: bool = False) -> Segment:
         NothingWritten: It is empty, or ends before the record of the run.
         DamagedFile: Something in it is not as a W&B client wrote it, or it holds more than is read of a run.
     """
-    segment = Segment(path, written=path.stat().st_mtime, history=History(spectra))
+    segment = Segment(path, written=path.stat().st_mtime)
     try:
         try:
             began = time.monotonic()
@@ -163,11 +159,12 @@ def read_records(path: Path) -> Iterator[Any]:
         DamagedFile: A checksum, a record or the numbering of the records is wrong.
         CutShort: After the last whole record of a file that ends too early.
     """
+    record_of, decode_error = _decoder("Record")
     with path.open("rb") as file:
         for number, payload in enumerate(read_payloads(file), start=1):
             try:
-                record = Record.FromString(payload)
-            except DecodeError as error:
+                record = record_of(payload)
+            except decode_error as error:
                 raise DamagedFile(f"has an unreadable record {number}") from error
             if record.num != number:  # W&B's clients count from 1, without a gap
                 raise DamagedFile(f"lacks record {number}: number {record.num} is in its place")
@@ -265,7 +262,7 @@ def _apply(record: Any, segment: Segment, spectra: bool) -> None:
         row = history_row(record.history, spectra)
         if isinstance(when := row.get("_timestamp"), float):
             segment.last_logged = max(when, segment.last_logged)
-        segment.history.add(row)
+        segment.history.rows.append(row)
     elif record.summary:
         _update_summary(record.summary, segment)
     elif record.HasField("config"):
@@ -281,12 +278,13 @@ def _update_summary(payload: bytes, segment: Segment) -> None:
     # Of our own runs the rows say it all, but for what train.py writes at the end.
     if ours and not any(key in payload for key in (b"completion/", b"checkpoint", b"versions")):
         return
+    summary_of, decode_error = _decoder("SummaryRecord")
     try:
-        record = SummaryRecord.FromString(payload)
-    except DecodeError as error:
+        record = summary_of(payload)
+    except decode_error as error:
         raise DamagedFile("has an unreadable summary record") from error
     for item in record.update:
-        if (key := _key(item)) in _OF_OURS or not ours:
+        if (key := _key(item)) in completion.OF_OURS or not ours:
             segment.summary[key] = item.value_json
     for item in record.remove:
         segment.summary.pop(_key(item), None)
@@ -333,28 +331,35 @@ def _key(item: Any) -> str:
     return item.key or ".".join(item.nested_key)
 
 
-def _message_classes() -> dict[str, Any]:
-    kind = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name=f"{_PACKAGE}.proto", package=_PACKAGE, syntax="proto3")
+@cache
+def _decoder(message: str) -> tuple[Callable[[bytes], Any], type[Exception]]:
+    """What decodes a message of MESSAGES, and what it raises.
+
+    Imported here: where all runs have records, protobuf would take a tenth of the time of reading them.
+    """
+    from google.protobuf import (  # type: ignore[import-untyped]
+        descriptor_pb2,
+        descriptor_pool,
+        message_factory,
+    )
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    field_type, package = descriptor_pb2.FieldDescriptorProto, "selector.tracking"
+    file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     for name, fields in MESSAGES.items():
-        message = file.message_type.add(name=name)
+        declared = file.message_type.add(name=name)
         for field_name, (number, type_name) in fields.items():
             inner = type_name.strip("[]")
-            message.field.add(
+            declared.field.add(
                 name=field_name,
                 number=number,
-                label=kind.LABEL_OPTIONAL if inner == type_name else kind.LABEL_REPEATED,
-                type=kind.TYPE_MESSAGE if inner in MESSAGES else kind.Type.Value(f"TYPE_{inner.upper()}"),
-                type_name=f".{_PACKAGE}.{inner}" if inner in MESSAGES else None,
+                label=field_type.LABEL_OPTIONAL if inner == type_name else field_type.LABEL_REPEATED,
+                type=field_type.TYPE_MESSAGE
+                if inner in MESSAGES
+                else field_type.Type.Value(f"TYPE_{inner.upper()}"),
+                type_name=f".{package}.{inner}" if inner in MESSAGES else None,
             )
     pool = descriptor_pool.DescriptorPool()  # one of our own: nothing of wandb's is touched
     pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-        for name in MESSAGES
-    }
-
-
-_classes = _message_classes()
-Record: Any = _classes["Record"]
-SummaryRecord: Any = _classes["SummaryRecord"]
+    kind = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{message}"))
+    return kind.FromString, DecodeError

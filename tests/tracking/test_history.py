@@ -9,10 +9,7 @@ from selector.tracking.history import History
 
 
 def gathered(*rows: dict[str, object]) -> History:
-    history = History()
-    for row in rows:
-        history.add(dict(row))  # which it takes over
-    return history
+    return History(list(rows))
 
 
 def test_rows_of_one_epoch_are_one_milestone():
@@ -107,10 +104,10 @@ def test_one_process_or_two_make_no_difference(
 
 
 def test_the_table_behind_a_chart_of_spectra_is_no_metric():
-    history = History()
-    # As offline files and as W&B's server have it.
-    history.add({"epoch": 1, "spectrum/chart_table.nrows": 64.0, "label_free/rankme": 2.0})
-    history.add({"epoch": 2, "spectrum/chart_table": {"nrows": 64, "_type": "table-file"}, "other/x": 2})
+    history = gathered(  # as offline files and as W&B's server have it
+        {"epoch": 1, "spectrum/chart_table.nrows": 64.0, "label_free/rankme": 2.0},
+        {"epoch": 2, "spectrum/chart_table": {"nrows": 64, "_type": "table-file"}, "other/x": 2},
+    )
     assert [dict(milestone.values) for milestone in history.milestones()] == [
         {"label_free/rankme": 2.0},
         {"other/x": 2.0},
@@ -119,7 +116,7 @@ def test_the_table_behind_a_chart_of_spectra_is_no_metric():
 
 def last(*rows: dict[str, object], summary: dict[str, object] | None = None) -> dict[str, Last]:
     """Of rows that W&B numbered."""
-    return gathered(*({"_step": step, **row} for step, row in enumerate(rows))).last(summary)
+    return gathered(*({"_step": step, **row} for step, row in enumerate(rows))).last(summary or {})
 
 
 @pytest.mark.parametrize(
@@ -165,4 +162,4 @@ def test_rows_after_a_rewind_take_the_place_of_those_before():
     history = gathered(*({"_step": e - 1, "epoch": e, "score": float(e)} for e in range(1, 6)))
     history.extend(gathered({"_step": 2, "epoch": 3, "score": 103.0}), after=1.0)
     assert [(m.epoch, m.values["score"]) for m in history.milestones()] == [(1, 1.0), (2, 2.0), (3, 103.0)]
-    assert history.last()["score"] == Last(103.0, 3)
+    assert history.last({})["score"] == Last(103.0, 3)

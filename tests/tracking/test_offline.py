@@ -16,8 +16,9 @@ from selector.record import RECORD, Record
 from selector.runs import Last, Milestone, RunSet, read_source
 from selector.selection.candidates import finished_runs, last_milestone
 from selector.tracking.history import History
-from selector.tracking.offline import ConflictingSegments, find, join_segments, read_offline, without_copies
+from selector.tracking.offline import find, read_offline
 from selector.tracking.offline_file import Segment
+from selector.tracking.segments import ConflictingSegments, join_segments, without_copies
 
 OURS = {"definition": {"version": 1}}
 
@@ -163,9 +164,7 @@ COMPLETED = {"completion/status": "completed", "completion/epoch": 2}
 def segment(
     *epochs: int, started: float = 1000.0, key: str = "epoch", value: float = 1.0, **fields: Any
 ) -> Segment:
-    history = History()
-    for epoch in epochs:
-        history.add({key: epoch, "label_free/rankme": value})
+    history = History([{key: epoch, "label_free/rankme": value} for epoch in epochs])
     last_logged = started + len(epochs)
     file = Segment(Path(f"/runs/{started}/run-x.wandb"), written=NOW - 3600, run_id="x", started=started)
     file = replace(file, history=history, last_logged=last_logged, records=len(epochs) + 1)
@@ -292,7 +291,7 @@ def test_files_at_any_depth_in_the_order_of_paths(tmp_path: Path):
     assert sorted(found.files) == files
     assert found.files == find(tmp_path).files
     assert found.sweep_folders == [tmp_path / "a"]
-    assert (found.unreadable, found.warnings) == ([], [])
+    assert (found.runs, found.warnings) == ({}, [])
 
 
 def test_each_file_once_whatever_links_to_it(tmp_path: Path):
@@ -311,19 +310,16 @@ def test_what_cannot_be_read_is_reported(tmp_path: Path):
     (tmp_path / "run-broken.wandb").symlink_to(tmp_path / "gone")
     (tmp_path / "folder.wandb").mkdir()
     found = find(tmp_path)
-    (bare,) = found.blank
-    assert bare.run == "bare"
-    assert "holds no .wandb file" in bare.reason
-    reasons = {gone.run: gone.reason for gone in found.unreadable}
-    assert reasons.keys() == {"pipe", "broken"}
-    assert "is not a regular file" in reasons["pipe"]
-    assert "cannot be read: No such file or directory" in reasons["broken"]
+    assert found.runs.keys() == {"bare", "pipe", "broken"}
+    assert "holds no .wandb file" in found.runs["bare"].blank[0]
+    assert "is not a regular file" in found.runs["pipe"].damaged[0]
+    assert "cannot be read: No such file or directory" in found.runs["broken"].damaged[0]
 
 
 def test_names_cannot_reach_the_terminal(tmp_path: Path):
     os.mkfifo(tmp_path / "run-\x1b[31m\n.wandb")
-    (gone,) = find(tmp_path).unreadable
-    assert gone.reason.isprintable()
+    (gone,) = find(tmp_path).runs.values()
+    assert gone.damaged[0].isprintable()
 
 
 FOREIGN = """
