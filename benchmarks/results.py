@@ -39,9 +39,9 @@ from selector.selection.consensus import CONSENSUS, with_consensus
 from selector.selection.correlation import average_ranks, pearson
 from selector.selection.intervals import resampled_regrets
 from selector.selection.oracle import Judged
+from selector.selection.preparation import PRETEXT_PARTS as PARTS
+from selector.selection.preparation import TELLS
 from selector.selection.regret import Regret, RegretGroup, regret
-from selector.selection.same_questions import PRETEXT_PARTS as PARTS
-from selector.selection.same_questions import TELLS
 
 ORACLE = labelled_metric("linear_probe_accuracy")
 METHODS = {"simclr": "SimCLR", "simsiam": "SimSiam", "moco_v2": "MoCo-v2", "byol": "BYOL", "vicreg": "VICReg"}

@@ -29,8 +29,8 @@ RIGHT = {
 VERDICTS = """# How often the verdicts of `watch` were right about the probe
 
 {total} finished runs of {records} records, each at its end. The verdict reads no label; the linear probe
-judges it. {unknown} runs got no verdict that can be judged: their records hold no pretext criteria, and they
-did not collapse.
+judges it. {unknown} runs got no verdict that can be judged: they did not collapse, and their records hold no
+pretext criteria, or too few milestones to tell a rise that slows down from noise.
 The thresholds were set while looking at the first of these records, so the counts flatter them.
 
 | verdict | runs | right | share | right means |

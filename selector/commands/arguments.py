@@ -155,13 +155,13 @@ class Choice(Comparison):
         """
         from selector.commands.encoders import with_fingerprints
         from selector.commands.named import keys_of
-        from selector.selection.consensus import prepared
+        from selector.selection.preparation import prepared
         from selector.selection.ranking import rank
 
         metric, epoch = self.named_metric, self.epoch
         found = runs.read(keys_of(metric), spectra=True)
         found = with_fingerprints(found, [metric], runs.sources, self.allow_mixed)
-        found, metric = prepared(found, metric, epoch, self.allow_mixed)
+        found, (metric,) = prepared(found, [metric], epoch, self.allow_mixed)
         return found, rank(found, metric, epoch, self.allow_mixed, self.direction, self.by, self.seed_key)
 
     def opinions(self, runs: "RunSet", ranking: "Ranking") -> list["Opinions"]:

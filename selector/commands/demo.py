@@ -27,7 +27,8 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
     from selector.reports.sweep_progress import SweepBar
     from selector.reports.tables import open_console, print_ranking
     from selector.runs import read_source
-    from selector.selection.consensus import CONSENSUS, prepared
+    from selector.selection.consensus import CONSENSUS
+    from selector.selection.preparation import prepared
     from selector.selection.ranking import rank
     from selector.selection.regret import regret
     from selector.sweeping.agent import run_sweep
@@ -36,7 +37,7 @@ def demo(*, directory: Path = Path("selector-demo"), quiet: bool = False) -> int
     jobs = min(usable_cores(), 8)
     with SweepBar(quiet=quiet) as bar:
         run_sweep(file, directory, jobs=jobs, reporter=bar)
-    runs, metric = prepared(read_source(str(directory), spectra=True), CONSENSUS)
+    runs, (metric,) = prepared(read_source(str(directory), spectra=True), [CONSENSUS])
     oracle, console = labelled_metric("linear_probe_accuracy"), open_console()
     ranking = rank(runs, metric)
     opinions = [opinions_of(runs, group, metric) for group in ranking.groups]

@@ -16,7 +16,7 @@ from selector.metrics import (
 from selector.runs import RunSet
 from selector.selection.consensus import CONSENSUS
 from selector.selection.pooled import POOLED
-from selector.selection.same_questions import PRETEXT_PARTS
+from selector.selection.preparation import PRETEXT_PARTS
 
 
 def named_label_free(name: str, direction: Direction | None) -> LabelFreeMetric:

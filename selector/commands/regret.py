@@ -42,9 +42,9 @@ def regret(
     from selector.reports.progress import StepLine
     from selector.reports.regret_tables import print_regret
     from selector.reports.tables import open_console
-    from selector.selection.consensus import CONSENSUS, prepared
+    from selector.selection.consensus import CONSENSUS
+    from selector.selection.preparation import prepared
     from selector.selection.regret import regret as judge_choices
-    from selector.selection.same_questions import with_same_questions
 
     how = (comparison.epoch, comparison.allow_mixed, comparison.direction)
     named = [named_label_free(name, comparison.direction) for name in dict.fromkeys(metric)]
@@ -54,12 +54,8 @@ def regret(
         keys |= {one.key for one in METRICS}
     found = runs.read(keys, spectra=True)  # with the images that each probe got right
     found = with_fingerprints(found, named, runs.sources, comparison.allow_mixed)
-    if not named or CONSENSUS in named:
-        found, default_metric = prepared(found, CONSENSUS, *how[:2])
-        named = [default_metric if one is CONSENSUS else one for one in named]
-    else:
-        found = with_same_questions(found, comparison.allow_mixed, warn=True)
-    metrics, default = named or held_metrics(found), _config_of(default_run, found)
+    found, chosen = prepared(found, named or [CONSENSUS], *how[:2])
+    metrics, default = chosen if named else held_metrics(found), _config_of(default_run, found)
     what = f"{len(found.runs)} runs: weighing what the choice by each metric cost"
     with StepLine(runs.quiet) as line:
         line(what)

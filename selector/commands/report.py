@@ -45,7 +45,7 @@ def report(
     from selector.reports.photos import with_photos
     from selector.reports.progress import StepLine
     from selector.reports.report import report_of
-    from selector.selection.consensus import prepared
+    from selector.selection.preparation import prepared
 
     if wandb:
         _check_wandb(runs.source)
@@ -55,7 +55,7 @@ def report(
     found = runs.read(spectra=not wandb)
     found = with_fingerprints(found, [metric], runs.sources, choice.allow_mixed)
     with StepLine(runs.quiet) as line:
-        found, metric = prepared(found, metric, epoch, choice.allow_mixed)
+        found, (metric,) = prepared(found, [metric], epoch, choice.allow_mixed)
         what = f"[2/3] {len(found.runs)} runs: ranking, and weighing what the choice by each metric cost"
         line(what)
         page = report_of(

@@ -43,7 +43,7 @@ def watch(
     from selector.reports.running import watch_table
     from selector.reports.tables import coverage_line, open_console
     from selector.reports.words import label
-    from selector.selection.consensus import prepared
+    from selector.selection.preparation import prepared
     from selector.selection.ranking import rank, standing
 
     if not 0 < interval <= _DAY:
@@ -56,7 +56,8 @@ def watch(
         found = _read(runs, known)
         warn([text for text in found.warnings if text not in seen])
         seen.update(found.warnings)
-        return standing(*prepared(found, chosen, "last", allow_mixed, running=True), allow_mixed, direction)
+        found, (by,) = prepared(found, [chosen], "last", allow_mixed, running=True)
+        return standing(found, by, allow_mixed, direction)
 
     if once:
         now = look()
@@ -65,7 +66,8 @@ def watch(
         open_console().print(watch_table(now, ""))
         return 0
     last = _follow(look, interval)
-    ranking = rank(*prepared(last.runs, chosen, "last", allow_mixed), "last", allow_mixed, direction)
+    found, (by,) = prepared(last.runs, [chosen], "last", allow_mixed)
+    ranking = rank(found, by, "last", allow_mixed, direction)
     for group in ranking.groups:
         print(f"ended; chosen: {printable(label(group.chosen))}")
     print(printable(coverage_line(ranking.coverage)), flush=True)

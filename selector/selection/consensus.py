@@ -13,8 +13,6 @@ from selector.metrics import CONSENSUS_KEY, LABEL_FREE_PREFIX, LabelFreeMetric, 
 from selector.runs import Milestone, Run, RunSet
 from selector.selection.candidates import MilestoneChoice, finished_runs
 from selector.selection.comparability import pools
-from selector.selection.guards import cautions
-from selector.selection.same_questions import with_same_questions
 
 # How many directions are used, how far projections spread, and how low-dimensional a surface it all lies on.
 PARTS = tuple(label_free_metric(name) for name in ("nesum", "channel_std", "idest"))
@@ -33,37 +31,6 @@ CONSENSUS = LabelFreeMetric(
 )
 
 
-def prepared(
-    runs: RunSet,
-    metric: LabelFreeMetric,
-    milestone: MilestoneChoice = "last",
-    allow_mixed: bool = False,
-    running: bool = False,
-) -> tuple[RunSet, LabelFreeMetric]:
-    """The runs with what a choice by `metric` needs, and the metric to choose by.
-
-    All pretext scores of a pool are made of the same parts. The metric to choose by is `metric` itself, but
-    RankMe, with a warning, for the consensus where most runs never logged one of its parts, or none has them
-    all.
-    """
-    runs = with_same_questions(runs, allow_mixed, warn=metric.name == "pretext_score")
-    runs = replace(runs, warnings=(*runs.warnings, *cautions(runs.runs, metric)))
-    if metric is not CONSENSUS:
-        return runs, metric
-    rows = [row for run in _known(runs, running) if (row := _compared(run, milestone))]
-    whole = sum(map(_whole, rows))
-    lacking = sum(not row.values.keys() >= set(CONSENSUS.parts) for row in rows)
-    if whole and 2 * lacking <= len(rows):
-        return with_consensus(runs, milestone, allow_mixed, running), CONSENSUS
-    if rows:
-        note = (
-            f"{whole} of {len(rows)} runs have {', '.join(part.name for part in PARTS)}, which make the"
-            " consensus: the choice is by rankme instead"
-        )
-        runs = replace(runs, warnings=(*runs.warnings, note))
-    return runs, label_free_metric("rankme")
-
-
 def with_consensus(
     runs: RunSet, milestone: MilestoneChoice = "last", allow_mixed: bool = False, running: bool = False
 ) -> RunSet:
@@ -74,12 +41,12 @@ def with_consensus(
     "last" compares the last milestones of all runs with each other, whatever their epochs.
     """
     shares: dict[int, float] = {}
-    for pool in pools(_known(runs, running), [CONSENSUS], allow_mixed):
+    for pool in pools(known_runs(runs, running), [CONSENSUS], allow_mixed):
         by_epoch: dict[int, list[Milestone]] = {}
         for trained in (run.trained_milestones for run in pool.runs):
             for one in trained:
                 by_epoch.setdefault(one.epoch, []).append(one)
-        last = [row for run in pool.runs if (row := _compared(run, "last"))] if milestone == "last" else []
+        last = [row for run in pool.runs if (row := compared(run, "last"))] if milestone == "last" else []
         for rows in (*by_epoch.values(), last):
             shares |= _shares(rows)
 
@@ -93,24 +60,24 @@ def with_consensus(
     )
 
 
-def _known(runs: RunSet, running: bool) -> list[Run]:
+def known_runs(runs: RunSet, running: bool) -> list[Run]:
     """The runs that may take a place."""
     return finished_runs(runs)[0] + [run for run in runs.runs if running and run.state == "running"]
 
 
-def _compared(run: Run, milestone: MilestoneChoice) -> Milestone | None:
+def compared(run: Run, milestone: MilestoneChoice) -> Milestone | None:
     """The row that is compared; of other people's runs, whose rows are of many kinds, the last whole one."""
     rows = run.trained_milestones
     if milestone != "last":
         rows = tuple(row for row in rows if row.epoch == milestone)
     elif not run.definition:
-        rows = tuple(filter(_whole, rows)) or rows
+        rows = tuple(filter(has_all_parts, rows)) or rows
     return rows[-1] if rows else None
 
 
 def _shares(rows: Sequence[Milestone]) -> dict[int, float]:
     """Identity of each row with all parts → mean share of the others that it beats."""
-    whole = [row for row in rows if _whole(row)]
+    whole = [row for row in rows if has_all_parts(row)]
     if not whole:
         return {}
     from selector.selection.correlation import average_ranks  # here: `--help` needs no arithmetic
@@ -124,5 +91,6 @@ def _shares(rows: Sequence[Milestone]) -> dict[int, float]:
     return {id(row): float(share) for row, share in zip(whole, beaten, strict=True)}
 
 
-def _whole(row: Milestone) -> bool:
+def has_all_parts(row: Milestone) -> bool:
+    """Whether it can have a consensus."""
     return all(math.isfinite(row.values.get(part.key, math.nan)) for part in PARTS)

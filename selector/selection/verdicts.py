@@ -20,15 +20,20 @@ COLLAPSED = 0.99  # of collapse_level, which is 1 there
 FEW_DIMENSIONS = 0.04  # of the dimensions of the projector
 LEAST_MILESTONES = 3
 SMALL = 0.05  # of the range of the score along the run
+# A rise that slows down bends, too, and the bends are read as noise. From ten milestones on, what a rise that
+# slows down by a constant factor feigns is below SMALL, whatever the factor; with three it is everything.
+LEAST_FOR_NOISE = 10
 
 RULES: dict[Kind, str] = {
     "collapsed": f"rankme of {ONE_DIMENSION} or less from then on; without rankme, collapse_level"
     f" of {COLLAPSED} or more",
     "few dimensions": f"rankme below {FEW_DIMENSIONS:.0%} of the projector's dimensions from then on",
     "improving": "the score still rises by more than its noise within the last three milestones or fifth",
-    "settled": "the score has stayed within its noise from then on, for three milestones and a fifth of all",
+    "settled": f"the score has stayed within {SMALL:.0%} of its range from then on, or within its noise where"
+    f" there are {LEAST_FOR_NOISE} milestones or more to tell it by; for three milestones and a fifth of all",
     "worse": "the last two scores are below the highest, at that epoch, by more than the noise",
-    "unknown": f"fewer than {LEAST_MILESTONES} trained milestones with one of {', '.join(SCORES)}",
+    "unknown": f"fewer than {LEAST_MILESTONES} trained milestones with one of {', '.join(SCORES)}, or fewer"
+    f" than {LEAST_FOR_NOISE} and a score that may be settling",
 }
 
 
@@ -93,7 +98,7 @@ def verdict_of(run: Run) -> Verdict:
         epochs, values = _course(run, metric)
         if len(values) >= LEAST_MILESTONES:
             kind, since = trend(epochs, values)
-            return Verdict(kind, since, metric)
+            return Verdict(kind, since, "" if kind == "unknown" else metric)
     return Verdict("unknown")
 
 
@@ -110,13 +115,19 @@ def trend(epochs: Sequence[int], scores: Sequence[float]) -> tuple[Kind, int | N
     if max(scores[-2:]) < top - max(small, 3 * noise):
         return "worse", epochs[list(scores).index(top)]
     window = max(LEAST_MILESTONES, ceil(len(scores) / 5))
-    same = max(small, 2 * sqrt(2) * noise)  # two standard errors of a difference
-    settled = _since(epochs, [abs(score - last) <= same for score in scores])
-    if settled is not None and settled <= epochs[-window]:
+
+    def within(reach: float) -> int | None:
+        since = _since(epochs, [abs(score - last) <= reach for score in scores])
+        return since if since is not None and since <= epochs[-window] else None
+
+    enough = len(scores) >= LEAST_FOR_NOISE
+    near = max(small, 2 * sqrt(2) * noise)  # two standard errors of a difference
+    if (settled := within(near if enough else small)) is not None:
         return "settled", settled
-    if last > scores[-window]:
+    if last > scores[-window] and within(near) is None:
         return "improving", None
-    return "settled", epochs[-window]  # what it fell by is within its noise of the highest
+    # What it fell by is within its noise of the highest.
+    return ("settled", epochs[-window]) if enough else ("unknown", None)
 
 
 def _since(epochs: Sequence[int], states: Sequence[bool]) -> int | None:

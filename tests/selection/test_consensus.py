@@ -6,7 +6,8 @@ import pytest
 from handmade import run, sweep
 
 from selector.runs import Milestone
-from selector.selection.consensus import CONSENSUS, prepared, with_consensus
+from selector.selection.consensus import CONSENSUS, with_consensus
+from selector.selection.preparation import prepared
 from selector.selection.ranking import rank
 
 KEYS = ("label_free/nesum", "label_free/channel_std", "label_free/idest")
@@ -81,10 +82,11 @@ def test_at_an_epoch_runs_are_ranked_as_they_were_there_however_long_they_are():
         logged("b", (2.0, 2.0, 2.0), (4.0, 4.0, 4.0)),
         logged("c", (1.0, 1.0, 1.0), (5.0, 5.0, 5.0)),
     )
-    at_five, metric = prepared(runs, CONSENSUS, 5)
+    at_five, (metric,) = prepared(runs, [CONSENSUS], 5)
     assert [score(at_five, id, 5) for id in "abc"] == [1.0, 0.5, 0.0]
     assert rank(at_five, metric, 5).groups[0].chosen.id == "a"
-    assert rank(*prepared(runs, CONSENSUS)).groups[0].chosen.id == "c"
+    last, (metric,) = prepared(runs, [CONSENSUS])
+    assert rank(last, metric).groups[0].chosen.id == "c"
 
 
 def test_of_other_peoples_runs_the_last_row_with_all_parts_counts():
@@ -102,12 +104,12 @@ def bare(id):
 def test_rankme_takes_its_place_where_most_runs_never_logged_a_part():
     new, crashed = logged("n", (1.0, 1.0, 1.0)), replace(logged("x", (1.0, 1.0, 1.0)), state="crashed")
     for given, whole in (((bare("a"), crashed), "0 of 1"), ((bare("a"), bare("b"), new), "1 of 3")):
-        runs, metric = prepared(sweep(*given), CONSENSUS)
+        runs, (metric,) = prepared(sweep(*given), [CONSENSUS])
         assert metric.name == "rankme"
         assert runs.runs == sweep(*given).runs
         assert runs.warnings == (
             f"{whole} runs have nesum, channel_std, idest, which make the consensus:"
             " the choice is by rankme instead",
         )
-    assert prepared(sweep(bare("a"), new), CONSENSUS)[1] is CONSENSUS
-    assert prepared(sweep(logged("b", (1.0, 1.0, 1.0))), CONSENSUS)[1] is CONSENSUS
+    assert prepared(sweep(bare("a"), new), [CONSENSUS])[1] == [CONSENSUS]
+    assert prepared(sweep(logged("b", (1.0, 1.0, 1.0))), [CONSENSUS])[1] == [CONSENSUS]

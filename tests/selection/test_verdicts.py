@@ -55,13 +55,14 @@ def test_a_training_that_recovers_has_not_collapsed():
         ((0.10, 0.40, 0.60, 0.605, 0.606, 0.606), ("settled", 15)),
         ((0.10, 0.40, 0.60, 0.55, 0.45, 0.30), ("worse", 15)),
         ((0.50, 0.50, 0.50, 0.50, 0.50, 0.50), ("settled", 5)),  # constant
+        ((0.51, 0.49, 0.50, 0.52, 0.48, 0.50), ("unknown", None)),  # noise, or has it turned? Six cannot tell
     ],
 )
 def test_the_course_of_a_score(scores, expected):
     assert trend(EPOCHS[1:], scores) == expected
     kind, since = expected
     verdict = verdict_of(trained(rankme=[30] * 7, pretext_score=(0.0, *scores)))
-    assert verdict == Verdict(kind, since, "pretext_score")
+    assert verdict == Verdict(kind, since, "" if kind == "unknown" else "pretext_score")
     assert verdict.is_bad == (kind == "worse")
 
 
@@ -69,6 +70,17 @@ def test_noise_around_a_level_is_neither_better_nor_worse():
     kinds = [trend(range(20), list(0.5 + 0.01 * RNG.standard_normal(20)))[0] for _ in range(500)]
     assert kinds.count("worse") <= 42  # 1 in 12
     assert kinds.count("settled") >= 400
+
+
+@pytest.mark.parametrize("milestones", range(3, 25))
+def test_a_rise_that_slows_down_is_not_settled_before_it_has_ended(milestones):
+    """Scores 1 - r^k without noise: where one is called settled it has at most 5 % of its rise to go."""
+    for factor in np.linspace(0.05, 0.95, 181):
+        scores = [1 - factor**k for k in range(milestones)]
+        kind, since = trend(range(milestones), scores)
+        assert kind != "worse"
+        if kind == "settled":
+            assert scores[-1] - scores[since] <= 0.05 * (scores[-1] - scores[0]) + 1e-12
 
 
 def test_every_verdict_says_its_rule_and_none_reads_labels():

@@ -1,11 +1,11 @@
-"""Where rotation tells nothing in a pool, no pretext score of the pool holds it."""
+"""What runs need before a choice, on runs written out by hand."""
 
 import pytest
 from handmade import run, sweep
 
 from selector.metrics import label_free_metric
 from selector.runs import Milestone
-from selector.selection.consensus import prepared
+from selector.selection.preparation import prepared
 from selector.selection.ranking import rank
 
 SCORE = label_free_metric("pretext_score")
@@ -41,7 +41,7 @@ LOST = [asked("d", 0.29, 0.2, 0.2), asked("e", 0.25, 0.3, 0.2)]  # means 0.151 a
     ],
 )
 def test_rotation_counts_in_the_whole_pool_or_in_none_of_it(runs, scores, said):
-    found, metric = prepared(sweep(*runs), SCORE)
+    found, (metric,) = prepared(sweep(*runs), [SCORE])
     ranking = rank(found, metric)
     assert {one.run.id: one.score for one in ranking.groups[0].ranking} == pytest.approx(scores)
     assert list(scores) == [one.run.id for one in ranking.groups[0].ranking]
@@ -55,4 +55,30 @@ def test_rotation_counts_in_the_whole_pool_or_in_none_of_it(runs, scores, said):
 
 def test_runs_without_these_criteria_are_left_alone():
     plain = sweep(run("a", 30.0), run("b", 20.0))
-    assert prepared(plain, SCORE)[0] == plain
+    assert prepared(plain, [SCORE])[0] == plain
+
+
+def said(*runs, metric=SCORE):
+    return " | ".join(prepared(sweep(*runs), [metric])[0].warnings)
+
+
+def test_a_collapsed_run_is_named():
+    values = {"label_free/rankme": 1.0, SCORE.key: 0.0}
+    assert "1 of 2 runs collapsed (dead)" in said(run("a", 30.0), run("dead", values=values))
+
+
+def test_every_metric_that_is_named_is_looked_at():
+    runs = run("a", 30.0, method="vicreg"), run("b", values={"label_free/rankme": 1.0}, method="vicreg")
+    metrics = [label_free_metric(name) for name in ("nesum", "hog_probe", "channel_std", "pretext_score")]
+    collapsed, in_loss = prepared(sweep(*runs), metrics)[0].warnings
+    assert collapsed.startswith("1 of 2 runs collapsed (b)")
+    assert in_loss.startswith("vicreg's loss contains what channel_std and nesum measures")
+
+
+@pytest.mark.parametrize(
+    ("method", "metric", "warned"),
+    [("vicreg", "rankme", True), ("vicreg", "hog_probe", False), ("simclr", "rankme", False)],
+)
+def test_a_loss_that_contains_the_metric_is_named(method, metric, warned):
+    runs = run("a", 30.0, method=method), run("b", 20.0, method=method)
+    assert ("loss contains" in said(*runs, metric=label_free_metric(metric))) == warned

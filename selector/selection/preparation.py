@@ -1,0 +1,126 @@
+"""What runs need before a metric may choose among them: one path for all commands.
+
+All pretext scores of a pool are made of the same parts. The consensus is put into the rows, or RankMe takes
+its place. Collapsed runs, and losses that contain what a metric measures, are named.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isfinite, nan
+
+from selector.errors import UserError
+from selector.metrics import LABEL_FREE_PREFIX, LabelFreeMetric, label_free_metric
+from selector.milestone import BOOTSTRAP_PREFIX
+from selector.runs import Milestone, Run, RunSet
+from selector.selection.candidates import MilestoneChoice, final_value
+from selector.selection.comparability import pools
+from selector.selection.consensus import CONSENSUS, PARTS, compared, has_all_parts, known_runs, with_consensus
+from selector.selection.verdicts import verdict_of
+
+PRETEXT_PARTS = ("rotation_probe", "view_retrieval", "hog_probe")
+_SCORE, _ROTATION, _RETRIEVAL, _HOG = map(label_free_metric, ("pretext_score", *PRETEXT_PARTS))
+TELLS = 0.30  # accuracy of four turns, above the 0.25 of chance
+# VICReg's loss holds up the variance of each channel of the projector and holds down their covariances: it is
+# trained to be good by what these measure.
+IN_THE_LOSS = {
+    "vicreg": {"rankme", "nesum", "stable_rank", "participation_ratio", "condition_number", "channel_std"}
+}
+
+
+def prepared(
+    runs: RunSet,
+    metrics: Sequence[LabelFreeMetric],
+    milestone: MilestoneChoice = "last",
+    allow_mixed: bool = False,
+    running: bool = False,
+) -> tuple[RunSet, list[LabelFreeMetric]]:
+    """The runs with what choices by `metrics` need, and the metrics to choose by.
+
+    These are `metrics`. Where most runs never logged a part of the consensus, or none has all of its parts,
+    RankMe stands in its place, with a warning. With `running`, runs that have not ended take part.
+    """
+    runs = _with_same_questions(runs, allow_mixed, warn=_SCORE in metrics)
+    runs = replace(runs, warnings=(*runs.warnings, *_cautions(runs.runs, metrics)))
+    if CONSENSUS not in metrics:
+        return runs, list(metrics)
+    rows = [row for run in known_runs(runs, running) if (row := compared(run, milestone))]
+    whole = sum(map(has_all_parts, rows))
+    lacking = sum(not row.values.keys() >= set(CONSENSUS.parts) for row in rows)
+    if whole and 2 * lacking <= len(rows):
+        return with_consensus(runs, milestone, allow_mixed, running), list(metrics)
+    if rows:
+        note = (
+            f"{whole} of {len(rows)} runs have {', '.join(part.name for part in PARTS)}, which make the"
+            " consensus: the choice is by rankme instead"
+        )
+        runs = replace(runs, warnings=(*runs.warnings, note))
+    rankme = label_free_metric("rankme")
+    others = [one for one in metrics if one not in (CONSENSUS, rankme)]
+    return runs, [rankme, *others]
+
+
+def _cautions(runs: Sequence[Run], metrics: Sequence[LabelFreeMetric]) -> list[str]:
+    """One line each on runs that collapsed, and on methods whose loss contains what a metric measures."""
+    lines = []
+    collapsed = [run.id for run in runs if run.state == "finished" and verdict_of(run).kind == "collapsed"]
+    if collapsed:
+        more = f" and {len(collapsed) - 3} more" if len(collapsed) > 3 else ""
+        lines.append(
+            f"{len(collapsed)} of {len(runs)} runs collapsed ({', '.join(collapsed[:3])}{more}):"
+            " `selector watch` says since when"
+        )
+    names = {key.removeprefix(LABEL_FREE_PREFIX) for one in metrics for key in (one.key, *one.parts)}
+    for method, inside in IN_THE_LOSS.items():
+        if (known := names & inside) and any(run.config.get("method") == method for run in runs):
+            lines.append(
+                f"{method}'s loss contains what {' and '.join(sorted(known))} measures:"
+                f" look at {_SCORE.name}, too"
+            )
+    return lines
+
+
+def _with_same_questions(runs: RunSet, allow_mixed: bool, warn: bool) -> RunSet:
+    """The runs, without rotation in the pretext scores of any pool where it says nothing (docs/protocol.md).
+
+    That is where training rotated the views of some run, or where no run ends with an accuracy above TELLS.
+    The resampled scores are dropped with it, for they hold the rotation. `warn` says so, one line per pool.
+    """
+    scored = [run for run in runs.runs if any(_SCORE.key in row.values for row in run.milestones)]
+    try:
+        found = pools(scored, [_SCORE], allow_mixed)
+    except UserError:
+        return runs  # of unlike definitions: a choice by the score refuses them
+    changed: dict[str, Run] = {}
+    notes = []
+    for pool in found:
+        if why := _why_rotation_says_nothing(pool.runs):
+            notes.append(f"{_SCORE.name} leaves {_ROTATION.name} out for all runs: {why}")
+            changed |= {run.id: _without_rotation(run) for run in pool.runs}
+    return replace(
+        runs,
+        runs=tuple(changed.get(run.id, run) for run in runs.runs),
+        warnings=(*runs.warnings, *notes) if warn else runs.warnings,
+    )
+
+
+def _why_rotation_says_nothing(runs: Sequence[Run]) -> str:
+    if turning := sum(bool(run.config.get("rotation_degrees")) for run in runs):
+        return f"{turning} of {len(runs)} runs trained on rotated views"
+    best = max((value for run in runs if (value := final_value(run, _ROTATION.key)) is not None), default=1.0)
+    if best > TELLS:
+        return ""
+    return f"no run can tell rotations apart (the best accuracy is {best:.2f}, chance 0.25)"
+
+
+def _without_rotation(run: Run) -> Run:
+    from selector.metrics.pretext import pretext_score  # here: `--help` needs no arithmetic
+
+    def scored(row: Milestone) -> Milestone:
+        retrieval, hog = (row.values.get(part.key) for part in (_RETRIEVAL, _HOG))
+        if not isfinite(row.values.get(_ROTATION.key, nan)) or retrieval is None:
+            return row  # the run left it out itself
+        lists = {key: value for key, value in row.lists.items() if key != BOOTSTRAP_PREFIX + _SCORE.name}
+        score = pretext_score(None, retrieval, hog)
+        return replace(row, values={**row.values, _SCORE.key: score}, lists=lists)
+
+    return replace(run, milestones=tuple(map(scored, run.milestones)))
