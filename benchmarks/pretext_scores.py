@@ -3,7 +3,8 @@
     python benchmarks/pretext_scores.py evidence/simclr-cifar ...
 
 Writes docs/evidence/pretext/<sweep>.json. Runs that stand in it already are not computed again, so that it
-may be called while a sweep still runs. docs/protocol.md says what is measured.
+may be called while a sweep still runs; only the pooled probe, which needs the other runs, is computed anew
+for all of them when one has been added. docs/protocol.md says what is measured.
 """
 
 import base64
@@ -20,6 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from selector.config import TrainConfig
 from selector.metrics.embeddings import Embeddings
+from selector.metrics.pooled import HELD_OUT, TRAIN, Fingerprint, pooled_probe
 from selector.metrics.pretext import Answers, bootstrap_scores, score_of
 from selector.metrics.probes import fast_probe
 from selector.training.backbone import build_backbone
@@ -29,6 +31,7 @@ from selector.training.torch_file import load_plain
 
 RECORDS = Path(__file__).parents[1] / "docs" / "evidence" / "pretext"
 FOLDS = 5
+POOLED = "pooled_probe"
 
 
 def main() -> int:
@@ -47,33 +50,57 @@ def judge(folder: Path) -> None:
     path = RECORDS / f"{folder.name}.json"
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     images: dict[str, ImageSplits] = {}
+    trained = finished_runs(folder)
+    for name, (config, checkpoints) in trained.items():
+        if name in record:
+            continue
+        record[name] = judged(config, checkpoints, images_of(config, images))
+        last = record[name]["milestones"][-1]
+        print(folder.name, name, {k: v for k, v in last.items() if isinstance(v, float)}, flush=True)
+        keep(path, record)
+    lasts = {name: record[name]["milestones"][-1] for name in trained}
+    if not folder.name.endswith("-seeds") and any(POOLED not in last for last in lasts.values()):
+        prints = {
+            name: fingerprint(config, checkpoints, images_of(config, images))
+            for name, (config, checkpoints) in trained.items()
+        }
+        for name, own in prints.items():
+            if others := [one for other, one in prints.items() if other != name]:
+                lasts[name][POOLED] = pooled_probe(own, others)
+        keep(path, record)
+
+
+def finished_runs(folder: Path) -> dict[str, tuple[TrainConfig, dict[int, Path]]]:
+    """Run → its configuration and the checkpoint of each milestone, of those that were trained to the end."""
+    found = {}
     # Further seeds lie in one sweep folder for each configuration.
     for run in sorted(folder.glob("runs/*")) or sorted(folder.glob("*/runs/*")):
-        checkpoints = {
-            int(file.stem.removeprefix("milestone-")): file for file in run.glob("milestone-*.ckpt")
-        }
-        if not checkpoints:
-            continue
-        content = load_plain(checkpoints[max(checkpoints)])
-        config = config_of(content["train_config"])
-        if run.name in record or max(checkpoints) != config.epochs:
-            continue
-        data = json.dumps([config.dataset, config.data_dir, config.image_size, config.train_images])
-        if data not in images:
-            images[data] = load_images(replace(config, evaluation_images=None))
-        record[run.name] = judged(config, checkpoints, images[data])
-        last = record[run.name]["milestones"][-1]
-        print(folder.name, run.name, {k: v for k, v in last.items() if isinstance(v, float)}, flush=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(written(record))
+        files = run.glob("milestone-*.ckpt")
+        checkpoints = {int(file.stem.removeprefix("milestone-")): file for file in files}
+        if checkpoints:
+            config = config_of(load_plain(checkpoints[max(checkpoints)])["train_config"])
+            if max(checkpoints) == config.epochs:
+                found[run.name] = config, checkpoints
+    return found
+
+
+def images_of(config: TrainConfig, known: dict[str, ImageSplits]) -> ImageSplits:
+    """Those of a run, loaded once for all runs that share them."""
+    data = json.dumps([config.dataset, config.data_dir, config.image_size, config.train_images])
+    if data not in known:
+        known[data] = load_images(replace(config, evaluation_images=None))
+    return known[data]
+
+
+def keep(path: Path, record: dict[str, Any]) -> None:
+    """Writes the record."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(written(record))
 
 
 def judged(config: TrainConfig, checkpoints: dict[int, Path], images: ImageSplits) -> dict[str, Any]:
     """One run: every milestone's parts, score and accuracy; of the last one also what intervals need."""
-    # What the run itself evaluated: the subset that train.py draws of the test split.
-    count = len(images.evaluation.pixels)
-    chosen = np.sort(np.random.default_rng(0).permutation(count)[: config.evaluation_images])
-    asked = PretextImages.drawn(images.train.pixels, images.evaluation.pixels[chosen])
+    asked = asked_images(config, images)
     rows = []
     for epoch in (0, *sorted(checkpoints)):
         encode = encoder_of(config, checkpoints.get(epoch), checkpoints[config.epochs])
@@ -85,6 +112,20 @@ def judged(config: TrainConfig, checkpoints: dict[int, Path], images: ImageSplit
             row["correct"] = base64.b64encode(np.packbits(correct)).decode()
         rows.append(row)
     return {"images": len(correct), "milestones": rows}
+
+
+def asked_images(config: TrainConfig, images: ImageSplits) -> PretextImages:
+    """Drawn from what the run itself evaluated: the subset that train.py draws of the test split."""
+    count = len(images.evaluation.pixels)
+    chosen = np.sort(np.random.default_rng(0).permutation(count)[: config.evaluation_images])
+    return PretextImages.drawn(images.train.pixels, images.evaluation.pixels[chosen])
+
+
+def fingerprint(config: TrainConfig, checkpoints: dict[int, Path], images: ImageSplits) -> Fingerprint:
+    """That of the last checkpoint, as train.py leaves it."""
+    asked, last = asked_images(config, images), checkpoints[config.epochs]
+    encode = encoder_of(config, last, last)
+    return Fingerprint.of(encode(asked.train[:TRAIN]), encode(asked.held_out[:HELD_OUT]))
 
 
 def parts(answers: Answers) -> dict[str, float]:

@@ -1,327 +1,61 @@
-"""docs/results.md and the tables beside the records: the same records give the same bytes.
-
-A pool is one sweep as a user would run it, with one seed per configuration. Other seeds measure noise.
-Where scores are tied, the pick is the run that `selector best` would hand over.
-"""
+"""docs/results.md and the tables beside the records: the same records give the same bytes."""
 
 import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from html import escape
-from itertools import combinations, product
-from math import isfinite, log, nan
+from math import isfinite
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
+from picture import picture
+from pools import (
+    METHODS,
+    ORACLE,
+    PRETEXT,
+    RULE,
+    Pool,
+    label_free,
+    logged,
+    name_of,
+    partly_scored,
+    read_pools,
+    repetitions,
+)
+from verdict import (
+    BASELINES,
+    LEARNED,
+    Verdict,
+    aims,
+    along,
+    by_share,
+    costs_of,
+    learned,
+    mean_and_error,
+    verdicts,
+)
 
 from selector.export_file import read_records
-from selector.metrics import (
-    LABEL_FREE_PREFIX,
-    METRICS,
-    NOISE_PREFIX,
-    LabelFreeMetric,
-    declared_label_free,
-    labelled_metric,
-)
-from selector.milestone import CORRECT_PREFIX
+from selector.metrics import METRICS, NOISE_PREFIX
 from selector.paper.along_training import correlate_milestones
 from selector.paper.table_one import print_correlations
 from selector.reports.tables import open_console
-from selector.runs import Milestone, Run, RunSet
+from selector.runs import Run, RunSet
 from selector.selection.candidates import final_value
 from selector.selection.comparability import configuration
-from selector.selection.consensus import CONSENSUS, with_consensus
-from selector.selection.correlation import average_ranks, pearson
+from selector.selection.consensus import with_consensus
 from selector.selection.intervals import resampled_regrets
 from selector.selection.oracle import Judged
-from selector.selection.preparation import PRETEXT_PARTS as PARTS
-from selector.selection.preparation import TELLS
-from selector.selection.regret import Regret, RegretGroup, regret
+from selector.selection.regret import Regret, RegretGroup
 
-ORACLE = labelled_metric("linear_probe_accuracy")
-METHODS = {"simclr": "SimCLR", "simsiam": "SimSiam", "moco_v2": "MoCo-v2", "byol": "BYOL", "vicreg": "VICReg"}
-DATA = {
-    "digits": "digits",
-    "fashion": "Fashion-MNIST",
-    "cifar": "CIFAR-10",
-    "turned": "digits turned at random",
-    "rotating": "CIFAR-10, training rotates",
-    "long": "CIFAR-10, 100 epochs",
-}
-SHOULD_FAIL = ("turned", "rotating")
-PROMISED = 11  # sweeps of docs/protocol.md: five methods on CIFAR-10, three on Fashion-MNIST and on digits
-RULE = "pretext_score"
-VARIANTS = ("pretext_plain_mean", "pretext_mean_of_logits")
-PRETEXT = {name: declared_label_free(LABEL_FREE_PREFIX + name, "max") for name in (RULE, *PARTS, *VARIANTS)}
-CHANCE = 0.25  # of four turns
-LEARNED = {1: "best single metric elsewhere", 2: "best pair elsewhere", 3: "best triple elsewhere"}
+PROMISED = 12  # sweeps of docs/protocol.md: all but the two on which the rule should fail
 
 _BLOCK = re.compile(r"(<!-- evidence: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Pool:
-    """One sweep, one seed per configuration.
-
-    Attributes:
-        name: Of its record.
-        method, data: Keys of METHODS and DATA.
-        second: Whether it is of the second evidence (docs/protocol.md).
-        runs: What is chosen from.
-        seeds: Further seeds of some configurations, which measure noise.
-    """
-
-    name: str
-    method: str
-    data: str
-    second: bool
-    runs: RunSet
-    seeds: tuple[Run, ...]
-
-    @property
-    def title(self) -> str:
-        """For people."""
-        return f"{METHODS[self.method]}, {DATA[self.data]}" + (", draws" if "draws" in self.name else "")
-
-    @cached_property
-    def group(self) -> RegretGroup:
-        """Every metric that may compare these runs, judged on the same ones."""
-        return judged_group(self.runs)
-
-    @cached_property
-    def without_ruined(self) -> RegretGroup:
-        """The same without runs that end below their own untrained network."""
-        kept = tuple(run for run in self.runs.runs if not ruined(run))
-        return judged_group(replace(self.runs, runs=kept))
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one way of choosing cost in one pool: regret and normalised regret, and ρ with the oracle."""
-
-    regret: float
-    normalised: float
-    rho: float | None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One way of choosing over several pools; `less` and `p` against the lowest loss, in the same pools."""
-
-    name: str
-    costs: tuple[Cost, ...]
-    less: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean regret."""
-        return fmean(cost.regret for cost in self.costs)
-
-    @property
-    def p(self) -> float:
-        """Exact two-sided sign-flip p of the paired differences."""
-        return sign_flip_p(self.less)
-
-
-# Pools
-
-
-def read_pools(records: Path) -> list[Pool]:
-    """The sweeps that have a record; a record with pretext scores beside it is of the second evidence."""
-    found = []
-    for data, method in product(DATA, METHODS):
-        for name in (f"{method}-{data}", f"{method}-{data}-draws"):
-            file = records / f"{name}.json"
-            if not file.exists():
-                continue
-            scores = records / "pretext" / file.name
-            pretext = json.loads(scores.read_text("utf-8")) if scores.exists() else None
-            whole = read_records(file)
-            runs = [with_pretext(as_version_3(run), pretext) for run in whole.runs]
-            once, further = split_by_seed(runs)
-            extra = records / f"{name}-seeds.json"
-            if extra.exists():
-                scores = records / "pretext" / extra.name
-                judged = json.loads(scores.read_text("utf-8")) if scores.exists() else None
-                further += [with_pretext(as_version_3(run), judged) for run in read_records(extra).runs]
-            if pretext is not None:
-                once = with_pool_score(once)
-            pool = replace(whole, source=name, runs=tuple(once))
-            found.append(Pool(name, method, data, pretext is not None, pool, tuple(further)))
-    return found
-
-
-def repetitions(records: Path, pools: Sequence[Pool]) -> dict[str, RegretGroup]:
-    """Pool → the same sweep trained once more with another seed, where it was."""
-    files = {pool.name: records / f"repeat-{pool.name}.json" for pool in pools}
-    return {name: judged_group(read_records(file)) for name, file in files.items() if file.exists()}
-
-
-def split_by_seed(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
-    """The first seed of each configuration, and the others."""
-    first: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: (run.config.get("seed") or 0, run.id)):
-        first.setdefault(configuration(run), run)
-    chosen = {run.id for run in first.values()}
-    return [r for r in runs if r.id in chosen], [r for r in runs if r.id not in chosen]
-
-
-def as_version_3(run: Run) -> Run:
-    """Version 2 had UMAP laid out by umap-learn, 3 by ours: points of one distribution."""
-    version = 3 if run.definition.get("version") == 2 else run.definition.get("version")
-    return replace(run, definition={**run.definition, "version": version})
-
-
-def with_pretext(run: Run, scores: Mapping[str, Any] | None) -> Run:
-    """The run with its parts of the pretext score, and judged by the protocol's oracle."""
-    if scores is None or run.id not in scores:
-        return run
-    judged = {row["epoch"]: row for row in scores[run.id]["milestones"]}
-    rows = []
-    for row in run.milestones:
-        values, texts = dict(row.values), dict(row.texts)
-        values.pop(ORACLE.key, None)
-        if more := judged.get(row.epoch):
-            values |= {PRETEXT[part].key: more[part] for part in PARTS}
-            values[ORACLE.key] = more["accuracy"]
-            texts[CORRECT_PREFIX + ORACLE.name] = more.get("correct", "")
-        rows.append(replace(row, values=values, texts=texts))
-    definition = {**run.definition, "evaluation_images": scores[run.id]["images"]}
-    return replace(run, milestones=tuple(rows), definition=definition)
-
-
-def with_pool_score(runs: Sequence[Run]) -> list[Run]:
-    """The rule and its variants, without rotation where that tells nothing in the whole pool."""
-    best = max((final_value(run, PRETEXT[PARTS[0]].key) or 0.0 for run in runs), default=0.0)
-    turning = any(run.config.get("rotation_degrees") for run in runs)
-    names = PARTS if best > TELLS and not turning else PARTS[1:]
-
-    def scored(row: Milestone) -> Milestone:
-        values = [row.values.get(PRETEXT[part].key, nan) for part in names]
-        if not all(map(isfinite, values)):
-            return row
-        scaled = [
-            max(0.0, (v - CHANCE) / (1 - CHANCE)) if n == PARTS[0] else v
-            for n, v in zip(names, values, strict=True)
-        ]
-        bounded = [min(max(value, 1e-3), 1 - 1e-3) for value in values]
-        made = (fmean(scaled), fmean(values), fmean(log(value / (1 - value)) for value in bounded))
-        scores = {PRETEXT[name].key: value for name, value in zip((RULE, *VARIANTS), made, strict=True)}
-        return replace(row, values={**row.values, **scores})
-
-    return [replace(run, milestones=tuple(map(scored, run.milestones))) for run in runs]
-
-
-def judged_group(runs: RunSet) -> RegretGroup:
-    """The largest group of metrics that compare the same runs."""
-    runs = with_consensus(runs)
-    logged = {key for run in runs.runs for row in run.milestones for key in row.values}
-    known = {metric.key: metric for metric in METRICS if isinstance(metric, LabelFreeMetric)}
-    known |= {metric.key: metric for metric in PRETEXT.values()}
-    metrics = [CONSENSUS, *(known[key] for key in sorted(known.keys() & logged))]
-    return max(regret(runs, metrics, ORACLE).groups, key=lambda group: len(group.metrics))
-
-
-def ruined(run: Run) -> bool:
-    """Whether it ends below its own untrained network."""
-    start = next((row.values.get(ORACLE.key) for row in run.milestones if row.epoch == 0), None)
-    end = final_value(run, ORACLE.key)
-    return start is not None and end is not None and end < start
-
-
-# Verdict
-
-
-def costs_of(group: RegretGroup) -> dict[str, Cost]:
-    """Every way of choosing that has a pick: metrics, a random choice, the lowest loss and the default."""
-    spread = group.best.quality - group.judged[-1].quality
-    found = {
-        name_of(one): Cost(one.regret, one.normalised or 0.0, one.spearman.value)
-        for one in group.metrics
-        if one.regret is not None
-    }
-    for baseline in group.baselines:
-        if baseline.name in ("random", "lowest_loss", "default") and baseline.regret is not None:
-            share = baseline.regret / spread if spread else 0.0
-            found[baseline.name.replace("_", " ")] = Cost(baseline.regret, share, None)
-    return found
-
-
-def verdicts(groups: Sequence[RegretGroup]) -> list[Verdict]:
-    """Ways of choosing that could choose in every group, the lowest mean regret first."""
-    found = [costs_of(group) for group in groups]
-    common = [name for name in found[0] if all(name in costs for costs in found)]
-    made = []
-    for name in common:
-        own = tuple(costs[name] for costs in found)
-        reference = [costs.get("lowest loss") for costs in found]
-        less = tuple(
-            loss.regret - cost.regret for loss, cost in zip(reference, own, strict=True) if loss is not None
-        )
-        made.append(Verdict(name, own, less))
-    return sorted(made, key=lambda verdict: (verdict.mean, verdict.name))
-
-
-def sign_flip_p(differences: Sequence[float]) -> float:
-    """Share of all sign patterns whose sum is at least as far from 0; exact, two-sided."""
-    values = np.array(differences, np.float64)
-    if not len(values):
-        return 1.0
-    signs = np.array(list(product((1, -1), repeat=len(values))))
-    return float(np.mean(np.abs(signs @ values) >= abs(values.sum()) - 1e-12))
-
-
-def learned(pools: Sequence[Pool], fold: Callable[[Pool], str], size: int) -> list[Cost]:
-    """In each pool, the mean rank of the metrics that did best together in all pools of other folds."""
-    ranks = [ranks_of(pool.group) for pool in pools]
-    names = [name for name in ranks[0] if all(name in some for some in ranks)]
-    groups = list(combinations(names, size))
-    losses = [
-        {some: cost_of(of, some, pool.group)[1] for some in groups}
-        for of, pool in zip(ranks, pools, strict=True)
-    ]
-    found = []
-    for place, pool in enumerate(pools):
-        others = [other for other in range(len(pools)) if fold(pools[other]) != fold(pool)]
-        if others:
-            best = min(groups, key=lambda some: fmean(losses[other][some] for other in others))
-            found.append(Cost(*cost_of(ranks[place], best, pool.group), None))
-    return found
-
-
-def ranks_of(group: RegretGroup) -> dict[str, np.ndarray]:
-    """How many of the others each run beats by each metric; what is not finite is worst."""
-    found = {}
-    for one in group.metrics:
-        if one.regret is None or one.metric is CONSENSUS or name_of(one) in VARIANTS:
-            continue
-        sign = 1 if one.direction == "max" else -1
-        values = [final_value(judged.run, one.metric.key) for judged in group.judged]
-        found[name_of(one)] = average_ranks([-np.inf if v is None else sign * v for v in values])
-    return found
-
-
-def cost_of(ranks: Mapping[str, np.ndarray], names: Sequence[str], group: RegretGroup) -> tuple[float, float]:
-    """Regret, plain and normalised, of the mean rank by some metrics; equal ranks go to the first run id."""
-    score = sum(ranks[name] for name in names)
-    quality = np.array([judged.quality for judged in group.judged])
-    best = np.flatnonzero(score == score.max())
-    pick = min(best, key=lambda place: group.judged[place].run.id)
-    cost = float(quality.max() - quality[pick])
-    return cost, cost / float(np.ptp(quality))
-
-
-def name_of(one: Regret) -> str:
-    """Without the prefix of a W&B key."""
-    return one.metric.name.removeprefix(LABEL_FREE_PREFIX)
-
-
-# Tables
+# Cells
 
 
 def row(*cells: object) -> str:
@@ -349,28 +83,37 @@ def ends(interval: tuple[float, float] | None) -> str:
     return "–" if interval is None else "–".join(map(points, interval))
 
 
-def mean_and_error(values: Sequence[float]) -> str:
-    """In points, with the standard error over pools."""
-    return points(fmean(values)) + (
-        f" ± {points(stdev(values) / len(values) ** 0.5)}" if len(values) > 1 else ""
-    )
+def both(values: Sequence[float], shown: Callable[[float | None], str] = points) -> str:
+    """Mean and, over several pools, its standard error."""
+    mean, error = mean_and_error(values)
+    return shown(mean) if error is None else f"{shown(mean)} ± {shown(error)}"
+
+
+def named(way: str) -> str:
+    """A way of choosing: metrics as code, baselines in italics."""
+    return f"*{way}*" if way in BASELINES.values() else f"`{way}`"
+
+
+# The verdict
 
 
 def verdict_table(groups: Sequence[RegretGroup]) -> Iterator[str]:
     """The table of verdicts over some pools."""
     yield head("chosen by", "mean regret", "worst", "normalised", "ρ", "less than the lowest loss", "p")
     for one in verdicts(groups):
-        rhos = [cost.rho for cost in one.costs if cost.rho is not None]
-        plain = one.name in ("random", "lowest loss", "default")
         yield row(
-            f"*{one.name}*" if plain else f"`{one.name}`",
-            mean_and_error([cost.regret for cost in one.costs]),
-            points(max(cost.regret for cost in one.costs)),
-            number(fmean(cost.normalised for cost in one.costs)),
-            number(fmean(rhos)) if rhos else "",
-            mean_and_error(one.less) if any(one.less) else "",
-            f"{one.p:.3f}" if any(one.less) else "",
+            named(one.name),
+            both(one.regrets),
+            points(max(one.regrets)),
+            number(fmean(one.normalised)),
+            number(fmean(one.rhos)) if one.rhos else "",
+            *against_loss(one),
         )
+
+
+def against_loss(one: Verdict) -> tuple[str, str]:
+    """How much less it cost than the lowest loss, and p; empty where it never differed."""
+    return (both(one.less), f"{one.p:.3f}") if any(one.less) else ("", "")
 
 
 def protocol_table(judged: Sequence[Pool]) -> Iterator[str]:
@@ -378,8 +121,89 @@ def protocol_table(judged: Sequence[Pool]) -> Iterator[str]:
     if len(judged) < PROMISED:
         titles = "; ".join(pool.title for pool in judged) or "none"
         yield f"**{len(judged)} of {PROMISED} sweeps so far ({titles}). Nothing is decided.**\n"
+    elif judged:
+        yield from aims_table(judged)
+        yield ""
     if judged:
         yield from verdict_table([pool.group for pool in judged])
+
+
+def aims_table(judged: Sequence[Pool]) -> Iterator[str]:
+    """What the protocol calls success and failure, and what was reached."""
+    yield head("aim of the rule", "reached", "met")
+    for aim in aims(judged):
+        shown = points(aim.reached) if aim.in_points else f"{aim.reached:.3f}"
+        yield row(aim.text, shown, "yes" if aim.met else "**no**")
+
+
+def protocol_page(second: Sequence[Pool], judged: Sequence[Pool]) -> Iterator[str]:
+    """Every figure that docs/protocol.md promises, of the sweeps that there are."""
+    yield "# The figures of the protocol\n"
+    yield f"{len(judged)} of {PROMISED} sweeps that decide. Regrets in points, ± standard error.\n"
+    yield from aims_table(judged)
+    yield "\n## All configurations\n"
+    yield from full_table([pool.group for pool in judged])
+    yield "\n## Without collapsed runs\n\nThose that end below their untrained network are left out:"
+    yield "; ".join(
+        f"{pool.title} {len(pool.group.judged) - len(pool.without_ruined.judged)}" for pool in judged
+    )
+    yield ""
+    yield from full_table([pool.without_ruined for pool in judged])
+    yield "\n## Each sweep\n\nRegret in points / normalised regret / ρ.\n"
+    yield from each_sweep_table(second)
+    yield "\n## By epoch\n\nWhat the choice at a share of the training costs at its end.\n"
+    yield from by_share_table(judged)
+    if len(judged) > 1:
+        yield "\n## Rules learned elsewhere\n"
+        yield from learned_table(judged)
+    yield "\n## What has no figure\n"
+    yield from without_figure(second)
+
+
+def full_table(groups: Sequence[RegretGroup]) -> Iterator[str]:
+    """Mean ± standard error of every figure; ways that chose in some of the sweeps alone come last."""
+    heads = ("regret", "worst", "normalised", "ρ", "less than the lowest loss", "p")
+    yield head("chosen by", "sweeps", *heads)
+    for one in verdicts(groups, everywhere=False):
+        yield row(
+            named(one.name),
+            len(one.costs),
+            both(one.regrets),
+            points(max(one.regrets)),
+            both(one.normalised, number),
+            both(one.rhos, number) if one.rhos else "",
+            *against_loss(one),
+        )
+
+
+def each_sweep_table(pools: Sequence[Pool]) -> Iterator[str]:
+    """A line per way of choosing, a column per sweep."""
+    yield head("chosen by", *(pool.title for pool in pools))
+    for one in verdicts([pool.group for pool in pools], everywhere=False):
+        costs = [costs_of(pool.group).get(one.name) for pool in pools]
+        cells = [c and f"{points(c.regret)} / {number(c.normalised)} / {number(c.rho)}" for c in costs]
+        yield row(named(one.name), *(cell or "–" for cell in cells))
+
+
+def by_share_table(pools: Sequence[Pool]) -> Iterator[str]:
+    """Mean regret of the choice after each share of the training that most sweeps have."""
+    found = by_share(pools)
+    sizes = {share: len(regrets) for share, regrets in found["lowest loss"].items()}
+    shares = sorted(share for share, size in sizes.items() if 2 * size >= len(pools))
+    yield head("chosen by", *(f"{share:.0%} ({sizes[share]} sweeps)" for share in shares))
+    for name, costs in found.items():
+        yield row(named(name), *(both(costs[share]) if share in costs else "–" for share in shares))
+
+
+def without_figure(pools: Sequence[Pool]) -> Iterator[str]:
+    """Metrics that were logged and cannot choose, and scores that are made of fewer parts."""
+    for pool in pools:
+        some = [metric for metric in label_free() if metric.key in logged(pool.runs.runs)]
+        silent = [name_of(metric) for metric in some if name_of(metric) not in costs_of(pool.group)]
+        if silent:
+            yield f"- {pool.title}: {', '.join(silent)} may not compare runs that these sweeps vary."
+        if partly := partly_scored(pool):
+            yield f"- {pool.title}: {RULE} of {', '.join(partly)} is the mean of fewer parts."
 
 
 def learned_table(pools: Sequence[Pool]) -> Iterator[str]:
@@ -395,7 +219,7 @@ def learned_table(pools: Sequence[Pool]) -> Iterator[str]:
         yield row(
             title,
             *(
-                f"{mean_and_error([c.regret for c in costs])}, worst {points(max(c.regret for c in costs))}"
+                f"{both([c.regret for c in costs])}, worst {points(max(c.regret for c in costs))}"
                 if costs
                 else "–"
                 for costs in found
@@ -425,7 +249,8 @@ def paragraph(pool: Pool) -> str:
     """One sweep in words."""
     costs, group = costs_of(pool.group), pool.group
     order = sorted(
-        (name for name, cost in costs.items() if cost.rho is not None), key=lambda n: costs[n].regret
+        (way for way, cost in costs.items() if cost.rho is not None and way not in BASELINES.values()),
+        key=lambda way: costs[way].regret,
     )
     said = [
         f"{name} {points(costs[name].regret)}"
@@ -480,9 +305,7 @@ def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
     """How much of the spread of a metric between configurations is noise; mean over the sweeps."""
     yield "# Noise\n\nStandard deviation over seeds, as a share of that between configurations.\n"
     yield head("metric", "UMAP seeds", "training seeds", "sweeps")
-    label_free = {m.key: m for m in METRICS if isinstance(m, LabelFreeMetric)}
-    label_free |= {metric.key: metric for metric in PRETEXT.values()}
-    for metric in [*(label_free[key] for key in sorted(label_free)), ORACLE]:
+    for metric in [*label_free(), ORACLE]:
         umap, training = [], []
         for pool in pools:
             values = [final_value(run, metric.key) for run in pool.runs.runs]
@@ -500,10 +323,8 @@ def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
             ]
             umap += [float(np.median(errors)) / between] if errors else []
         if training:
-            name = metric.name.removeprefix(LABEL_FREE_PREFIX)
-            yield row(
-                f"`{name}`", number(fmean(umap)) if umap else "–", number(fmean(training)), len(training)
-            )
+            shown = number(fmean(umap)) if umap else "–"
+            yield row(f"`{name_of(metric)}`", shown, number(fmean(training)), len(training))
 
 
 def repetition_page(pools: Sequence[Pool], again: Mapping[str, RegretGroup]) -> Iterator[str]:
@@ -553,45 +374,28 @@ def repetition_of(pool: Pool, one: Regret) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def along_page(pools: Sequence[Pool]) -> Iterator[str]:
+def along_page(judged: Sequence[Pool], failing: Sequence[Pool] = ()) -> Iterator[str]:
     """Does a metric follow the oracle within one run? Pearson's r over milestones, mean over the runs."""
     yield (
         "# Along training\n\nPearson's r with the oracle over the milestones of each run, with and without"
         " milestone 0, and the share of pairs of milestones in the order of the oracle; means over runs.\n"
     )
+    yield from along_table(judged)
+    if failing:
+        yield "\n## On the sweeps on which the rule should fail\n"
+        yield from along_table(failing)
+
+
+def along_table(pools: Sequence[Pool]) -> Iterator[str]:
+    """A line per method and metric."""
     yield head("method", "metric", "runs", "r with 0", "r without 0", "pairs in order", "runs with r > 0")
     for method, title in METHODS.items():
-        runs = [run for pool in pools if pool.method == method for run in (*pool.runs.runs, *pool.seeds)]
         for metric in (*PRETEXT.values(), *(m for m in METRICS if m.name in ("rankme", "stable_rank"))):
-            found = [along for run in runs if (along := follows(run, metric.key))]
-            if found:
+            if found := along(pools, method, metric.key):
                 whole, trained, pairs = zip(*found, strict=True)
-                name = metric.name.removeprefix(LABEL_FREE_PREFIX)
-                up = sum(r > 0 for r in trained)
-                yield row(
-                    title,
-                    f"`{name}`",
-                    len(found),
-                    *(number(fmean(x)) for x in (whole, trained, pairs)),
-                    f"{up} of {len(found)}",
-                )
-
-
-def follows(run: Run, key: str) -> tuple[float, float, float] | None:
-    """Pearson's r with milestone 0 and without, share of pairs in order; None for under three trained."""
-    rows = [(row.epoch, row.values.get(key, nan), row.values.get(ORACLE.key, nan)) for row in run.milestones]
-    known = [(e, x, y) for e, x, y in rows if isfinite(x) and isfinite(y)]
-    trained = [(x, y) for e, x, y in known if e > 0]
-    if len(trained) < 3 or len(trained) == len(known):
-        return None
-    whole, alone = (
-        pearson(*zip(*((x, y) for _, x, y in known), strict=True)),
-        pearson(*zip(*trained, strict=True)),
-    )
-    if whole is None or alone is None:
-        return None
-    pairs = [(a[0] - b[0]) * (a[1] - b[1]) > 0 for a, b in combinations(trained, 2)]
-    return whole, alone, fmean(pairs)
+                up = f"{sum(r > 0 for r in trained)} of {len(found)}"
+                means = (number(fmean(x)) for x in (whole, trained, pairs))
+                yield row(title, f"`{name_of(metric)}`", len(found), *means, up)
 
 
 def images_page(records: Path, pools: Sequence[Pool]) -> Iterator[str]:
@@ -685,65 +489,6 @@ def seed_deviation(runs: Sequence[Run], key: str) -> float | None:
     return (squares / sum(len(some) - 1 for some in repeated)) ** 0.5 if repeated else None
 
 
-# The picture
-
-_COLOURS = {
-    "simclr": "#1f83cc",
-    "simsiam": "#d55e00",
-    "moco_v2": "#009e73",
-    "byol": "#9a60b4",
-    "vicreg": "#c4a000",
-}
-_SHAPES = {
-    "digits": '<circle cx="{x}" cy="{y}" r="4.5" fill="{ink}"/>',
-    "fashion": '<circle cx="{x}" cy="{y}" r="4" fill="none" stroke="{ink}" stroke-width="2"/>',
-    "cifar": '<path d="M{x} {y}m-4.2 -4.2h8.4v8.4h-8.4z" fill="{ink}"/>',
-}
-_STYLE = (
-    "text{font:13px system-ui,sans-serif;fill:#222}.grid{stroke:#ddd}.mean{stroke:#222;stroke-width:2}"
-    ".back{fill:#fff}@media(prefers-color-scheme:dark){text{fill:#ddd}.grid{stroke:#444}"
-    ".mean{stroke:#ddd}.back{fill:#111}}"
-)
-_LEFT, _TOP, _STEP, _WIDTH = 200, 76, 21, 760
-
-
-def picture(pools: Sequence[Pool]) -> str:
-    """Normalised regret of each way of choosing: a line each, a mark per sweep, a stroke at the mean."""
-    rows = sorted(
-        verdicts([pool.group for pool in pools]), key=lambda v: fmean(c.normalised for c in v.costs)
-    )
-    bottom = _TOP + _STEP * len(rows)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom + 46}" role="img">',
-        "<title>Normalised regret of each way to choose a run without labels</title>",
-        f'<style>{_STYLE}</style><rect class="back" width="{_WIDTH}" height="{bottom + 46}"/>',
-    ]
-    for place, pool in enumerate(pools):
-        x, y = _LEFT + 185 * (place % 3), 14 + 20 * (place // 3)
-        parts += [_mark(pool, x, y), f'<text x="{x + 10}" y="{y + 4}">{escape(pool.title)}</text>']
-    for tick in (0, 0.2, 0.4, 0.6, 0.8, 1):
-        parts.append(f'<line class="grid" x1="{_x(tick)}" x2="{_x(tick)}" y1="{_TOP - 12}" y2="{bottom}"/>')
-        parts.append(f'<text x="{_x(tick)}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>')
-    label = "normalised regret: 0 the best configuration, 1 the worst (stroke: mean)"
-    parts.append(f'<text x="{_WIDTH / 2:g}" y="{bottom + 36}" text-anchor="middle">{label}</text>')
-    for place, one in enumerate(rows):
-        y, mean = _TOP + _STEP * place, _x(fmean(cost.normalised for cost in one.costs))
-        slant = ' font-style="italic"' if one.name in ("random", "lowest loss", "default") else ""
-        parts.append(f'<text x="{_LEFT - 14}" y="{y + 4}" text-anchor="end"{slant}>{escape(one.name)}</text>')
-        parts.append(f'<line class="grid" x1="{_x(0)}" x2="{_x(1)}" y1="{y}" y2="{y}"/>')
-        parts += [_mark(pool, _x(cost.normalised), y) for pool, cost in zip(pools, one.costs, strict=True)]
-        parts.append(f'<line class="mean" x1="{mean}" x2="{mean}" y1="{y - 8}" y2="{y + 8}"/>')
-    return "\n".join([*parts, "</svg>\n"])
-
-
-def _mark(pool: Pool, x: float, y: float) -> str:
-    return _SHAPES.get(pool.data, _SHAPES["cifar"]).format(x=x, y=y, ink=_COLOURS[pool.method])
-
-
-def _x(share: float) -> float:
-    return round(_LEFT + share * (_WIDTH - _LEFT - 20), 1)
-
-
 # Pages
 
 
@@ -752,7 +497,7 @@ def pages(docs: Path) -> dict[Path, str]:
     records = docs / "evidence"
     pools = read_pools(records)
     first, second = ([pool for pool in pools if pool.second is new] for new in (False, True))
-    judged = [pool for pool in second if pool.data in ("cifar", "fashion", "digits")]
+    judged = [pool for pool in second if pool.decides]
     blocks: dict[str, Callable[[], Iterator[str]]] = {
         "sweeps": lambda: sweeps_table(pools),
         "first": lambda: verdict_table([pool.group for pool in first]),
@@ -767,7 +512,7 @@ def pages(docs: Path) -> dict[Path, str]:
             verdict_table([pool.without_ruined for pool in judged or first]),
         ),
         "noise": noise_page(pools),
-        "along": along_page(second),
+        "along": along_page(judged, [pool for pool in second if not pool.decides]),
         "images": images_page(records, first),
         "repetition": repetition_page(first, repetitions(records, first)),
         "cost": cost_page(records),
@@ -776,6 +521,8 @@ def pages(docs: Path) -> dict[Path, str]:
     }
     if len(judged) > 1:
         tables["learned"] = _titled("Rules learned elsewhere, second evidence", learned_table(judged))
+    if judged:
+        tables["protocol"] = protocol_page(second, judged)
     made = {records / "tables" / f"{name}.md": "\n".join(lines) + "\n" for name, lines in tables.items()}
     made[docs / "results.md"] = rebuilt((docs / "results.md").read_text("utf-8"), blocks)
     made[docs / "regret-by-metric.svg"] = picture(judged if len(judged) == PROMISED else first)

@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from statistics import fmean, stdev
 
-from results import ORACLE, RULE, with_pool_score, with_pretext
+from pools import ORACLE, RULE, with_pool_score, with_pretext
 
 from selector.export_file import read_records
 from selector.metrics import METRICS, LabelFreeMetric
