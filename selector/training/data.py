@@ -12,10 +12,9 @@ from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.training.datasets import DATASETS, Loaded, Pictures
+from selector.training.datasets import DATASETS, GREY, Loaded, Pictures
 
 _SUBSET_SEED = 0  # which images a subset or a hold-out takes must not change with a run's own seed
-_GREY = (0.299, 0.587, 0.114)  # ITU-R 601-2, as Pillow makes grey of colours
 # Repeated images are each other's nearest neighbours; from this share on they are warned of.
 _MANY_REPEATED = 0.02
 
@@ -211,7 +210,7 @@ def _in_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     if found == 1 and channels == 3:
         return np.ascontiguousarray(np.broadcast_to(pixels, (len(pixels), 3, *pixels.shape[2:])))
     if found == 3 and channels == 1:
-        grey: NDArray[np.float64] = np.einsum("nchw,c->nhw", pixels, _GREY)
+        grey: NDArray[np.float64] = np.einsum("nchw,c->nhw", pixels, GREY)
         return grey.round().astype(np.uint8)[:, None]
     raise UserError(f"the images have {found} channels, but --channels says {channels}")
 
@@ -221,7 +220,7 @@ def _summary(images: ImageSplits, loaded: Loaded, notes: list[str]) -> str:
     train, evaluation = images.train, images.evaluation
     channels, side = train.pixels.shape[1], train.pixels.shape[-1]
     of_classes = "" if images.classes is None else f" of {images.classes} classes"
-    if repeated := _repeated(train.pixels) + _repeated(evaluation.pixels):
+    if repeated := _repeated(train.pixels, evaluation.pixels):
         notes.append(f"{repeated} exact duplicates")
         if repeated > _MANY_REPEATED * (len(train) + len(evaluation)):
             notes[-1] += " (they are nearest neighbours: idest, CLID and kNN mean less)"
@@ -236,6 +235,6 @@ def _shown(pixel_range: tuple[float, float]) -> str:
     return f"{pixel_range[0]:g}–{pixel_range[1]:g}"
 
 
-def _repeated(pixels: Tensor) -> int:
-    """How many images are copies of an earlier one."""
-    return len(pixels) - len({hash(image.tobytes()) for image in pixels.numpy()})
+def _repeated(*splits: Tensor) -> int:
+    """How many images are copies of an earlier one, in the same split or the other."""
+    return sum(map(len, splits)) - len({hash(image.tobytes()) for part in splits for image in part.numpy()})

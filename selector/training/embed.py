@@ -203,9 +203,19 @@ class Loader:
             if callable(self.image_key):
                 yield as_batch(self.image_key(batch))
             elif self.image_key is not None:
-                yield as_batch(batch[self.image_key])
+                yield as_batch(self._at_key(batch))
             else:
                 yield as_batch(batch)
+
+    def _at_key(self, batch: Any) -> Any:
+        try:
+            return batch[self.image_key]
+        except (KeyError, TypeError, IndexError):
+            held = f"with {', '.join(map(repr, batch))}" if isinstance(batch, Mapping) else "without names"
+            raise UserError(
+                f"image_key={self.image_key!r} is not in the batches of {self.name}, which are"
+                f" {type(batch).__name__} {held}"
+            ) from None
 
 
 def as_batch(batch: Any) -> Batch:
@@ -220,9 +230,13 @@ def as_batch(batch: Any) -> Batch:
     match first:
         case Mapping():
             wanted = f'a mapping with {", ".join(map(repr, first))}: pass image_key="{next(iter(first), "")}"'
+        case Tensor(is_sparse=True):
+            wanted = "a sparse tensor: pass image_key=torch.Tensor.to_dense"
         case Tensor():
-            kind = "sparse" if first.is_sparse else f"of shape {tuple(first.shape)}"
-            wanted = f"a tensor {kind}: pass image_key=lambda batch: batch[1] if the images come second"
+            shape = tuple(first.shape)
+            wanted = (
+                f"a tensor of shape {shape}: pass image_key=lambda batch: batch[1] if the images come second"
+            )
         case _:
             wanted = f"{type(first).__name__}: pass image_key, a function of a batch that gives its images"
     raise UserError(f"expected batches of images, a tensor (B, C, H, W) first, got {wanted}")

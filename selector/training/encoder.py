@@ -70,7 +70,12 @@ class Encoder:
                 f" as in Encoder({name}=lambda module, x: module.{part if isinstance(part, str) else name}(x)"
                 f"[{_first(output)}])"
             )
-        return _pooled(name, output, pool)
+        vectors = _pooled(name, output, pool)
+        if len(vectors) != len(x):
+            raise UserError(
+                f"the {name} gives {len(vectors)} vectors for a batch of {len(x)}, expected as many"
+            )
+        return vectors
 
 
 def _described(output: Any) -> str:
@@ -93,8 +98,9 @@ def _pooled(name: str, output: Tensor, pool: Pool | None) -> Tensor:
         return output[:, 0] if pool == "cls" else output.mean(1)
     if output.ndim == 4 and pool == "mean":
         return output.mean((2, 3))
-    kinds = {3: "tokens (B, T, D)", 4: "maps (B, C, H, W)"}
-    raise UserError(
-        f"the {name} gives {kinds.get(output.ndim, 'an array')} of shape {tuple(output.shape)}, not vectors"
-        ' (B, D): Encoder(pool="mean") takes their mean, and pool="cls" the first token'
-    )
+    kinds = {
+        3: ("tokens (B, T, D)", ': Encoder(pool="mean") takes their mean, and pool="cls" the first token'),
+        4: ("maps (B, C, H, W)", ': Encoder(pool="mean") takes their mean'),
+    }
+    kind, advice = kinds.get(output.ndim, ("an array", ""))
+    raise UserError(f"the {name} gives {kind} of shape {tuple(output.shape)}, not vectors (B, D){advice}")

@@ -173,7 +173,7 @@ def start_from(path: Path, network: Network) -> None:
     """
     if not path.is_file():
         raise UserError(f"--init-from {str(path)!r}: there is no such file; name a checkpoint of train.py")
-    content = read_checkpoint(path)
+    content = read_checkpoint(path, "--init-from must name a checkpoint of train.py")
     own = {name: tensor.shape for name, tensor in network.named_parameters()}
     own |= {name: tensor.shape for name, tensor in network.named_buffers() if name.startswith("backbone.")}
     state = content["state_dict"]
@@ -188,7 +188,7 @@ def start_from(path: Path, network: Network) -> None:
     network.load_state_dict({name: state[name] for name in fitting}, strict=False)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, advice: str = "remove it to start from the one before") -> dict[str, Any]:
     """A checkpoint as tensors and plain values; nothing in it is executed.
 
     Raises:
@@ -198,12 +198,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = load_plain(path)
     except Exception as error:
         reason = first_line(error)
-        raise UserError(
-            f"checkpoint {str(path)!r} cannot be read ({reason}): remove it to start from the one before"
-        ) from error
+        raise UserError(f"checkpoint {str(path)!r} cannot be read ({reason}): {advice}") from error
     if not isinstance(content, dict) or not content.keys() >= _PARTS:
-        raise UserError(
-            f"{str(path)!r} is not a checkpoint of train.py: remove it to start from the one before"
-        )
+        raise UserError(f"{str(path)!r} is not a checkpoint of train.py: {advice}")
     refuse_damaged(content, path)
     return content

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +60,16 @@ def test_sub_folders_are_classes(tmp_path: Path) -> None:
         (("a.png", "b.png"), "unlabelled"),
         (("one/a.png", "one/b.png"), "unlabelled: all of them lie in 'one'"),
         (("a.png", "x/b.png", "y/c.png"), "unlabelled: 'a.png' lies next to the folders"),
+        (("train/x/a.png", "train/y/b.png", "test/c.png"), "unlabelled: 'test' has images that lie in no"),
     ],
 )
 def test_trees_that_label_nothing_are_unlabelled_and_say_why(tmp_path: Path, names, said: str) -> None:
     for name in names:
         paint(tmp_path / name, (9, 9, 9))
     found = read(tmp_path, 4)
-    assert (found.train.labels, len(found.train.pixels), found.notes) == (None, len(names), (said,))
+    assert found.train.labels is None
+    assert len(found.train.pixels) == sum("test" not in name for name in names)
+    assert [note.replace(f"{tmp_path}/", "").startswith(said) for note in found.notes] == [True]
 
 
 def test_train_and_test_folders_are_the_splits(tmp_path: Path) -> None:
@@ -77,6 +82,20 @@ def test_train_and_test_folders_are_the_splits(tmp_path: Path) -> None:
     found = read(tmp_path)
     assert found.train.labels.tolist() == [0] * 4 + [1] * 4
     assert found.test.labels.tolist() == [0, 0, 1, 1]
+
+
+def test_splits_are_found_whatever_their_capitals_and_what_lies_beside_them_is_said(tmp_path: Path) -> None:
+    for name in ("Train/x/a", "Train/y/b", "TEST/x/c", "val/x/d", "more/e"):
+        paint(tmp_path / f"{name}.png", (9, 9, 9))
+    found = read(tmp_path)
+    assert (len(found.train.pixels), found.test.labels.tolist()) == (2, [0])
+    assert found.notes == (
+        "all evaluation images are of class 'x'",
+        "ignored: 2 images outside of Train and TEST",
+    )
+    (tmp_path / "TEST/x/c.png").write_bytes(b"?")
+    with pytest.raises(UserError, match=r"none of the 1 images in '.*TEST' can be read"):
+        read(tmp_path, skip_bad_images=True)
 
 
 def test_a_class_that_training_never_saw_is_refused_unless_folders_are_no_classes(tmp_path: Path) -> None:
@@ -102,7 +121,9 @@ def test_linked_folders_are_followed_and_a_loop_of_links_ends(tmp_path: Path) ->
         paint(tmp_path / name, (0, 0, 0))
     (tmp_path / "images" / "dog").symlink_to(tmp_path / "elsewhere" / "dog")
     (tmp_path / "images" / "cat" / "loop").symlink_to(tmp_path / "images")
-    assert read(tmp_path / "images", 4).train.labels.tolist() == [0, 1]
+    (tmp_path / "images" / "fish").symlink_to(tmp_path / "gone")
+    found = read(tmp_path / "images", 4)
+    assert (found.train.labels.tolist(), found.notes) == ([0, 1], ("ignored: 1 broken links",))
 
 
 def test_what_there_is_and_what_is_ignored_is_one_line(tmp_path: Path) -> None:
@@ -198,6 +219,78 @@ def test_numbers_keep_their_levels_in_the_range_of_the_data_set(tmp_path, arrays
     assert len(splits.train.pixels.unique()) == levels
     assert (int(splits.train.pixels.min()), int(splits.train.pixels.max())) == (0, 255)
     assert f"range {found[0]:g}–{found[1]:g}" in splits.summary
+
+
+COLOURS = np.stack([ramp(0, 4095, "u2")] * 3, axis=2)
+FOUR = np.dstack([COLOURS, COLOURS[..., 0]])
+PAGES = np.stack([ramp(0, 4095, "u2") + page for page in range(5)]).astype("u2")
+
+
+def png_of_16_bits(path: Path, array: np.ndarray) -> None:
+    """Which Pillow cannot write."""
+    height, width, bands = array.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "array", "found"),
+    [
+        ("8 signed bits.tif", ramp(-128, 127, "i1"), (-128, 127)),
+        ("32 bits.tif", ramp(0, 4_000_000_000, "u4"), (0, 4_000_000_000)),
+        ("colours.tif", COLOURS, (0, 4095)),
+        ("colours.png", COLOURS, (0, 4095)),
+        ("floats.tif", COLOURS.astype("f4"), (0, 4095)),
+    ],
+)
+def test_numbers_that_pillow_would_cut_or_wrap(tmp_path: Path, name, array, found, channels: int) -> None:
+    (png_of_16_bits if name.endswith("png") else tifffile.imwrite)(tmp_path / name, array)
+    pixels = read(tmp_path, channels=channels).train.pixels
+    assert pixels.shape == (1, channels, 8, 8)
+    assert len(np.unique(pixels)) == 64
+    assert (pixels.min(), pixels.max()) == pytest.approx(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "written", "said"),
+    [
+        ("a.png", FOUR, {}, "transparent and has 16 bits"),
+        ("a.png", COLOURS[..., :2], {}, "transparent and has 16 bits"),
+        (
+            "a.tif",
+            np.dstack([COLOURS, COLOURS[..., 0]]),
+            {"extrasamples": [2]},
+            "transparent and has 16 bits",
+        ),
+        ("a.tif", PAGES, {}, "5 pages: pass --channels 5 to take them as bands, or save each"),
+        ("a.tif", PAGES.astype("u1")[:3], {"photometric": "minisblack"}, "3 pages: save each as a file"),
+        ("a.tif", np.stack([COLOURS] * 4), {"photometric": "rgb"}, "4 pages: save each as a file"),
+        ("a.tif", COLOURS.astype("u1")[..., :2], {"planarconfig": 1}, "2 bands: pass --channels 2"),
+        ("a.tif", ramp(0, 1, "c8"), {}, "complex64 numbers: save their real part"),
+    ],
+)
+def test_what_would_be_lost_silently_is_refused(tmp_path: Path, name, array, written, said: str) -> None:
+    (png_of_16_bits if name.endswith("png") else tifffile.imwrite)(tmp_path / name, array, **written)
+    with pytest.raises(UserError, match=said):
+        read(tmp_path)
+
+
+def test_images_of_several_depths(tmp_path: Path) -> None:
+    for name, array in (("16.tif", ramp(0, 4095, "u2")), ("float.tif", ramp(0, 1, "f4"))):
+        tifffile.imwrite(tmp_path / name, array)
+    assert read(tmp_path).train.pixels.max() == 4095
+    paint(tmp_path / "8.png", (1, 2, 3))
+    with pytest.raises(UserError, match=r"'.*16\.tif' holds numbers and other images are 8-bit"):
+        read(tmp_path)
+    (tmp_path / "float.tif").unlink()
+    assert read(tmp_path).notes[-1] == "65535 is white in 16-bit images, as there are 8-bit ones too"
 
 
 def test_a_pixel_that_is_not_a_number_is_named(tmp_path: Path) -> None:

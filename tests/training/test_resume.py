@@ -83,6 +83,9 @@ def test_a_run_starts_from_the_weights_of_another_and_not_from_another_encoder(t
         start_from(checkpoint, wider)
     with pytest.raises(UserError, match="there is no such file"):
         start_from(tmp_path / "nothing.ckpt", start)
+    (tmp_path / "photo.ckpt").write_bytes(b"?")
+    with pytest.raises(UserError, match=r"--init-from must name a checkpoint of train\.py"):
+        start_from(tmp_path / "photo.ckpt", start)
 
 
 @pytest.fixture(scope="module")

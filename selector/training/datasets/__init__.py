@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from selector.config import TrainConfig
 
+GREY = (0.299, 0.587, 0.114)  # ITU-R 601-2, as Pillow makes grey of colours
+
 
 @dataclass(frozen=True, eq=False)
 class Pictures:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from selector.errors import UserError
 from selector.files import is_regular
 from selector.text import first_line
-from selector.training.datasets import Loaded, Pictures, dataset
+from selector.training.datasets import GREY, Loaded, Pictures, dataset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 # first bytes; one of them, EPS, is a program, which it hands over to Ghostscript.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-_SAMPLES_PER_PIXEL = 277  # TIFF's number of bands
+# TIFF's tags of one sample: how many bits, how many to a pixel, what those beyond the colours are (0: nobody
+# says), and what kind of number it is.
+_BITS, _SAMPLES, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 277, 338, 339
+_UNSIGNED, _SIGNED = 1, 2
 _TEST_NAMES = ("test", "val", "valid", "validation")
+_UNLABELLED = "unlabelled"
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,8 @@ def folder(config: "TrainConfig") -> Loaded:
     top = Path(config.data_dir or "")
     _, extensions = readable()
     reading = reading_of(config.image_size or 64, config.channels or 3, config.background)
-    test = next((top / name for name in _TEST_NAMES if (top / name).is_dir()), None)
-    parts = [top / "train", test] if test is not None and (top / "train").is_dir() else [top]
     ignored: Counter[str] = Counter()
+    parts = _parts(top)
     paths = [sorted(image_paths(part, extensions, ignored)) for part in parts]
     for part, found in zip(parts, paths, strict=True):
         if not found:
@@ -61,22 +64,30 @@ def folder(config: "TrainConfig") -> Loaded:
                 f"no image in {str(part)!r}: expected files named {', '.join(sorted(extensions))}"
                 + _listed("; there are", ignored)
             )
-    classes, unlabelled = _classes(parts[0], paths[0]) if config.labels else ((), "")
-    labels = [[_class_of(path, part) for path in found] for part, found in zip(parts, paths, strict=True)]
-    if classes and test is not None and (unknown := {*labels[-1]} - {*classes}):
-        raise UserError(
-            f"class {min(unknown)!r} of {str(test)!r} is not among the classes of {str(parts[0])!r}"
-        )
-    pixels, bad = _decoded([*chain(*paths)], reading, config.skip_bad_images)
+    beside = sum(1 for _ in image_paths(top, extensions, Counter())) - sum(map(len, paths))
+    if beside > 0:
+        ignored[f"images outside of {' and '.join(part.name for part in parts)}"] = beside
+    classes, unlabelled = _classes_of_all(parts, paths) if config.labels else ((), "")
+    pixels, bad, mixed = _decoded([*chain(*paths)], reading, config.skip_bad_images)
     splits, start = [], 0
-    for found, names in zip(paths, labels, strict=True):
+    for part, found in zip(parts, paths, strict=True):
         kept = [number for number in range(len(found)) if start + number not in bad]
+        if not kept:
+            raise UserError(f"none of the {len(found)} images in {str(part)!r} can be read: repair them")
         images = pixels[start - sum(b < start for b in bad) :][: len(kept)]
-        splits.append(_pictures(images, [classes.index(names[number]) for number in kept] if classes else []))
+        labels = [classes.index(_class_of(found[number], part)) for number in kept] if classes else []
+        splits.append(_pictures(images, labels))
         start += len(found)
-    notes = tuple(filter(None, (unlabelled, _listed("ignored:", ignored))))
+    notes = tuple(filter(None, (unlabelled, mixed, _listed("ignored:", ignored))))
     skipped = tuple(str(path) for number, path in enumerate(chain(*paths)) if number in bad)
     return Loaded(splits[0], splits[1] if len(splits) > 1 else None, str(top), notes, skipped)
+
+
+def _parts(top: Path) -> list[Path]:
+    """The folders of the two splits, however their names are capitalised; or the one folder."""
+    named = {path.name.lower(): path for path in top.iterdir() if path.is_dir()}
+    test = next((named[name] for name in _TEST_NAMES if name in named), None)
+    return [top] if test is None or "train" not in named else [named["train"], test]
 
 
 def reading_of(size: int, channels: int, background: str) -> Reading:
@@ -126,12 +137,34 @@ def image_paths(folder: Path, extensions: frozenset[str], ignored: Counter[str])
                 continue
             if suffix in extensions:
                 yield Path(parent, name)
+            elif not Path(parent, name).exists():
+                ignored["broken links"] += 1
             else:
                 ignored[suffix or "without extension"] += 1
 
 
 def _class_of(path: Path, folder: Path) -> str:
     return path.relative_to(folder).parts[0]
+
+
+def _classes_of_all(parts: list[Path], paths: list[list[Path]]) -> tuple[tuple[str, ...], str]:
+    """The names of the classes of training, or () and why there are none.
+
+    Raises:
+        UserError: The evaluation images are of other classes.
+    """
+    classes, why = _classes(parts[0], paths[0])
+    if not classes or len(parts) == 1:
+        return classes, why
+    known = {_class_of(path, parts[1]) for path in paths[1]}
+    if any(path.parent == parts[1] for path in paths[1]):
+        return (), f"{_UNLABELLED}: {str(parts[1])!r} has images that lie in no folder of a class"
+    if unknown := known - {*classes}:
+        raise UserError(
+            f"class {min(unknown)!r} of {str(parts[1])!r} is not among the classes of {str(parts[0])!r}:"
+            " pass --labels False if these folders are no classes"
+        )
+    return classes, f"all evaluation images are of class {min(known)!r}" if len(known) == 1 else ""
 
 
 def _classes(folder: Path, paths: list[Path]) -> tuple[tuple[str, ...], str]:
@@ -141,9 +174,9 @@ def _classes(folder: Path, paths: list[Path]) -> tuple[tuple[str, ...], str]:
     if stray is None and len(names) > 1:
         return tuple(names), ""
     if stray is None:
-        return (), f"unlabelled: all of them lie in {names[0]!r}"
+        return (), f"{_UNLABELLED}: all of them lie in {names[0]!r}"
     beside = [name for name in names if (folder / name).is_dir()]
-    return (), f"unlabelled: {stray.name!r} lies next to the folders" if beside else "unlabelled"
+    return (), f"{_UNLABELLED}: {stray.name!r} lies next to the folders" if beside else _UNLABELLED
 
 
 def _listed(what: str, counts: Counter[str]) -> str:
@@ -161,8 +194,8 @@ def _pictures(images: list["NDArray[Any]"], labels: list[int]) -> Pictures:
 
 def _decoded(
     paths: list[Path], reading: Reading, skip_bad: bool
-) -> tuple[list["NDArray[Any]"], frozenset[int]]:
-    """(S, S, C) images, all of them uint8 or all of them float32, and which paths gave none."""
+) -> tuple[list["NDArray[Any]"], frozenset[int], str]:
+    """(S, S, C) images, all of them uint8 or all of them float32; which paths gave none; what was assumed."""
     import numpy as np
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -174,19 +207,21 @@ def _decoded(
             f" ({bad[0][1]}): repair or remove them" + ", or pass --skip-bad-images" * (len(bad) < len(paths))
         )
     images = [image for image in found if not isinstance(image, str)]
-    if len(kinds := {image.dtype for image in images}) > 1:
-        other = next(path for path, got in zip(paths, found, strict=True) if _is_numeric(got))
-        if not kinds <= {np.dtype(np.uint8), np.dtype(np.uint16)}:
-            raise UserError(
-                f"{str(other)!r} holds numbers and other images are 8-bit: nothing says what the numbers'"
-                " black and white are; keep the two in folders of their own"
-            )
+    kinds, assumed = {image.dtype for image in images}, ""
+    if len(kinds) > 1 and kinds == {np.dtype(np.uint8), np.dtype(np.uint16)}:
         images = [
             image if image.dtype == np.uint8 else (image / 257).round().astype("u1") for image in images
         ]
-    elif _is_numeric(images[0]):
+        assumed = "65535 is white in 16-bit images, as there are 8-bit ones too"
+    elif len(kinds) > 1 and np.dtype(np.uint8) in kinds:
+        other = next(path for path, got in zip(paths, found, strict=True) if _is_numeric(got))
+        raise UserError(
+            f"{str(other)!r} holds numbers and other images are 8-bit: nothing says what the numbers'"
+            " black and white are; keep the two in folders of their own"
+        )
+    elif kinds != {np.dtype(np.uint8)}:
         images = [image.astype(np.float32) for image in images]
-    return images, frozenset(number for number, got in enumerate(found) if isinstance(got, str))
+    return images, frozenset(number for number, got in enumerate(found) if isinstance(got, str)), assumed
 
 
 def _is_numeric(image: "NDArray[Any] | str") -> bool:
@@ -208,10 +243,10 @@ def decode(path: Path, reading: Reading) -> "NDArray[Any] | str":
             # Pillow only warns of a decompression bomb up to twice its limit; here it is an error at once.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=reading.formats) as image:
-                tags: Any = getattr(image, "tag_v2", {})
-                bands = tags.get(_SAMPLES_PER_PIXEL, 1)
-                if bands > 3 and image.mode in ("RGB", "RGBX"):
-                    return f"it has {bands} bands: pass --channels {bands}"
+                if image.format == "TIFF" and (problem := _lost_by_pillow(image, path)):
+                    return problem
+                if (precise := _precise(image, path)) is not None:
+                    return _numbers(precise, reading)
                 image.draft("RGB", square)  # lets JPEG decode at a fraction of its size
                 upright = ImageOps.exif_transpose(image)
                 if upright.mode.startswith("I") or upright.mode == "F":
@@ -221,11 +256,48 @@ def decode(path: Path, reading: Reading) -> "NDArray[Any] | str":
     except Exception as error:  # Pillow's decoders raise whatever they meet in damaged bytes
         if isinstance(error, UnidentifiedImageError) and path.suffix.lower() in (".tif", ".tiff"):
             with suppress(Exception):
-                array = _tiff(path)
-                if array.shape[2] not in (1, 3):
-                    return f"it has {array.shape[2]} bands: pass --channels {array.shape[2]}"
-                return _numbers(array, reading)
+                return _numbers(_tiff(path), reading)
         return first_line(error)
+
+
+def _lost_by_pillow(image: "Image", path: Path) -> str:
+    """One line on the bands or pages of a TIFF of which Pillow would read the first ones only, or ""."""
+    tags: Any = getattr(image, "tag_v2", {})
+    bands = tags.get(_SAMPLES, 1)
+    if (bands > 3 and image.mode in ("RGB", "RGBX")) or (bands == 2 and tags.get(_EXTRA_SAMPLES) == (0,)):
+        return _asks_for(bands)
+    if getattr(image, "n_frames", 1) > 1:
+        from tifffile import TiffFile
+
+        with TiffFile(path) as file:
+            pages = len(file.series[0].pages)
+            one_band = file.series[0].ndim == 3
+        if pages > 1:  # others are of other sizes, such as thumbnails
+            told = f"pass --channels {pages} to take them as bands, or " * (one_band and pages > 3)
+            return f"it has {pages} pages: {told}save each as a file of its own"
+    return ""
+
+
+def _asks_for(bands: int) -> str:
+    return f"it has {bands} bands: pass --channels {bands}"
+
+
+def _precise(image: "Image", path: Path) -> "NDArray[Any] | None":
+    """(H, W, bands) numbers that Pillow would cut to 8 bits or take for others; None where it would not."""
+    tags: Any = getattr(image, "tag_v2", {})
+    bits, bands, form = tags.get(_BITS, (1,))[0], tags.get(_SAMPLES, 1), tags.get(_SAMPLE_FORMAT, (1,))[0]
+    is_cut = bits > 8 and bands > 1
+    is_wrapped = (bits, form) in ((8, _SIGNED), (32, _UNSIGNED))
+    is_png = image.format == "PNG" and image.mode in ("RGB", "RGBA", "LA")
+    is_deep_png = is_png and ";16" in str(getattr(image, "tile", ""))
+    if (is_cut or is_deep_png) and image.mode in ("RGBA", "LA"):
+        raise ValueError("it is transparent and has 16 bits: save it with 8 bits, or without transparency")
+    if is_deep_png:
+        from torchvision.io import ImageReadMode, decode_image
+
+        array: NDArray[Any] = decode_image(str(path), ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
+        return array
+    return _tiff(path) if is_cut or is_wrapped else None
 
 
 def _coloured(image: "Image", reading: Reading) -> "Image":
@@ -253,6 +325,8 @@ def _tiff(path: Path) -> "NDArray[Any]":
         axes = series.axes
     if array.ndim == 2:
         return array[..., None]
+    if array.ndim != 3:
+        raise ValueError(f"it holds numbers of shape {array.shape}: save each image as a file of its own")
     return array.transpose(1, 2, 0) if axes[0] not in "YX" else array
 
 
@@ -275,6 +349,10 @@ def _numbers(array: "NDArray[Any]", reading: Reading) -> "NDArray[Any] | str":
     import numpy as np
     from PIL import Image, ImageOps
 
+    if array.shape[2] not in (1, 3, reading.channels):
+        return _asks_for(array.shape[2])
+    if np.iscomplexobj(array):
+        return f"it holds {array.dtype} numbers: save their real part or their magnitude"
     array = array.astype(array.dtype.newbyteorder("="))
     wide = array.astype(np.float32)
     if not np.isfinite(wide).all():
@@ -293,4 +371,6 @@ def _numbers(array: "NDArray[Any]", reading: Reading) -> "NDArray[Any] | str":
     fitted = fitted.clip(wide.min(), wide.max())
     if fitted.shape[2] == 1 and reading.channels == 3:
         fitted = np.repeat(fitted, 3, axis=2)
+    if fitted.shape[2] == 3 and reading.channels == 1:
+        fitted = fitted @ np.array(GREY, np.float32)[:, None]
     return fitted.round().astype(array.dtype) if array.dtype in (np.uint8, np.uint16) else fitted
