@@ -229,7 +229,7 @@ def read_source(
     if os.path.basename(source) == RECORD:
         source = os.path.dirname(source) or "."
 
-    return _only(read_offline(source, spectra, progress, keys), only)
+    return _only(read_offline(source, spectra, progress, keys, lambda run: _is_wanted(run, only)), only)
 
 
 def is_online(source: str) -> bool:
@@ -247,15 +247,16 @@ def _only(runs: RunSet, only: Mapping[str, str | None]) -> RunSet:
     wanted = {name: value for name, value in only.items() if value is not None}
     if not wanted:
         return runs
-    kept = tuple(
-        run
-        for run in runs.runs
-        if all(
-            value in run.tags if name == "tag" else getattr(run, name) == value
-            for name, value in wanted.items()
-        )
-    )
+    kept = tuple(run for run in runs.runs if _is_wanted(run, only))
     if not kept:
         filters = [f"{name.removesuffix('_id')} '{printable(value)}'" for name, value in wanted.items()]
         raise UserError(f"{runs.source} holds no runs of {' and '.join(filters)}: check the spelling")
     return replace(runs, runs=kept, planned=None, finish_command="")
+
+
+def _is_wanted(run: Run, only: Mapping[str, str | None]) -> bool:
+    return all(
+        value in run.tags if name == "tag" else getattr(run, name) == value
+        for name, value in only.items()
+        if value is not None
+    )

@@ -80,6 +80,7 @@ def read_offline(
     spectra: bool = False,
     progress: Callable[[int, int], None] | None = None,
     keys: Collection[str] = (),
+    wanted: Callable[[Run], bool] = lambda _run: True,
 ) -> RunSet:
     """All runs below a folder: a sweep folder, its wandb folder, one run's folder, or a tree of sweeps.
 
@@ -96,6 +97,7 @@ def read_offline(
         spectra: Read the lists and texts of milestones too.
         progress: Called with (files read, files in all).
         keys: What will be compared: it is said where that is not read from the rows of a run.
+        wanted: Which runs to keep; of the others nothing is said.
 
     Raises:
         UserError: The folder does not exist or holds no run.
@@ -114,7 +116,7 @@ def read_offline(
     silent = {run.id for run in begun}
     unreadable = [one for one in read if isinstance(one, Unreadable) and one.run not in silent]
     unreadable += [gone for gone in lost if gone.run not in found.runs]
-    runs = [one for one in read if isinstance(one, Run) and one.job_type != SELECTION_JOB]
+    runs = [one for one in read if isinstance(one, Run) and one.job_type != SELECTION_JOB and wanted(one)]
     return RunSet(
         source=str(directory),
         runs=tuple(sorted([*runs, *begun], key=lambda run: run.id)),

@@ -90,5 +90,7 @@ def test_projects_and_sweeps_in_a_folder(tmp_path: Path):
     assert ids(project="p") == ["a", "b"]
     assert ids(sweep="s1") == ["a", "c"]
     assert ids(project="q", sweep="s1") == ["c"]
+    warnings = [read_source(str(tmp_path), project=project).warnings for project in (None, "p")]
+    assert warnings == [("holds runs of 2 projects; --project takes one of p, q",), ()]
     with pytest.raises(UserError, match="holds no runs of project 'q' and sweep 's2': check the spelling"):
         ids(project="q", sweep="s2")
