@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.errors import UserError
+from selector.metrics.arrays import one_thread
 from selector.text import first_line, printable
 from selector.training.embed_files import images_below
 
@@ -101,11 +102,13 @@ def probed(features: NDArray[np.float32], labels: NDArray[np.int64]) -> Floats:
 
     right = np.zeros(len(labels))
     folds = min(FOLDS, int(np.bincount(labels).min()))
-    for repeat in range(REPEATS):
-        parts = StratifiedKFold(folds, shuffle=True, random_state=SEED + repeat).split(features, labels)
-        for train, test in parts:
-            probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-            right[test] += probe.fit(features[train], labels[train]).predict(features[test]) == labels[test]
+    with one_thread():
+        for repeat in range(REPEATS):
+            parts = StratifiedKFold(folds, shuffle=True, random_state=SEED + repeat).split(features, labels)
+            for train, test in parts:
+                probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+                probe.fit(features[train], labels[train])
+                right[test] += probe.predict(features[test]) == labels[test]
     return right / REPEATS
 
 
