@@ -53,6 +53,9 @@ def place(tmp_path_factory):
         "narrow.csv": "photos/1.png\n",
         "empty.csv": "",
         "one.csv": "late/red/1.png,x\nlate/red/2.png,x\n",
+        "first.csv": "gone.png,x\nlate/red/1.png,x\nlate/red/2.png,y\n",
+        "twice.csv": "file,label\nlate/red/1.png,x\nlate/red/2.png,y\nlate/red/1.png,y\n",
+        "blank.csv": "late/red/1.png,x\nlate/red/2.png,\n",
         "single.csv": "late/red/1.png,x\nlate/red/2.png,x\nlate/blue/1.png,y\n",
     }.items():
         (place / name).write_text(content)
@@ -93,6 +96,15 @@ TO = ["--output", "f.npz"]
         ),
         (["judge", *RANK, "--labelled", "narrow.csv"], "must have two columns, file name and label"),
         (["judge", *RANK, "--labelled", "empty.csv"], "names 0 files"),
+        (["judge", *RANK, "--labelled", "first.csv"], "names 1 files that are not there, the first is 'gone"),
+        (
+            ["judge", *RANK, "--labelled", "twice.csv"],
+            "names 1 files more than once, the first is 'late/red/1",
+        ),
+        (
+            ["judge", *RANK, "--labelled", "blank.csv"],
+            "has 1 files without a label, the first is 'late/red/2",
+        ),
         (["judge", *RANK, "--labelled", "one.csv"], "images of one class only"),
         (["judge", *RANK, "--labelled", "single.csv"], "class 'y' of 'single.csv' has one image"),
     ],

@@ -301,8 +301,8 @@ def _warnings(groups: Sequence[RankedGroup], metric: LabelFreeMetric, allow_mixe
         )
     if allow_mixed:
         warnings.append("all runs are ranked together (--allow-mixed), whether or not they may be compared")
-    everything = [ranked for group in groups for ranked in group.ranking]
-    unknown = sum(not ranked.run.definition for ranked in everything)
+    everything = [run for group in groups for ranked in group.ranking for run in ranked.runs]
+    unknown = sum(not run.definition for run in everything)
     if unknown:
         warnings.append(
             f"{unknown} of {len(everything)} ranked runs do not say how {metric.name} was computed;"

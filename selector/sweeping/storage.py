@@ -233,7 +233,12 @@ class Ledger:
             yield
         except UpdateFinishedTrialError:
             pass
-        except (StorageInternalError, SQLAlchemyError, ImportError) as error:
+        except ImportError as error:
+            raise UserError(
+                f"cannot use the storage {self.where} ({error.__cause__ or error}): for PostgreSQL,"
+                " pip install 'ssl-sweep-selector[postgres]'"
+            ) from error
+        except (StorageInternalError, SQLAlchemyError) as error:
             reason = str(error.__cause__ or error).splitlines()[0]
             raise UserError(
                 f"cannot use the storage {self.where}: {reason}; once it answers, the same command continues"

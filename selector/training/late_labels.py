@@ -39,10 +39,10 @@ class Labelled:
 def read_labelled(place: Path) -> Labelled:
     """Images in a folder with a sub-folder per class, or in a CSV file of (file name, label).
 
-    File names in a CSV file are relative to its own folder; a first line that names no file is a heading.
+    File names in a CSV file are relative to its own folder; a first line without a file name is a heading.
 
     Raises:
-        UserError: A file is missing, there are fewer than two classes, or a class has one image.
+        UserError: A file is missing or named twice, there are fewer than two classes, or one has one image.
     """
     shown = printable(str(place))
     if place.is_file() and place.suffix.lower() == ".csv":
@@ -80,12 +80,22 @@ def _pairs_of_csv(file: Path) -> list[tuple[Path, str]]:
     if wrong := [row for row in rows if len(row) != 2]:
         raise UserError(f"{shown!r} must have two columns, file name and label; a line has {len(wrong[0])}")
     pairs = [(file.parent / name.strip(), label.strip()) for name, label in rows]
-    if pairs and not pairs[0][0].is_file():
+    if pairs and not pairs[0][0].is_file() and not pairs[0][0].suffix:
         pairs = pairs[1:]
     missing = [path for path, _ in pairs if not path.is_file()]
     if missing or not pairs:
         first = f", the first is {printable(str(missing[0]))!r}" if missing else ""
         raise UserError(f"{shown!r} names {len(missing)} files that are not there{first}")
+    if twice := [path for path, count in Counter(path for path, _ in pairs).items() if count > 1]:
+        raise UserError(
+            f"{shown!r} names {len(twice)} files more than once, the first is {printable(str(twice[0]))!r}:"
+            " a probe would be tested on images that it has learned from"
+        )
+    if blank := [path for path, label in pairs if not label]:
+        raise UserError(
+            f"{shown!r} has {len(blank)} files without a label, the first is {printable(str(blank[0]))!r}:"
+            " leave them out"
+        )
     return pairs
 
 

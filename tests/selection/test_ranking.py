@@ -282,6 +282,7 @@ def test_other_peoples_runs_without_a_seed_are_repetitions_unless_they_logged_th
     ranking = rank(sweep(*runs), RANKME, by="run")
     assert order(ranking) == ["b", "a"]
     assert reasons(ranking) == {"c": "duplicate of run a: same configuration and logged numbers"}
+    assert rank(sweep(*runs), RANKME).warnings[0].startswith("2 of 2 ranked runs do not say how")
 
 
 SCORES = st.lists(

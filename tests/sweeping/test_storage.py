@@ -1,4 +1,5 @@
 import os
+import sys
 import threading
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_line_that_a_kill_cut_short_is_taken_away(tmp_path, keep):
     assert read_sweep(tmp_path) == ledger.state
 
 
-def test_a_damaged_journal_and_a_database_that_is_not_there_are_one_line(tmp_path):
+def test_a_damaged_journal_and_a_database_that_is_not_there_are_one_line(tmp_path, monkeypatch):
     opened(tmp_path)
     with (tmp_path / "journal.log").open("ab") as file:
         file.write(b"damage\nmore\n")
@@ -71,7 +72,10 @@ def test_a_damaged_journal_and_a_database_that_is_not_there_are_one_line(tmp_pat
         opened(tmp_path)
     with pytest.raises(UserError, match=r"cannot use the storage sqlite:////no/such/place: ") as missing:
         Ledger(tmp_path, "sqlite:////no/such/place", 0, None, {})
-    assert "\n" not in f"{damaged.value}{missing.value}"
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UserError, match=r"psycopg.*: for PostgreSQL, pip install") as driver:
+        Ledger(tmp_path, "postgresql+psycopg://127.0.0.1:1/x", 0, None, {})
+    assert "\n" not in f"{damaged.value}{missing.value}{driver.value}"
 
 
 # Opening
