@@ -13,6 +13,7 @@ from pools import ORACLE, RULE, with_pool_score, with_pretext
 
 from selector.export_file import read_records
 from selector.metrics import METRICS, LabelFreeMetric
+from selector.metrics.metric import UnknownDirection
 from selector.runs import Run
 from selector.selection.verdicts import RULES, verdict_of
 
@@ -164,11 +165,14 @@ def checkpoints(sweeps: Sequence[tuple[str, list[Run]]]) -> str:
 
 
 def gain_of(metric: LabelFreeMetric, run: Run, trained: Sequence, known: dict[int, float]) -> float | None:
-    """Accuracy of the milestone that the metric scores best; the last one of equals."""
+    """Accuracy of the milestone that the metric scores best, the last of equals; None if it has no best."""
     scored = [row for row in trained if isfinite(row.values.get(metric.key, float("nan")))]
     if len(scored) < 3:
         return None
-    sign = 1 if metric.direction_in(run.config.get("method")) == "max" else -1
+    try:
+        sign = 1 if metric.direction_in(run.config.get("method")) == "max" else -1
+    except UnknownDirection:
+        return None
     return known[max(scored, key=lambda row: (sign * row.values[metric.key], row.epoch)).epoch]
 
 
