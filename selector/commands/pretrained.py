@@ -61,6 +61,8 @@ def pretrained(
     for name, value in (("images", images), ("umap-seeds", umap_seeds)):
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, got {value}")
+    if latex and probe == "none":
+        raise UsageError("--latex prints correlations with the linear probe, but --probe none trains none")
     if figure is not None:
         from selector.paper.figures import refuse_format
 

@@ -26,6 +26,7 @@ from selector.paper.association import (
     resampled_pearson,
     undefined,
 )
+from selector.paper.published import Initial
 from selector.runs import Run, RunSet
 from selector.selection.candidates import Excluded, finished_runs
 from selector.selection.comparability import canonical, describe, differing
@@ -89,8 +90,8 @@ class MetricRow:
     with_init: Cell
     without_init: Cell
 
-    def cell(self, initial: str) -> Cell:
-        """One of the two, by the name of its field."""
+    def cell(self, initial: Initial) -> Cell:
+        """One of the two."""
         return self.with_init if initial == "with_init" else self.without_init
 
 
@@ -103,8 +104,8 @@ class Group:
     runs: tuple[Run, ...]
     metrics: tuple[MetricRow, ...]
 
-    def cells(self, initial: str) -> dict[str, Cell]:
-        """Those with or without the untrained network, by name of the metric."""
+    def cells(self, initial: Initial) -> dict[str, Cell]:
+        """By name of the metric."""
         return {row.metric: row.cell(initial) for row in self.metrics}
 
 

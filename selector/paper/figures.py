@@ -5,20 +5,20 @@ Rows first, which tests read; then ink, by matplotlib, legible without colour.
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
 from math import isfinite, nan, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from selector.errors import UserError, writing
-from selector.metrics import NOISE_PREFIX, labelled_metric
+from selector.metrics import NOISE_PREFIX
 from selector.metrics.entropy import THRESHOLD
 from selector.paper.association import LEAST_PAIRS, Metric
-from selector.paper.table_two import OVERALL, Study, correlate_models
-from selector.runs import Run, RunSet
+from selector.paper.table_two import ACCURACY, OVERALL, Study, correlate_models
+from selector.runs import Milestone, Run, RunSet
 from selector.selection.comparability import is_finite_number
 from selector.selection.correlation import pearson
 from selector.text import printable
@@ -36,11 +36,9 @@ OUTLIERS = "label_free/outlier_share"
 
 @dataclass(frozen=True)
 class Point:
-    """One milestone.
+    """One milestone; the fields are keys of `--json`.
 
     Attributes:
-        epoch: Epochs trained.
-        value: Of the metric.
         accuracy: Of the oracle, in percent where it is a share; None without one.
         deviation: Standard deviation of the value over UMAP seeds, 0 where it has none.
         outliers: Share of the UMAP points that are outliers; None where that was not logged.
@@ -93,18 +91,8 @@ class Course:
         return any(point.outliers is not None for point in self.points)
 
 
-@dataclass(frozen=True)
-class ModelPoint:
-    """One model in the picture.
-
-    Attributes:
-        family: Gives colour and marker.
-        model: Its name.
-        accuracy: Of the linear probe, in percent; along the horizontal axis.
-        value: Of the metric; along the vertical axis.
-        deviation: Standard deviation of the value over UMAP seeds, or 0.
-        accuracy_error: Standard error of the accuracy from the number of evaluation images, in percent.
-    """
+class ModelPoint(NamedTuple):
+    """One model in the picture, accuracy and both errors as of a Point; its family has colour and marker."""
 
     family: str
     model: str
@@ -182,11 +170,8 @@ def course_of(run: Run, metric: Metric, oracle: Metric) -> Course:
     images = images if is_finite_number(images) and isinstance(images, int) and images > 0 else None
     accuracies = [row.values[oracle.key] for row in run.milestones if oracle.key in row.values]
     percent = oracle.name.endswith("accuracy") and all(0 <= a <= 1 for a in accuracies if isfinite(a))
-    points = [
-        _point(row.epoch, row.values, metric, oracle, images, percent)
-        for row in run.milestones
-        if isfinite(row.values.get(metric.key, nan))
-    ]
+    found = [row for row in run.milestones if isfinite(row.values.get(metric.key, nan))]
+    points = [_point(row, metric, oracle, images if percent else None, percent) for row in found]
     if len(points) < LEAST_PAIRS:
         raise UserError(
             f"run {run.id} has {len(points)} milestones with {metric.key}, {LEAST_PAIRS} are needed to"
@@ -231,10 +216,9 @@ def caption_of(course: Course, oracle: Metric) -> str:
 
 def model_points(study: Study, metric: Metric) -> list[ModelPoint]:
     """Models with finite values of both, family by family."""
-    oracle = labelled_metric("linear_probe_accuracy")
     points = []
     for row in study.rows:
-        accuracy, value = row.values.get(oracle.key, nan), row.values.get(metric.key, nan)
+        accuracy, value = row.values.get(ACCURACY.key, nan), row.values.get(metric.key, nan)
         if isfinite(accuracy) and isfinite(value):
             deviation = row.values.get(f"{NOISE_PREFIX}{metric.name}", 0.0)
             error = _error(accuracy, study.evaluation_images)
@@ -274,9 +258,6 @@ def draw_course(course: Course, metric: Metric, oracle: Metric, path: Path) -> N
     """Write one run's picture: the metric above, the oracle below where there is one.
 
     Two panels in place of two scales on one: where two curves with scales of their own cross means nothing.
-
-    Raises:
-        UserError: The file cannot be written.
     """
     judged = [point for point in course.points if point.accuracy is not None]
     with picture(path, height=5.6 if judged else 4.0) as figure:
@@ -352,8 +333,8 @@ def refuse_format(path: Path) -> None:
 
 
 @contextmanager
-def picture(path: Path, width: float = 7.0, height: float = 4.5) -> Iterator[Any]:
-    """An empty figure, in inches, that is written to `path` at the end.
+def picture(path: Path, height: float = 4.5) -> Iterator[Any]:
+    """An empty figure, 7 inches wide, that is written to `path` at the end.
 
     Raises:
         UserError: The file cannot be written, or its ending is unknown.
@@ -374,7 +355,7 @@ def picture(path: Path, width: float = 7.0, height: float = 4.5) -> Iterator[Any
         "svg.fonttype": "none",
     }
     with rc_context(style):
-        figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+        figure = Figure(figsize=(7.0, height), dpi=150, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
         dated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -405,17 +386,15 @@ def _named(metric: Metric) -> str:
     return metric.name.replace("_", " ") + unit
 
 
-def _point(
-    epoch: int, row: Mapping[str, float], metric: Metric, oracle: Metric, images: int | None, percent: bool
-) -> Point:
-    accuracy, outliers = row.get(oracle.key, nan), row.get(OUTLIERS, nan)
+def _point(row: Milestone, metric: Metric, oracle: Metric, images: int | None, percent: bool) -> Point:
+    accuracy, outliers = row.values.get(oracle.key, nan), row.values.get(OUTLIERS, nan)
     return Point(
-        epoch=epoch,
-        value=row[metric.key],
+        epoch=row.epoch,
+        value=row.values[metric.key],
         accuracy=accuracy * (100 if percent else 1) if isfinite(accuracy) else None,
-        deviation=row.get(f"{NOISE_PREFIX}{metric.name}", 0.0),
+        deviation=row.values.get(f"{NOISE_PREFIX}{metric.name}", 0.0),
         outliers=outliers if isfinite(outliers) else None,
-        accuracy_error=_error(accuracy, images) if images and percent else 0.0,
+        accuracy_error=_error(accuracy, images) if images else 0.0,
     )
 
 

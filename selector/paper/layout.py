@@ -10,9 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from selector.metrics import METRICS, LabelFreeMetric
+from selector.paper.along_training import Cell
+from selector.paper.association import Association
+from selector.paper.published import Published
 from selector.reports.words import correlation
 from selector.text import csv_cell, printable
 
+Figure = Association | Cell | Published  # has Pearson's r, and whether its p-value is below 0.05
 UNKNOWN = "–"
 _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "{}$&#%_"}
@@ -21,29 +25,27 @@ _LATEX = str.maketrans(
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A correlation, and whether its p-value is below 0.05."""
-
-    value: float | None = None
-    marked: bool = False
-
-    def __str__(self) -> str:
-        return correlation(self.value) + "*" * (self.marked and self.value is not None)
-
-    def latex(self) -> str:
-        """As in the paper: gray without significance, red below zero."""
-        text = "--" if self.value is None else f"${correlation(self.value)}$"
-        if self.value is None or not self.marked:
-            return rf"\textcolor{{gray}}{{{text}}}"
-        return rf"\textcolor{{red}}{{{text}}}" if self.value < 0 else text
-
-
-@dataclass(frozen=True)
 class Column:
     """The lines above a column of a table, and its figures by name of the metric."""
 
     heads: tuple[str, ...]
     cells: Mapping[str, Figure]
+
+
+def shown(figure: Figure | None) -> str:
+    """In two decimals, with a star where it is marked."""
+    if figure is None or figure.pearson is None:
+        return UNKNOWN
+    return correlation(figure.pearson) + "*" * figure.marked
+
+
+def shown_in_latex(figure: Figure | None) -> str:
+    """As in the paper: gray without significance, red below zero."""
+    value = None if figure is None else figure.pearson
+    text = "--" if value is None else f"${correlation(value)}$"
+    if figure is None or value is None or not figure.marked:
+        return rf"\textcolor{{gray}}{{{text}}}"
+    return rf"\textcolor{{red}}{{{text}}}" if value < 0 else text
 
 
 def interval_text(interval: tuple[float, float] | None) -> str:
@@ -82,7 +84,7 @@ def draw_columns(console: Console, columns: Sequence[Column], label_free: Set[st
         head = Text("\n".join(map(printable, column.heads)))
         table.add_column(head, justify="right", overflow="fold", max_width=8)
     for name, mark, cells in _rows(columns, label_free):
-        table.add_row(*map(Text, (printable(name), "✓" if mark else "", *map(str, cells))))
+        table.add_row(*map(Text, (printable(name), "✓" if mark else "", *map(shown, cells))))
     console.print(table)
 
 
@@ -95,7 +97,7 @@ def to_latex(columns: Sequence[Column], label_free: Set[str], comments: Sequence
     marks = [r"$\checkmark$" if mark else r"$\times$" for _, mark, _ in rows]
     heads = [("",) * (len(columns[0].heads) - 1) + ("Label-free",), *(column.heads for column in columns)]
     frame = pd.DataFrame(
-        [[mark, *(cell.latex() for cell in cells)] for mark, (_, _, cells) in zip(marks, rows, strict=True)],
+        [[mark, *map(shown_in_latex, cells)] for mark, (_, _, cells) in zip(marks, rows, strict=True)],
         index=[latex(name) for name, _, _ in rows],
         columns=pd.MultiIndex.from_tuples([tuple(map(latex, names)) for names in heads]),
     )
@@ -129,10 +131,12 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], renamed: M
     return table
 
 
-def _rows(columns: Sequence[Column], label_free: Set[str]) -> list[tuple[str, bool, tuple[Figure, ...]]]:
+def _rows(
+    columns: Sequence[Column], label_free: Set[str]
+) -> list[tuple[str, bool, tuple[Figure | None, ...]]]:
     """Of each metric its name, whether it is label-free, and its figures."""
     label_free = label_free | {metric.name for metric in METRICS if isinstance(metric, LabelFreeMetric)}
     return [
-        (name, name in label_free, tuple(column.cells.get(name, Figure()) for column in columns))
+        (name, name in label_free, tuple(column.cells.get(name) for column in columns))
         for name in dict.fromkeys(name for column in columns for name in column.cells)
     ]

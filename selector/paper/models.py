@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from selector.errors import UserError
-from selector.text import first_line, nearest, printable
-from selector.training.exported import NATIVE_SIZE
+from selector.text import first_line, nearest
+from selector.training.exported import encoder_of
 from selector.training.stored import read_stored
 from selector.training.torch_file import load_plain
 
@@ -26,6 +26,7 @@ PAPER_MODELS = (
     *(f"efficientnet_b{size}" for size in range(8)),
 )
 UNTRAINED_SEED = 0
+CLASSES = 1000  # of ImageNet
 
 WeightsChoice = Literal["imagenet", "none"]
 SUFFIXES = (".pth", ".pt", ".bin")
@@ -39,13 +40,10 @@ _SIZES = {"nano", "micro", "tiny", "small", "base", "medium", "large", "huge"}
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a model expects of an image.
+    """What a model expects of an image: its side in pixels, to which images of any size are scaled.
 
-    Attributes:
-        resolution: Side of the square in pixels; images are scaled to it, whatever their size.
-        mean: Of each channel, subtracted from pixels in [0, 1].
-        std: Of each channel, divided by.
-        interpolation: "bilinear", "bicubic" or "nearest".
+    `mean` is subtracted from pixels in [0, 1], which are then divided by `std`, channel by channel;
+    `interpolation` is "bilinear", "bicubic" or "nearest".
     """
 
     resolution: int
@@ -61,8 +59,8 @@ class PretrainedModel:
     Attributes:
         name: As the user named it.
         family: Models of one family are of one architecture in several sizes.
-        preprocessing: What it wants of an image.
-        weights: What its weights are, for people.
+        preprocessing: Of its images.
+        weights: What they are, for people.
         digest: Equal for equal weights.
         build: Makes the encoder: normalised (B, 3, R, R) images → (B, D), in evaluation mode.
     """
@@ -85,10 +83,7 @@ def find_model(name: str, weights: WeightsChoice, weights_dir: Path | None) -> P
 
     A name that ends in .ckpt is the path of a checkpoint of train.py.
 
-    Args:
-        name: Of the model.
-        weights: "imagenet", or "none" for the untrained network.
-        weights_dir: Folder with files of weights; without one they are downloaded.
+    Without `weights_dir`, a folder with files of weights, they are downloaded.
 
     Raises:
         UserError: There is no such model, or its weights cannot be had.
@@ -123,17 +118,17 @@ def family_of(name: str) -> str:
     return "_".join(words) or name
 
 
-def without_head(network: nn.Module, model: str, classes: int = 1000) -> nn.Module:
+def without_head(network: nn.Module, model: str) -> nn.Module:
     """The classifier with its last layer taken out: it then gives what that layer reads.
 
-    The last layer is the last linear layer or convolution with an output a class.
+    The last layer is the last linear layer or convolution with an output for each class of ImageNet.
 
     Raises:
         UserError: There is none.
     """
-    heads = [name for name, part in network.named_modules() if _outputs(part) == classes]
+    heads = [name for name, part in network.named_modules() if _outputs(part) == CLASSES]
     if not heads:
-        raise UserError(f"{model} has no layer with {classes} outputs, so its embedding is not known")
+        raise UserError(f"{model} has no layer with {CLASSES} outputs, so its embedding is not known")
     parent, _, last = heads[-1].rpartition(".")
     setattr(network.get_submodule(parent), last, nn.Identity())
     return network.eval()
@@ -180,14 +175,11 @@ def _torchvision_model(name: str, weights: WeightsChoice, weights_dir: Path | No
         label = path.name
     else:
         path, label = download_weights(name, published.url), published.name
-    return PretrainedModel(
-        name,
-        family_of(name),
-        preprocessing,
-        label,
-        digest_of_file(path),
-        lambda: without_head(_loaded(network(), path, name), name),
-    )
+
+    def build() -> nn.Module:
+        return without_head(_filled(network(), path, name), name)
+
+    return PretrainedModel(name, family_of(name), preprocessing, label, digest_of_file(path), build)
 
 
 def _timm_model(name: str, plain: str, weights: WeightsChoice, weights_dir: Path | None) -> PretrainedModel:
@@ -196,14 +188,20 @@ def _timm_model(name: str, plain: str, weights: WeightsChoice, weights_dir: Path
     preprocessing = Preprocessing(
         wanted.input_size[-1], tuple(wanted.mean), tuple(wanted.std), wanted.interpolation
     )
+
+    def without_classifier(network: Any) -> nn.Module:
+        network.reset_classifier(0)  # leaves the pooling that the model has
+        encoder: nn.Module = network.eval()
+        return encoder
+
     if weights == "none":
-        return _untrained(name, preprocessing, lambda: _without_timm_head(timm.create_model(plain)))
+        return _untrained(name, preprocessing, lambda: without_classifier(timm.create_model(plain)))
     if weights_dir is not None:
         path = find_weights(weights_dir, plain, wanted.url or None)
         label, digest = path.name, digest_of_file(path)
 
-        def build() -> nn.Module:
-            return _without_timm_head(_loaded(timm.create_model(plain), path, name))
+        def network() -> Any:
+            return _filled(timm.create_model(plain), path, name)
 
     else:
         try:
@@ -215,16 +213,12 @@ def _timm_model(name: str, plain: str, weights: WeightsChoice, weights_dir: Path
             ) from error
         label, digest = wanted.tag or "timm", digest_of(fetched.state_dict())
 
-        def build() -> nn.Module:
-            return _without_timm_head(fetched)
+        def network() -> Any:
+            return fetched
 
-    return PretrainedModel(name, family_of(name), preprocessing, label, digest, build)
-
-
-def _without_timm_head(network: Any) -> nn.Module:
-    network.reset_classifier(0)  # leaves the pooling that the model has
-    encoder: nn.Module = network.eval()
-    return encoder
+    return PretrainedModel(
+        name, family_of(name), preprocessing, label, digest, lambda: without_classifier(network())
+    )
 
 
 def _untrained(name: str, preprocessing: Preprocessing, build: Callable[[], nn.Module]) -> PretrainedModel:
@@ -245,35 +239,17 @@ def _own_model(path: str, weights: WeightsChoice) -> PretrainedModel:
     if weights == "none":
         raise UserError(f"{path!r} names trained weights, and --weights none asks for untrained ones")
     stored = read_stored(Path(path))
-    config = stored.config
-    numbers: list[tuple[float, ...]] = []
-    for name in ("views.normalize.mean", "views.normalize.std"):
-        of_channels = stored.state.get(name)
-        if of_channels is None or of_channels.numel() != 3:
-            raise UserError(
-                f"checkpoint {printable(str(stored.path))!r} is damaged, or of another version: it lacks"
-                f" {name}, by which the images of its training were normalised; name another checkpoint"
-            )
-        numbers.append(tuple(of_channels.flatten().tolist()))
-
-    mean, std = numbers
-
-    def build() -> nn.Module:
-        from selector.training.backbone import build_backbone
-
-        backbone, _ = build_backbone(config)
-        parts = {name.partition("backbone."): value for name, value in stored.state.items()}
-        state = {name: value for (before, found, name), value in parts.items() if found and not before}
-        load_state(backbone, state, config.backbone, repr(str(stored.path)))
-        return backbone.eval()
-
+    encoder = encoder_of(stored)
+    wanted = encoder.config
+    if wanted.channels != 3:
+        raise UserError(f"{path!r} was trained on images of {wanted.channels} channels, and these have 3")
     return PretrainedModel(
         name=f"{stored.path.resolve().parent.name}/{stored.path.stem}",
-        family=config.method,
-        preprocessing=Preprocessing(config.image_size or NATIVE_SIZE[config.dataset], mean, std, "bilinear"),
-        weights=f"trained on {config.dataset} for {stored.epoch} epochs",
+        family=stored.config.method,
+        preprocessing=Preprocessing(wanted.image_size, wanted.mean, wanted.std, "bilinear"),
+        weights=f"trained on {stored.config.dataset} for {stored.epoch} epochs",
         digest=digest_of_file(stored.path),
-        build=build,
+        build=lambda: encoder.network.eval(),
     )
 
 
@@ -293,10 +269,7 @@ def digest_of_file(path: Path) -> str:
 def find_weights(folder: Path, model: str, published: str | None) -> Path:
     """The one file in `folder` that holds the weights of `model`.
 
-    Args:
-        folder: As `--weights-dir` names it.
-        model: Name of the model, without a library before it.
-        published: Address that the library itself downloads from; its last part is a file name, too.
+    The last part of `published`, the address that the library itself downloads from, is a file name, too.
 
     Raises:
         UserError: There is no such folder, no such file, or more than one.
@@ -367,18 +340,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {_DENSENET.sub(r"\1\2", name.removeprefix("module.")): value for name, value in content.items()}
 
 
-def _loaded(network: nn.Module, path: Path, model: str) -> nn.Module:
-    load_state(network, read_state(path), model, repr(str(path)))
-    return network
-
-
-def load_state(network: nn.Module, state: Mapping[str, Tensor], model: str, where: str) -> None:
-    """Put the tensors into the network, every one of them.
+def _filled(network: nn.Module, path: Path, model: str) -> nn.Module:
+    """The network with the tensors of a file, every one of them.
 
     Raises:
-        UserError: They are another architecture's.
+        UserError: They cannot be read, or are another architecture's.
     """
-    wanted = network.state_dict()
+    state, wanted = read_state(path), network.state_dict()
     # Counters of BatchNorm's batches, which older files lack, have no part in evaluation.
     missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
     foreign = [name for name in state if name not in wanted]
@@ -387,14 +355,14 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], model: str, wher
         for verb, names in (("lack", missing), ("hold unknown", foreign))
         if names
     ]
-    for name in wanted.keys() & state.keys():
-        if wanted[name].shape != state[name].shape:
-            shapes = tuple(state[name].shape), tuple(wanted[name].shape)
-            problems.append(f"have {name} of shape {shapes[0]} in place of {shapes[1]}")
-            break
+    unlike = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
+    for name in unlike[:1]:
+        shapes = tuple(state[name].shape), tuple(wanted[name].shape)
+        problems.append(f"have {name} of shape {shapes[0]} in place of {shapes[1]}")
     if problems:
-        raise UserError(f"weights {where} are not those of {model}: they {', '.join(problems)}")
+        raise UserError(f"weights {str(path)!r} are not those of {model}: they {', '.join(problems)}")
     network.load_state_dict(dict(state), strict=False)
+    return network
 
 
 def digest_of(state: Mapping[str, Tensor]) -> str:

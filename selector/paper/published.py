@@ -4,6 +4,10 @@ Source: Xu, Lowe & Trappenberg 2022, arXiv:2409.06612.
 """
 
 from dataclasses import dataclass
+from typing import Literal
+
+Initial = Literal["with_init", "without_init"]  # with the untrained network, milestone 0, or without it
+INITIAL: tuple[Initial, ...] = ("with_init", "without_init")
 
 TABLE_I_SOURCE = "Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, Table I"
 TABLE_II_SOURCE = "Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, Table II"
@@ -47,13 +51,13 @@ class Published:
     marked: bool
 
 
-def table_one(method: str | None) -> dict[tuple[str, str], dict[str, Published]]:
-    """Table I of a method: by data set and "with_init" or "without_init", by metric; empty for others."""
+def table_one(method: str | None) -> dict[tuple[str, Initial], dict[str, Published]]:
+    """Table I of a method: by data set, with and without the initial network, by metric; empty for others."""
     if method not in METHODS:
         return {}
-    columns: dict[tuple[str, str], dict[str, Published]] = {}
+    columns: dict[tuple[str, Initial], dict[str, Published]] = {}
     for place, dataset in enumerate(DATASETS):
-        for without, initial in enumerate(("with_init", "without_init")):
+        for without, initial in enumerate(INITIAL):
             column = 4 * METHODS.index(method) + 2 * place + without
             n = _TRAINED_MILESTONES[method] + 1 - without
             columns[dataset, initial] = {name: _figure(row[column], n) for name, row in _TABLE_I.items()}

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from torchvision.transforms.v2.functional import resize
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics import METRICS, LabelFreeMetric, Metric
+from selector.metrics import METRICS, LabelFreeMetric
 from selector.metrics.embeddings import Embeddings
 from selector.metrics.evaluate import evaluate
 from selector.metrics.inputs import DEFINITION_VERSION, Inputs, MetricSettings, Probe, UmapEngine
@@ -39,12 +38,10 @@ class StudySettings:
     """How the paper evaluates pretrained models (section III-D), where it differs from training runs.
 
     Attributes:
-        probe: "paper", "fast" or "none".
         batch_size: Images a batch, of the encoder and of the paper's probe.
         probe_peak: Peak of the learning rate of the paper's probe.
         bin_width: Of the entropy, in standard deviations.
         umap_seeds: UMAP layouts per model.
-        umap_engine: What lays them out; umap-learn, which the paper used.
         probe_epochs: Of the paper's probe.
     """
 
@@ -84,7 +81,7 @@ def load_study_images(
         label_free = [
             metric.name
             for metric in METRICS
-            if isinstance(metric, LabelFreeMetric) and not _needs_projector(metric)
+            if isinstance(metric, LabelFreeMetric) and not metric.space.startswith("projector")
         ]
         raise UserError(
             f"the images of {dataset} have no labels, so there is no linear probe to correlate with:"
@@ -110,11 +107,12 @@ class Embedder:
         batch_size: int,
         device: torch.device,
         progress: Progress,
+        title: str = "",
     ) -> None:
-        """`progress` is told what is being embedded."""
+        """`progress` is told what is being embedded, after `title`, the model's name by default."""
         self.model, self.cache, self.batch_size = model, cache, batch_size
-        self.device, self.progress = device, progress
-        self.group = re.sub(r"[^\w.-]", "_", model.name) + "-" + re.sub(r"[^\w.-]", "_", model.digest)
+        self.device, self.progress, self.title = device, progress, title or model.name
+        self.group = re.sub(r"[^\w.-]", "_", f"{model.name}-{model.digest}")
         self._network: nn.Module | None = None
 
     @property
@@ -130,7 +128,7 @@ class Embedder:
             blocks.append(self._block(images, self.augmented_group if augmented else self.group))
             done += len(images)
             speed = f"{clock.rate(done):.0f} images/s{clock.after(done, len(pixels))}"
-            self.progress(f"{self.model.name}: {what}, {done} of {len(pixels)}, {speed}")
+            self.progress(f"{self.title}: {what}, {done} of {len(pixels)}, {speed}")
         return np.concatenate(blocks)
 
     def forget_augmented(self) -> None:
@@ -198,8 +196,8 @@ def study_models(
         if (content := cache.load("rows", key)) is not None:
             values = json.loads(content)
         else:
-            said = partial(_numbered, progress, f"[{number}/{len(models)}]")
-            embedder = Embedder(model, cache, settings.batch_size, device, said)
+            title = f"[{number}/{len(models)}] {model.name}"
+            embedder = Embedder(model, cache, settings.batch_size, device, progress, title)
             values = evaluate_model(embedder, images, settings)
             cache.store("rows", key, json.dumps(values).encode())
             embedder.forget_augmented()
@@ -225,7 +223,7 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
     test = _embeddings(embedder, images.evaluation, "evaluation images")
     probed = images.evaluation.labels is not None and settings.probe != "none"
     train = _embeddings(embedder, images.train, "training images") if probed else None
-    if not all(np.isfinite(e.vectors).all() for e in (test, train) if e is not None):
+    if not all(np.isfinite(one.vectors).all() for one in (test, train) if one is not None):
         return {}
     inputs = Inputs(
         backbone=test,
@@ -243,14 +241,6 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
     if settings.probe == "paper" and probed:
         values[_ACCURACY] = float(_paper_probe(embedder, images, test, settings).mean())
     return values
-
-
-def _numbered(progress: Progress, number: str, text: str) -> None:
-    progress(f"{number} {text}")
-
-
-def _needs_projector(metric: Metric) -> bool:
-    return metric.space.startswith("projector")
 
 
 def _paper_probe(

@@ -22,15 +22,16 @@ from selector.paper.association import (
 from selector.paper.layout import (
     UNKNOWN,
     Column,
-    Figure,
     draw_columns,
     interval_text,
     reason_lines,
+    shown,
     to_csv,
     to_latex,
 )
+from selector.paper.published import Initial
 from selector.reports.tables import paragraph, table_of
-from selector.reports.words import label, sparkline
+from selector.reports.words import correlation, label, sparkline
 
 SIDE_BY_SIDE = 3  # runs whose training is drawn, which fill 80 columns with a metric's name
 STAR = (
@@ -40,7 +41,7 @@ STAR = (
 )
 _WIDTH = 16
 _COLUMNS_A_TABLE = 6  # what fits on 80 columns beside the metrics' names
-_INIT = {"with_init": "w/", "without_init": "w/o"}
+_INIT: dict[Initial, str] = {"with_init": "w/", "without_init": "w/o"}
 _CSV = (
     "source method dataset run metric label_free initial_network n pearson p_optimistic marked interval_low"
     " interval_high block_length spearman spearman_p_optimistic kendall_tau kendall_p_optimistic reason"
@@ -52,26 +53,24 @@ def table_columns(report: CorrelationReport, published: bool) -> list[Column]:
     """Two columns per group, with milestone 0 and without; with `published`, the paper's beside ours."""
     columns = []
     for group in report.groups:
-        own = {(group.dataset or "", initial): group.cells(initial) for initial in _INIT}
-        papers = paper.table_one(group.method).items() if published else ()
-        named = own | {(f"{dataset} (paper)", initial): cells for (dataset, initial), cells in papers}
-        for (dataset, initial), cells in named.items():
-            figures = {name: Figure(one.pearson, one.marked) for name, one in cells.items()}
-            columns.append(Column((group.method or "", dataset, _INIT[initial]), figures))
+        method, dataset = group.method or "", group.dataset or ""
+        columns += [Column((method, dataset, w), group.cells(initial)) for initial, w in _INIT.items()]
+        for (data, initial), cells in paper.table_one(group.method).items() if published else ():
+            columns.append(Column((method, f"{data} (paper)", _INIT[initial]), cells))
     return columns
 
 
 def association_rows(group: Group) -> list[tuple[str, ...]]:
     """All statistics of a group: name, with milestone 0 or without, r, ρ, τ, 95 % of r, the runs' r."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in group.metrics:
         for initial, short in _INIT.items():
             cell = row.cell(initial)
             each = [one.pearson for one in cell.runs if one.pearson is not None]
-            figures = Figure(cell.pearson, cell.marked), Figure(cell.spearman), Figure(cell.kendall_tau)
+            figures = shown(cell), correlation(cell.spearman), correlation(cell.kendall_tau)
             span = interval_text((min(each), max(each))) if len(each) > 1 else UNKNOWN
             name = row.metric if initial == "with_init" else ""
-            rows.append((name, short, *map(str, figures), interval_text(cell.interval), span))
+            rows.append((name, short, *figures, interval_text(cell.interval), span))
     return rows
 
 

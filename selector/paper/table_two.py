@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from selector.errors import UserError
 from selector.metrics import METRICS, LabelFreeMetric, labelled_metric
 from selector.paper import published as paper
 from selector.paper.association import (
@@ -26,7 +27,6 @@ from selector.paper.association import (
 from selector.paper.layout import (
     UNKNOWN,
     Column,
-    Figure,
     draw_columns,
     interval_text,
     reason_lines,
@@ -34,12 +34,12 @@ from selector.paper.layout import (
     to_latex,
 )
 from selector.reports.tables import paragraph, table_of
-from selector.reports.words import number
+from selector.reports.words import correlation, number
 from selector.selection.correlation import EXACT_BELOW
 
 OVERALL = "overall"
 UNTRAINED = "UNTRAINED networks with random weights: these figures say nothing about pretrained models"
-_ACCURACY = labelled_metric("linear_probe_accuracy")
+ACCURACY = labelled_metric("linear_probe_accuracy")
 _CSV = (
     "kind dataset group model weights metric value n p marked interval_low interval_high spearman spearman_p"
     " reason"
@@ -48,14 +48,9 @@ _CSV = (
 
 @dataclass(frozen=True)
 class ModelRow:
-    """What was measured of one model.
+    """What was measured of one model; the fields are keys of `--json`.
 
-    Attributes:
-        model: Its name.
-        family: Models of one architecture in several sizes.
-        weights: What its weights are.
-        resolution: Side of the images that it was given, in pixels.
-        values: W&B key of a metric → value.
+    `weights` says what they are, `resolution` is the side of its images in pixels, and `values` has W&B keys.
     """
 
     model: str
@@ -67,16 +62,10 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class Study:
-    """Models on one data set.
+    """Models on one data set, or on a folder of images, which is named with its path.
 
-    Attributes:
-        dataset: Its name; a folder with its path.
-        train_images: Images that the probe learns from.
-        evaluation_images: Images that the metrics are computed from.
-        settings: How the metrics were computed.
-        untrained: Whether the networks had random weights.
-        rows: One per model.
-        warnings: One line each.
+    The probe learns from the training images; the metrics are computed from the evaluation images.
+    `untrained`: whether the networks had random weights.
     """
 
     dataset: str
@@ -114,7 +103,7 @@ def correlate_models(study: Study) -> list[ModelCorrelation]:
     Empty where no model has an accuracy. Where all models are of one family there is no `overall`. Intervals
     resample the models one by one.
     """
-    if not any(_ACCURACY.key in row.values for row in study.rows):
+    if not any(ACCURACY.key in row.values for row in study.rows):
         return []
     families = list(dict.fromkeys(row.family for row in study.rows))
     groups = {family: [row.values for row in study.rows if row.family == family] for family in families}
@@ -122,38 +111,31 @@ def correlate_models(study: Study) -> list[ModelCorrelation]:
         groups[OVERALL] = [row.values for row in study.rows]
     found = []
     for metric in study.metrics:
-        for group, rows in groups.items() if metric.key != _ACCURACY.key else ():
-            x, y, _ = finite_pairs(rows, metric, _ACCURACY)
-            reason, interval = undefined(x, y, metric, _ACCURACY, "model"), None
+        for group, rows in groups.items() if metric.key != ACCURACY.key else ():
+            x, y, _ = finite_pairs(rows, metric, ACCURACY)
+            reason, interval = undefined(x, y, metric, ACCURACY, "model"), None
             if not reason and len(x) >= LEAST_MODELS:
                 interval = percentile_interval(resampled_pearson(x, y, 1, f"{group} {metric.name}"))
-            one = ModelCorrelation(
-                metric=metric.name,
-                key=metric.key,
-                label_free=isinstance(metric, LabelFreeMetric),
-                group=group,
-                models=len(x),
-                **associate(x, y, interval, reason),
+            free, figures = isinstance(metric, LabelFreeMetric), associate(x, y, interval, reason)
+            named = ModelCorrelation(
+                metric=metric.name, key=metric.key, label_free=free, group=group, models=len(x), **figures
             )
-            found.append(one)
+            found.append(named)
     return found
 
 
 def table_columns(study: Study) -> list[Column]:
     """A column per family, then one over all models."""
-    figures: dict[str, dict[str, Figure]] = {}
+    found: dict[str, dict[str, ModelCorrelation]] = {}
     for one in correlate_models(study):
-        figures.setdefault(one.group, {})[one.metric] = Figure(one.pearson, one.marked)
-    return [Column((group, study.dataset), own) for group, own in figures.items()]
+        found.setdefault(one.group, {})[one.metric] = one
+    return [Column((group, study.dataset), own) for group, own in found.items()]
 
 
 def published_columns(dataset: str) -> list[Column]:
     """The paper's Table II for one of its data sets."""
-    columns = []
-    for family, own in paper.table_two(dataset).items():
-        figures = {name: Figure(one.pearson, one.marked) for name, one in own.items()}
-        columns.append(Column((family, f"{dataset} (paper)"), figures))
-    return columns
+    published = paper.table_two(dataset).items()
+    return [Column((family, f"{dataset} (paper)"), own) for family, own in published]
 
 
 def print_study(study: Study, console: Console, published: bool = False) -> None:
@@ -174,7 +156,7 @@ def print_study(study: Study, console: Console, published: bool = False) -> None
     console.print()
     correlations = correlate_models(study)
     if correlations:
-        paragraph(console, f"Pearson's r of each metric with {_ACCURACY.key} over models")
+        paragraph(console, f"Pearson's r of each metric with {ACCURACY.key} over models")
         draw_columns(console, _without_dataset(table_columns(study)))
     for group in dict.fromkeys(one.group for one in correlations if not one.reason):
         console.print()
@@ -199,7 +181,7 @@ def model_rows(study: Study) -> list[tuple[str, ...]]:
     keys = ("label_free/entropy", "label_free/clustering_agreement", "label_free/silhouette")
     rows = []
     for row in study.rows:
-        accuracy = row.values.get(_ACCURACY.key)
+        accuracy = row.values.get(ACCURACY.key)
         shown = UNKNOWN if accuracy is None else f"{100 * accuracy:.1f}"
         rows.append((row.model, str(row.resolution), shown, *(number(row.values.get(key)) for key in keys)))
     return rows
@@ -210,7 +192,7 @@ def statistics_rows(correlations: Sequence[ModelCorrelation], group: str) -> lis
     rows: list[tuple[str, ...]] = []
     for one in correlations:
         if one.group == group and not one.reason:
-            r, rho = str(Figure(one.pearson)), str(Figure(one.spearman))
+            r, rho = correlation(one.pearson), correlation(one.spearman)
             texts = (str(one.models), r, _p(one.pearson_p), rho, _p(one.spearman_p))
             rows.append((one.metric, *texts, interval_text(one.interval)))
     return rows
@@ -248,9 +230,15 @@ def study_csv(studies: Sequence[Study], published: bool = False) -> str:
 
 
 def study_latex(studies: Sequence[Study], published: bool = False) -> str:
-    r"""Table II as a tabular, for \usepackage{booktabs,xcolor}."""
+    r"""Table II as a tabular, for \usepackage{booktabs,xcolor}.
+
+    Raises:
+        UserError: No model has an accuracy.
+    """
     columns = [column for study in studies for column in table_columns(study)]
     columns += [one for dataset in paper.DATASETS for one in published_columns(dataset)] if published else []
+    if not columns:
+        raise UserError("no model has a linear-probe accuracy, so there is no table to print")
     comments = ["Pearson's r of each metric with linear-probe accuracy over models; gray: p >= 0.05"]
     comments += [UNTRAINED] if any(study.untrained for study in studies) else []
     return to_latex(columns, set(), comments)

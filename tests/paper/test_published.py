@@ -7,33 +7,27 @@ from selector.paper.published import DATASETS, FAMILIES, METHODS, table_one, tab
 
 
 @pytest.mark.parametrize(
-    ("metric", "method", "dataset", "with_init", "without"),
+    ("metric", "column", "dataset", "expected"),
     [
-        ("entropy", "simsiam", "cifar10", 0.82, 0.92),
-        ("silhouette", "simclr", "cifar100", 0.28, -0.78),
-        ("silhouette_labels", "moco_v2", "cifar10", 0.37, -0.29),
-        ("ami_labels", "moco_v2", "cifar100", 0.88, 0.91),
-        ("clustering_agreement", "simsiam", "cifar100", -0.62, -0.71),
+        ("entropy", "simsiam", "cifar10", [0.82, 0.92]),
+        ("silhouette", "simclr", "cifar100", [0.28, -0.78]),
+        ("silhouette_labels", "moco_v2", "cifar10", [0.37, -0.29]),
+        ("ami_labels", "moco_v2", "cifar100", [0.88, 0.91]),
+        ("clustering_agreement", "simsiam", "cifar100", [-0.62, -0.71]),
+        ("entropy", "resnet", "cifar10", [-0.19]),
+        ("entropy", "overall", "cifar100", [-0.52]),
+        ("silhouette", "resnet", "cifar100", [0.99]),
+        ("clustering_agreement", "densenet", "cifar10", [-0.67]),
+        ("ami_labels", "efficientnet", "cifar100", [0.72]),
     ],
 )
-def test_table_one_as_printed(metric, method, dataset, with_init, without):
-    table = table_one(method)
-    values = [table[dataset, initial][metric].pearson for initial in ("with_init", "without_init")]
-    assert values == [with_init, without]
-
-
-@pytest.mark.parametrize(
-    ("metric", "family", "dataset", "value"),
-    [
-        ("entropy", "resnet", "cifar10", -0.19),
-        ("entropy", "overall", "cifar100", -0.52),
-        ("silhouette", "resnet", "cifar100", 0.99),
-        ("clustering_agreement", "densenet", "cifar10", -0.67),
-        ("ami_labels", "efficientnet", "cifar100", 0.72),
-    ],
-)
-def test_table_two_as_printed(metric, family, dataset, value):
-    assert table_two(dataset)[family][metric].pearson == value
+def test_as_printed(metric, column, dataset, expected):
+    """Of Table I with the initial network and without it, of Table II by family."""
+    if column in METHODS:
+        cells = [table_one(column)[dataset, initial] for initial in ("with_init", "without_init")]
+    else:
+        cells = [table_two(dataset)[column]]
+    assert [one[metric].pearson for one in cells] == expected
 
 
 def test_significance_is_students():
@@ -46,9 +40,6 @@ def test_significance_is_students():
 
 
 def test_numbers_of_pairs():
-    assert {m: {f.n for c in table_one(m).values() for f in c.values()} for m in METHODS} == {
-        "simsiam": {40, 41},
-        "simclr": {50, 51},
-        "moco_v2": {40, 41},
-    }
+    pairs = {m: {one.n for column in table_one(m).values() for one in column.values()} for m in METHODS}
+    assert pairs == {"simsiam": {40, 41}, "simclr": {50, 51}, "moco_v2": {40, 41}}
     assert [table_two("cifar10")[family]["entropy"].n for family in FAMILIES] == [5, 4, 8, 17]

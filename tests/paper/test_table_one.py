@@ -8,7 +8,8 @@ import pytest
 from handmade import ACCURACY, ENTROPY, RANKME, run, sweep
 
 from selector.paper.along_training import correlate_milestones
-from selector.paper.layout import Figure, latex
+from selector.paper.layout import latex, shown, shown_in_latex
+from selector.paper.published import Published
 from selector.paper.table_one import (
     association_rows,
     correlations_csv,
@@ -54,17 +55,17 @@ def lines(text):
 
 
 @pytest.mark.parametrize(
-    ("figure", "shown", "in_latex"),
+    ("figure", "text", "in_latex"),
     [
-        (Figure(0.876, True), "0.88*", "$0.88$"),
-        (Figure(-0.2, False), "-0.20", r"\textcolor{gray}{$-0.20$}"),
-        (Figure(-0.2, True), "-0.20*", r"\textcolor{red}{$-0.20$}"),
-        (Figure(-0.001, False), "0.00", r"\textcolor{gray}{$0.00$}"),
-        (Figure(), "–", r"\textcolor{gray}{--}"),
+        (Published(0.876, 9, True), "0.88*", "$0.88$"),
+        (Published(-0.2, 9, False), "-0.20", r"\textcolor{gray}{$-0.20$}"),
+        (Published(-0.2, 9, True), "-0.20*", r"\textcolor{red}{$-0.20$}"),
+        (Published(-0.001, 9, False), "0.00", r"\textcolor{gray}{$0.00$}"),
+        (None, "–", r"\textcolor{gray}{--}"),
     ],
 )
-def test_a_correlation_in_two_decimals(figure, shown, in_latex):
-    assert (str(figure), figure.latex()) == (shown, in_latex)
+def test_a_correlation_in_two_decimals(figure, text, in_latex):
+    assert (shown(figure), shown_in_latex(figure)) == (text, in_latex)
 
 
 def test_all_statistics_of_one_run():
@@ -96,10 +97,10 @@ def test_columns_of_table_one():
         ("simclr", "digits", "w/o"),
     ]
     columns = {column.heads: column.cells for column in table_columns(report(*runs), published=True)}
-    assert [str(columns["simclr", "digits", init]["rankme"]) for init in ("w/", "w/o")] == ["0.80", "0.50"]
+    assert [shown(columns["simclr", "digits", init]["rankme"]) for init in ("w/", "w/o")] == ["0.80", "0.50"]
     papers = [(data, init) for data in ("cifar10 (paper)", "cifar100 (paper)") for init in ("w/", "w/o")]
     assert list(columns)[4:] == [("simclr", *place) for place in papers]
-    assert [str(columns["simclr", *place]["entropy"]) for place in papers] == [
+    assert [shown(columns["simclr", *place]["entropy"]) for place in papers] == [
         "-0.57*",
         "-0.83*",
         "0.18",
