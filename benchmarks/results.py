@@ -151,7 +151,7 @@ def protocol_page(second: Sequence[Pool], judged: Sequence[Pool]) -> Iterator[st
     yield from full_table([pool.without_ruined for pool in judged])
     yield "\n## Each sweep\n\nRegret in points / normalised regret / ρ.\n"
     yield from each_sweep_table(second)
-    yield "\n## By epoch\n\nWhat the choice at a share of the training costs at its end.\n"
+    yield "\n## By epoch\n\nWhat the choice after a share of the training costs at its end.\n"
     yield from by_share_table(judged)
     if len(judged) > 1:
         yield "\n## Rules learned elsewhere\n"
@@ -190,7 +190,7 @@ def by_share_table(pools: Sequence[Pool]) -> Iterator[str]:
     found = by_share(pools)
     sizes = {share: len(regrets) for share, regrets in found["lowest loss"].items()}
     shares = sorted(share for share, size in sizes.items() if 2 * size >= len(pools))
-    yield head("chosen by", *(f"{share:.0%} ({sizes[share]} sweeps)" for share in shares))
+    yield head("chosen by", *(f"{share:.0%} ({sizes[share]} of {len(pools)})" for share in shares))
     for name, costs in found.items():
         yield row(named(name), *(both(costs[share]) if share in costs else "–" for share in shares))
 
@@ -201,7 +201,7 @@ def without_figure(pools: Sequence[Pool]) -> Iterator[str]:
         some = [metric for metric in label_free() if metric.key in logged(pool.runs.runs)]
         silent = [name_of(metric) for metric in some if name_of(metric) not in costs_of(pool.group)]
         if silent:
-            yield f"- {pool.title}: {', '.join(silent)} may not compare runs that these sweeps vary."
+            yield f"- {pool.title}: {', '.join(silent)} may not be compared between its runs."
         if partly := partly_scored(pool):
             yield f"- {pool.title}: {RULE} of {', '.join(partly)} is the mean of fewer parts."
 

@@ -136,7 +136,7 @@ def test_the_choice_by_epoch_by_hand(results):
     runs = sweep(both("a", 1.0, 2.0, 0.9), both("b", 2.0, 1.0, 0.8))
     lines = list(results.by_share_table([Pool("x", "simclr", "digits", True, runs, ())]))
     assert lines == [
-        "| chosen by | 50% (1 sweeps) | 100% (1 sweeps) |\n|---|---|---|",
+        "| chosen by | 50% (1 of 1) | 100% (1 of 1) |\n|---|---|---|",
         "| `rankme` | 10.0 | 0.0 |",
         "| *lowest loss* | 10.0 | 10.0 |",
     ]
