@@ -32,7 +32,6 @@ def default_clusters(count: int) -> int:
     instead={"one_direction": math.nan},
     prefix="clid",
     symbol="CL",
-    meaning="How well the nearest image tells the k-means cluster of a held-out image.",
     formula="accuracy of 1-NN by cosine on half of the images, √N clusters",
     space=BACKBONE,
     direction="max",
@@ -41,8 +40,9 @@ def default_clusters(count: int) -> int:
     settings=OF_CLID,
 )
 def cluster_learnability(embeddings: Array, *, clusters: int | None = None, seed: int = 0) -> float:
-    """Accuracy of a nearest neighbour at telling held-out images' k-means clusters, from 0 to 1.
+    """How well the nearest image tells the k-means cluster of a held-out image.
 
+    From 0 to 1.
     All images are clustered by direction; one random half names the clusters of the other half by the nearest
     image, by cosine. Embeddings that share one direction are one cluster, trivially learnt:
     1, so a collapse is for the intrinsic dimension to show. Unchanged by rotation and by rescaling
@@ -118,7 +118,6 @@ def twonn(
     instead={"one_direction": math.nan},
     also={"clid": cluster_learnability, "twonn": twonn},
     symbol="CLID",
-    meaning="How learnable the clusters are, and how many dimensions the images spread over.",
     formula="CL + ID/D, ID by the two nearest neighbours (TwoNN)",
     space=BACKBONE,
     direction="max",
@@ -127,8 +126,9 @@ def twonn(
     settings=OF_CLID,
 )
 def clid(embeddings: Array, *, seed: int = 0) -> float:
-    """Cluster learnability plus intrinsic dimension over D, from 0 to 2; `seed` is `cluster_learnability`'s.
+    """How learnable the clusters are, and how many dimensions the images spread over.
 
+    From 0 to 2; `seed` is `cluster_learnability`'s.
     The paper's own text was not read. That ID enters as ID/D is the reading of published third-party code;
     the paper may instead standardise both parts over the compared models, which is impossible for one
     model alone: for that, compare `cluster_learnability` and `twonn` themselves.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 
 KMEANS_RESTARTS = 10
 _BLOCK_ROWS = 1024  # distances held at once: 8 MiB
+_PAPER = "Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C"
+_SILHOUETTE: dict[str, Any] = {
+    "space": BACKBONE,
+    "direction": "max",
+    "cost": "distances of all pairs",
+    "source": _PAPER,
+}
+_AGREEMENT: dict[str, Any] = {
+    "space": Z3,
+    "direction": "max",
+    "cost": "k-means on the UMAP points",
+    "source": f"{_PAPER}, equation 4",
+    "settings": OF_CLUSTERS,
+}
 
 
 def cosine_kmeans(points: Array, clusters: int, seed: int) -> NDArray[np.int32]:
@@ -81,10 +95,7 @@ def cosine_clusterings(
     symbol="S_GT",
     meaning="How tight and far apart the classes are.",
     formula="as silhouette, of the classes",
-    space=BACKBONE,
-    direction="max",
-    cost="distances of all pairs",
-    source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C",
+    **_SILHOUETTE,
 )
 @label_free(
     name="silhouette_umap",
@@ -106,11 +117,8 @@ def cosine_clusterings(
     symbol="S_1",
     meaning="How tight and far apart the k-means clusters are.",
     formula="mean (b - a)/max(a, b), distances to own and nearest other cluster, from Z3",
-    space=BACKBONE,
-    direction="max",
-    cost="distances of all pairs",
-    source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C",
     settings=OF_CLUSTERS,
+    **_SILHOUETTE,
 )
 def silhouette(vectors: Array, clusters: Array) -> float:
     """Mean silhouette (Rousseeuw 1987) of the clusters, from -1 to 1.
@@ -149,11 +157,7 @@ def silhouettes(vectors: Array, clusterings: Sequence[Array]) -> list[float]:
     symbol="AMI(C_1, C_GT)",
     meaning="How well the clusters that k-means finds agree with the classes.",
     formula="(I - E[I]) / ((H_1 + H_GT)/2 - E[I])",
-    space=Z3,
-    direction="max",
-    cost="k-means on the UMAP points",
-    source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C, equation 4",
-    settings=OF_CLUSTERS,
+    **_AGREEMENT,
 )
 @label_free(
     reads=("clusters", "finer_clusters"),
@@ -161,11 +165,7 @@ def silhouettes(vectors: Array, clusterings: Sequence[Array]) -> list[float]:
     symbol="AMI(C_1, C_2)",
     meaning="How well two k-means clusterings agree, one with twice the clusters of the other.",
     formula="(I - E[I]) / ((H_1 + H_2)/2 - E[I])",
-    space=Z3,
-    direction="max",
-    cost="k-means on the UMAP points",
-    source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C, equation 4",
-    settings=OF_CLUSTERS,
+    **_AGREEMENT,
 )
 def clustering_agreement(first: Array, second: Array) -> float:
     """Adjusted mutual information of two clusterings of the same points: 1 if equal, about 0 by chance.

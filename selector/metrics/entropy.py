@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,26 +19,25 @@ if TYPE_CHECKING:
 _TABLE_ONE = {"simclr": "min", "moco_v2": "min", "simsiam": "max"}
 _MAD_OF_A_GAUSSIAN = 0.6744897501960817  # median absolute deviation of a standard normal: its 0.75 quantile
 THRESHOLD = 4.0
+_of_points = partial(
+    label_free, reads="points", instead={"one_point": math.nan}, space=Z3, cost="UMAP, once per seed"
+)
 
 
-@label_free(
+@_of_points(
     name="entropy",
-    reads="points",
-    instead={"one_point": math.nan},
     prefix="entropy",
     symbol="H(Z3)",
-    meaning="How evenly the images fill the space of their UMAP points; low means few dense places.",
     formula="-Σ p ln p over boxes of 0.4 standard deviations per side, in nats",
-    space=Z3,
     direction=None,
     direction_for=_TABLE_ONE,
-    cost="UMAP, once per seed",
     source="Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, section III-C; directions from Table I",
 )
 def histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
-    """Entropy of the histogram of the points, from 0 to ln N: low when they gather in few places.
+    """How evenly the images fill the space of their UMAP points; low means few dense places.
 
-    Over training it falls with quality for SimCLR and MoCo-v2 and rises for SimSiam.
+    Entropy of their histogram, from 0 to ln N. Over training it falls with quality for SimCLR and MoCo-v2 and
+    rises for SimSiam.
 
     Axis i is cut into half-open bins [min_i + j w_i, min_i + (j + 1) w_i) of width w_i = bin_width · σ_i,
     σ_i being the standard deviation (divisor N). An axis on which all points agree has one bin.
@@ -52,25 +52,20 @@ def histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
     return _entropy(coordinates, bin_width * coordinates.std(axis=0))
 
 
-@label_free(
+@_of_points(
     name="entropy_robust",
-    reads="points",
-    instead={"one_point": math.nan},
     prefix="entropy",
     symbol="H_MAD(Z3)",
-    meaning="The entropy with a scale that a few distant points do not move.",
     formula="as entropy, with 1.4826 · median absolute deviation for the standard deviation",
-    space=Z3,
     direction=None,
     direction_for=_TABLE_ONE,
-    cost="UMAP, once per seed",
     source="ours, after section IV of the paper, which finds outliers in early training",
 )
 def robust_histogram_entropy(points: Array, *, bin_width: float = 0.4) -> float:
-    """`histogram_entropy` with a scale that outliers do not move, in nats, from 0 to ln N.
+    """The entropy with a scale that a few distant points do not move.
 
-    The median absolute deviation of axis i divided by 0.6745 is σ for Gaussian points. Where it is 0 because
-    more than half of the points share one value, σ_i is used.
+    In nats, from 0 to ln N. The median absolute deviation of axis i divided by 0.6745 is σ for Gaussian
+    points. Where it is 0 because more than half of the points share one value, σ_i is used.
     """
     coordinates = _checked(points, bin_width)
     deviations = np.abs(coordinates - np.median(coordinates, axis=0))
@@ -93,19 +88,16 @@ def _entropy(points: NDArray[np.float64], widths: NDArray[np.float64]) -> float:
     return float(-(p * np.log(p)).sum() + 0.0)  # + 0.0 turns the -0.0 of a single bin into 0.0
 
 
-@label_free(
-    reads="points",
-    instead={"one_point": math.nan},
+@_of_points(
     symbol="outliers(Z3)",
-    meaning="How many UMAP points lie far from all others: where there are some, entropy comes out low.",
     formula="share farther from the median than 4 times the median distance",
-    space=Z3,
     direction="min",
-    cost="UMAP, once per seed",
     source="ours, after section IV of the paper, which finds outliers in early training",
 )
 def outlier_share(points: Array, threshold: float = THRESHOLD) -> float:
-    """Share of points that are outliers, from 0 to 1; it says when H(Z3) is not to be trusted.
+    """How many UMAP points lie far from all others: where there are some, entropy comes out low.
+
+    From 0 to 1; it says when H(Z3) is not to be trusted.
 
     A point is an outlier when its Euclidean distance from the centre is more than `threshold` times the
     median of these distances; the centre is the median of each coordinate. The median distance is the median

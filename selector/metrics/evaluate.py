@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from selector.metrics.arrays import TooFew, Undefined
+from selector.metrics.embeddings import Space
 from selector.metrics.inputs import Inputs, PerSeed
 from selector.metrics.metric import NOISE_PREFIX, Registered
-from selector.metrics.spectrum import logged_spectrum
+from selector.metrics.spectrum import Spectrum, logged_spectrum
 from selector.milestone import BOOTSTRAP_PREFIX, CORRECT_PREFIX, Milestone, correct_text
 
 # What of `Inputs` takes most of the time of a step, by its name; all other metrics are one step more.
@@ -33,8 +34,7 @@ def evaluate(epoch: int, inputs: Inputs, at: Callable[[str], None] = lambda _ste
         epoch: Epochs trained.
         inputs: Embeddings, and what was chosen.
         at: Called with the name of each step before it: "spectra", "UMAP", "clusters", "linear probe",
-            "pretext",
-            "other metrics"; the default does nothing.
+            "pretext", "other metrics"; the default does nothing.
 
     Returns:
         Means over the UMAP seeds, where UMAP has a part in them, and under `noise/` the standard deviation
@@ -58,21 +58,31 @@ def evaluate(epoch: int, inputs: Inputs, at: Callable[[str], None] = lambda _ste
                 values[one.metric.key] = float(np.mean(found))
             if len(found) > 1:
                 noise[NOISE_PREFIX + one.metric.name] = float(np.std(found, ddof=1))
-    lists: dict[str, tuple[float, ...]] = {}
+    return Milestone(epoch, values | noise, _lists(inputs), _texts(inputs))
+
+
+def _lists(inputs: Inputs) -> dict[str, tuple[float, ...]]:
+    """The spectra that a chosen metric reads, and the pretext score on resampled images."""
+    spectra: dict[Space, Spectrum | None] = {}
     if inputs.settings.reads("backbone_spectrum"):
-        lists |= logged_spectrum("backbone", inputs.backbone_spectrum.centred)
+        spectra["backbone"] = inputs.backbone_spectrum
     if inputs.settings.reads("projector_spectrum"):
-        if inputs.projector_spectrum is not None:
-            lists |= logged_spectrum("projector", inputs.projector_spectrum.centred)
-        if inputs.predictor_spectrum is not None:
-            lists |= logged_spectrum("predictor", inputs.predictor_spectrum.centred)
+        spectra |= {"projector": inputs.projector_spectrum, "predictor": inputs.predictor_spectrum}
+    lists: dict[str, tuple[float, ...]] = {}
+    for space, spectrum in spectra.items():
+        if spectrum is not None:
+            lists |= logged_spectrum(space, spectrum.centred)
     if inputs.settings.reads("pretext") and inputs.questions is not None:
         scores = tuple(float(f"{score:.5g}") for score in inputs.pretext_resamples)
         lists[BOOTSTRAP_PREFIX + "pretext_score"] = scores
-    texts = {}
-    if inputs.settings.reads("probed") and inputs.probed is not None:
-        texts[CORRECT_PREFIX + "linear_probe_accuracy"] = correct_text(inputs.probed)
-    return Milestone(epoch, values | noise, lists, texts)
+    return lists
+
+
+def _texts(inputs: Inputs) -> dict[str, str]:
+    """Which images the probe gets right."""
+    if not inputs.settings.reads("probed") or inputs.probed is None:
+        return {}
+    return {CORRECT_PREFIX + "linear_probe_accuracy": correct_text(inputs.probed)}
 
 
 def _step(one: Registered) -> str:

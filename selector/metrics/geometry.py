@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 @label_free(
     reads="backbone_vectors",
     symbol="self-clustering",
-    meaning="How far the directions of the images crowd together: 0 by chance, 1 for one line.",
     formula="(Q - E)/(N² - E), Q the sum of squared cosines, E = N + N(N - 1)/D",
     space=BACKBONE,
     direction="min",
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     source="Tsitsulin et al. 2023, arXiv:2305.16562, in the authors' code, definition 3.5",
 )
 def self_clustering(embeddings: Array) -> float:
-    """Squared cosines of all pairs, between chance (0) and one point (1).
+    """How far the directions of the images crowd together: 0 by chance, 1 for one line.
 
     Q is over all ordered pairs, an image with itself included, and E its expectation for directions spread
     evenly over the sphere. From −1/(N − 1) to 1. Unchanged by rotation, and by any scaling of single vectors.
@@ -68,7 +67,6 @@ def _sum_of_squared_cosines(vectors: torch.Tensor) -> float:
 @label_free(
     reads="some_projector",
     symbol="L_uniform",
-    meaning="How unevenly the directions of the projections fill the sphere.",
     formula="ln mean exp(-2 ‖u - v‖²) over all pairs, as unit vectors",
     space=PROJECTOR,
     direction="min",
@@ -77,7 +75,9 @@ def _sum_of_squared_cosines(vectors: torch.Tensor) -> float:
     settings=OF_SUBSET,
 )
 def uniformity(embeddings: Array, *, t: float = 2.0) -> float:
-    """Logarithm of a Gaussian kernel's mean, from −2t N/(N − 1) to 0, complete collapse; t is its sharpness.
+    """How unevenly the directions of the projections fill the sphere.
+
+    Logarithm of a Gaussian kernel's mean, from −2t N/(N − 1) to 0, complete collapse; t is its sharpness.
 
     Directions spread evenly by chance have about −2t + 2t²/D, so values of different D are not comparable.
     Unchanged by rotation and by rescaling single images. A zero vector stays zero. Time O(N² D), in blocks of
@@ -110,7 +110,6 @@ def uniformity(embeddings: Array, *, t: float = 2.0) -> float:
 @label_free(
     reads="projector_vectors",
     symbol="std(z/‖z‖)",
-    meaning="How much a channel of the projections varies: 0 in complete collapse, about 1/√D if spread.",
     formula="mean over channels of the standard deviation of z/‖z‖",
     space=PROJECTOR,
     direction="max",
@@ -118,7 +117,7 @@ def uniformity(embeddings: Array, *, t: float = 2.0) -> float:
     source="Chen & He 2021, arXiv:2011.10566, section 4.1, in lightly's code",
 )
 def channel_std(embeddings: Array) -> float:
-    """Standard deviation of a channel of z/‖z‖ over the images, averaged over the channels.
+    """How much a channel of the projections varies: 0 in complete collapse, about 1/√D if spread.
 
     0 when all images have one direction, near 1/√D when the directions are spread evenly; somewhat more is
     possible. Detects only complete collapse: a few live channels hide how many are dead. Unchanged by
@@ -143,7 +142,6 @@ def channel_std(embeddings: Array) -> float:
 @label_free(
     reads="projector_vectors",
     symbol="collapse level",
-    meaning="channel_std turned around: 0 for evenly spread directions, 1 for complete collapse.",
     formula="max(0, 1 - √D · std(z/‖z‖))",
     space=PROJECTOR,
     direction="min",
@@ -151,7 +149,7 @@ def channel_std(embeddings: Array) -> float:
     source="Chen & He 2021, arXiv:2011.10566, section 4.1, in lightly's code",
 )
 def collapse_level(embeddings: Array) -> float:
-    """`channel_std` turned around: 0 for evenly spread directions, 1 for complete collapse.
+    """channel_std turned around: 0 for evenly spread directions, 1 for complete collapse.
 
     lightly's SimSiam tutorial feeds it a moving average over batches; here it is one value of all embeddings.
     """

@@ -25,7 +25,6 @@ _PARTS = 16  # subsamples of 1/16, 2/16, … 15/16 of the images
     reads="some_backbone",
     instead={"one_point": math.nan},
     symbol="IdEst",
-    meaning="Intrinsic dimension of the images; its authors find it uninformative in early epochs.",
     formula="1/(1 - m), m the slope of ln(spanning tree length) on ln(images)",
     space=BACKBONE,
     direction="min",
@@ -34,8 +33,9 @@ _PARTS = 16  # subsamples of 1/16, 2/16, … 15/16 of the images
     settings=OF_SUBSET,
 )
 def idest(embeddings: Array, max_images: int = MAX_IMAGES, *, seed: int = 0) -> float:
-    """Intrinsic dimension by the growth of spanning trees, from 0 to D.
+    """Intrinsic dimension of the images; its authors find it uninformative in early epochs.
 
+    From 0 to D, by the growth of spanning trees.
     The minimum spanning tree of n points spread over a d-dimensional set grows like n^((d − 1)/d). Trees
     of random subsamples of N/16, 2N/16, … 15N/16 images give the slope. Equally distant images reach D; 0
     when all images coincide. A few places that many images share read as about 1; a UserWarning says so where

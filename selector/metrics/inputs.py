@@ -68,8 +68,8 @@ class MetricSettings:
 
     def __post_init__(self) -> None:
         for name, least in (("clusters", 2), ("umap_seeds", 0), ("rankme_images", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            if (value := getattr(self, name)) < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
         if self.umap_engine not in ("fast", "umap-learn"):
             raise ValueError(f"umap_engine must be fast or umap-learn, got {self.umap_engine!r}")
         _ = self.chosen  # refuses unknown names
@@ -185,14 +185,15 @@ class Inputs:
     @cached_property
     def projector_spectrum(self) -> Spectrum | None:
         """Of the projections."""
-        known = self.streamed.get("projector")
-        return known or (None if self.projector_vectors is None else Spectrum(self.projector_vectors))
+        return self._streamed_or_of("projector", self.projector)
 
     @cached_property
     def predictor_spectrum(self) -> Spectrum | None:
         """Of the predictions."""
-        known = self.streamed.get("predictor")
-        return known or (None if self.predictor is None else Spectrum(self.predictor.checked))
+        return self._streamed_or_of("predictor", self.predictor)
+
+    def _streamed_or_of(self, space: Space, held: Embeddings | None) -> Spectrum | None:
+        return self.streamed.get(space) or (None if held is None else Spectrum(held.checked))
 
     # --- collapse
 
@@ -292,22 +293,19 @@ class Inputs:
     @property
     def rotation_accuracy(self) -> float | None:
         """Share of the turns that were recognised."""
-        rotations = None if self.answers is None else self.answers.rotations
-        return None if rotations is None else float(rotations.mean())
+        return None if self.answers is None else _mean(self.answers.rotations)
 
     @property
     def retrieval(self) -> float | None:
         """Mean reciprocal rank."""
-        ranks = None if self.answers is None else self.answers.ranks
-        return None if ranks is None else float(ranks.mean())
+        return None if self.answers is None else _mean(self.answers.ranks)
 
     @property
     def hog_r2(self) -> float | None:
         """R² of the gradients; None where the images are too small for them."""
-        answers = self.answers
-        if answers is None or answers.residuals is None:
+        if self.answers is None or self.answers.residuals is None:
             return None
-        return score_of(Answers(residuals=answers.residuals, targets=answers.targets))
+        return score_of(Answers(residuals=self.answers.residuals, targets=self.answers.targets))
 
     @property
     def pretext(self) -> float | None:
@@ -331,19 +329,19 @@ class Inputs:
         if self.labels is None:
             return None
         match self.settings.probe:
-            case "paper" if self.correct is not None:
-                return self.correct
-            case "paper" if self.augmented is not None:
-                return paper_probe(self.augmented, self.backbone)
-            case "fast" if self.train_backbone is not None:
-                return fast_probe(self.train_backbone, self.backbone)
-            case "paper":
-                raise ValueError(
-                    "the probe 'paper' learns from `augmented`, which is missing; 'fast' and 'none' do not"
-                )
+            case "none":
+                return None
             case "fast":
-                raise ValueError("the probe 'fast' learns from `train_backbone`, which is missing")
-        return None
+                if self.train_backbone is None:
+                    raise ValueError("the probe 'fast' learns from `train_backbone`, which is missing")
+                return fast_probe(self.train_backbone, self.backbone)
+        if self.correct is not None:
+            return self.correct
+        if self.augmented is None:
+            raise ValueError(
+                "the probe 'paper' learns from `augmented`, which is missing; 'fast' and 'none' do not"
+            )
+        return paper_probe(self.augmented, self.backbone)
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -395,6 +393,10 @@ def _subset(vectors: Checked) -> Checked:
         return vectors
     rng = np.random.default_rng(PAIRWISE_SEED)
     return Checked(vectors.tensor[rng.choice(count, PAIRWISE_MAX_IMAGES, replace=False)])
+
+
+def _mean(values: NDArray[np.float64] | None) -> float | None:
+    return None if values is None else float(values.mean())
 
 
 def _has_one_direction(vectors: torch.Tensor) -> bool:

@@ -1,7 +1,7 @@
 """A metric as data, and the registry: `label_free` and `labelled` make a function a metric.
 
-    @label_free(reads="backbone_spectrum", symbol="NESum", meaning="How much varies …", direction="max", …)
-    def nesum(embeddings): ...
+    @label_free(reads="backbone_spectrum", symbol="NESum", formula="Σ λ / λ_1", direction="max", …)
+    def nesum(embeddings): …
 
 The W&B key, the table of metrics, what `evaluate` computes, the definition and the property tests follow.
 """
@@ -41,12 +41,7 @@ OF_SUBSET = ("pairwise_max_images", "pairwise_seed")
 
 @dataclass(frozen=True)
 class Place:
-    """Where metrics are computed.
-
-    Attributes:
-        name: In a few words.
-        comparable: See `Metric`; likewise `settings`.
-    """
+    """Where metrics are computed: its name in a few words, and what follows from it for each `Metric`."""
 
     name: str
     comparable: tuple[str, ...]
@@ -79,7 +74,7 @@ class Metric:
     Attributes:
         name: Last part of the W&B key.
         symbol: How its paper writes it.
-        meaning: One line for people who have not read the paper.
+        meaning: One line for people who have not read the paper, which begins the function's docstring.
         formula: Its definition.
         space: Where it is computed.
         direction: Which way is better when a method is not named in `direction_for`; None where that is not
@@ -188,6 +183,7 @@ class Registered:
 
 
 _Function = TypeVar("_Function", bound=Callable[..., float])
+_Metric = TypeVar("_Metric", bound=Metric)
 _registry: dict[str, Registered] = {}
 # Families that tables show first; all others follow by name, and need not stand here.
 _FIRST = ("spectral", "entropy", "probes", "clusters", "geometry", "clid", "idest", "views")
@@ -208,8 +204,9 @@ def _register(
     function: _Function,
     *,
     space: Place,
-    reads: str | tuple[str, ...],
+    reads: str | tuple[str, ...] = (),
     name: str = "",
+    meaning: str = "",
     prefix: str = "",
     also: Mapping[str, Callable[..., Any]] | None = None,
     shared: str = "",
@@ -222,10 +219,11 @@ def _register(
     Args:
         kind: Of the metric.
         function: Its keyword-only defaults are fields of the definition, named <prefix>_<keyword>. Its
-            docstring ends with what is said of the metric here.
+            docstring begins with the meaning of the metric, and ends with what is said of it here.
         space: Says what two runs must share.
-        reads: See `Registered`.
+        reads: See `Registered`; where it is left out, it is what `shared` names.
         name: Of the metric; "" takes the function's.
+        meaning: Where it is not the first line of the docstring.
         prefix: See `function`; "" takes the function's name.
         also: More functions whose keyword-only defaults belong to the definition, by prefix.
         shared: See `Registered`.
@@ -233,42 +231,38 @@ def _register(
         settings: Fields of the definition that the value depends on, beside those of the space.
         metric: The other attributes of `Metric`.
     """
-    name = name or function.__name__
-    defaults: dict[str, Any] = {}
+    name, doc = name or function.__name__, function.__doc__ or ""
     parts: dict[str, Callable[..., Any]] = {prefix or function.__name__: function, **(also or {})}
-    for start, part in parts.items():
-        defaults |= {f"{start}_{keyword}": value for keyword, value in _keyword_defaults(part)}
-    depends = tuple(dict.fromkeys((*space.settings, *settings, *defaults)))
-    declared = kind(name=name, space=space.name, comparable=space.comparable, settings=depends, **metric)
+    defaults = {
+        f"{start}_{keyword}": value
+        for start, part in parts.items()
+        for keyword, value in (inspect.getfullargspec(part).kwonlydefaults or {}).items()
+        if value is not None
+    }
+    declared = kind(
+        name=name,
+        meaning=meaning or doc.partition("\n")[0],
+        space=space.name,
+        comparable=space.comparable,
+        settings=tuple(dict.fromkeys((*space.settings, *settings, *defaults))),
+        **metric,
+    )
     if all(one.function is not function for one in _registry.values()):
         better = {"max": "higher is better", "min": "lower is better", None: "see direction_for"}
         said = f"{declared.formula}; {better[declared.direction]}.\n\n    Source: {declared.source}."
-        function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n    {said}\n"
-    _registry[name] = Registered(
-        declared,
-        function,
-        function.__module__.rpartition(".")[2],
-        (reads,) if isinstance(reads, str) else reads,
-        shared,
-        instead or {},
-        defaults,
-    )
+        function.__doc__ = f"{doc.rstrip()}\n\n    {said}\n"
+    family = function.__module__.rpartition(".")[2]
+    reads = (reads,) if isinstance(reads, str) else reads or (shared,)
+    _registry[name] = Registered(declared, function, family, reads, shared, instead or {}, defaults)
     return function
-
-
-def _keyword_defaults(function: Callable[..., Any]) -> Iterable[tuple[str, Any]]:
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not None:
-            yield parameter.name, parameter.default
 
 
 def registered() -> tuple[Registered, ...]:
     """All metrics, label-free ones first; of several on one function the one next to it comes first."""
+    first = {family: place for place, family in enumerate(_FIRST)}
 
-    def place(one: Registered) -> tuple[bool, bool, int, str]:
-        first = one.family in _FIRST
-        known = _FIRST.index(one.family) if first else 0
-        return isinstance(one.metric, LabelledMetric), not first, known, one.family
+    def place(one: Registered) -> tuple[bool, int, str]:
+        return isinstance(one.metric, LabelledMetric), first.get(one.family, len(first)), one.family
 
     return tuple(sorted(_registry.values(), key=place))
 
@@ -297,14 +291,11 @@ def label_free_metric(name: str) -> LabelFreeMetric:
     Raises:
         UserError: No such name, or the name of a metric that reads labels.
     """
+    known = _by_name(LabelFreeMetric)
     own = name.removeprefix(LABEL_FREE_PREFIX)
-    metrics = [one.metric for one in registered()]
-    known = {metric.name: metric for metric in metrics if isinstance(metric, LabelFreeMetric)}
-    if own in known:
-        return known[own]
-    if any(name in (metric.key, metric.name) for metric in metrics):
+    if own not in known and name.removeprefix(LABELLED_PREFIX) in _by_name(LabelledMetric):
         raise UserError(f"'{name}' reads labels, and choosing must not: use one of {', '.join(known)}")
-    raise UserError(f"unknown metric '{name}'{nearest(own, known)} (one of {', '.join(known)})")
+    return _found(known, own, f"unknown metric '{name}'")
 
 
 def labelled_metric(name: str) -> LabelledMetric:
@@ -314,11 +305,17 @@ def labelled_metric(name: str) -> LabelledMetric:
         UserError: No such name.
     """
     own = name.removeprefix(LABELLED_PREFIX)
-    metrics = [one.metric for one in registered()]
-    known = {metric.name: metric for metric in metrics if isinstance(metric, LabelledMetric)}
-    if own in known:
-        return known[own]
-    raise UserError(f"unknown labelled metric '{name}'{nearest(own, known)} (one of {', '.join(known)})")
+    return _found(_by_name(LabelledMetric), own, f"unknown labelled metric '{name}'")
+
+
+def _by_name(kind: type[_Metric]) -> dict[str, _Metric]:
+    return {one.metric.name: one.metric for one in registered() if isinstance(one.metric, kind)}
+
+
+def _found(known: Mapping[str, _Metric], name: str, otherwise: str) -> _Metric:
+    if name not in known:
+        raise UserError(f"{otherwise}{nearest(name, known)} (one of {', '.join(known)})")
+    return known[name]
 
 
 _DECLARED: dict[str, Any] = {

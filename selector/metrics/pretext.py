@@ -9,6 +9,7 @@ Sources: rotation after Gidaris et al. 2018 (arXiv:1803.07728), as a criterion a
 """
 
 from dataclasses import dataclass
+from functools import partial
 from math import fsum
 
 import numpy as np
@@ -28,6 +29,7 @@ _Vectors = NDArray[np.float32]
 _IMAGES = Place(
     "backbone, training and evaluation images", (*SAME_TRAINING, "pretext_images", "pretext_views")
 )
+_of_answers = partial(label_free, space=_IMAGES, direction="max")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +91,9 @@ class Questions:
         ranks = retrieval_answers(self.first, self.second)
         if self.edges is None:
             return Answers(rotations, ranks)
-        residuals = hog_answers(
-            self.edges.train, self.edges.train_hog, self.edges.held_out, self.edges.held_out_hog
-        )
-        return Answers(rotations, ranks, residuals, self.edges.held_out_hog)
+        edges = self.edges
+        residuals = hog_answers(edges.train, edges.train_hog, edges.held_out, edges.held_out_hog)
+        return Answers(rotations, ranks, residuals, edges.held_out_hog)
 
 
 @dataclass(frozen=True)
@@ -112,20 +113,17 @@ class Answers:
     targets: _Array | None = None
 
 
-@label_free(
-    reads="rotation_accuracy",
+@_of_answers(
     shared="rotation_accuracy",
     symbol="rotation",
-    meaning="How well the encoder can tell which way up an image is.",
     formula="held-out accuracy of ridge regression to four turns",
-    space=_IMAGES,
-    direction="max",
     cost="6,000 images embedded",
     source="Reed et al. 2021, arXiv:2009.07724 (SelfAugment); see docs/protocol.md",
 )
 def rotation_probe(train: _Vectors, test: _Vectors, *, ridge: float = 1e-3) -> float:
-    """Held-out accuracy of telling how far an image was turned, from 0.25 (chance) to 1; higher is better.
+    """How well the encoder can tell which way up an image is.
 
+    Held-out accuracy of telling how far an image was turned, from 0.25 (chance) to 1.
     Ridge regression to one-hot turns on standardised representations, in closed form.
 
     Args:
@@ -139,20 +137,17 @@ def rotation_probe(train: _Vectors, test: _Vectors, *, ridge: float = 1e-3) -> f
     return float(rotation_answers(train, test, ridge).mean())
 
 
-@label_free(
-    reads="retrieval",
+@_of_answers(
     shared="retrieval",
     symbol="retrieval",
-    meaning="How well an image is found again from another view of it, with one augmentation for all runs.",
     formula="mean 1/rank of the second view among all second views, by cosine",
-    space=_IMAGES,
-    direction="max",
     cost="2,000 images embedded",
     source="ours; see docs/protocol.md",
 )
 def view_retrieval(a: _Vectors, b: _Vectors) -> float:
-    """Mean reciprocal rank of an image's second view among all second views, from 1/N to 1; higher is better.
+    """How well an image is found again from another view of it, with one augmentation for all runs.
 
+    Mean reciprocal rank of an image's second view among all second views, from 1/N to 1.
     By cosine similarity. Ties count against, so that equal representations have the lowest value.
 
     Args:
@@ -165,14 +160,10 @@ def view_retrieval(a: _Vectors, b: _Vectors) -> float:
     return float(retrieval_answers(a, b).mean())
 
 
-@label_free(
-    reads="hog_r2",
+@_of_answers(
     shared="hog_r2",
     symbol="HOG R²",
-    meaning="How well oriented gradients can be read off: does the encoder still know where edges run?",
     formula="held-out R² of ridge regression to 32 oriented gradients",
-    space=_IMAGES,
-    direction="max",
     cost="7,000 images embedded",
     source="ours, with the features of Dalal & Triggs 2005; see docs/protocol.md",
 )
@@ -184,8 +175,9 @@ def hog_probe(
     *,
     ridge: float = 1e-2,
 ) -> float:
-    """How well histograms of oriented gradients can be read off: held-out R² from 0 to 1; higher is better.
+    """How well oriented gradients can be read off: does the encoder still know where edges run?
 
+    Held-out R² of histograms of oriented gradients, from 0 to 1.
     Ridge regression on standardised representations, in closed form; R² is averaged over the targets that
     vary, and clipped to [0, 1].
 
@@ -203,31 +195,24 @@ def hog_probe(
     return _r2(residuals, test_targets, np.full(len(residuals), 1 / len(residuals)))
 
 
-@label_free(
-    reads="pretext",
+@_of_answers(
     shared="pretext",
     symbol="pretext",
-    meaning="How well three questions that need no labels are answered.",
     formula="mean of (rotation - 1/4)/(3/4), retrieval and HOG R²",
-    space=_IMAGES,
-    direction="max",
     cost="its parts",
     source="ours; see docs/protocol.md",
 )
 def pretext_score(rotation: float | None, retrieval: float | None, hog: float | None) -> float:
-    """Mean of the parts that there are, each on the scale 0 = chance, 1 = perfect; higher is better.
+    """How well three questions that need no labels are answered.
 
+    Mean of the parts that there are, each on the scale 0 = chance, 1 = perfect.
     It belongs to the run alone: no other run is needed, and removing one changes nothing.
 
     Raises:
         ValueError: There is no part.
     """
-    parts = [
-        None if rotation is None else max(0.0, (rotation - 1 / ROTATIONS) / (1 - 1 / ROTATIONS)),
-        retrieval,
-        hog,
-    ]
-    known = [part for part in parts if part is not None]
+    told = None if rotation is None else max(0.0, (rotation - 1 / ROTATIONS) / (1 - 1 / ROTATIONS))
+    known = [part for part in (told, retrieval, hog) if part is not None]
     if not known:
         raise ValueError("a pretext score needs at least one of its parts")
     return fsum(known) / len(known)
@@ -277,7 +262,8 @@ def rotation_answers(train: _Vectors, test: _Vectors, ridge: float = 1e-3) -> _A
     # A turn counts only if it has the highest score alone: equal scores are no answer, except at chance.
     highest = predicted == predicted.max(axis=1, keepdims=True)
     right = highest[np.arange(len(predicted)), np.tile(np.arange(ROTATIONS), len(test))]
-    return (right / highest.sum(axis=1)).reshape(len(test), ROTATIONS).mean(axis=1)  # type: ignore[no-any-return]
+    shares: _Array = (right / highest.sum(axis=1)).reshape(len(test), ROTATIONS).mean(axis=1)
+    return shares
 
 
 def retrieval_answers(a: _Vectors, b: _Vectors) -> _Array:

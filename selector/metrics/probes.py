@@ -24,7 +24,6 @@ PROBE_BATCH_SIZE = 256
 @labelled(
     reads="probed",
     symbol="LP",
-    meaning="Accuracy of a linear classifier on the frozen representations.",
     formula="paper: Adam, 20 augmented epochs; fast: logistic regression",
     space=TEST,
     direction="max",
@@ -33,7 +32,10 @@ PROBE_BATCH_SIZE = 256
     settings=("probe",),
 )
 def linear_probe_accuracy(correct: NDArray[np.bool_]) -> float:
-    """Share of the (N,) truths of `fast_probe` or `paper_probe`, from 0 to 1."""
+    """Accuracy of a linear classifier on the frozen representations.
+
+    Share of the (N,) truths of `fast_probe` or `paper_probe`, from 0 to 1.
+    """
     return float(np.mean(correct))
 
 
@@ -41,7 +43,6 @@ def linear_probe_accuracy(correct: NDArray[np.bool_]) -> float:
     reads=("train_backbone", "labelled_backbone"),
     prefix="knn",
     symbol="kNN",
-    meaning="Accuracy of a vote among the nearest training images.",
     formula="votes weighted by exp(cosine / temperature)",
     space=TEST,
     direction="max",
@@ -51,8 +52,9 @@ def linear_probe_accuracy(correct: NDArray[np.bool_]) -> float:
 def knn_accuracy(
     train: Embeddings, test: Embeddings, *, neighbors: int = 20, temperature: float = 0.07
 ) -> float:
-    """Share of test images whose class wins a weighted vote of training images, from 0 to 1.
+    """Accuracy of a vote among the nearest training images.
 
+    Share of test images whose class wins a weighted vote, from 0 to 1.
     The `neighbors` training images (or all, if fewer) with the largest cosine similarity vote. A tie goes to
     the lower class index. A zero vector has similarity 0 to everything but another zero vector, to which it
     has 1. 200 neighbours in the source, on ImageNet; 20 is the usual choice for smaller data sets.

@@ -8,6 +8,7 @@ mean taken away or left in.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from selector.metrics.arrays import Array
 
 _ONE_SVD = "one SVD per space, shared"
+_of_backbone = partial(label_free, reads="backbone_spectrum", space=BACKBONE, cost=_ONE_SVD)
+_RANKME = "exp(-Σ p ln p), p = σ/Σσ + 1e-7, not centred"
 _GARRIDO = "Garrido et al. 2023, arXiv:2210.02885, equation 1"
 _TSITSULIN = "Tsitsulin et al. 2023, arXiv:2305.16562, in the authors' code"
 # The most that a ratio of singular values can mean in float64.
@@ -30,22 +33,19 @@ FIRST_RANK, LAST_RANK = 11, 100
 FEWEST_RANKS = 5
 
 
-@label_free(
+@_of_backbone(
     name="rankme_backbone",
-    reads="backbone_spectrum",
     symbol="RankMe(Z_backbone)",
     meaning="How many directions the representations of the evaluation images use.",
-    formula="exp(-Σ p ln p), p = σ/Σσ + 1e-7, not centred",
-    space=BACKBONE,
+    formula=_RANKME,
     direction="max",
-    cost=_ONE_SVD,
     source=f"{_GARRIDO}, on representations",
 )
 @label_free(
     reads="projector_spectrum",
     symbol="RankMe(Z_projector)",
     meaning="How many directions the projections of the training images use.",
-    formula="exp(-Σ p ln p), p = σ/Σσ + 1e-7, not centred",
+    formula=_RANKME,
     space=PROJECTOR,
     direction="max",
     cost=_ONE_SVD,
@@ -117,94 +117,81 @@ def alpha_req(embeddings: Array | Spectrum, *, first: int = FIRST_RANK, last: in
     return float(-slope)
 
 
-@label_free(
-    reads="backbone_spectrum",
+@_of_backbone(
     also={"alpha_req": alpha_req},
     symbol="-|α - 1|",
-    meaning="How closely the eigenvalues of the covariance fall off as one over their rank.",
     formula="λ_j ~ j^-α, least squares in logarithms over ranks 11 to 100, weights 1/j",
-    space=BACKBONE,
     direction="max",
-    cost=_ONE_SVD,
     source="Agrawal et al. 2022, α-ReQ, in the authors' code",
 )
 def alpha_req_score(embeddings: Array | Spectrum) -> float:
-    """−|α − 1|: `alpha_req` as a number of which more is better, at most 0; this form of the rule is ours."""
+    """How closely the eigenvalues of the covariance fall off as one over their rank.
+
+    −|α − 1|: `alpha_req` as a number of which more is better, at most 0; this form of the rule is ours.
+    """
     return -abs(alpha_req(embeddings) - 1)
 
 
-@label_free(
-    reads="backbone_spectrum",
+@_of_backbone(
     symbol="NESum",
-    meaning="How much varies besides the strongest direction; its authors find that too much is also bad.",
     formula="Σ λ / λ_1 of the covariance",
-    space=BACKBONE,
     direction="max",
-    cost=_ONE_SVD,
     source="He & Ozay 2022, definition 4.1, in code that cites it",
 )
 def nesum(embeddings: Array | Spectrum) -> float:
-    """Normalised eigenvalue sum, from 1 (one direction varies, or none) to min(N − 1, D) (all vary equally).
+    """How much varies besides the strongest direction; its authors find that too much is also bad.
 
-    The authors find that too white is also worse, so the best value need not be the highest.
+    Normalised eigenvalue sum, from 1 (one direction varies, or none) to min(N − 1, D) (all vary equally). The
+    best value need not be the highest.
     """
     return _sum_over_largest(spectrum_of(embeddings).centred)
 
 
-@label_free(
-    reads="backbone_spectrum",
+@_of_backbone(
     symbol="stable rank",
-    meaning="How many directions are used, measured so that small singular values cannot inflate it.",
     formula="‖X‖²_F / σ_1², not centred",
-    space=BACKBONE,
     direction="max",
-    cost=_ONE_SVD,
     source=_TSITSULIN,
 )
 def stable_rank(embeddings: Array | Spectrum) -> float:
-    """A rank that small singular values cannot inflate, from 1 (one direction, or all zero) to min(N, D).
+    """How many directions are used, measured so that small singular values cannot inflate it.
 
-    The mean is kept, so an offset of all embeddings lowers it; `nesum` is the same with the mean taken away.
-    In the authors' code `numerical_rank` of tensorflow_gnn and `stable_rank` of google-research.
+    From 1 (one direction, or all zero) to min(N, D). The mean is kept, so an offset of all embeddings lowers
+    it; `nesum` is the same with the mean taken away. In the authors' code `numerical_rank` of tensorflow_gnn
+    and `stable_rank` of google-research.
     """
     return _sum_over_largest(spectrum_of(embeddings).uncentred)
 
 
-@label_free(
-    reads="backbone_spectrum",
+@_of_backbone(
     symbol="PR",
-    meaning="How many directions vary.",
     formula="(Σ λ)² / Σ λ² of the covariance",
-    space=BACKBONE,
     direction="max",
-    cost=_ONE_SVD,
     source="Gao et al. 2017",
 )
 def participation_ratio(embeddings: Array | Spectrum) -> float:
-    """How many directions vary, from 1 to min(N − 1, D); 1 when nothing varies.
+    """How many directions vary.
 
-    Biased low by about the share PR/N at finite N (Chun et al. 2026, arXiv:2509.26560).
+    From 1 to min(N − 1, D); 1 when nothing varies. Biased low by about the share PR/N at finite N (Chun et
+    al. 2026, arXiv:2509.26560).
     """
     eigenvalues = _eigenvalues(spectrum_of(embeddings).centred)
     return float(eigenvalues.sum() ** 2 / (eigenvalues**2).sum()) if eigenvalues[0] else 1.0
 
 
-@label_free(
-    reads="backbone_spectrum",
+@_of_backbone(
     symbol="κ",
-    meaning="How much more the strongest direction varies than the weakest.",
     formula="σ_1 / σ_min, centred",
-    space=BACKBONE,
     direction="min",
-    cost=_ONE_SVD,
     source=_TSITSULIN,
 )
 def condition_number(embeddings: Array | Spectrum) -> float:
-    """How much more the strongest direction varies than the weakest; 1 when all directions vary equally.
+    """How much more the strongest direction varies than the weakest.
 
-    `LARGEST_CONDITION_NUMBER`, 1/eps = 4.5e15, when a direction does not vary at all: dimensions that
-    collapsed, and always when N ≤ D. An unstable statistic for N near D, and its correlation with accuracy
-    turned around between data sets of the source. The authors' code returns 0 where σ_min = 0.
+    1 when all directions vary equally. `LARGEST_CONDITION_NUMBER`, 1/eps = 4.5e15, when a direction does not
+    vary at all: dimensions that collapsed, and always when N ≤ D. An unstable statistic for N near D, and its
+    correlation with accuracy turned around between data sets of the source. The authors' code returns 0 where
+    σ_min = 0.
     """
     centred = spectrum_of(embeddings).centred
     if centred[-1] == 0:
@@ -212,21 +199,18 @@ def condition_number(embeddings: Array | Spectrum) -> float:
     return float(centred[0] / centred[-1])
 
 
-@label_free(
-    reads="backbone_spectrum",
+@_of_backbone(
     symbol="AUC",
-    meaning="How fast the share of the strongest directions adds up: 1 where there is only one.",
     formula="mean over k of Σ_{j ≤ k} σ_j / Σ σ, centred",
-    space=BACKBONE,
     direction="min",
-    cost=_ONE_SVD,
     source="Li et al. 2022, arXiv:2209.15007, equation 2, in code that cites it",
 )
 def spectrum_auc(embeddings: Array | Spectrum) -> float:
-    """Area under the cumulative share of the singular values.
+    """How fast the share of the strongest directions adds up: 1 where there is only one.
 
-    From (K + 1) / 2K, where all K = min(N, D) directions vary equally, to 1, where one does or none. The
-    source's code scales every image to unit length first, which this does not.
+    The area under their cumulative share: from (K + 1) / 2K, where all K = min(N, D) directions vary equally,
+    to 1, where one does or none. The source's code scales every image to unit length first, which this does
+    not.
     """
     sigma = spectrum_of(embeddings).centred
     return float(np.mean(np.cumsum(sigma) / sigma.sum())) if sigma[0] else 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
@@ -269,53 +269,46 @@ def eigenvalues_of(gram: torch.Tensor) -> NDArray[np.float64]:
     try:
         with one_thread():
             eigenvalues: NDArray[np.float64] = torch.linalg.eigvalsh(gram).cpu().numpy()
-    except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
-        return eigenvectors_of(gram)[0]
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return eigenvectors_of(gram.cpu().numpy())[0]
     return eigenvalues
 
 
-def eigenvectors_of(gram: torch.Tensor) -> tuple[NDArray[np.float64], torch.Tensor]:
-    """Eigenvalues of a symmetric matrix, ascending, and eigenvectors where the matrix is.
+def eigenvectors_of(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues of a symmetric matrix, ascending, and eigenvectors.
 
     Where LAPACK does not converge another algorithm computes them anew, and a RuntimeWarning says so.
     """
-    import torch
+    with one_thread():
+        try:
+            values, vectors = np.linalg.eigh(gram)
+        except np.linalg.LinAlgError as error:
+            from scipy.linalg import eigh
 
-    try:
-        if gram.is_cuda:
-            eigenvalues, eigenvectors = torch.linalg.eigh(gram)
-            return eigenvalues.cpu().numpy(), eigenvectors
-        with one_thread():
-            values, vectors = np.linalg.eigh(gram.numpy())
-    except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
-        _say_that_it_is_computed_anew("eigenvalues", gram, error)
-        from scipy.linalg import eigh
-
-        with one_thread():
-            values, vectors = eigh(gram.cpu().numpy(), driver="ev")
-    return values, torch.from_numpy(vectors).to(gram.device)
+            _say_that_it_is_computed_anew("eigenvalues", gram.shape, error)
+            values, vectors = eigh(gram, driver="ev")
+    return values, vectors
 
 
 def singular_values_of(matrix: torch.Tensor) -> torch.Tensor:
     """Singular values by an SVD, largest first, where the matrix is; a fallback as of `eigenvectors_of`."""
     import torch
 
-    try:
-        with one_thread():
+    with one_thread():
+        try:
             values: torch.Tensor = torch.linalg.svdvals(matrix)
-    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        _say_that_it_is_computed_anew("singular values", matrix, error)
-        from scipy.linalg import svd
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            from scipy.linalg import svd
 
-        with one_thread():
+            _say_that_it_is_computed_anew("singular values", matrix.shape, error)
             found = svd(matrix.cpu().numpy(), compute_uv=False, lapack_driver="gesvd")
-        values = torch.from_numpy(found).to(matrix.device)
+            values = torch.from_numpy(found).to(matrix.device)
     return values
 
 
-def _say_that_it_is_computed_anew(what: str, matrix: torch.Tensor, error: Exception) -> None:
+def _say_that_it_is_computed_anew(what: str, shape: Sequence[int], error: Exception) -> None:
     """Divide and conquer gives up on some matrices (LAPACK's info > 0); the older QR iteration does not."""
-    size = " x ".join(map(str, matrix.shape))
+    size = " x ".join(map(str, shape))
     warnings.warn(
         f"the {what} of a {size} matrix did not converge ({error}): recomputed by QR iteration",
         RuntimeWarning,

@@ -163,7 +163,7 @@ def _centres(means: NDArray[np.float64], random: np.random.RandomState) -> NDArr
     scale = np.sqrt(np.where(degrees > 0, degrees, 1))
     noise = 1e-9 * random.normal(size=(count, count))
     laplacian = np.eye(count) - affinity / np.outer(scale, scale) + noise + noise.T
-    eigenvectors = eigenvectors_of(torch.from_numpy(laplacian))[1].numpy()[:, 1 : COMPONENTS + 1]
+    eigenvectors = eigenvectors_of(laplacian)[1][:, 1 : COMPONENTS + 1]
     centres: NDArray[np.float64] = eigenvectors / scale[:, None]
     centres *= np.sign(np.take_along_axis(centres, np.abs(centres).argmax(0)[None], 0))
     centres /= centres.max()

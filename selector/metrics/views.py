@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     reads="views",
     instead={"views_have_one_direction": math.nan},
     symbol="L_align",
-    meaning="How far apart two views of an image are; read it together with uniformity.",
     formula="mean ‖u_a - u_b‖² over the pairs of views of an image, as unit vectors",
     space=VIEWS,
     direction="min",
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
     source="Wang & Isola 2020, arXiv:2005.10242, equation 1",
 )
 def alignment(views: Array, *, alpha: float = 2.0) -> float:
-    """Mean distance of the views of one image, to the power of α.
+    """How far apart two views of an image are; read it together with uniformity.
 
-    From 0 (views of an image coincide) to 2^α; 2 for α = 2 when views are no nearer than chance. A
-    collapsed encoder has the best value, 0. A zero vector stays zero. The source compares two views.
+    The mean of their distances to the power of α, from 0 (views of an image coincide) to 2^α; 2 for α = 2
+    when views are no nearer than chance. A collapsed encoder has the best value, 0. A zero vector stays zero.
+    The source compares two views.
 
     Args:
         views: (n, q, D): q ≥ 2 views, from the training augmentations, of each of n images.
@@ -55,7 +55,6 @@ def alignment(views: Array, *, alpha: float = 2.0) -> float:
     reads="views",
     instead={"views_have_one_direction": 1.0},
     symbol="LiDAR",
-    meaning="How many directions tell images apart better than they tell views of one image apart.",
     formula="exp(-Σ p ln p), p = λ/Σλ + 1e-7, λ of Sw^-1/2 Sb Sw^-1/2, Sw with 1e-4 on its diagonal",
     space=VIEWS,
     direction="max",
@@ -63,8 +62,9 @@ def alignment(views: Array, *, alpha: float = 2.0) -> float:
     source="Thilak et al. 2023, arXiv:2312.04000",
 )
 def lidar(views: Array, *, delta: float = 1e-4, eps: float = 1e-7) -> float:
-    """Effective rank of the linear discriminant analysis whose classes are images.
+    """How many directions tell images apart better than they tell views of one image apart.
 
+    Effective rank of the linear discriminant analysis whose classes are images.
     Sb is the covariance of the n images' means (divisor n - 1), Sw the pooled covariance of the views about
     the mean of their image (divisor n (q - 1)) plus delta on its diagonal. From about 1 to about
     min(D, n - 1): take n > D. Images that share one mean leave nothing to tell apart and give 1. Because
