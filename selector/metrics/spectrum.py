@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from selector.metrics.arrays import BLOCK_ELEMENTS, as_vectors, float64_blocks, one_thread
 from selector.metrics.embeddings import Space
@@ -325,8 +325,8 @@ class CompactSpectrum:
     """Some values of a spectrum, over the largest, with the ranks they stand for.
 
     Attributes:
-        ranks: Ranks counted from 1, never falling, log-spaced; the last is the number of singular values.
-            They depend on that number and on the length alone, so they are the same at every milestone.
+        ranks: Ranks counted from 1, log-spaced; the last is the number of singular values. They depend on
+            that number alone, so they are the same at every milestone.
         values: σ_rank / σ₁ at these ranks, from 1 down; all 0 when every singular value is.
     """
 
@@ -334,43 +334,28 @@ class CompactSpectrum:
     values: tuple[float, ...]
 
 
-def compact_spectrum(singular_values: ArrayLike, points: int = POINTS) -> CompactSpectrum:
-    """The spectrum at `points` log-spaced ranks, over its largest value.
+def compact_spectrum(singular_values: NDArray[np.float64], points: int = POINTS) -> CompactSpectrum:
+    """The (K,) descending singular values at `points` log-spaced ranks, or all where there are no more.
 
     Values are taken at whole ranks, not averaged: exact where they are taken. The first ranks are 1, 2, 3, …
-    until log-spacing takes steps above 1. A spectrum shorter than `points` is kept whole, its last
-    value repeated.
-
-    Args:
-        singular_values: (K,) singular values, descending, such as `Spectrum.centred`.
-        points: Length of the result, at least 2.
-
-    Raises:
-        ValueError: When the values are not a descending, finite, non-negative (K,) array with K ≥ 1,
-            or `points` is below 2.
+    until log-spacing takes steps above 1.
     """
-    values = np.asarray(singular_values, dtype=np.float64)
-    if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"expected (K,) singular values, got shape {values.shape}")
-    if not np.isfinite(values).all() or values[-1] < 0 or (np.diff(values) > 0).any():
-        raise ValueError("expected singular values that are finite, descending and at least 0")
-    if points < 2:
-        raise ValueError(f"expected at least 2 points, got {points}")
-    ranks = _log_spaced_ranks(len(values), points)
-    shares = values[ranks - 1] / (values[0] or 1.0)
+    count = len(singular_values)
+    log_spaced = np.rint(np.geomspace(1, count, points)).astype(np.int64)
+    ranks = np.unique(np.minimum(np.maximum(log_spaced, np.arange(1, points + 1)), count))
+    shares = singular_values[ranks - 1] / (singular_values[0] or 1.0)
     return CompactSpectrum(tuple(ranks.tolist()), tuple(shares.tolist()))
 
 
-def logged_spectrum(space: Space, singular_values: ArrayLike) -> dict[str, tuple[float, ...]]:
+def logged_spectrum(space: Space, singular_values: NDArray[np.float64]) -> dict[str, tuple[float, ...]]:
     """`compact_spectrum` under its W&B keys: spectrum/<space>, and its ranks under spectrum/<space>_ranks.
 
     Four digits of at most 64 values, because a row is read again and again.
     """
     compact = compact_spectrum(singular_values)
-    different = compact.ranks[-1]  # a shorter spectrum is filled up with repetitions
-    values = tuple(float(f"{value:.4g}") for value in compact.values[:different])
     key = SPECTRUM_PREFIX + space
-    return {key: values, key + _RANKS: tuple(map(float, compact.ranks[:different]))}
+    values = tuple(float(f"{value:.4g}") for value in compact.values)
+    return {key: values, key + _RANKS: tuple(map(float, compact.ranks))}
 
 
 def spectra_of(lists: Mapping[str, Any]) -> dict[Space, CompactSpectrum]:
@@ -382,8 +367,3 @@ def spectra_of(lists: Mapping[str, Any]) -> dict[Space, CompactSpectrum]:
         if values and ranks and len(values) == len(ranks):
             spectra[space] = CompactSpectrum(tuple(map(int, ranks)), tuple(map(float, values)))
     return spectra
-
-
-def _log_spaced_ranks(count: int, points: int) -> NDArray[np.int64]:
-    log_spaced = np.rint(np.geomspace(1, count, points)).astype(np.int64)
-    return np.minimum(np.maximum(log_spaced, np.arange(1, points + 1)), count)

@@ -8,8 +8,12 @@ from test_edge_cases import FUNCTIONS, OF_VIEWS
 
 from selector.metrics.arrays import as_vectors, unit_vectors
 from selector.metrics.clid import cluster_learnability, twonn
+from selector.metrics.clusters import cosine_kmeans
+from selector.metrics.entropy import histogram_entropy, outlier_share, robust_histogram_entropy
 from selector.metrics.geometry import channel_std, collapse_level, self_clustering, uniformity
+from selector.metrics.neighbors import nearest_neighbors
 from selector.metrics.spectral import alpha_req, alpha_req_score, condition_number, rankme
+from selector.metrics.umap import umap_points
 
 METRICS = [alpha_req, twonn, *(f for name, f in FUNCTIONS.items() if name not in FROM_UMAP | OF_VIEWS)]
 
@@ -63,7 +67,18 @@ def test_low_precision_is_read_exactly(metric, dtype, embeddings):
     assert metric(coarse) == pytest.approx(metric(coarse.double()), rel=1e-6)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+REFUSING = [
+    *METRICS,
+    histogram_entropy,
+    robust_histogram_entropy,
+    outlier_share,
+    lambda points: cosine_kmeans(points, 2, 0),
+    lambda vectors: nearest_neighbors(vectors, 1),
+    lambda vectors: umap_points(vectors, [0]),
+]
+
+
+@pytest.mark.parametrize("metric", REFUSING)
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

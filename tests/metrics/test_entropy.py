@@ -1,14 +1,17 @@
+"""Entropy and outliers of points, worked out by hand and against scipy."""
+
 from math import log
 
 import numpy as np
 import pytest
 import scipy.stats
+from scipy import stats
 
-from selector.metrics.entropy import histogram_entropy, robust_histogram_entropy
+from selector.metrics.entropy import THRESHOLD, histogram_entropy, outlier_share, robust_histogram_entropy
 
-rng = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 BLOBS = (
-    rng.standard_normal((2000, 3)) * [1, 3, 0.2] + 6 * rng.standard_normal((5, 3))[rng.integers(0, 5, 2000)]
+    RNG.standard_normal((2000, 3)) * [1, 3, 0.2] + 6 * RNG.standard_normal((5, 3))[RNG.integers(0, 5, 2000)]
 )
 
 
@@ -32,7 +35,7 @@ def by_histogramdd(points, widths):
         ([[1.0, 2.0]], 0.0),  # one point
     ],
 )
-def test_value_worked_out_by_hand(entropy, points, expected):
+def test_entropy_worked_out_by_hand(entropy, points, expected):
     with np.errstate(all="raise"):
         assert entropy(points) == pytest.approx(expected, abs=1e-12)
 
@@ -72,16 +75,45 @@ def test_outliers_lower_only_the_plain_entropy():
 
 
 @pytest.mark.parametrize("entropy", [histogram_entropy, robust_histogram_entropy])
+@pytest.mark.parametrize("width", [0.0, float("nan")])
+def test_a_width_that_is_none_is_refused(entropy, width):
+    with pytest.raises(ValueError, match=f"bin_width must be greater than 0, got {width}"):
+        entropy([[1.0]], bin_width=width)
+
+
+# Median 0, distances 2, 1, 0, 1, x: their median is 1 for every x beyond 1, so x is out from above 4.
+LINE = [[-2.0], [-1.0], [0.0], [1.0]]
+
+
 @pytest.mark.parametrize(
-    ("points", "bin_width", "message"),
+    ("points", "expected"),
     [
-        (np.ones(3), 0.4, r"shape \(3,\)"),
-        (np.ones((0, 3)), 0.4, "at least 1"),
-        ([[1.0, np.nan]], 0.4, "finite"),
-        ([[1.0]], 0.0, "bin_width must be greater than 0, got 0"),
-        ([[1.0]], float("nan"), "bin_width must be greater than 0, got nan"),
+        ([*LINE, [4.0]], 0),
+        ([*LINE, [4.1]], 1 / 5),
+        ([*LINE, [1e9]], 1 / 5),
+        # Centre (0, 0); (3, 3) is √18 = 4.24 away, though within 4 on each axis; the median distance is 1.
+        ([[1, 0], [-1, 0], [0, 1], [0, -1], [0, 0], [3, 3], [-1, 0]], 1 / 7),
+        ([[1, 0], [-1, 0], [0, 1], [0, -1], [0, 0], [2.8, 2.8], [-1, 0]], 0),  # 3.96
+        ([[5.0, 5.0]] * 4, 0),
+        ([[5.0]] * 3 + [[5.1], [9.0]], 2 / 5),  # more than half coincide
+        ([[7.0, 1.0]], 0),
     ],
 )
-def test_says_what_it_refuses(entropy, points, bin_width, message):
-    with pytest.raises(ValueError, match=message):
-        entropy(points, bin_width=bin_width)
+def test_outliers_worked_out_by_hand(points, expected):
+    assert outlier_share(np.array(points)) == pytest.approx(expected)
+
+
+def test_a_higher_threshold_lets_more_pass():
+    assert outlier_share([*LINE, [4.1]], threshold=4.2) == 0
+    assert outlier_share([*LINE, [4.1]], threshold=1.5) == 2 / 5  # and -2
+
+
+def test_clusters_a_ball_and_a_gaussian_have_none():
+    rng = np.random.default_rng(0)
+    gaussian = rng.standard_normal((10_000, 3))
+    ball = gaussian / np.linalg.norm(gaussian, axis=1, keepdims=True)
+    ball *= rng.uniform(size=(10_000, 1)) ** (1 / 3)
+    clusters = 0.3 * gaussian + 8 * rng.standard_normal((10, 3))[rng.integers(0, 10, 10_000)]
+    assert [outlier_share(points) for points in (gaussian, ball, clusters)] == [0, 0, 0]
+    # The docstring's three in a hundred million: chi with 3 degrees of freedom.
+    assert stats.chi.sf(THRESHOLD * stats.chi.median(3), 3) == pytest.approx(3e-8, rel=0.02)

@@ -1,10 +1,13 @@
+"""Singular values: of rows in memory, of streamed sums, and the few that are logged."""
+
 import numpy as np
 import pytest
 import torch
 
-from selector.metrics import arrays
+from selector.metrics import SpectrumSums, arrays, lidar, rankme
 from selector.metrics.arrays import one_thread
-from selector.metrics.spectrum import spectrum_of
+from selector.metrics.spectrum import CompactSpectrum, Spectrum, compact_spectrum, spectrum_of
+from selector.metrics.umap_layout import _centres
 
 
 def by_numpy(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,3 +82,83 @@ def test_rounding_to_a_dtype_is_not_taken_for_rank(dtype):
     rank_5 = torch.from_numpy(rng.standard_normal((2000, 5)) @ rng.standard_normal((5, 128)))
     rounded = rank_5.to(dtype)
     assert np.count_nonzero(spectrum_of(rounded).centred) == 5
+
+
+def test_small_values_are_found_where_a_gram_matrix_has_lost_them():
+    rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    matrix = np.diag([1.0, 1e-6, 1e-11]) @ rotation
+    once = np.sqrt(np.linalg.eigvalsh(matrix.T @ matrix).clip(0))
+    assert once[0] != pytest.approx(1e-11, rel=0.5)  # squares of 1e-11 are below the rounding of 1
+    np.testing.assert_allclose(Spectrum(matrix).uncentred, [1.0, 1e-6, 1e-11], rtol=1e-3)
+    np.testing.assert_allclose(Spectrum(matrix).uncentred[:2], [1.0, 1e-6], rtol=1e-9)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_digit_depends_on_the_number_of_threads(threads):
+    rows, before = np.random.default_rng(0).standard_normal((3000, 200)), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    found = Spectrum(rows)
+    values = found.uncentred.tolist(), found.centred.tolist()
+    torch.set_num_threads(before)
+    with one_thread():
+        alone = Spectrum(rows)
+        assert values == (alone.uncentred.tolist(), alone.centred.tolist())
+
+
+def test_every_metric_of_a_spectrum_goes_on_where_lapack_gives_up(monkeypatch):
+    """RankMe and LiDAR by an SVD, a stream by its Gram matrix, the start of UMAP by eigenvectors."""
+
+    def gives_up(*_, **__):
+        raise torch.linalg.LinAlgError("did not converge")
+
+    rng = np.random.default_rng(0)
+    views, means = rng.standard_normal((20, 3, 8)), rng.standard_normal((12, 5))
+    sums = SpectrumSums()
+    sums.add(views.reshape(-1, 8))
+    expected = lidar(views), rankme(views.reshape(-1, 8)), np.abs(_centres(means, np.random.RandomState(0)))
+    for module, name in ((torch.linalg, "svdvals"), (torch.linalg, "eigvalsh"), (np.linalg, "eigh")):
+        monkeypatch.setattr(module, name, gives_up)
+    with pytest.warns(
+        RuntimeWarning, match="singular values of a 8 x 20 matrix did not converge.*recomputed"
+    ):
+        assert lidar(views) == pytest.approx(expected[0], rel=1e-12)
+    with pytest.warns(RuntimeWarning, match="singular values of a 9 x 8 matrix did not converge.*recomputed"):
+        assert rankme(views.reshape(-1, 8)) == pytest.approx(expected[1], rel=1e-12)
+    with pytest.warns(RuntimeWarning, match="eigenvalues of a 8 x 8 matrix did not converge.*recomputed"):
+        assert rankme(sums.spectrum()) == pytest.approx(expected[1], rel=1e-9)
+    with pytest.warns(RuntimeWarning, match="eigenvalues of a 12 x 12 matrix did not converge.*recomputed"):
+        np.testing.assert_allclose(
+            np.abs(_centres(means, np.random.RandomState(0))), expected[2], rtol=1e-6, atol=1e-9
+        )
+
+
+def test_log_spaced_ranks_worked_out_by_hand():
+    # Ten values, four points: ranks 10^0, 10^(1/3) = 2.15, 10^(2/3) = 4.64, 10^1.
+    compact = compact_spectrum(np.array([20, 10, 8, 6, 5, 4, 3, 2, 1, 0.5]), points=4)
+    assert compact == CompactSpectrum(ranks=(1, 2, 5, 10), values=(1.0, 0.5, 0.25, 0.025))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 63, 64])
+def test_a_short_spectrum_is_kept_whole(count):
+    values = 3.0 - np.arange(count) / count
+    compact = compact_spectrum(values)
+    assert compact.ranks == tuple(range(1, count + 1))
+    assert compact.values == pytest.approx(values / 3)
+
+
+@pytest.mark.parametrize("count", [65, 66, 80, 128, 512, 2048, 16384])
+@pytest.mark.parametrize("points", [2, 16, 64])
+def test_ranks_rise_to_the_last_and_start_with_the_first(count, points):
+    compact = compact_spectrum(np.ones(count), points)
+    ranks = np.array(compact.ranks)
+    assert (np.diff(ranks) > 0).all()
+    assert (ranks[0], ranks[-1], len(ranks)) == (1, count, points)
+    ratios = ranks[1:] / ranks[:-1]
+    # Log-spaced: no step in the logarithm is more than twice the even one, beyond where steps of 1 suffice.
+    assert ratios[ranks[:-1] > 4 * points].max(initial=1) < count ** (2 / (points - 1))
+
+
+def test_a_compact_spectrum_keeps_collapse():
+    compact = compact_spectrum(np.where(np.arange(512) < 7, 2.0, 0.0))
+    assert compact.values == tuple(1.0 if rank <= 7 else 0.0 for rank in compact.ranks)
+    assert not any(compact_spectrum(np.zeros(512)).values)
