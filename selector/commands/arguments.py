@@ -153,15 +153,15 @@ class Choice(Comparison):
 
         Logged lists are read, too: some metrics have their noise in them.
         """
-        from selector.commands.encoders import with_fingerprints
+        from selector.commands.encoders import fingerprints_in
         from selector.commands.named import keys_of
         from selector.selection.preparation import prepared
         from selector.selection.ranking import rank
 
         metric, epoch = self.named_metric, self.epoch
         found = runs.read(keys_of(metric), spectra=True)
-        found = with_fingerprints(found, [metric], runs.sources, self.allow_mixed)
-        found, (metric,) = prepared(found, [metric], epoch, self.allow_mixed)
+        prints = fingerprints_in(runs.sources)
+        found, (metric,) = prepared(found, [metric], epoch, self.allow_mixed, fingerprint_of=prints)
         return found, rank(found, metric, epoch, self.allow_mixed, self.direction, self.by, self.seed_key)
 
     def opinions(self, runs: "RunSet", ranking: "Ranking") -> list["Opinions"]:

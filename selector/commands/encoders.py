@@ -1,7 +1,6 @@
 """Encoders and fingerprints of runs, wherever their checkpoints are."""
 
 from collections.abc import Sequence
-from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -10,9 +9,8 @@ from selector.runs import Run, is_online
 from selector.text import printable
 
 if TYPE_CHECKING:
-    from selector.metrics import LabelFreeMetric
     from selector.metrics.pooled import Fingerprint
-    from selector.runs import RunSet
+    from selector.selection.pooled import FingerprintOf
     from selector.training.exported import Encoder
 
 
@@ -37,15 +35,16 @@ def encoder_of_run(run: Run, sources: Sequence[str]) -> "Encoder":
     )
 
 
-def with_fingerprints(
-    runs: "RunSet", metrics: Sequence["LabelFreeMetric"], sources: Sequence[str], allow_mixed: bool
-) -> "RunSet":
-    """The runs with the pooled probe, if it is one of the metrics: it alone needs more than their rows."""
-    from selector.selection.pooled import POOLED, with_pooled
+def fingerprints_in(sources: Sequence[str]) -> "FingerprintOf":
+    """`fingerprint_of_run` of finished runs in these sources, each looked for once."""
+    known: dict[str, Fingerprint | None] = {}
 
-    if POOLED not in metrics:
-        return runs
-    return with_pooled(runs, partial(fingerprint_of_run, sources=sources), allow_mixed)
+    def fingerprint_of(run: Run) -> "Fingerprint | None":
+        if run.id not in known:
+            known[run.id] = fingerprint_of_run(run, sources)
+        return known[run.id]
+
+    return fingerprint_of
 
 
 def fingerprint_of_run(run: Run, sources: Sequence[str]) -> "Fingerprint | None":

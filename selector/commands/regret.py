@@ -35,7 +35,7 @@ def regret(
             recipe.
         json: Print one JSON object.
     """
-    from selector.commands.encoders import with_fingerprints
+    from selector.commands.encoders import fingerprints_in
     from selector.commands.named import held_metrics, keys_of, named_label_free, named_labelled
     from selector.metrics import METRICS
     from selector.reports.objects import as_json, regret_object
@@ -53,8 +53,8 @@ def regret(
     if not named:
         keys |= {one.key for one in METRICS}
     found = runs.read(keys, spectra=True)  # with the images that each probe got right
-    found = with_fingerprints(found, named, runs.sources, comparison.allow_mixed)
-    found, chosen = prepared(found, named or [CONSENSUS], *how[:2])
+    prints = fingerprints_in(runs.sources)
+    found, chosen = prepared(found, named or [CONSENSUS], *how[:2], fingerprint_of=prints)
     metrics, default = chosen if named else held_metrics(found), _config_of(default_run, found)
     what = f"{len(found.runs)} runs: weighing what the choice by each metric cost"
     with StepLine(runs.quiet) as line:

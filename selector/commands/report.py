@@ -39,7 +39,7 @@ def report(
         wandb: Make a report in W&B instead, in the runs' own project, with panels that draw from the runs;
             needs the extra wandb-report.
     """
-    from selector.commands.encoders import with_fingerprints
+    from selector.commands.encoders import fingerprints_in
     from selector.commands.named import named_labelled
     from selector.reports.late_labels import read_judgements, with_judgements
     from selector.reports.photos import with_photos
@@ -53,9 +53,9 @@ def report(
     metric, epoch = choice.named_metric, choice.epoch
     judge = named_labelled(oracle, oracle_direction)
     found = runs.read(spectra=not wandb)
-    found = with_fingerprints(found, [metric], runs.sources, choice.allow_mixed)
+    prints = fingerprints_in(runs.sources)
     with StepLine(runs.quiet) as line:
-        found, (metric,) = prepared(found, [metric], epoch, choice.allow_mixed)
+        found, (metric,) = prepared(found, [metric], epoch, choice.allow_mixed, fingerprint_of=prints)
         what = f"[2/3] {len(found.runs)} runs: ranking, and weighing what the choice by each metric cost"
         line(what)
         page = report_of(

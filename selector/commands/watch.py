@@ -39,6 +39,7 @@ def watch(
         interval: Seconds between two looks at the sweep.
         once: Print the table once, and exit.
     """
+    from selector.commands.encoders import fingerprints_in
     from selector.commands.named import named_label_free
     from selector.reports.running import watch_table
     from selector.reports.tables import coverage_line, open_console
@@ -49,6 +50,7 @@ def watch(
     if not 0 < interval <= _DAY:
         raise UsageError(f"--interval must be more than 0 seconds and at most a day, got {interval:g}")
     chosen = named_label_free(metric, direction)
+    prints = fingerprints_in(runs.sources)
     seen: set[str] = set()
     known: dict[str, Any] = {}
 
@@ -56,7 +58,7 @@ def watch(
         found = _read(runs, known)
         warn([text for text in found.warnings if text not in seen])
         seen.update(found.warnings)
-        found, (by,) = prepared(found, [chosen], "last", allow_mixed, running=True)
+        found, (by,) = prepared(found, [chosen], "last", allow_mixed, True, prints)
         return standing(found, by, allow_mixed, direction)
 
     if once:
@@ -66,7 +68,7 @@ def watch(
         open_console().print(watch_table(now, ""))
         return 0
     last = _follow(look, interval)
-    found, (by,) = prepared(last.runs, [chosen], "last", allow_mixed)
+    found, (by,) = prepared(last.runs, [chosen], "last", allow_mixed, fingerprint_of=prints)
     ranking = rank(found, by, "last", allow_mixed, direction)
     for group in ranking.groups:
         print(f"ended; chosen: {printable(label(group.chosen))}")

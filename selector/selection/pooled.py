@@ -14,6 +14,7 @@ from selector.runs import Run, RunSet
 from selector.selection.candidates import finished_runs
 from selector.selection.comparability import pools
 
+FingerprintOf = Callable[[Run], Fingerprint | None]
 _LIKE = label_free_metric("hog_probe")  # of the same images
 POOLED = LabelFreeMetric(
     name="pooled_probe",
@@ -29,9 +30,7 @@ POOLED = LabelFreeMetric(
 )
 
 
-def with_pooled(
-    runs: RunSet, fingerprint_of: Callable[[Run], Fingerprint | None], allow_mixed: bool = False
-) -> RunSet:
+def with_pooled(runs: RunSet, fingerprint_of: FingerprintOf, allow_mixed: bool = False) -> RunSet:
     """The runs with the pooled probe in their last milestones, among those that may be compared.
 
     Args:

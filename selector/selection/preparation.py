@@ -1,7 +1,8 @@
 """What runs need before a metric may choose among them: one path for all commands.
 
-All pretext scores of a pool are made of the same parts. The consensus is put into the rows, or RankMe takes
-its place. Collapsed runs, and losses that contain what a metric measures, are named.
+All pretext scores of a pool are made of the same parts. The pooled probe and the consensus are put into the
+rows, or RankMe takes the place of the latter. Collapsed runs, and losses that contain what a metric measures,
+are named.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from selector.runs import Milestone, Run, RunSet
 from selector.selection.candidates import MilestoneChoice, final_value
 from selector.selection.comparability import pools
 from selector.selection.consensus import CONSENSUS, PARTS, compared, has_all_parts, known_runs, with_consensus
+from selector.selection.pooled import POOLED, FingerprintOf, with_pooled
 from selector.selection.verdicts import verdict_of
 
 PRETEXT_PARTS = ("rotation_probe", "view_retrieval", "hog_probe")
@@ -33,12 +35,18 @@ def prepared(
     milestone: MilestoneChoice = "last",
     allow_mixed: bool = False,
     running: bool = False,
+    fingerprint_of: FingerprintOf = lambda _run: None,
 ) -> tuple[RunSet, list[LabelFreeMetric]]:
     """The runs with what choices by `metrics` need, and the metrics to choose by.
 
     These are `metrics`. Where most runs never logged a part of the consensus, or none has all of its parts,
     RankMe stands in its place, with a warning. With `running`, runs that have not ended take part.
+
+    Raises:
+        UserError: As `with_pooled`, if the pooled probe is one of the metrics.
     """
+    if POOLED in metrics:
+        runs = with_pooled(runs, fingerprint_of, allow_mixed)
     runs = _with_same_questions(runs, allow_mixed, warn=_SCORE in metrics)
     runs = replace(runs, warnings=(*runs.warnings, *_cautions(runs.runs, metrics)))
     if CONSENSUS not in metrics:

@@ -230,28 +230,23 @@ def regret(
     judged, without = read_oracle(finished, oracle, seed_key)
     if not judged:
         raise UserError(_nothing_to_judge(runs, oracle, finished, excluded))
-    shared: dict[frozenset[str], tuple[Pool, list[LabelFreeMetric]]] = {}
-    for metric in metrics:
-        for pool in pools(finished, [metric, oracle], allow_mixed):
-            ids = frozenset(run.id for run in pool.runs)
-            known, users = shared.get(ids, (pool, []))
-            shared[ids] = replace(known, group={**known.group, **pool.group}), [*users, metric]
-    total, done = sum(len(users) for _, users in shared.values()), 0
+    shared = _shared_pools(finished, metrics, oracle, allow_mixed)
+    total, done = sum(len(users) for _, users in shared), 0
     groups, warnings = [], list(runs.warnings)
-    for ids, (pool, users) in shared.items():
-        some = in_order([one for one in judged if one.run.id in ids])
+    for pool, users in shared:
+        ids = {run.id for run in pool.runs}
+        some = sorted(in_order([one for one in judged if one.run.id in ids]), key=lambda one: -one.quality)
         if not some:
             warnings.append(f"{describe(pool.group)}: no run was judged by {oracle.key}")
             continue
-        some.sort(key=lambda one: -one.quality)
         found = []
         for metric in users:
             try:
-                figures, warning = _regret(some, pool, metric, milestone, direction, seed_key)
+                figures, said = _regret(some, pool, metric, milestone, direction, seed_key)
             except UnknownDirection as error:
-                figures, warning = Regret(metric), [str(error)]
+                figures, said = Regret(metric), [str(error)]
             found.append(figures)
-            warnings += warning
+            warnings += said
             done += 1
             if progress:
                 progress(done, total)
@@ -264,6 +259,19 @@ def regret(
         raise UserError(f"no judged run in {runs.source} has a finite value of {names} at {where}")
     warnings += _warnings(oracle, without, groups)
     return RegretReport(oracle, milestone, tuple(groups), tuple(excluded), tuple(without), tuple(warnings))
+
+
+def _shared_pools(
+    runs: Sequence[Run], metrics: Sequence[LabelFreeMetric], oracle: LabelledMetric, allow_mixed: bool
+) -> list[tuple[Pool, list[LabelFreeMetric]]]:
+    """Pools of the same runs once, with all metrics that compare just these."""
+    shared: dict[frozenset[str], tuple[Pool, list[LabelFreeMetric]]] = {}
+    for metric in metrics:
+        for pool in pools(runs, [metric, oracle], allow_mixed):
+            ids = frozenset(run.id for run in pool.runs)
+            known, users = shared.get(ids, (pool, []))
+            shared[ids] = replace(known, group={**known.group, **pool.group}), [*users, metric]
+    return list(shared.values())
 
 
 def _regret(

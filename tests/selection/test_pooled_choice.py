@@ -8,6 +8,7 @@ from selector.commands.named import named_label_free
 from selector.errors import UserError
 from selector.metrics.pooled import FINGERPRINT, Fingerprint, pooled_probe
 from selector.selection.pooled import POOLED, with_pooled
+from selector.selection.preparation import prepared
 from selector.selection.ranking import rank
 
 
@@ -22,7 +23,8 @@ def prints(*shares):
 def test_the_run_that_predicts_the_others_best_is_chosen():
     known = dict(zip("abcd", prints(0.2, 0.9, 0.7, 0.4), strict=True))
     asked = sweep(*map(run, "abcd"), run("other", method="simsiam"))
-    runs = with_pooled(asked, lambda one: known.get(one.id))
+    runs, metrics = prepared(asked, [POOLED], fingerprint_of=lambda one: known.get(one.id))
+    assert metrics == [POOLED]
     values = {one.id: one.milestones[-1].values.get(POOLED.key) for one in runs.runs}
     assert values.pop("other") is None  # may not be compared with the others, and is alone
     assert values == {
