@@ -112,6 +112,11 @@ def test_keyword_defaults_are_the_definition():
     assert {"lidar_delta", "lidar_eps", "view_source"} == set(label_free_metric("lidar").settings)
 
 
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_every_metric_says_in_one_sentence_what_it_means(metric):
+    assert re.fullmatch(r"\S.{10,105}[.?]", metric.meaning)
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [

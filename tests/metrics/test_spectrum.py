@@ -108,8 +108,11 @@ def test_no_digit_depends_on_the_number_of_threads(threads):
 def test_every_metric_of_a_spectrum_goes_on_where_lapack_gives_up(monkeypatch):
     """RankMe and LiDAR by an SVD, a stream by its Gram matrix, the start of UMAP by eigenvectors."""
 
-    def gives_up(*_, **__):
-        raise torch.linalg.LinAlgError("did not converge")
+    def giving_up(error):
+        def gives_up(*_, **__):
+            raise error("did not converge")
+
+        return gives_up
 
     rng = np.random.default_rng(0)
     views, means = rng.standard_normal((20, 3, 8)), rng.standard_normal((12, 5))
@@ -117,7 +120,8 @@ def test_every_metric_of_a_spectrum_goes_on_where_lapack_gives_up(monkeypatch):
     sums.add(views.reshape(-1, 8))
     expected = lidar(views), rankme(views.reshape(-1, 8)), np.abs(_centres(means, np.random.RandomState(0)))
     for module, name in ((torch.linalg, "svdvals"), (torch.linalg, "eigvalsh"), (np.linalg, "eigh")):
-        monkeypatch.setattr(module, name, gives_up)
+        error = (np if module is np.linalg else torch).linalg.LinAlgError
+        monkeypatch.setattr(module, name, giving_up(error))
     with pytest.warns(
         RuntimeWarning, match="singular values of a 8 x 20 matrix did not converge.*recomputed"
     ):
