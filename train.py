@@ -20,49 +20,38 @@ from selector.training.stopping import Stopped, StopSignals
 
 def train(config: TrainConfig, signals: StopSignals) -> None:
     """Train one encoder as `config` says (Xu, Lowe & Trappenberg, section III)."""
-    import torch
-
     from selector.training.data import load_images
-    from selector.training.device import take_device
     from selector.training.milestones import milestones_of
     from selector.training.network import Network
-    from selector.training.pretrain import SilentLog, pretrain, start_from
-    from selector.training.processes import meet, processes_of
-    from selector.training.progress import TrainingProgress, images_an_epoch
+    from selector.training.pretrain import pretrain, start_from
+    from selector.training.processes import meet, processes_of, take_device
+    from selector.training.progress import TrainingProgress
     from selector.training.run_folder import last_checkpoint, open_run_folder
-    from selector.training.run_log import RunLog, run_log
+    from selector.training.run_log import SilentLog, run_log
 
-    take_device(config.device, config.devices)
+    take_device(config)
     processes = processes_of(config)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-        if config.devices > 1:  # Lightning's launcher divides the cores unless it finds this
-            os.environ["OMP_NUM_THREADS"] = str(config.threads)
 
     # A. Data sets: train on the training split, evaluate on the test split.
     images = load_images(config)
 
     # B. Self-supervised learning: encoder, heads, loss.
     folder = open_run_folder(config)
-    method = Network(config, images)
+    network = Network(config, images)
     if config.init_from is not None:
-        start_from(Path(config.init_from), method)
+        start_from(Path(config.init_from), network)
 
     # Of several processes one writes the record, and tells W&B.
     with run_log(config, folder, signals) if processes.is_main else nullcontext(SilentLog()) as log:
-        if isinstance(log, RunLog):
-            print(images.summary, file=sys.stderr)
-            for path in images.skipped:
-                print(f"skipped {path!r}: not readable", file=sys.stderr)
+        log.tell(images.summary, *(f"skipped {path!r}: not readable" for path in images.skipped))
         meet(processes)
 
         # C. Representation evaluation: label-free metrics at every milestone.
-        progress = TrainingProgress(images_an_epoch(config, images), every=config.milestone_every)
-        milestones = milestones_of(config, images, log, folder.path, progress)
-        outcome = pretrain(method, config, folder.path, [progress, milestones], log, signals)
-        if isinstance(log, RunLog):
-            log.end(outcome.status, outcome.epoch, outcome.detail, last_checkpoint(folder.path))
-            print(f"{outcome.status} after epoch {outcome.epoch} {outcome.detail}".rstrip(), file=sys.stderr)
+        progress = TrainingProgress(config.batch_size, every=config.milestone_every)
+        milestones = milestones_of(config, images, log, folder, progress)
+        outcome = pretrain(network, config, folder, [progress, milestones], log, signals)
+        log.end(outcome.status, outcome.epoch, outcome.detail, last_checkpoint(folder))
+        log.tell(f"{outcome.status} after epoch {outcome.epoch} {outcome.detail}".rstrip())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -26,8 +26,8 @@ import torch
 from selector.config import TrainConfig, paper_recipe
 from selector.metrics.embeddings import Embeddings
 from selector.metrics.probes import fast_probe, paper_probe
-from selector.training.batches import Batches, autoaugmented
-from selector.training.data import load_images
+from selector.training.autoaugment import autoaugmented
+from selector.training.data import Batches, load_images
 from selector.training.embed import embed
 from selector.training.network import Network
 from selector.training.pretrain import pretrain

@@ -389,8 +389,7 @@ def accuracy(config: Any, by_lightly: bool, workers: int) -> float:
     import torch
 
     from selector.metrics.probes import fast_probe
-    from selector.training.batches import Batches
-    from selector.training.data import load_images
+    from selector.training.data import Batches, load_images
     from selector.training.embed import embed
     from selector.training.network import Network
     from selector.training.pretrain import pretrain

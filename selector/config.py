@@ -175,7 +175,7 @@ class TrainConfig:
             from selector.metrics import MetricSettings
 
             MetricSettings(2, metrics=self.chosen_metrics)  # refuses unknown names
-        if DATASETS[self.dataset].needs_folder and self.data_dir is None:
+        if DATASETS[self.dataset].folder != "none" and self.data_dir is None:
             raise ValueError(f"data set {self.dataset} needs --data-dir")
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 
@@ -37,6 +38,27 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write, flush to disk, rename: a reader sees a whole file or none. A part takes no room where it failed.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk.
+    """
+    partial = path.with_suffix(".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    flush_folder(path.parent)
 
 
 def refuse_existing(folder: Path) -> None:

@@ -17,18 +17,19 @@ import train
 sys.path.append(str(Path(__file__).parent / "training"))
 import shared_batch
 
-from selector.training.pretrain import read_checkpoint
+from selector.training.stored import read_checkpoint
 
 pytestmark = pytest.mark.slow
+
+TORCHRUN_TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every method trained by two processes."""
     folder = tmp_path_factory.mktemp("shared")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*torchrun, shared_batch.__file__, str(folder)], capture_output=True, text=True, timeout=900
+        [*TORCHRUN_TWO, shared_batch.__file__, str(folder)], capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -66,6 +67,19 @@ def flat(state: dict) -> dict[str, torch.Tensor]:
         for part, tensor in (value.items() if isinstance(value, dict) else [("", value)])
         if tensor.is_floating_point()
     }
+
+
+def test_every_process_knows_the_row_of_a_milestone(tmp_path: Path) -> None:
+    script = Path(shared_batch.__file__).with_name("shared_row.py")
+    done = subprocess.run(
+        [*TORCHRUN_TWO, str(script), str(tmp_path)], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    row, *known = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("row", "rank-0", "rank-1"))
+    assert {"label_free/rankme", "label_free/stable_rank", "train/loss"} <= row.keys()
+    assert known[0] == known[1]
+    for key, value in row.items():
+        assert known[1][key] == pytest.approx(value, rel=1e-6), key  # trainers keep float32
 
 
 # The whole of train.py under an agent.
@@ -128,8 +142,7 @@ def test_several_processes_measure_what_one_does(sweeps: dict, way: str) -> None
 
 
 def test_torchrun_and_devices_must_agree(tmp_path: Path) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*torchrun, train.__file__], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([*TORCHRUN_TWO, train.__file__], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode != 0
     assert (
         done.stderr.count("train.py: torchrun started 2 processes on this machine and --devices says 1") == 1

@@ -14,7 +14,7 @@ from loopback.records import Run
 from tiny_training import TINY, flags, parameters
 
 import train
-from selector.training.pretrain import read_checkpoint
+from selector.training.stored import read_checkpoint
 
 # All kinds of values: a nested group, a float drawn for a whole number, None, a flag.
 SWEPT = {

@@ -40,9 +40,9 @@ def embed(
     if not images.exists():
         raise UserError(f"no folder {printable(str(images))!r}: name a folder of images, or an image")
     from selector.reports.progress import StepLine
-    from selector.training.device import device_named
     from selector.training.embed_files import embed_files, images_below, write_features
     from selector.training.exported import load_encoder
+    from selector.training.processes import device_named
 
     encode = load_encoder(encoder).to(device_named(device))
     with StepLine(quiet) as line:

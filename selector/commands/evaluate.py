@@ -66,7 +66,7 @@ def _evaluate_checkpoints(
     from selector.reports.evaluation_tables import checkpoint_object, print_checkpoints
     from selector.reports.progress import StepLine
     from selector.training.after_training import Evaluator
-    from selector.training.device import device_named
+    from selector.training.processes import device_named
     from selector.training.stored import read_stored
 
     evaluator = Evaluator(data_dir, probe, device_named(device))
@@ -76,8 +76,8 @@ def _evaluate_checkpoints(
         for number, name in enumerate(unique, start=1):
             line(f"[{number}/{len(unique)}{left.after(number - 1, len(unique))}] {name}")
             stored = read_stored(Path(name))
-            row = evaluator.trained(stored)
-            results.append((stored, row, evaluator.definition))
+            found = evaluator.trained(stored)
+            results.append((stored, found.milestone, found.definition))
     if json:
         from selector.reports.objects import as_json
 
@@ -108,9 +108,8 @@ def _evaluate_runs(
 
     from selector.reports.evaluation_tables import added_object, print_added
     from selector.reports.progress import StepLine
-    from selector.training.add_metrics import folder_of, missing_metrics
-    from selector.training.after_training import Evaluator
-    from selector.training.device import device_named
+    from selector.training.after_training import Evaluator, folder_of, missing_metrics
+    from selector.training.processes import device_named
 
     evaluator = Evaluator(data_dir, None, device_named(device))
     results = []

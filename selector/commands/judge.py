@@ -37,9 +37,9 @@ def judge(
     from selector.commands.encoders import encoder_of_run
     from selector.reports.progress import StepLine
     from selector.selection.judging import judge as judge_runs
-    from selector.training.device import device_named
     from selector.training.embed_files import embed_files
     from selector.training.late_labels import knn_accuracy, probed, read_labelled
+    from selector.training.processes import device_named
 
     if choice.epoch != "last":
         raise UsageError("judge probes the last checkpoint of each run: leave out --milestone")

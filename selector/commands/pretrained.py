@@ -77,7 +77,7 @@ def pretrained(
     from selector.paper.models import PAPER_MODELS, find_model
     from selector.paper.study import StudySettings, load_study_images, study_models
     from selector.reports.progress import StepLine
-    from selector.training.device import device_named
+    from selector.training.processes import device_named
 
     where = device_named(device)
     loaded = [load_study_images(name, data_dir, images, clusters, probe) for name in dict.fromkeys(dataset)]

@@ -104,9 +104,23 @@ def _or_one(divisor: torch.Tensor) -> torch.Tensor:
 _TORCHS = {np.dtype(kind) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1")}
 
 
+def refuse_masked(array: object) -> None:
+    """Refuse a numpy.ma.MaskedArray: torch and numpy.asarray would bring its hidden entries back.
+
+    Raises:
+        ValueError: It is one.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        raise ValueError(
+            "got a numpy MaskedArray, whose hidden entries have no value: leave their rows out, or give them"
+            " a value by array.filled(…)"
+        )
+
+
 def _as_tensor(array: Array) -> torch.Tensor:
     import torch
 
+    refuse_masked(array)
     if isinstance(array, torch.Tensor):
         # Apple's GPUs have no float64.
         return array.detach().cpu() if array.device.type == "mps" else array.detach()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import as_vectors, one_thread, unit_vectors
+from selector.metrics.arrays import as_vectors, one_thread, refuse_masked, unit_vectors
 from selector.metrics.metric import BACKBONE, OF_CLUSTERS, Z3, label_free, labelled
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ def clustering_agreement(first: Array, second: Array) -> float:
 def _integers(clusters: Array) -> NDArray[np.int64]:
     import torch
 
+    refuse_masked(clusters)
     array = np.asarray(clusters.detach().cpu() if isinstance(clusters, torch.Tensor) else clusters)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"expected (N,) integers, got {array.dtype} of shape {array.shape}")

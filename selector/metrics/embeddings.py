@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import Checked, as_vectors, as_views
+from selector.metrics.arrays import Checked, as_vectors, as_views, refuse_masked
 
 Space = Literal["backbone", "projector", "predictor"]
 
@@ -30,6 +30,8 @@ class Embeddings:
     split: str
 
     def __post_init__(self) -> None:
+        refuse_masked(self.vectors)
+        refuse_masked(self.labels)
         if self.vectors.ndim != 2 or self.vectors.dtype != np.float32:
             raise ValueError(
                 f"expected (N, D) float32 vectors, got {self.vectors.dtype} of shape {self.vectors.shape}"
@@ -56,6 +58,7 @@ class ViewEmbeddings:
     source: str
 
     def __post_init__(self) -> None:
+        refuse_masked(self.vectors)
         if self.vectors.ndim != 3 or self.vectors.dtype != np.float32:
             raise ValueError(
                 f"expected (n, q, D) float32 views, got {self.vectors.dtype} of shape {self.vectors.shape}"

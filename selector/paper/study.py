@@ -247,7 +247,7 @@ def _paper_probe(
     embedder: Embedder, images: StudyImages, test: Embeddings, settings: StudySettings
 ) -> NDArray[np.bool_]:
     """The paper's probe; each epoch's images are augmented at their own size, then scaled to the model's."""
-    from selector.training.batches import autoaugmented
+    from selector.training.autoaugment import autoaugmented
 
     def augmented(epoch: int) -> Embeddings:
         what = f"augmented training images, epoch {epoch + 1} of {settings.probe_epochs}"

@@ -9,7 +9,7 @@ from selector.metrics import METRICS
 from selector.reports.tables import paragraph, table_of
 from selector.reports.words import number
 from selector.runs import Milestone
-from selector.training.add_metrics import Added, summary_of
+from selector.training.after_training import Added, summary_of
 from selector.training.stored import Stored
 
 _COLUMNS_A_TABLE = 4

@@ -1,13 +1,16 @@
 """AutoAugment's CIFAR-10 policy on many images at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 from torchvision.transforms.autoaugment import _apply_op
 from torchvision.transforms.functional import InterpolationMode
 from torchvision.transforms.v2.functional import equalize_image
+
+from selector.training.data import Images
 
 _POLICY = AutoAugment(AutoAugmentPolicy.CIFAR10)
 _LEVELS = 10  # of each operation's strength
@@ -74,3 +77,9 @@ def _apply(images: Tensor, name: str, strength: float) -> Tensor:
         return equalized
     applied: Tensor = _apply_op(images, name, strength, InterpolationMode.NEAREST, None)
     return applied
+
+
+def autoaugmented(images: Images, seed: int, epoch: int) -> Images:
+    """Each image under AutoAugment's CIFAR-10 policy (Cubuk et al. 2018), as the paper's probe trains on."""
+    drawn = draw(len(images), int(np.random.SeedSequence([seed, epoch, 1]).generate_state(1, np.uint64)[0]))
+    return replace(images, pixels=autoaugment(images.pixels, drawn))

@@ -6,35 +6,22 @@ a run that dies while it is evaluated repeats this step and the evaluation. The 
 """
 
 import io
-import os
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.files import flush_folder
+from selector.files import write_whole
 from selector.milestone import Milestone
 from selector.training.run_folder import LAST, checkpoint_path
 from selector.training.stopping import StopSignals
 
-
-class CheckpointLog(Protocol):
-    """What a log of milestones has to do with checkpoints."""
-
-    @property
-    def rows(self) -> list[Milestone]:
-        """The milestones logged so far, those of earlier processes of the run included."""
-
-    def restore(self, rows: list[Milestone]) -> None:
-        """Take over the milestones of an earlier process, and log those of them that got lost on the way."""
-
-    def keep(self, path: Path, epoch: int) -> None:
-        """A milestone's checkpoint is on disk."""
+if TYPE_CHECKING:
+    from selector.training.run_log import RunLog, SilentLog
 
 
 def is_milestone(epoch: int, every: int, epochs: int) -> bool:
@@ -92,7 +79,9 @@ class LastCheckpoint(pl.Callback):
 class MilestoneCheckpoints(pl.Callback):
     """Saves the run at every milestone; goes after what logs it."""
 
-    def __init__(self, folder: Path, config: TrainConfig, signals: StopSignals, log: CheckpointLog) -> None:
+    def __init__(
+        self, folder: Path, config: TrainConfig, signals: StopSignals, log: "RunLog | SilentLog"
+    ) -> None:
         """`config.keep` says whether older milestones stay."""
         self.folder, self.config, self.signals, self.milestone_log = folder, config, signals, log
 
@@ -124,41 +113,24 @@ class MilestoneCheckpoints(pl.Callback):
         checkpoint["milestones"] = [milestone.row for milestone in self.milestone_log.rows]
 
     def on_load_checkpoint(self, *what: Any) -> None:
-        """See `CheckpointLog.restore`."""
+        """The log takes over those that got lost on the way."""
         *_, checkpoint = what
         self.milestone_log.restore(list(map(Milestone.of_row, checkpoint.get("milestones", []))))
 
 
 def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
-    """Write, flush to disk, rename: a reader sees a whole checkpoint or none.
+    """A reader sees a whole checkpoint or none.
 
     Trainer.save_checkpoint would wait for the other processes. None of them has to be asked: parameters,
     optimiser, BatchNorm statistics and queue are the same in all of them.
-
-    Raises:
-        UserError: It cannot be written, as on a full disk; the checkpoints before it stay.
     """
     content = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-    partial = path.with_suffix(".partial")
+    buffer = io.BytesIO()
+    torch.save(content, buffer)  # straight to a file, "no space left" would be an error without a reason
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(_packed(content))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        flush_folder(path.parent)
+        write_whole(path, buffer.getbuffer())
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()  # it would keep what little room there is
         raise UserError(
             f"cannot write checkpoint {str(path)!r} ({error.strerror or error}): what was saved before is"
             " whole; make room, and the same command with --resume continues the run"
         ) from error
-
-
-def _packed(content: dict[str, Any]) -> memoryview:
-    """A checkpoint's bytes. torch.save to a file turns "no space left" into an error without a reason."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getbuffer()

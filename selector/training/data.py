@@ -1,6 +1,6 @@
 """Images as tensors: train on one split, evaluate on the other, labels optional everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.training.datasets import DATASETS, GREY, Loaded, Pictures
 
+_BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
 _SUBSET_SEED = 0  # which images a subset or a hold-out takes must not change with a run's own seed
 # Repeated images are each other's nearest neighbours; from this share on they are warned of.
 _MANY_REPEATED = 0.02
@@ -44,6 +45,19 @@ class Images:
         )
 
 
+@dataclass(frozen=True)
+class Batches:
+    """Batches of images in their order, as often as they are asked for."""
+
+    images: Images
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for start in range(0, len(self.images), _BATCH):
+            part = slice(start, start + _BATCH)
+            labels = self.images.labels
+            yield self.images.pixels[part], None if labels is None else labels[part]
+
+
 @dataclass(frozen=True, eq=False)
 class ImageSplits:
     """What one run trains on and what its milestones are evaluated on.
@@ -66,14 +80,9 @@ class ImageSplits:
 
 
 def load_images(config: TrainConfig) -> ImageSplits:
-    """Load the data set that `config` names, split as in the paper.
-
-    Raises:
-        UserError: The folder is missing, empty or unreadable, or holds too few images, or nothing but one
-            colour.
-    """
+    """Load the data set that `config` names, split as in the paper."""
     known = DATASETS[config.dataset]
-    if known.needs_folder and config.dataset not in _DOWNLOADED and not Path(config.data_dir or "").is_dir():
+    if known.folder == "given" and not Path(config.data_dir or "").is_dir():
         raise UserError(
             f"no folder {config.data_dir!r}: --data-dir must name the folder of data set {config.dataset}"
         )
@@ -103,16 +112,8 @@ def load_images(config: TrainConfig) -> ImageSplits:
     return replace(found, summary=_summary(found, loaded, notes))
 
 
-# Torchvision makes the folder of a data set that it downloads.
-_DOWNLOADED = ("cifar10", "cifar100")
-
-
 def clusters_of(config: TrainConfig, images: ImageSplits) -> int:
-    """k1 of the clustering metrics: `--clusters`, or the number of classes.
-
-    Raises:
-        UserError: Neither is known, or k2 = 2 k1 clusters are more than there are images.
-    """
+    """k1 of the clustering metrics: `--clusters`, or the number of classes."""
     clusters = config.clusters or images.classes
     if clusters is None:
         raise UserError("the images have no labels, so the number of clusters is unknown: pass --clusters")

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from torch.utils.data import RandomSampler
 
 from selector.errors import UserError
+from selector.metrics.arrays import refuse_masked
 from selector.metrics.embeddings import Embeddings, Space
+from selector.metrics.spectrum import Spectrum, SpectrumSums
 from selector.text import first_line
+from selector.training.processes import process_number, world_size
 
 # (B, C, H, W) images as the encoder wants them, and (B,) labels or None.
 Batch = tuple[Tensor, Tensor | None]
@@ -54,18 +57,9 @@ def frozen(module: nn.Module) -> Iterator[None]:
 def embed(
     module: nn.Module, encode: Encode, batches: Iterable[Any], split: str, limits: dict[Space, int | None]
 ) -> dict[Space, Embeddings]:
-    """Embed `batches` in one pass with a network that is in training.
+    """Embed `batches`, a data loader's, in one pass with a network that is in training.
 
-    Args:
-        module: The network; in evaluation mode while it embeds.
-        encode: Images → {"backbone": (B, D), "projector": (B, D')}.
-        batches: What a data loader yields; see `as_batch`. In a fixed order.
-        split: Name of the split, for the record.
-        limits: The spaces wanted, each with the number of images wanted from the start (None: all).
-
-    Raises:
-        UserError: There is no image, or one with pixels that are not finite, or the network takes no such
-            images.
+    `limits` are the spaces wanted, each with the number of images wanted from the start, or None for all.
     """
     vectors: dict[Space, list[NDArray[np.float32]]] = {space: [] for space in limits}
     labels: list[Tensor] = []
@@ -97,11 +91,7 @@ def embed(
 
 
 def _classes(parts: Sequence[Tensor], split: str) -> NDArray[np.int64] | None:
-    """(N,) classes; -1 is an unlabelled image, and None that all of them are.
-
-    Raises:
-        UserError: The labels are not one class number per image.
-    """
+    """(N,) classes; -1 is an unlabelled image, and None that all of them are."""
     labels = torch.cat(list(parts))
     if labels.ndim != 1 or labels.is_floating_point():
         raise UserError(
@@ -122,11 +112,7 @@ def labelled(embeddings: Embeddings) -> Embeddings:
 
 
 def encoded_by(module: nn.Module, encode: Encode, images: Tensor) -> dict[Space, Tensor]:
-    """The vectors of a batch, which is brought to where the network is, and to its precision.
-
-    Raises:
-        UserError: The network takes no images of whole numbers.
-    """
+    """The vectors of a batch, which is brought to where the network is, and to its precision."""
     weight = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     images = images.to(weight.device)
     if images.is_floating_point():
@@ -145,14 +131,7 @@ def embed_views(
 ) -> dict[Space, NDArray[np.float32]]:
     """(n, q, D) vectors of several views of each image, by a network that is in training.
 
-    Args:
-        module: The network; in evaluation mode while it embeds.
-        encode: Images → vectors by space.
-        batches: (B, q, C, H, W): q views of each of B images.
-        spaces: Which vectors.
-
-    Raises:
-        UserError: There is no view, or only one of an image, or another number of them in each batch.
+    `batches`: (B, q, C, H, W), which are q views of each of B images; q is 2 or more, and always the same.
     """
     vectors: dict[Space, list[NDArray[np.float32]]] = {space: [] for space in spaces}
     counts = set()
@@ -168,6 +147,39 @@ def embed_views(
             f" got {' and '.join(map(str, sorted(counts))) or 'no batch'}"
         )
     return {space: np.concatenate(parts) for space, parts in vectors.items()}
+
+
+def streamed_spectra(
+    module: nn.Module, encode: Encode, batches: Iterable[Any], spaces: Sequence[Space], limit: int
+) -> Mapping[Space, Spectrum] | None:
+    """Spectra of the first `limit` images in O(D²) memory; every process that trains must call it.
+
+    The batches are the same in every process; process i embeds every world-th of them, from the i-th on.
+    Gives the spectra over all processes, or None where some embedding is NaN or infinite.
+    """
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    sums = {space: SpectrumSums(device) for space in spaces}
+    seen = 0
+    with frozen(module):
+        for number, batch in enumerate(batches):
+            images = as_batch(batch)[0][: limit - seen]
+            seen += len(images)
+            if number % world_size() == process_number():
+                _add(sums, encoded_by(module, encode, images))
+            if seen >= limit:
+                break
+    for of_space in sums.values():
+        of_space.reduce()
+    if any(of_space.count != seen for of_space in sums.values()):
+        return None
+    return {space: of_space.spectrum() for space, of_space in sums.items()}
+
+
+def _add(sums: Mapping[Space, SpectrumSums], encoded: Mapping[Space, Tensor]) -> None:
+    """What is not finite is left out, and missed in the count of all processes."""
+    for space, of_space in sums.items():
+        if torch.isfinite(encoded[space]).all():
+            of_space.add(encoded[space])
 
 
 @dataclass(frozen=True)
@@ -219,12 +231,13 @@ class Loader:
 
 
 def as_batch(batch: Any) -> Batch:
-    """What a data loader yields, as images and labels: a tensor of images, or (images, labels, …).
-
-    Raises:
-        UserError: It is something else.
-    """
+    """What a data loader yields, as images and labels: a tensor of images, or (images, labels, …)."""
     first, *rest = batch if isinstance(batch, tuple | list) and batch else (batch,)
+    try:
+        for part in (first, *rest[:1]):
+            refuse_masked(part)
+    except ValueError as error:
+        raise UserError(f"expected batches of images and labels without gaps, {error}") from None
     if isinstance(first, Tensor) and not first.is_sparse and first.ndim >= 2:
         return first, rest[0] if rest and isinstance(rest[0], Tensor) else None
     match first:

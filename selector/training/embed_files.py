@@ -38,11 +38,7 @@ class Features:
 
 
 def images_below(place: Path) -> list[Path]:
-    """Images in a folder and all folders in it, in the order of their paths; one file is itself.
-
-    Raises:
-        UserError: There is none.
-    """
+    """Images in a folder and all folders in it, in the order of their paths; one file is itself."""
     _, extensions = readable()
     paths = [place] if place.is_file() else sorted(image_paths(place, extensions, Counter()))
     if not paths:
@@ -55,11 +51,7 @@ def images_below(place: Path) -> list[Path]:
 def embed_files(
     encode: Encoder, paths: Sequence[Path], batch_size: int, skip_bad: bool, progress: Callable[[str], None]
 ) -> Features:
-    """Embed images batch by batch; no more than a batch of them is ever in memory.
-
-    Raises:
-        UserError: An image cannot be read, or has other channels, and `skip_bad` is not set.
-    """
+    """Embed images batch by batch; no more than a batch of them is ever in memory."""
     files: list[Path] = []
     bad: list[Path] = []
     parts = []
@@ -103,11 +95,7 @@ def _foreign(image: NDArray[Any], pixel_range: tuple[float, float]) -> str:
 
 
 def write_features(found: Features, output: Path) -> None:
-    """Write a file of vectors and names: .npz, or .parquet with a row per image.
-
-    Raises:
-        UserError: It cannot be written.
-    """
+    """Write a file of vectors and names: .npz, or .parquet with a row per image."""
     names = [str(file) for file in found.files]
     with writing(output):
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import platform
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -12,35 +13,29 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import center_crop, resize
 
 from selector.errors import UserError, writing
 from selector.files import refuse_existing
 from selector.text import first_line, printable
-from selector.training.stored import CHECKPOINT_NAME, Stored, read_stored
+from selector.training.datasets import DATASETS
+from selector.training.run_folder import milestone_checkpoints
+from selector.training.stored import Stored, read_stored
 
 WEIGHTS, PROGRAM, CONFIG, CARD, ONNX = (
     "encoder.safetensors", "encoder.pt2", "config.json", "README.md", "encoder.onnx",
 )  # fmt: skip
+_PACKAGES = ("ssl-sweep-selector", "torch", "torchvision")
 _ARTIFACT = re.compile(r"[^/\s:]+/[^/\s:]+/[^/\s:]+:[^/\s:]+")
-_LAYERS = {
+_LAYERS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, ...]]] = {
     "resnet-9": (BasicBlock, (1, 1, 1, 1)),
     "resnet-18": (BasicBlock, (2, 2, 2, 2)),
     "resnet-34": (BasicBlock, (3, 4, 6, 3)),
     "resnet-50": (Bottleneck, (3, 4, 6, 3)),
     "resnet-101": (Bottleneck, (3, 4, 23, 3)),
     "resnet-152": (Bottleneck, (3, 8, 36, 3)),
-}
-# Side of the images of a data set, where a run was not asked for another.
-NATIVE_SIZE = {
-    "digits": 8,
-    "digits_turned": 8,
-    "cifar10": 32,
-    "cifar100": 32,
-    "fashion_mnist": 28,
-    "folder": 64,
 }
 # The encoder in training is a sequence; these are the places of its parts that have weights.
 _PARTS = {"0": "conv1", "1": "bn1", "3": "layer1", "4": "layer2", "5": "layer3", "6": "layer4"}
@@ -77,29 +72,21 @@ class EncoderConfig:
     versions: Mapping[str, str]
 
 
-class PlainResNet(nn.Module):
+class PlainResNet(ResNet):
     """torchvision's ResNet, under its names, with a 3x3 stem and without max-pool and classifier."""
 
     def __init__(self, architecture: str, base: int, channels: int) -> None:
-        """`base`: channels of the first stage; 64 in torchvision's own."""
-        super().__init__()
+        """`base`: channels of the first stage, which are 64 in all that torchvision builds itself."""
+        nn.Module.__init__(self)
         block, depths = _LAYERS[architecture]
+        self._norm_layer, self.dilation, self.groups, self.base_width = nn.BatchNorm2d, 1, 1, 64
+        self.inplanes = base
         self.conv1 = nn.Conv2d(channels, base, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(base)
-        inputs = base
         for stage, depth in enumerate(depths):
-            blocks: list[nn.Module] = []
-            for place in range(depth):
-                stride = 2 if stage > 0 and place == 0 else 1
-                outputs = base * 2**stage * block.expansion
-                shortcut = None
-                if stride != 1 or inputs != outputs:
-                    reduced = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-                    shortcut = nn.Sequential(reduced, nn.BatchNorm2d(outputs))
-                blocks.append(block(inputs, base * 2**stage, stride, shortcut))
-                inputs = outputs
-            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
-        self.representation_dim = inputs
+            blocks = self._make_layer(block, base * 2**stage, depth, stride=1 if stage == 0 else 2)
+            self.add_module(f"layer{stage + 1}", blocks)
+        self.representation_dim = self.inplanes
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, S, S) normalised images → (B, D) representations."""
@@ -196,8 +183,7 @@ def load_encoder(where: str | Path) -> Encoder:
     if path.is_dir():
         if (path / CONFIG).exists() or (path / WEIGHTS).exists():
             return _read_export(path)
-        milestones = sorted(file for file in path.iterdir() if CHECKPOINT_NAME.fullmatch(file.name))
-        if milestones:
+        if milestones := list(milestone_checkpoints(path).values()):
             return encoder_of(read_stored(milestones[-1]))
         raise UserError(
             f"{printable(str(path))!r} holds no encoder: expected {CONFIG} and {WEIGHTS}, or milestone-*.ckpt"
@@ -214,35 +200,26 @@ def load_encoder(where: str | Path) -> Encoder:
 
 
 def encoder_of(stored: Stored) -> Encoder:
-    """The encoder of a checkpoint.
-
-    Raises:
-        UserError: Its weights are not those of its configuration, or its normalisation is missing.
-    """
-    shown = printable(str(stored.path))
+    """The encoder of a checkpoint."""
+    shown, config = f"checkpoint {printable(str(stored.path))!r}", stored.config
+    weights = _plain_weights(stored.state)
+    if "conv1.weight" not in weights or config.dataset not in DATASETS:
+        raise UserError(f"{shown} is damaged, or of another version: it holds no encoder")
+    base, channels = weights["conv1.weight"].shape[:2]
     numbers = []
     for name in ("views.normalize.mean", "views.normalize.std"):
-        if name not in stored.state:
+        values = tuple(stored.state.get(name, torch.empty(0)).flatten().tolist())
+        if len(values) != channels:
             raise UserError(
-                f"checkpoint {shown!r} is damaged, or of another version: it lacks {name}, by which the"
-                " images of its training were normalised; name another checkpoint"
+                f"{shown} is damaged, or of another version: it lacks {name} of each of its {channels}"
+                " channels, by which the images of its training were normalised; name another checkpoint"
             )
-        numbers.append(tuple(stored.state[name].flatten().tolist()))
-    config = stored.config
-    weights = _plain_weights(stored.state)
-    if "conv1.weight" not in weights or config.dataset not in NATIVE_SIZE:
-        raise UserError(f"checkpoint {shown!r} is damaged, or of another version: it holds no encoder")
-    base, channels = weights["conv1.weight"].shape[:2]
-    if any(len(values) != channels for values in numbers):
-        raise UserError(
-            f"checkpoint {shown!r} is damaged, or of another version: it lacks views.normalize.mean for each"
-            f" of its {channels} channels; name another checkpoint"
-        )
-    network = _filled(config.backbone, base, channels, weights, f"checkpoint {shown!r}")
+        numbers.append(values)
+    network = _filled(config.backbone, base, channels, weights, shown)
     described = EncoderConfig(
         architecture=config.backbone,
         backbone_width=config.backbone_width,
-        image_size=config.image_size or NATIVE_SIZE[config.dataset],
+        image_size=config.image_size or DATASETS[config.dataset].side,
         channels=channels,
         representation_dim=network.representation_dim,
         mean=numbers[0],
@@ -250,12 +227,7 @@ def encoder_of(stored: Stored) -> Encoder:
         pixel_range=stored.pixel_range,
         background=config.background,
         interpolation="bicubic" if config.dataset == "folder" else "bilinear",
-        versions={
-            "ssl-sweep-selector": version("ssl-sweep-selector"),
-            "torch": version("torch"),
-            "torchvision": version("torchvision"),
-            "python": platform.python_version(),
-        },
+        versions={name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
     )
     return Encoder(described, network)
 
@@ -263,14 +235,7 @@ def encoder_of(stored: Stored) -> Encoder:
 def write_encoder(encoder: Encoder, folder: Path, card: str, onnx: bool = False) -> None:
     """Write weights, program, configuration and model card into a new folder, all of them or nothing.
 
-    Args:
-        encoder: What is written.
-        folder: A new folder.
-        card: Content of README.md.
-        onnx: Write encoder.onnx too.
-
-    Raises:
-        UserError: The folder exists or cannot be written, or the ONNX exporter is not installed.
+    `card` is the content of README.md. Refuses a folder that exists, or ONNX where torch cannot write it.
     """
     from safetensors.torch import save_file
 
@@ -294,7 +259,9 @@ def write_encoder(encoder: Encoder, folder: Path, card: str, onnx: bool = False)
             weights = {name: value.contiguous() for name, value in encoder.network.state_dict().items()}
             save_file(weights, partial / WEIGHTS)
             program = torch.export.export(_Program(encoder), (images,), dynamic_shapes=free)
-            torch.export.save(program, partial / PROGRAM)
+            with warnings.catch_warnings():  # some versions of torch remark on their own tensors
+                warnings.filterwarnings("ignore", module=r"torch\.export\.pt2_archive")
+                torch.export.save(program, partial / PROGRAM)
             if onnx:
                 written = torch.onnx.export(
                     program, (images,), input_names=["images"], output_names=["representations"], dynamo=True,
@@ -320,10 +287,16 @@ def _read_export(folder: Path) -> Encoder:
         config = EncoderConfig(**content | pixels)
         weights = load_file(folder / WEIGHTS)
         base, channels = weights["conv1.weight"].shape[:2]
-        sound = config.architecture in _LAYERS and config.interpolation in ("bilinear", "bicubic")
-        sound = sound and len(config.pixel_range) == 2 and isinstance(config.background, str)
-        sound = sound and type(config.image_size) is int and 0 < config.image_size <= 2**14
-        if not sound or not channels == config.channels == len(config.mean) == len(config.std):
+        sound = (
+            config.architecture in _LAYERS
+            and config.interpolation in ("bilinear", "bicubic")
+            and len(config.pixel_range) == 2
+            and isinstance(config.background, str)
+            and type(config.image_size) is int
+            and 0 < config.image_size <= 2**14
+            and channels == config.channels == len(config.mean) == len(config.std)
+        )
+        if not sound:
             raise ValueError(f"{CONFIG} does not describe {WEIGHTS}")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, RecursionError) as error:
         raise UserError(
@@ -339,16 +312,13 @@ def _filled(
     """The network with these weights, which it then owns."""
     with torch.device("meta"):
         network = PlainResNet(architecture, base, channels)
-    wanted = network.state_dict()
-    unlike = [
-        name for name in (*wanted, *weights)
-        if name not in weights or name not in wanted or wanted[name].shape != weights[name].shape
-    ]  # fmt: skip
-    if unlike:
+    try:
+        network.load_state_dict({name: weight.clone() for name, weight in weights.items()}, assign=True)
+    except RuntimeError as error:  # too few, too many, or of another shape
+        reason = str(error).strip().splitlines()[-1].strip()
         raise UserError(
-            f"{shown} is damaged: its weights are not those of a {architecture}, the first is {unlike[0]}"
-        )
-    network.load_state_dict({name: weights[name].clone() for name in wanted}, assign=True)
+            f"{shown} is damaged: its weights are not those of a {architecture} ({reason})"
+        ) from error
     return network
 
 

@@ -40,9 +40,6 @@ def read_labelled(place: Path) -> Labelled:
     """Images in a folder with a sub-folder per class, or in a CSV file of (file name, label).
 
     File names in a CSV file are relative to its own folder; a first line without a file name is a heading.
-
-    Raises:
-        UserError: A file is missing or named twice, there are fewer than two classes, or one has one image.
     """
     shown = printable(str(place))
     if place.is_file() and place.suffix.lower() == ".csv":
@@ -106,7 +103,7 @@ def probed(features: NDArray[np.float32], labels: NDArray[np.int64]) -> Floats:
     class has images), stratified, 5 times with other folds. The mean over the images is the accuracy.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -114,11 +111,9 @@ def probed(features: NDArray[np.float32], labels: NDArray[np.int64]) -> Floats:
     folds = min(FOLDS, int(np.bincount(labels).min()))
     with one_thread():
         for repeat in range(REPEATS):
-            parts = StratifiedKFold(folds, shuffle=True, random_state=SEED + repeat).split(features, labels)
-            for train, test in parts:
-                probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-                probe.fit(features[train], labels[train])
-                right[test] += probe.predict(features[test]) == labels[test]
+            parts = StratifiedKFold(folds, shuffle=True, random_state=SEED + repeat)
+            probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+            right += cross_val_predict(probe, features, labels, cv=parts) == labels
     return right / REPEATS
 
 

@@ -4,41 +4,34 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from selector.config import TrainConfig, own_values
-from selector.metrics import LabelFreeMetric
-from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
-from selector.metrics.inputs import MetricSettings
+from selector.metrics.inputs import Inputs, MetricSettings
 from selector.metrics.metric import chosen
 from selector.metrics.pooled import FINGERPRINT, Fingerprint
-from selector.metrics.probes import paper_probe
-from selector.metrics.spectrum import Spectrum
 from selector.milestone import STEPS, Milestone
 from selector.record import Status
+from selector.training.autoaugment import autoaugmented
 from selector.training.background import Worker, WorkerDied
-from selector.training.batches import Batches, autoaugmented
 from selector.training.checkpoints import is_milestone
-from selector.training.data import ImageSplits, clusters_of
-from selector.training.embed import Loader, embed, embed_views, labelled
-from selector.training.embedded import Clock, Embedded, Evaluated, evaluated
+from selector.training.data import Batches, ImageSplits, clusters_of
+from selector.training.embed import Loader
 from selector.training.encoder import Encoder
-from selector.training.milestone_views import TrainingViews
-from selector.training.pretext import VIEWS, PretextImages, drawn_order
+from selector.training.measuring import VIEWS_GIVEN, Clock, Measured, Measuring, measured, with_values
+from selector.training.pretext import PretextImages, drawn_order
 from selector.training.progress import TrainingProgress
-from selector.training.streamed import KEPT_ROWS, streamed_spectra
 from selector.training.umap_file import write_umap
+from selector.training.views import TrainingViews
 
 _PIECE = 64 * 32 * 32  # pixels; 512 such images at once take half as long again
 
@@ -84,7 +77,7 @@ class Milestones(pl.Callback):
         encoder: Encoder | None = None,
         augmented: Callable[[int], Iterable[Any]] | None = None,
         views: Callable[[pl.LightningModule], Iterable[Tensor]] | None = None,
-        view_source: str = "views given to Milestones",
+        view_source: str = VIEWS_GIVEN,
         pretext: PretextImages | None = None,
         loss: str = "train/loss",
         folder: Path | None = None,
@@ -126,17 +119,22 @@ class Milestones(pl.Callback):
         Raises:
             UserError: Batches that can be read only once.
         """
-        self.train = Loader(train, image_key, "the loader of training images")
-        self.evaluation = Loader(evaluation, image_key, "the loader of evaluation images")
-        self.settings = settings
+        self.measuring = Measuring(
+            Loader(train, image_key, "the loader of training images"),
+            Loader(evaluation, image_key, "the loader of evaluation images"),
+            settings,
+            encoder or Encoder(),
+            augmented,
+            views,
+            view_source,
+            pretext,
+        )
         self.milestone_log = log  # Lightning gives every callback a `log` of its own
-        self.every, self.encoder, self.augmented, self.loss = every, encoder or Encoder(), augmented, loss
-        self.views, self.view_source, self.pretext = views, view_source, pretext
-        self.folder, self.progress, self.in_background = folder, progress, in_background
-        self.every_steps, self.resumable = every_steps, resumable
+        self.every, self.every_steps, self.loss = every, every_steps, loss
+        self.folder, self.progress = folder, progress
+        self.in_background, self.resumable = in_background, resumable
         self.described = {**(described or {}), **({"counted_by": STEPS} if every_steps else {})}
         self._last_step: int | None = None  # of the last milestone
-        self._said: set[str] = set()
         self._worker: Worker | None = None
         self._pending: _Pending | None = None
         self._unfinished: dict[str, Any] | None = None
@@ -146,7 +144,8 @@ class Milestones(pl.Callback):
         if self.in_background and trainer.is_global_zero:
             self._worker = Worker()
         if self._unfinished is not None:
-            self._at(trainer, pl_module, self._unfinished["epoch"], self._unfinished)
+            trained = dict(self._unfinished)
+            self._at(trainer, pl_module, trained.pop("epoch"), trained)
         elif trainer.global_step == 0:
             self._at(trainer, pl_module, 0, {})
 
@@ -190,8 +189,8 @@ class Milestones(pl.Callback):
         if self._pending is not None and trainer.global_step > self._pending.step:
             self._finish()
         if self._pending is not None:
-            epoch = self._pending.embedded.epoch
-            checkpoint["unfinished_milestone"] = {"epoch": epoch} | self._pending.trained
+            unfinished = {"epoch": self._pending.epoch, **self._pending.trained}
+            checkpoint["unfinished_milestone"] = unfinished
 
     def on_load_checkpoint(
         self,
@@ -228,6 +227,17 @@ class Milestones(pl.Callback):
             self._worker.close()
         self._worker = None
 
+    def evaluate(self, module: nn.Module, epoch: int) -> Milestone:
+        """Measure a network now. How it was computed is logged, and the milestone is given back."""
+        found = self.measure(module, epoch)
+        self._define(found)
+        return found.milestone
+
+    def measure(self, module: nn.Module, epoch: int) -> Measured:
+        """Likewise, but nothing is logged."""
+        found = self.measuring.measure(module, epoch)
+        return replace(found, definition=self._whole(found.definition))
+
     def _at(
         self,
         trainer: pl.Trainer,
@@ -241,51 +251,29 @@ class Milestones(pl.Callback):
         values: Mapping[str, float] = {}
         if trainer.is_global_zero:
             self._finish()
-            if (
-                self._worker is None or is_last or epoch == trainer.max_epochs
-            ):  # no training goes on meanwhile
-                milestone = _with(self.evaluate(module, epoch), trained)
-                self._log(milestone)
-                values = milestone.values
-            else:
-                self._begin(module, epoch, trainer.global_step, trained)
+            goes_on = not is_last and epoch != trainer.max_epochs
+            values = self._measure(module, epoch, trained, in_background=goes_on)
         else:
-            self._streamed(module)
+            self.measuring.streamed(module)
         values = trainer.strategy.broadcast(values)  # the others wait for the one that evaluates
         trainer.callback_metrics.update({key: torch.tensor(value) for key, value in values.items()})
 
-    def _log(self, milestone: Milestone) -> None:
-        if self.every_steps is not None:
-            milestone = replace(milestone, axis=STEPS)
-        self.milestone_log.milestone(milestone)
-        if self.progress is not None:
-            self.progress.milestone(milestone)
-
-    def evaluate(self, module: nn.Module, epoch: int) -> Milestone:
-        """Embed, evaluate, and give one milestone."""
-        clock = self._clock(epoch)
-        embedded = self._embedded(module, epoch, clock)
-        if not embedded.is_finite:
-            return self._nothing_finite(epoch)
-        augmented = None if self.augmented is None else partial(self._augmented, module)
-        found = evaluated(embedded, self.settings, augmented, clock)
-        return self._finished(found, embedded, found.seconds)
-
-    def _begin(self, module: nn.Module, epoch: int, step: int, trained: Mapping[str, Any]) -> None:
-        """Do what needs the network, and have the rest done in the background."""
-        clock = self._clock(epoch)
-        embedded = self._embedded(module, epoch, clock)
-        if not embedded.is_finite:
-            self._log(_with(self._nothing_finite(epoch), trained))
-            return
-        if self.augmented is not None and embedded.test.labels is not None and self._paper_probe:
-            clock.at("linear probe")
-            correct = paper_probe(partial(self._augmented, module), embedded.test)
-            embedded = replace(embedded, correct=correct)
-        self._pending = _Pending(embedded, step, dict(trained), clock.seconds())
-        assert self._worker is not None
+    def _measure(
+        self, module: nn.Module, epoch: int, trained: Mapping[str, Any], in_background: bool
+    ) -> Mapping[str, float]:
+        """Do what needs the network, and the rest here or in the background; gives what is known by then."""
+        tell = None if self.progress is None else partial(self.progress.milestone_step, epoch)
+        clock = Clock(tell)
+        inputs = self.measuring.inputs(module, clock)
+        if inputs is None:
+            return self._log(self.measuring.nothing_finite(epoch), trained)
+        pending = _Pending(epoch, self._last_step or 0, inputs, trained, clock.seconds())
+        if self._worker is None or not in_background:
+            return self._store(pending, measured(epoch, inputs, pending.spent, tell), {})
+        self._pending = pending
         with suppress(WorkerDied):  # `_finish` will find out
-            self._worker.start(evaluated, embedded, self.settings)
+            self._worker.start(measured, epoch, inputs, pending.spent)
+        return {}
 
     def _finish(self) -> None:
         """Log the milestone that is evaluated in the background, if there is one; waits for it."""
@@ -295,144 +283,52 @@ class Milestones(pl.Callback):
         start = time.perf_counter()
         try:
             assert self._worker is not None
-            found: Evaluated = self._worker.result()
+            found: Measured = self._worker.result()
         except WorkerDied:
             print("the process that evaluates milestones was killed: continuing without it", file=sys.stderr)
             self._close()
-            found = evaluated(pending.embedded, self.settings)
-        waited = sum(pending.seconds.values()) + time.perf_counter() - start
-        seconds = dict(found.seconds)
-        for name, before in pending.seconds.items():
-            seconds[name] = seconds.get(name, 0.0) + before
-        milestone = self._finished(found, pending.embedded, seconds)
-        self._log(_with(milestone, {"cost/waited_seconds": waited} | pending.trained))
+            found = measured(pending.epoch, pending.inputs, pending.spent)
+        waited = sum(pending.spent.values()) + time.perf_counter() - start
+        self._store(pending, found, {"cost/waited_seconds": waited})
 
-    def _clock(self, epoch: int) -> Clock:
-        progress = self.progress
-        return Clock() if progress is None else Clock(partial(progress.milestone_step, epoch))
-
-    def _embedded(self, module: nn.Module, epoch: int, clock: Clock) -> Embedded:
-        clock.at("embeddings")
-        settings, pretext = self.settings, self.pretext
-        test = self._embed(module, self.evaluation, "test", {"backbone": None})["backbone"]
-        if test.labels is not None and (unlabelled := int((test.labels < 0).sum())):
-            self._say(
-                f"{unlabelled} of {len(test.labels)} evaluation images are unlabelled (-1): only label-free"
-                " metrics are computed; leave them out to get the others"
-            )
-            test = replace(test, labels=None)
-        limit = min(settings.rankme_images, KEPT_ROWS)
-        streamed = self._streamed(module)
-        wanted: dict[Space, int | None] = {"projector": limit}
-        if self.encoder.predictor is not None:
-            wanted["predictor"] = limit
-        learns = settings.probe != "none" and settings.reads("probed", "train_backbone")
-        learns = learns and test.labels is not None
-        places = None if pretext is None or not settings.asks else pretext.places
-        if learns or places is not None:
-            wanted["backbone"] = None if pretext is None or learns else len(pretext.train)
-        train = self._embed(module, self.train, "train", wanted)
-        views, pairs = self._views(module, clock)
-        questions = None
-        if pretext is not None and settings.asks:
-            clock.at("turned images")
-            upright = {}
-            if places is not None:
-                first = train["backbone"].vectors[: len(pretext.train)]
-                upright = {"train": first, "held_out": test.vectors[places]}
-            questions = pretext.ask(partial(self._represented, module), views=pairs, **upright)
-        if learns and train["backbone"].labels is None:
-            self._say("the training images are unlabelled: no probe learns from them")
-            self.settings, learns = replace(settings, probe="none"), False
-        if learns:
-            train["backbone"] = labelled(train["backbone"])
-        else:
-            train.pop("backbone", None)
-        return Embedded(epoch, test, train, views, streamed, questions=questions)
-
-    def _say(self, line: str) -> None:
-        """Once per training."""
-        if line not in self._said:
-            print(line, file=sys.stderr)
-        self._said.add(line)
-
-    def _represented(self, module: nn.Module, images: Tensor) -> NDArray[np.float32]:
-        return self._embed(module, [images], "pretext", {"backbone": None})["backbone"].vectors
-
-    def _finished(self, found: Evaluated, embedded: Embedded, seconds: Mapping[str, float]) -> Milestone:
-        self.milestone_log.define({**found.definition, **self.described})
+    def _store(
+        self, pending: "_Pending", found: Measured, waited: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """The milestone, its definition, and what stands beside the checkpoints."""
+        self._define(found)
         if self.folder is not None and found.points is not None:
-            write_umap(self.folder, embedded.epoch, found.points, embedded.test)
-        edges = embedded.questions.edges if embedded.questions is not None else None
-        if self.folder is not None and edges is not None:
+            write_umap(self.folder, pending.epoch, found.points, pending.inputs.backbone)
+        questions = pending.inputs.questions
+        if self.folder is not None and questions is not None and (edges := questions.edges) is not None:
             Fingerprint.of(edges.train, edges.held_out).write(self.folder / FINGERPRINT)
-        costs = {f"cost/{step.lower().replace(' ', '_')}_seconds": taken for step, taken in seconds.items()}
-        costs["cost/milestone_seconds"] = sum(seconds.values())
-        if "backbone" in embedded.train:  # what labels cost
-            costs["cost/probe_seconds"] = costs.pop("cost/linear_probe_seconds", 0.0)
-        return _with(found.milestone, costs)
+        return self._log(found, {**waited, **pending.trained})
 
-    def _nothing_finite(self, epoch: int) -> Milestone:
-        """That of an encoder whose weights have diverged: NaN, which is never chosen."""
-        metrics = [one.metric for one in self.settings.chosen]
-        return Milestone(epoch, {m.key: float("nan") for m in metrics if isinstance(m, LabelFreeMetric)})
+    def _define(self, found: Measured) -> None:
+        if found.definition:
+            self.milestone_log.define(self._whole(found.definition))
 
-    @property
-    def _paper_probe(self) -> bool:
-        return self.settings.probe == "paper" and self.settings.reads("probed")
+    def _whole(self, definition: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**definition, **self.described} if definition else {}
 
-    def _streamed(self, module: nn.Module) -> Mapping[Space, Spectrum] | None:
-        """Where RankMe is to read more images than are kept: its spectra, with the help of all processes."""
-        if self.settings.rankme_images <= KEPT_ROWS:
-            return {}
-        spaces: list[Space] = ["projector"]
-        if self.encoder.predictor is not None:
-            spaces.append("predictor")
-        encode = partial(self.encoder, module)
-        return streamed_spectra(module, encode, self.train, spaces, self.settings.rankme_images)
-
-    def _augmented(self, module: nn.Module, probe_epoch: int) -> Embeddings:
-        assert self.augmented is not None
-        found = self._embed(module, self.augmented(probe_epoch), "train", {"backbone": None})
-        return labelled(found["backbone"])
-
-    def _views(
-        self, module: nn.Module, clock: Clock
-    ) -> tuple[ViewEmbeddings | None, NDArray[np.float32] | None]:
-        """Projections of views for LiDAR and alignment, and representations of the common ones."""
-        settings, pretext, make = self.settings, self.pretext, self.views
-        common: dict[Space, NDArray[np.float32]] = {}
-        if pretext is not None and (settings.asks or (make is None and settings.reads("views"))):
-            clock.at("common views")
-            spaces: tuple[Space, ...] = ("backbone", "projector") if make is None else ("backbone",)
-            common = embed_views(module, partial(self.encoder, module), pretext.views(), spaces)
-        projections, source = common.get("projector"), VIEWS
-        if make is not None:
-            clock.at("training views")
-
-            def views() -> Iterator[Tensor]:
-                yield from make(module)  # once it is iterated: by then the random state is kept
-
-            own = embed_views(module, partial(self.encoder, module), views(), ("projector",))
-            projections, source = own["projector"], self.view_source
-        found = None if projections is None else ViewEmbeddings(projections, source)
-        return found, common.get("backbone")
-
-    def _embed(
-        self, module: nn.Module, batches: Iterable[Any], split: str, limits: dict[Space, int | None]
-    ) -> dict[Space, Embeddings]:
-        encode = partial(self.encoder, module, spaces=tuple(limits))
-        return embed(module, encode, batches, split, limits)
+    def _log(self, found: Measured, values: Mapping[str, float]) -> Mapping[str, float]:
+        milestone = with_values(found.milestone, values)
+        if self.every_steps is not None:
+            milestone = replace(milestone, axis=STEPS)
+        self.milestone_log.milestone(milestone)
+        if self.progress is not None:
+            self.progress.milestone(milestone)
+        return milestone.values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Pending:
-    """A milestone that is being evaluated in the background."""
+    """A milestone that is being evaluated: all that needed the network, and the seconds which that took."""
 
-    embedded: Embedded
+    epoch: int
     step: int
-    trained: dict[str, Any]
-    seconds: dict[str, float]
+    inputs: Inputs
+    trained: Mapping[str, Any]
+    spent: Mapping[str, float]
 
 
 def milestones_of(
@@ -497,7 +393,3 @@ def _represented(network: Any, pixels: Tensor) -> Tensor:
 def _of_numbers(pixel_range: tuple[float, float]) -> dict[str, Any]:
     """What became black and white, where the images are not of 8 bits."""
     return {} if pixel_range == (0, 255) else {"pixel_range": list(pixel_range)}
-
-
-def _with(milestone: Milestone, values: Mapping[str, float]) -> Milestone:
-    return replace(milestone, values={**milestone.values, **values})

@@ -1,8 +1,7 @@
 """What methods with a momentum encoder share: the slow copy, and the queue of what it made."""
 
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from lightly.models.modules.memory_bank import MemoryBankModule
@@ -52,11 +51,3 @@ class KeyQueue(MemoryBankModule):
 
     def _dequeue_and_enqueue(self, batch: Tensor) -> None:
         super()._dequeue_and_enqueue(all_rows(batch))
-
-
-def queue_of_first_edition(_: Any, state: dict[str, Any], *__: Any) -> None:
-    """Before a network loads: checkpoints of the first edition hold the queue as its extra state."""
-    extra: Mapping[str, Tensor] | None = state.pop("_extra_state", None)
-    if extra is not None:
-        state["criterion.memory_bank.bank"] = extra["queue"]
-        state["criterion.memory_bank.bank_ptr"] = extra["queue_pointer"]

@@ -1,7 +1,9 @@
 """What all methods share: encoder, views, optimiser, and seeds that an interruption cannot move."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 from torchmetrics import MeanMetric
 
@@ -17,11 +19,12 @@ from selector.config import TrainConfig, own_values
 from selector.training.backbone import build_backbone
 from selector.training.batch_norm import share_statistics
 from selector.training.data import ImageSplits
-from selector.training.host_images import HostImages, as_list, fit_on_gpu, loader_workers
 from selector.training.methods import method_named
 from selector.training.processes import mean_over_processes, world_size
 from selector.training.views import Views
 
+# Of the GPU's free memory; the rest is for the network, its activations and the views.
+_SHARE = 0.5
 # Two views of a batch, row by row of the same images → the loss of the pairs.
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -54,7 +57,7 @@ class Network(pl.LightningModule):
         self.views = Views(config, images.train.pixels)
         # The images live where the model lives, if they can: then only indices travel each step.
         self.pixel_range = images.pixel_range
-        self.images = HostImages(images.train.pixels)
+        self.images = images.train.pixels
         if config.device == "cpu" or fit_on_gpu(images.train.pixels):
             self.register_buffer("pixels", images.train.pixels, persistent=False)
         # Kept in checkpoints: the mean of an epoch that was interrupted is that of all of its steps.
@@ -85,13 +88,13 @@ class Network(pl.LightningModule):
         """Not called where a run goes on in the middle of an epoch."""
         self.epoch_loss.reset()
 
-    def training_step(self, batch: list[Tensor]) -> Tensor:
+    def training_step(self, batch: Tensor) -> Tensor:
         """One step of gradient descent on a batch of images, or on those at its indices."""
         # A step's augmentations are drawn from (seed, step): a resumed run draws the same ones, and so does
         # each of several processes, which then takes those of its own images.
         entropy = np.random.SeedSequence([self.train_config.seed, self.global_step, 0])
         torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
-        view_a, view_b = self.views(self.pixels[batch[0]] if self._resident else batch[0])
+        view_a, view_b = self.views(self.pixels[batch] if self._resident else batch)
         loss = self.loss(view_a, view_b)
         self.epoch_loss.update(mean_over_processes(loss.detach()))
         self.log("train/loss", self.epoch_loss, on_step=False, on_epoch=True, prog_bar=True)
@@ -102,15 +105,18 @@ class Network(pl.LightningModule):
 
         Images that do not live on the GPU are gathered and pinned ahead of their step.
         """
-        batch_size, order = self.train_config.batch_size // world_size(), _Order(self, len(self.images))
-        if self._resident:
-            indices = TensorDataset(torch.arange(len(self.images)))
-            return DataLoader(indices, batch_size, sampler=order, drop_last=True)
-        return DataLoader(
-            self.images, batch_size, sampler=order, drop_last=True, collate_fn=as_list,
-            num_workers=loader_workers(), persistent_workers=True, prefetch_factor=4,
-            pin_memory=torch.cuda.is_available(),
-        )  # fmt: skip
+        indices: Any = range(len(self.images))
+        batch_size, order = self.train_config.batch_size // world_size(), _Order(self, indices)
+        ahead: dict[str, Any] = {}
+        if not self._resident:
+            ahead = {
+                "collate_fn": partial(_gathered, self.images),
+                "num_workers": _loader_workers(),
+                "persistent_workers": True,
+                "prefetch_factor": 4,
+                "pin_memory": torch.cuda.is_available(),
+            }
+        return DataLoader(indices, batch_size, sampler=order, drop_last=True, **ahead)
 
     @property
     def _resident(self) -> bool:
@@ -148,17 +154,31 @@ class _Order(DistributedSampler[int]):
     A run that was interrupted in the middle of an epoch goes on with the next batch.
     """
 
-    def __init__(self, method: Network, images: int) -> None:
-        super().__init__(
-            TensorDataset(torch.arange(images)),
-            world_size(),
-            method.global_rank,
-            seed=method.train_config.seed,
-            drop_last=True,
-        )
-        self.method = method
+    def __init__(self, network: Network, images: Any) -> None:
+        seed = network.train_config.seed
+        super().__init__(images, world_size(), network.global_rank, seed=seed, drop_last=True)
+        self.network = network
 
     def __iter__(self) -> Iterator[int]:
-        batch_size = self.method.train_config.batch_size // world_size()
-        trained = self.method.global_step - self.epoch * (len(self) // batch_size)
+        batch_size = self.network.train_config.batch_size // world_size()
+        trained = self.network.global_step - self.epoch * (len(self) // batch_size)
         return islice(super().__iter__(), trained * batch_size, None)
+
+
+def fit_on_gpu(pixels: Tensor) -> bool:
+    """Whether a data set's images may live on this process's GPU; yes where there is no GPU."""
+    if not torch.cuda.is_available():
+        return True
+    free, _ = torch.cuda.mem_get_info()
+    return pixels.nbytes <= _SHARE * free
+
+
+def _gathered(pixels: Tensor, rows: list[int]) -> Tensor:
+    """The images of a batch."""
+    return pixels[torch.as_tensor(rows)]
+
+
+def _loader_workers() -> int:
+    """Processes that gather batches: two keep ahead of any GPU, and a core is left for the step itself."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(2, cores - 1))

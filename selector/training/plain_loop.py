@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from selector.metrics.inputs import MetricSettings
 from selector.milestone import Milestone
-from selector.record import Record, Status
+from selector.record import Record
+from selector.training.embed import Loader
 from selector.training.encoder import Encoder, Pool
-from selector.training.milestones import Milestones
+from selector.training.measuring import Measuring
 
 
 def evaluate(
@@ -54,35 +55,15 @@ def evaluate(
         UserError: The batches or what the encoder gives cannot be measured; says why.
     """
     whole = nn.ModuleDict({"backbone": encoder, "projector": projector or nn.Identity()})
-    log = _Kept(record)
-    milestones = Milestones(
-        train,
-        test,
+    measuring = Measuring(
+        Loader(train, image_key, "the loader of training images"),
+        Loader(test, image_key, "the loader of evaluation images"),
         settings,
-        log,
-        encoder=Encoder(lambda m, x: m["backbone"](x), lambda m, x: m["projector"](x), pool=pool),
+        Encoder(lambda m, x: m["backbone"](x), lambda m, x: m["projector"](x), pool=pool),
         views=None if views is None else lambda _: views(),
-        image_key=image_key,
     )
-    milestone = milestones.evaluate(whole, epoch)
+    found = measuring.measure(whole, epoch)
     if record is not None:
-        record.milestone(milestone)
-    return milestone
-
-
-class _Kept:
-    """Stores the definition in the record, if there is one."""
-
-    def __init__(self, record: Record | None) -> None:
-        self.record = record
-
-    def define(self, definition: Any) -> None:
-        """Before the milestone itself."""
-        if self.record is not None:
-            self.record.define(definition)
-
-    def milestone(self, milestone: Milestone) -> None:
-        """Does nothing: `evaluate` returns it."""
-
-    def end(self, status: Status, epoch: int) -> None:
-        """Does nothing: the loop knows when it ends."""
+        record.define(found.definition)
+        record.milestone(found.milestone)
+    return found.milestone

@@ -81,13 +81,9 @@ class PretextImages:
         held_out: _Vectors | None = None,
         views: _Vectors | None = None,
     ) -> Questions:
-        """Embed what an encoder is asked about, a block of images at a time, but for what is known already.
+        """Embed what an encoder is asked about, a block of images at a time.
 
-        Args:
-            encode: The encoder.
-            train: (N, D) representations of the training images.
-            held_out: (M, D) of the evaluation images.
-            views: (V, 2, D) of the common views.
+        Known already, if given: representations of `train`, of `held_out`, and (V, 2, D) of the common views.
         """
         if train is None:
             train = _embedded(encode, self.train)

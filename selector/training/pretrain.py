@@ -4,7 +4,7 @@ import atexit
 import logging
 import signal
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,19 +16,13 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.milestone import Milestone
-from selector.record import Status
-from selector.text import first_line
-from selector.training.checkpoints import CheckpointLog, LastCheckpoint, MilestoneCheckpoints
+from selector.training.checkpoints import LastCheckpoint, MilestoneCheckpoints
 from selector.training.network import Network
 from selector.training.processes import PATIENCE, processes_of
 from selector.training.run_folder import last_checkpoint, refuse_other_configuration
+from selector.training.run_log import RunLog, SilentLog
 from selector.training.stopping import StopSignals
-from selector.training.stored import refuse_damaged
-from selector.training.torch_file import load_plain
-
-# What a run cannot go on without.
-_PARTS = {"train_config", "epoch", "global_step", "state_dict", "loops", "optimizer_states"}
+from selector.training.stored import read_checkpoint
 
 
 class Diverged(Exception):
@@ -65,50 +59,22 @@ class RefuseNonFiniteLoss(pl.Callback):
             raise Diverged(f"loss became {loss.item()}", pl_module.current_epoch + 1)
 
 
-class SilentLog:
-    """A log for a run, or for one of several processes of a run, that reports nothing."""
-
-    def __init__(self) -> None:
-        self.rows: list[Milestone] = []
-
-    def define(self, definition: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def milestone(self, milestone: Milestone) -> None:
-        """Nothing."""
-
-    def end(self, status: Status, epoch: int) -> None:
-        """Nothing."""
-
-    def restore(self, rows: list[Milestone]) -> None:
-        """Only keeps them for the next checkpoint."""
-        self.rows = list(rows)
-
-    def keep(self, path: Path, epoch: int) -> None:
-        """Nothing."""
-
-
 def pretrain(
     network: Network,
     config: TrainConfig,
     folder: Path,
     callbacks: Sequence[pl.Callback],
-    log: CheckpointLog | None = None,
+    log: RunLog | SilentLog | None = None,
     signals: StopSignals | None = None,
 ) -> Outcome:
     """Train to the last epoch, from the last checkpoint in `folder` if there is one.
 
-    Args:
-        network: The encoder, its heads and its loss.
-        config: What was asked for.
-        folder: Where checkpoints go.
-        callbacks: Milestones, progress and the like, run before the checkpoint of the same epoch.
-        log: Where the milestones go; they are kept in checkpoints, too.
-        signals: Requests to stop the run; None uses none.
+    `callbacks`, such as milestones and progress, run before the checkpoint of the same epoch. The milestones
+    in `log` are kept in checkpoints, too.
 
     Raises:
         UserError: The checkpoint belongs to another configuration or cannot be read.
-        Stopped: The run was told to stop; a checkpoint is written.
+        Stopped: `signals` said so; a checkpoint is written.
     """
     silence_lightning()
     checkpoint = last_checkpoint(folder)
@@ -166,11 +132,7 @@ def silence_lightning() -> None:
 
 
 def start_from(path: Path, network: Network) -> None:
-    """Give a network the weights of a checkpoint: its encoder's, and those of heads of the same shape.
-
-    Raises:
-        UserError: There is no such checkpoint, or its encoder is another one.
-    """
+    """Give a network the weights of a checkpoint: its encoder's, and those of heads of the same shape."""
     if not path.is_file():
         raise UserError(f"--init-from {str(path)!r}: there is no such file; name a checkpoint of train.py")
     content = read_checkpoint(path, "--init-from must name a checkpoint of train.py")
@@ -186,20 +148,3 @@ def start_from(path: Path, network: Network) -> None:
             f" {asked.backbone_width} ({missing[0]} differs)"
         )
     network.load_state_dict({name: state[name] for name in fitting}, strict=False)
-
-
-def read_checkpoint(path: Path, advice: str = "remove it to start from the one before") -> dict[str, Any]:
-    """A checkpoint as tensors and plain values; nothing in it is executed.
-
-    Raises:
-        UserError: It cannot be read, or a part of it is not what train.py writes.
-    """
-    try:
-        content: dict[str, Any] = load_plain(path)
-    except Exception as error:
-        reason = first_line(error)
-        raise UserError(f"checkpoint {str(path)!r} cannot be read ({reason}): {advice}") from error
-    if not isinstance(content, dict) or not content.keys() >= _PARTS:
-        raise UserError(f"{str(path)!r} is not a checkpoint of train.py: {advice}")
-    refuse_damaged(content, path)
-    return content

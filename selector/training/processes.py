@@ -1,4 +1,4 @@
-"""Several processes that train one encoder together: who they are, and how they pass rows to one another.
+"""Devices, and several processes that train one encoder: who they are, and how they pass on rows.
 
 Row i of the global batch belongs to process i mod world. Whatever the number of processes, the same images
 meet the same augmentations, the same negatives and the same BatchNorm statistics: see docs/scale-out.md.
@@ -42,11 +42,7 @@ class Processes:
 
 
 def processes_of(config: TrainConfig) -> Processes:
-    """The processes that torchrun, or Lightning's launcher, started or will start for `config`.
-
-    Raises:
-        UserError: torchrun started another number than `devices`, or the batch cannot be shared out.
-    """
+    """The processes that torchrun, or Lightning's launcher, started or will start for `config`."""
     environment = os.environ
     if "TORCHELASTIC_RUN_ID" in environment:
         local_world = int(environment["LOCAL_WORLD_SIZE"])
@@ -119,3 +115,23 @@ def mean_over_processes(value: Tensor) -> Tensor:
     total = value.clone()
     dist.all_reduce(total)
     return total / world_size()
+
+
+def device_named(name: str) -> torch.device:
+    """The device that `--device` names; `auto` takes a GPU where there is one."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: this machine has no GPU that torch can use")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def take_device(config: TrainConfig) -> None:
+    """Take as many threads as were asked for, and this process's own GPU, where several have one each."""
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+        if config.devices > 1:  # Lightning's launcher divides the cores unless it finds this
+            os.environ["OMP_NUM_THREADS"] = str(config.threads)
+    if device_named(config.device).type != "cuda" or config.devices == 1:
+        return
+    if config.devices > (found := torch.cuda.device_count()):
+        raise UserError(f"--devices {config.devices}: this machine has {found} GPUs that torch can use")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))

@@ -12,9 +12,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from selector.config import TrainConfig
 from selector.milestone import Milestone
-from selector.training.data import ImageSplits
 
 _SHOWN = ("label_free/rankme", "labelled/linear_probe_accuracy")
 # What leaves out or shrinks the steps of a milestone that take these parts of its time.
@@ -27,33 +25,22 @@ _CHEAPER = {
 _WORTH_NAMING = 0.2  # of a milestone's time
 
 
-def images_an_epoch(config: TrainConfig, images: ImageSplits) -> int:
-    """Training images that an epoch uses: the last, smaller batch is left out."""
-    return len(images.train) // config.batch_size * config.batch_size
-
-
 class TrainingProgress(pl.Callback):
     """Shows epochs, images per second and the time left, and the current step of a milestone."""
 
-    def __init__(self, images_an_epoch: int, stream: TextIO | None = None, every: int | None = None) -> None:
-        """Nothing is shown before training starts.
-
-        Args:
-            images_an_epoch: Training images that an epoch uses.
-            stream: Where to; None: stderr.
-            every: Epochs between milestones; None: the end is not estimated.
-        """
-        self.images, self.stream, self.every = images_an_epoch, stream or sys.stderr, every
+    def __init__(self, batch_size: int, stream: TextIO | None = None, every: int | None = None) -> None:
+        """`batch_size` is of all processes; without `every`, epochs a milestone, the end is not estimated."""
+        self.batch_size, self.stream, self.every = batch_size, stream or sys.stderr, every
         self._costs: Mapping[str, float] = {}  # of the last milestone
         self._epochs = 0  # trained by this process
         self.bar: Progress | None = None
-        self._trained = self._seconds = 0.0
-        self._epoch_start, self._batches = 0.0, 0
+        self._steps, self._images = 0, 0  # by this process; images of whole epochs
+        self._seconds = self._epoch_start = 0.0
 
     @property
     def images_a_second(self) -> float:
         """Training alone, milestones not counted; 0 before the first epoch is done."""
-        return self._trained / self._seconds if self._seconds else 0.0
+        return self._images / self._seconds if self._seconds else 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the bar, on a terminal. A run that goes on within an epoch does not start that epoch."""
@@ -77,15 +64,14 @@ class TrainingProgress(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Parts of an epoch."""
-        self._batches += 1
+        self._steps += 1
         if self.bar is not None:
             batches = max(1, int(trainer.num_training_batches))
             self.bar.update(self.task, completed=trainer.current_epoch + (batch_idx + 1) / batches)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count the images; this callback stands before those that evaluate and save."""
-        self._trained += self.images * self._batches / max(1, int(trainer.num_training_batches))
-        self._batches = 0
+        """Add up the time; this callback stands before those that evaluate and save."""
+        self._images = self.batch_size * self._steps
         self._seconds += time.perf_counter() - self._epoch_start
         self._epochs += 1
         self._note()

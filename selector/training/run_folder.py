@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +24,12 @@ _CHECKPOINT = re.compile(r"milestone-(\d+)\.ckpt")
 LAST = "last.ckpt"
 
 
-@dataclass(frozen=True)
-class RunFolder:
-    """One run's place on disk.
-
-    Attributes:
-        run_id: W&B run id, and the folder's name.
-        path: The folder.
-    """
-
-    run_id: str
-    path: Path
-
-
-def open_run_folder(config: TrainConfig) -> RunFolder:
-    """Find or name the folder of this run.
+def open_run_folder(config: TrainConfig) -> Path:
+    """Find or name the folder of this run; its name is the run's id.
 
     Under a sweep, $WANDB_RUN_ID names the run, and a run of that id that was interrupted is continued.
     Otherwise the id is made from the configuration: `--resume` finds the interrupted run of this very
     configuration, and without it a new folder is taken, so that nothing is overwritten.
-
-    Raises:
-        UserError: $WANDB_RUN_ID cannot name a folder, or there is no place for one.
     """
     default = Path(os.environ.get("WANDB_DIR") or ".") / "runs"
     parent = Path(config.output_dir) if config.output_dir else default
@@ -54,10 +37,10 @@ def open_run_folder(config: TrainConfig) -> RunFolder:
     if given := os.environ.get("WANDB_RUN_ID"):
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", given):
             raise UserError(f"WANDB_RUN_ID {given!r} cannot name a folder: use letters, digits, '-', '_'")
-        return RunFolder(given, parent / given)
+        return parent / given
     base = f"{config.method}-{config.dataset}-{_fingerprint(config)}"
-    names = [base, *(f"{base}-{number}" for number in range(2, 10_000))]
-    free = next(number for number, name in enumerate(names) if not (parent / name).exists())
+    folders = [parent / base, *(parent / f"{base}-{number}" for number in range(2, 10_000))]
+    free = next(number for number, folder in enumerate(folders) if not folder.exists())
     if config.resume and free > 0:
         free -= 1
     elif config.resume and is_main_process() and (other := _run_of_other_epochs(parent, config)):
@@ -67,7 +50,7 @@ def open_run_folder(config: TrainConfig) -> RunFolder:
             f" (--init-from {last_checkpoint(other)} would start it from those weights)",
             file=sys.stderr,
         )
-    return RunFolder(names[free], parent / names[free])
+    return folders[free]
 
 
 def _run_of_other_epochs(parent: Path, config: TrainConfig) -> Path | None:
@@ -102,8 +85,13 @@ def last_checkpoint(folder: Path) -> Path | None:
     """The latest checkpoint in `folder`, or None; `last.ckpt` is later than every milestone's."""
     if (last := folder / LAST).exists():
         return last
-    found = [(int(m[1]), path) for path in folder.glob("*.ckpt") if (m := _CHECKPOINT.fullmatch(path.name))]
-    return max(found)[1] if found else None
+    return max(milestone_checkpoints(folder).items(), default=(0, None))[1]
+
+
+def milestone_checkpoints(folder: Path) -> dict[int, Path]:
+    """Epoch → checkpoint of the milestones in a run's folder, in their order."""
+    named = ((_CHECKPOINT.fullmatch(path.name), path) for path in folder.glob("*.ckpt"))
+    return dict(sorted((int(name[1]), path) for name, path in named if name is not None))
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
@@ -112,11 +100,7 @@ def checkpoint_path(folder: Path, epoch: int) -> Path:
 
 
 def refuse_other_configuration(config: TrainConfig, checkpoint: dict[str, Any]) -> None:
-    """Refuse to continue a run that was asked for something else.
-
-    Raises:
-        UserError: Names the first field that differs.
-    """
+    """Refuse to continue a run that was asked for something else."""
     asked, stored = _identity(config), checkpoint.get("train_config", {})
     for name, value in asked.items():
         if name in stored and stored[name] != value:

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from selector.text import first_line, printable
 from selector.tracking.checkpoints import WandbCheckpoints
 from selector.tracking.log import WandbLog, open_run
 from selector.tracking.stop_request import stop_was_requested
-from selector.training.run_folder import RunFolder, last_checkpoint
+from selector.training.run_folder import last_checkpoint
 from selector.training.stopping import Stopped, StopSignals
 
 # A disk that is full, over quota, read-only or broken.
@@ -68,6 +69,10 @@ class RunLog:
         self.record.end(status, epoch, detail, checkpoint)
         self.wandb_log.end(status, epoch, checkpoint)
 
+    def tell(self, *lines: str) -> None:
+        """What people should know of the run."""
+        print(*lines, sep="\n", file=sys.stderr)
+
     def stopped(self, stop: Stopped, asked: threading.Event, checkpoint: Path | None) -> None:
         """The run was told to stop, and may go on elsewhere.
 
@@ -96,8 +101,34 @@ class RunLog:
             self.record.end(status, self.rows[-1].epoch if self.rows else 0, detail, checkpoint)
 
 
+class SilentLog:
+    """The log of one of several processes of a run, or of a run that reports nothing: only rows are kept."""
+
+    def __init__(self) -> None:
+        self.rows: list[Milestone] = []
+
+    def restore(self, rows: list[Milestone]) -> None:
+        """Keeps the milestones of an earlier process for the next checkpoint."""
+        self.rows = list(rows)
+
+    def define(self, definition: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def milestone(self, milestone: Milestone) -> None:
+        """Nothing."""
+
+    def end(self, status: Status, epoch: int, detail: str = "", checkpoint: Path | None = None) -> None:
+        """Nothing."""
+
+    def tell(self, *lines: str) -> None:
+        """Nothing."""
+
+    def keep(self, path: Path, epoch: int) -> None:
+        """Nothing."""
+
+
 @contextmanager
-def run_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Iterator[RunLog]:
+def run_log(config: TrainConfig, folder: Path, signals: StopSignals) -> Iterator[RunLog]:
     """The log of the run of `folder`, or its continuation, open while within.
 
     A run that is stopped ends with the exit code of its signal; left by another exception, with 1.
@@ -115,8 +146,8 @@ def run_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Ite
 
     try:
         signals.holding = True
-        run = open_run(asdict(config), folder.run_id, [config.method, config.dataset], stop)
-        mirror = WandbLog(run, whole=(folder.path / RECORD).exists())
+        run = open_run(asdict(config), folder.name, [config.method, config.dataset], stop)
+        mirror = WandbLog(run, whole=(folder / RECORD).exists())
         log: RunLog | None = None
         exit_code = 1
         try:
@@ -124,14 +155,14 @@ def run_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Ite
             checkpoints = None
             if not (run.offline or run.disabled):
                 checkpoints = WandbCheckpoints(run, config.keep)
-                checkpoints.fetch(folder.path, last_checkpoint)
+                checkpoints.fetch(folder, last_checkpoint)
             log = RunLog(_record(config, folder, run), mirror, checkpoints)
             signals.release()
             yield log
             exit_code = 0
         except Stopped as stopped:
             if log is not None:
-                log.stopped(stopped, asked, last_checkpoint(folder.path))
+                log.stopped(stopped, asked, last_checkpoint(folder))
             exit_code = 128 + stopped.signum
             raise
         except BaseException as error:
@@ -150,10 +181,10 @@ def run_log(config: TrainConfig, folder: RunFolder, signals: StopSignals) -> Ite
         ) from error
 
 
-def _record(config: TrainConfig, folder: RunFolder, run: Any) -> Record:
+def _record(config: TrainConfig, folder: Path, run: Any) -> Record:
     name = "" if run.disabled else run.name or ""
     return Record(
-        folder.path, asdict(config), id=folder.run_id, name=name, group=run.group or "", job_type="train",
+        folder, asdict(config), id=folder.name, name=name, group=run.group or "", job_type="train",
         sweep_id=run.sweep_id or "", project=run.project or "", tags=run.tags or (),
     )  # fmt: skip
 

@@ -5,8 +5,6 @@ Schedulers announce that they take a node back by SIGTERM, SIGUSR1 or SIGUSR2; a
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -58,17 +56,6 @@ class StopSignals:
         if _in_main_thread():
             for signum in self._before:
                 signal.signal(signum, self._receive)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Within: signals wait."""
-        holding, self.holding = self.holding, True
-        try:
-            yield
-        finally:
-            self.holding = holding
-        if not holding:
-            self.obey()
 
     def release(self) -> None:
         """Obey what has come, and from now on at once."""

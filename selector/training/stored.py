@@ -1,6 +1,5 @@
 """A checkpoint of train.py as what it holds: a configuration, an epoch and weights."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from math import isfinite
@@ -15,7 +14,8 @@ from selector.errors import UserError
 from selector.text import first_line, nearest, printable
 from selector.training.torch_file import load_plain
 
-CHECKPOINT_NAME = re.compile(r"milestone-(\d+)\.ckpt")
+# What a run cannot go on without.
+_TO_GO_ON = {"train_config", "epoch", "global_step", "state_dict", "loops", "optimizer_states"}
 _MOST_PIXELS = 2**14  # a side; one image of that size is 3 GB of numbers, and no run was trained on such
 _COUNTED = ("epoch_progress", "batch_progress", "scheduler_progress", "step_progress")  # Lightning's names
 
@@ -43,25 +43,14 @@ def read_stored(path: Path) -> Stored:
     """Read a checkpoint; nothing in it is executed.
 
     A field of the configuration that the file lacks is younger than the file, and has its default.
-
-    Raises:
-        UserError: It cannot be read, is not train.py's, or is of a version that this one does not understand.
     """
+    content = _content(
+        path,
+        {"train_config", "epoch", "state_dict"},
+        "is it complete, and from train.py?",
+        "it holds no train_config next to its weights",
+    )
     shown = repr(printable(str(path)))
-    try:
-        content: Any = load_plain(path)
-    except FileNotFoundError as error:
-        raise UserError(f"there is no checkpoint {shown}") from error
-    except Exception as error:
-        reason = first_line(error)
-        raise UserError(
-            f"checkpoint {shown} cannot be read ({reason}): is it complete, and from train.py?"
-        ) from error
-    if not isinstance(content, dict) or not {"train_config", "epoch", "state_dict"} <= content.keys():
-        raise UserError(
-            f"{shown} is not a checkpoint of train.py: it holds no train_config next to its weights"
-        )
-    refuse_damaged(content, path)
     try:
         config = _config(content["train_config"], shown)
         low, high = content.get("pixel_range") or config.pixel_range or (0.0, 255.0)
@@ -70,20 +59,34 @@ def read_stored(path: Path) -> Stored:
         raise UserError(f"checkpoint {shown} is damaged ({printable(str(error))[:200]})") from error
 
 
-def refuse_damaged(content: Mapping[Any, Any], path: Path) -> None:
-    """Refuse a checkpoint of which a part is not what train.py writes; parts that it lacks are not missed.
+def read_checkpoint(path: Path, advice: str = "remove it to start from the one before") -> dict[str, Any]:
+    """All that a run goes on from, as tensors and plain values; nothing in it is executed."""
+    return _content(path, _TO_GO_ON, advice, advice)
+
+
+def _content(path: Path, wanted: set[str], if_unreadable: str, if_foreign: str) -> dict[str, Any]:
+    """A checkpoint with the wanted parts. Parts that it lacks besides are not missed; all others are sound.
 
     Lightning and torch believe what they load, and fail anywhere with a traceback.
-
-    Raises:
-        UserError: Names the part.
     """
+    shown = repr(printable(str(path)))
+    try:
+        content: Any = load_plain(path)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no checkpoint {shown}") from error
+    except Exception as error:
+        raise UserError(
+            f"checkpoint {shown} cannot be read ({first_line(error)}): {if_unreadable}"
+        ) from error
+    if not isinstance(content, dict) or not wanted <= content.keys():
+        raise UserError(f"{shown} is not a checkpoint of train.py: {if_foreign}")
     for part, sound in _PARTS.items():
         if part in content and not sound(content[part]):
             raise UserError(
-                f"checkpoint {printable(str(path))!r} is damaged, or of another program: its {part} is not"
+                f"checkpoint {shown} is damaged, or of another program: its {part} is not"
                 " what train.py writes; remove it, or name another one"
             )
+    return content
 
 
 def _is_count(value: object) -> bool:
@@ -96,7 +99,7 @@ def _is_named(value: object, *names: str) -> bool:
 
 
 def _are_weights(value: Any) -> bool:
-    # Beside tensors there is what a module itself wrote, as MoCo's queue.
+    # Beside tensors there is what a module itself wrote, as MoCo's queue in the first edition.
     return _is_named(value) and all(
         isinstance(weight, dict if name.endswith("_extra_state") else Tensor)
         for name, weight in value.items()

@@ -1,11 +1,12 @@
 """The UMAP points of a milestone beside the run's checkpoints: for pictures, never read by a metric."""
 
-import os
+import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from selector.files import write_whole
 from selector.metrics.embeddings import Embeddings
 
 MOST_POINTS = 1000
@@ -14,21 +15,13 @@ MOST_POINTS = 1000
 def write_umap(folder: Path, epoch: int, points: NDArray[np.float32], images: Embeddings) -> Path:
     """Writes umap-<epoch>.npz: up to 1,000 evaluation images at even distances, the same at every milestone.
 
-    Args:
-        folder: The run's folder.
-        epoch: Epochs trained.
-        points: (N, 3) UMAP points.
-        images: The embeddings that they are of; labels, if there are any, colour the picture.
+    `points` are (N, 3); `images` are the embeddings that they are of. Labels, if any, colour the picture.
     """
     shown = np.linspace(0, len(points) - 1, min(MOST_POINTS, len(points))).round().astype(int)
     arrays = {"points": points[shown].astype(np.float32)}
     if images.labels is not None:
         arrays["labels"] = images.labels[shown].astype(np.int32)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"umap-{epoch:04d}.npz"
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    return partial.replace(path)
+    path, buffer = folder / f"umap-{epoch:04d}.npz", io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_whole(path, buffer.getbuffer())
+    return path

@@ -1,15 +1,23 @@
-"""Two augmented views of a batch, made on the device that trains."""
+"""Augmented views: two of each image of a batch to train on, and the same ones at every milestone."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import kornia.augmentation as K
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from selector.config import TrainConfig
+from selector.training.data import Images
 from selector.training.processes import own_rows, world_size
 
 _BLOCK = 4096  # images
+# Of the views that milestones look at.
+_VIEWS = 512  # embedded at once
+_VIEW_SEED = 0
+_KEPT_BYTES = 256 << 20  # kept from one milestone to the next; 10,000 of 32 x 32 are 123 MB
 # Parameters of kornia's that are not one row an image: the order of a batch's colour jitters, and its shape.
 _NOT_OF_IMAGES = {"order", "forward_input_shape"}
 
@@ -92,11 +100,8 @@ class Views(nn.Module):
 def augmented(augment: nn.Sequential, images: Tensor, processes: int = 1) -> Tensor:
     """(B, C, S, S) floats in [0, 1], each image augmented by parameters of its own.
 
-    Args:
-        augment: Augmentations of kornia.
-        images: The batch, or this process's rows of it.
-        processes: Among how many the batch is shared out: its parameters are drawn for all rows, and each
-            process takes those of its own.
+    Among several `processes`, `images` are this one's rows of a batch: parameters are drawn for all rows of
+    it, and each process takes those of its own.
     """
     whole = torch.Size((len(images) * processes, *images.shape[1:]))
     augmentation: Any
@@ -111,3 +116,43 @@ def augmented(augment: nn.Sequential, images: Tensor, processes: int = 1) -> Ten
             parameters["forward_input_shape"] = torch.tensor(images.shape)
         images = augmentation(images, params=parameters)
     return images
+
+
+@dataclass(frozen=True)
+class TrainingViews:
+    """`lidar_views` views of each of the first `lidar_images` images, as training augments them.
+
+    Seeded, so that milestones and runs are compared on the same images and views. Draws from torch's global
+    generators: whoever iterates keeps their states, as `embed.frozen` does.
+    """
+
+    config: TrainConfig
+    images: Images
+    _kept: list[Tensor] = field(default_factory=list, init=False, repr=False)
+
+    source = f"training augmentations, seed {_VIEW_SEED}"
+
+    def __call__(self, module: pl.LightningModule) -> Iterator[Tensor]:
+        """Batches (B, q, 3, S, S) of floats in [0, 1], made where the module is, and once if they are few."""
+        if self._kept:
+            yield from (views.to(module.device) for views in self._kept)
+            return
+        made = []
+        for views in self._made(module):
+            if self._bytes <= _KEPT_BYTES:
+                made.append(views)
+            yield views
+        self._kept.extend(made)  # all or none: whoever iterates may have been interrupted
+
+    @property
+    def _bytes(self) -> int:
+        chosen = self.images.pixels[: self.config.lidar_images]
+        return chosen.numel() * self.config.lidar_views * torch.float32.itemsize
+
+    def _made(self, module: pl.LightningModule) -> Iterator[Tensor]:
+        config, pixels = self.config, self.images.pixels[: self.config.lidar_images]
+        augment = simclr_augmentations(config, pixels.shape[-1]).to(module.device)
+        torch.manual_seed(_VIEW_SEED)
+        for batch in torch.split(pixels, max(1, _VIEWS // config.lidar_views)):
+            images = batch.to(module.device).float() / 255
+            yield torch.stack([augmented(augment, images) for _ in range(config.lidar_views)], dim=1)

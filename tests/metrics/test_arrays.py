@@ -93,6 +93,7 @@ REFUSING = [
         (torch.ones(20, 20, dtype=torch.complex64), "complex"),
         (torch.ones(20, 20, dtype=torch.bool), "bool"),
         (np.array([["a", "b"]] * 20), "real numbers"),
+        (np.ma.masked_array(np.ones((20, 20)), mask=np.eye(20)), "MaskedArray"),
     ],
 )
 def test_says_what_it_refuses(metric, wrong, message):

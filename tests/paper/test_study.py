@@ -23,7 +23,7 @@ from selector.paper.study import (
     preprocess,
     study_models,
 )
-from selector.training.batches import autoaugmented
+from selector.training.autoaugment import autoaugmented
 
 FAST = StudySettings(probe="fast", umap_seeds=1)
 ACCURACY = "labelled/linear_probe_accuracy"

@@ -15,9 +15,9 @@ import torch
 
 from selector.config import TrainConfig, paper_recipe
 from selector.training.data import Images, load_images
+from selector.training.embed import streamed_spectra
 from selector.training.network import Network
 from selector.training.pretrain import pretrain
-from selector.training.streamed import streamed_spectra
 
 OWN = {
     "byol": {"predictor_hidden": 8},

@@ -6,7 +6,7 @@ from handmade import run
 
 from selector.reports.evaluation_tables import added_notes, added_object, added_rows
 from selector.runs import Milestone
-from selector.training.add_metrics import Added, folder_of
+from selector.training.after_training import Added, folder_of
 
 RUN = run("aa", 1.0)
 

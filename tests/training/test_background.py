@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+import small
 import torch
+from small import Rows
 from tiny_training import TINY
 
 from selector.config import TrainConfig, paper_recipe
@@ -18,19 +20,8 @@ from selector.training.background import Worker, WorkerDied
 from selector.training.data import load_images
 from selector.training.milestones import milestones_of
 from selector.training.network import Network
-from selector.training.pretrain import SilentLog, pretrain, read_checkpoint
-
-
-class Rows(SilentLog):
-    def __init__(self) -> None:
-        super().__init__()
-        self.ended: list[int] = []
-
-    def milestone(self, milestone) -> None:
-        self.rows.append(milestone)
-
-    def end(self, status: str, epoch: int) -> None:
-        self.ended.append(epoch)
+from selector.training.pretrain import pretrain
+from selector.training.stored import read_checkpoint
 
 
 def config(**changes: object) -> TrainConfig:
@@ -47,10 +38,7 @@ def train(asked: TrainConfig, folder: Path, in_background: bool, *callbacks: pl.
 
 
 def without_costs(rows: list) -> list:
-    """As text, in which NaN equals NaN."""
-    return [
-        {key: repr(row.row[key]) for key in sorted(row.row) if not key.startswith("cost/")} for row in rows
-    ]
+    return [small.without_costs(row.row) for row in rows]
 
 
 class Kills(pl.Callback):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytorch_lightning as pl
+import small
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from sklearn.datasets import load_digits
@@ -25,8 +26,8 @@ from selector.metrics.views import lidar
 from selector.milestone import Milestone
 from selector.runs import read_source
 from selector.training.encoder import Encoder
+from selector.training.measuring import KEPT_ROWS
 from selector.training.milestones import Milestones
-from selector.training.streamed import KEPT_ROWS
 
 
 class SomebodysModule(pl.LightningModule):
@@ -50,19 +51,8 @@ class SomebodysModule(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), 1e-2)
 
 
-class Rows:
-    """Where the milestones of these tests go."""
-
-    def __init__(self) -> None:
-        self.definition: Mapping[str, object] = {}
-        self.rows: list[Mapping[str, float]] = []
-        self.ended: list[int] = []
-
-    def end(self, status: str, epoch: int) -> None:
-        self.ended.append(epoch)
-
-    def define(self, definition: Mapping[str, object]) -> None:
-        self.definition = definition
+class Rows(small.Rows):
+    """Where the milestones of these tests go, as rows."""
 
     def milestone(self, milestone: Milestone) -> None:
         self.rows.append(milestone.row)
@@ -179,7 +169,8 @@ def test_an_encoder_whose_weights_are_nan_gives_nan_and_no_error(part) -> None:
 
 def test_rankme_of_more_images_than_are_kept_is_streamed(trained: tuple[SomebodysModule, Rows]) -> None:
     module, kept, streamed = trained[0], callback(Rows()), callback(Rows())
-    streamed.settings = dataclasses.replace(streamed.settings, rankme_images=KEPT_ROWS + 1)
+    settings = dataclasses.replace(streamed.measuring.settings, rankme_images=KEPT_ROWS + 1)
+    streamed.measuring = dataclasses.replace(streamed.measuring, settings=settings)
     row, expected = streamed.evaluate(module, 3).row, kept.evaluate(module, 3).row
     assert streamed.milestone_log.definition == kept.milestone_log.definition
     for key, value in expected.items():
@@ -321,6 +312,8 @@ def images_in(form: Callable[[torch.Tensor], object]) -> list[object]:
         (lambda x: (torch.arange(len(x)), x), None, r"a tensor of shape \(64,\): pass image_key=lambda"),
         (lambda x: x.numpy(), None, "got ndarray: pass image_key"),
         (lambda x: x.to_sparse(), None, "a sparse tensor: pass image_key=torch.Tensor.to_dense"),
+        (lambda x: np.ma.masked_array(x.numpy()), None, "got a numpy MaskedArray, whose hidden entries"),
+        (lambda x: (x, np.ma.zeros(len(x))), None, "got a numpy MaskedArray"),
         (lambda x: (x * 16).byte(), None, "the encoder does not take uint8 images"),
         (lambda x: {"image": x}, "img", "image_key='img' is not in .*, which are dict with 'image'"),
         (lambda x: x / 0, None, "image 0 of the test split holds pixels that are NaN or infinite"),

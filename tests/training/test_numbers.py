@@ -1,21 +1,23 @@
 """Images of numbers, made of real digits: trained on as a user would, ranked, and embedded again."""
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 from sklearn.datasets import load_digits
+from tiny_encoder import NARROW
+from tiny_encoder import trained as small_encoder
 
 import train
 from selector.cli import main
 from selector.errors import UserError
 from selector.record import read_record
 from selector.training.embed_files import embed_files, images_below
-from selector.training.exported import load_encoder
+from selector.training.exported import encoder_of, load_encoder
 from selector.training.stored import read_stored
 
 DIGITS = load_digits().images[:60]  # levels from 0 to 16
@@ -79,7 +81,7 @@ def test_embedding_the_files_again_applies_it(trained):
         pixels = np.atleast_3d(tifffile.imread(path)).astype(np.float32)
         levels = ((pixels - low) * 255 / (high - low)).round().astype(np.uint8)
         wide = np.repeat(levels, trained.channels // levels.shape[2], axis=2)
-        expected = encode(_tensor(wide))[0].numpy()
+        expected = encode(torch.from_numpy(wide).permute(2, 0, 1))[0].numpy()
         assert features == pytest.approx(expected, rel=1e-2, abs=1e-3)  # a level may be rounded otherwise
 
 
@@ -92,30 +94,8 @@ def test_an_8_bit_image_is_no_image_of_these_numbers(trained, tmp_path):
         embed_files(load_encoder(trained.run), images_below(tmp_path), 4, False, lambda _: None)
 
 
-def _tensor(image):
-    import torch
-
-    return torch.from_numpy(image).permute(2, 0, 1)[None]
-
-
 def test_numbers_are_refused_where_training_saw_8_bits(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", DIGITS[0].astype(np.uint16))
-    config = SimpleNamespace(image_size=8, channels=3, background="white", pixel_range=(0.0, 255.0))
-
-    class Never:
-        def __init__(self):
-            self.config = config
-
-        def modules(self):
-            return []
-
-        def parameters(self):
-            return iter(())
-
-        def eval(self):
-            return self
-
-    with pytest.raises(
-        UserError, match=r"it holds uint16 numbers, and the encoder was trained on 8-bit images"
-    ):
-        embed_files(Never(), [Path(tmp_path / "a.tif")], 4, False, lambda _: None)
+    encode = encoder_of(small_encoder(**NARROW)[0])
+    with pytest.raises(UserError, match=r"it holds uint16 numbers, and the encoder was trained on 8-bit"):
+        embed_files(encode, [tmp_path / "a.tif"], 4, False, lambda _: None)

@@ -1,84 +1,187 @@
-"""An interrupted run goes on bit for bit where an uninterrupted one would be."""
+"""An interrupted run goes on, bit for bit, with the step after the last one that it saved."""
 
-import dataclasses
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from tiny_training import OWN, TINY
+from small import Rows, equal, small_config
 
-from selector.config import TrainConfig, paper_recipe
+from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.metrics.inputs import MetricSettings
+from selector.milestone import Milestone
 from selector.training.data import ImageSplits, load_images
+from selector.training.measuring import Measured
 from selector.training.methods import METHODS
+from selector.training.milestones import Milestones
 from selector.training.network import Network
-from selector.training.pretrain import pretrain, read_checkpoint, start_from
+from selector.training.pretrain import pretrain, start_from
 from selector.training.run_folder import last_checkpoint
+from selector.training.run_log import SilentLog
+from selector.training.stopping import Stopped, StopSignals
+from selector.training.stored import read_checkpoint
 
 
-def small_config(method: Network, **changes: object) -> TrainConfig:
-    small = {"evaluation_images": 40, "epochs": 4, "milestone_every": 2}
-    return dataclasses.replace(paper_recipe(method), **(TINY | small | OWN[method] | changes))
+class Recorder(pl.Callback):
+    """Stands for milestones, notes the steps, and is where a run gets its signal or dies."""
 
-
-class Kill(pl.Callback):
-    """Raises at the start of an epoch, as a lost machine would end the run."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
+    def __init__(self, config: TrainConfig, at=None, in_milestone=None, how=signal.SIGTERM) -> None:
+        """Before step `at` of an epoch, or in the milestone of an epoch; SIGKILL: the machine is lost."""
+        self.config, self.at, self.in_milestone, self.how = config, at, in_milestone, how
+        self.steps: list[tuple[int, int]] = []
+        self.kept = SilentLog()
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
-        if trainer.current_epoch == self.epoch and batch_idx == 1:
-            raise InterruptedError("the machine is gone")
+        self.steps.append((trainer.current_epoch, batch_idx))
+        if self.at == (trainer.current_epoch, batch_idx):
+            if self.how == signal.SIGKILL:
+                raise InterruptedError("the machine is gone")
+            os.kill(os.getpid(), self.how)
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        epoch = trainer.current_epoch + 1
+        if epoch % self.config.milestone_every == 0:
+            if self.in_milestone == epoch:
+                os.kill(os.getpid(), self.how)
+                raise AssertionError("an evaluation is interrupted at once")
+            loss = trainer.callback_metrics["train/loss"].item()
+            self.kept.rows.append(Milestone(epoch, {"loss": loss}))
 
 
-def run(config: TrainConfig, images: ImageSplits, folder: Path, *callbacks: pl.Callback):
-    method = Network(config, images)
-    outcome = pretrain(method, config, folder, callbacks)
-    return method, outcome
+@pytest.fixture(scope="module")
+def images() -> ImageSplits:
+    return load_images(small_config())
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_resumed_run_ends_with_the_same_bits(method: Network, tmp_path: Path) -> None:
-    config = small_config(method)
-    images = load_images(config)
-    run(config, images, tmp_path / "whole")
-    with pytest.raises(InterruptedError):
-        run(config, images, tmp_path / "cut", Kill(epoch=3))  # after the checkpoint of epoch 2
-    assert last_checkpoint(tmp_path / "cut").name == "milestone-0002.ckpt"
+@pytest.fixture
+def signals() -> Iterator[StopSignals]:
+    with StopSignals() as taken:
+        yield taken
+
+
+def run(
+    config: TrainConfig, images: ImageSplits, folder: Path, signals=None, **interruption: Any
+) -> Recorder:
+    recorder = Recorder(config, **interruption)
+    pretrain(Network(config, images), config, folder, [recorder], recorder.kept, signals)
+    return recorder
+
+
+@pytest.fixture(scope="module")
+def whole(images: ImageSplits, tmp_path_factory: pytest.TempPathFactory):
+    """A configuration → what its run is without an interruption: its last checkpoint, its rows and steps."""
+    done: dict[tuple[str, int], tuple[dict, list, list]] = {}
+
+    def of(config: TrainConfig) -> tuple[dict, list, list]:
+        key = config.method, config.batch_size
+        if key not in done:
+            folder = tmp_path_factory.mktemp("whole")
+            recorder = run(config, images, folder)
+            last = read_checkpoint(folder / "milestone-0004.ckpt")
+            done[key] = last, recorder.kept.rows, recorder.steps
+        return done[key]
+
+    return of
+
+
+DEATH = signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "interruption", "left", "again"),
+    [
+        # Inside an epoch, that very step is saved; after its last step, the epoch.
+        ("simclr", {}, {"at": (1, 1), "how": signal.SIGTERM}, "last.ckpt", (1, 2)),
+        ("moco_v2", {}, {"at": (1, 1), "how": signal.SIGINT}, "last.ckpt", (1, 2)),
+        ("simclr", {}, {"at": (2, 2)}, "last.ckpt", (3, 0)),
+        # A milestone is interrupted at once, and repeated with the step before it.
+        ("simclr", {}, {"in_milestone": 2}, "last.ckpt", (1, 2)),
+        ("simclr", {}, {"in_milestone": 4}, "last.ckpt", (3, 2)),
+        ("simclr", {"batch_size": 96}, {"in_milestone": 2}, "last.ckpt", (1, 0)),
+        ("simclr", {"batch_size": 96}, {"in_milestone": 4}, "last.ckpt", (3, 0)),
+        # Where a machine dies, what was saved last counts: a minute ago, or with the last milestone.
+        ("simclr", {"checkpoint_minutes": 1e-9}, {"at": (1, 1), "how": DEATH}, "last.ckpt", (1, 1)),
+        *((name, {}, {"at": (3, 1), "how": DEATH}, "milestone-0002.ckpt", (2, 0)) for name in METHODS),
+    ],
+)
+def test_no_step_is_left_out_and_the_end_is_the_same(
+    method, changes, interruption, left, again, images, whole, tmp_path: Path, signals: StopSignals
+) -> None:
+    config = small_config(method, **changes)
+    last, rows, steps = whole(config)
+    with pytest.raises((Stopped, InterruptedError)) as stop:
+        run(config, images, tmp_path, signals, **interruption)
+    if interruption.get("how") != DEATH:
+        assert stop.value.code == 128 + interruption.get("how", signal.SIGTERM)
+    assert last_checkpoint(tmp_path).name == left
+    signals.received = None
     torch.manual_seed(12345)  # a new process has another random state
-    run(config, images, tmp_path / "cut")
-
-    whole = read_checkpoint(tmp_path / "whole" / "milestone-0004.ckpt")
-    cut = read_checkpoint(tmp_path / "cut" / "milestone-0004.ckpt")
-    assert whole["global_step"] == cut["global_step"] == 12  # 96 images, 32 a step, 4 epochs
-    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
-        assert equal(whole[part], cut[part]), part
+    resumed = run(config, images, tmp_path, signals)
+    assert resumed.steps == steps[steps.index(again) :]
+    assert resumed.kept.rows == rows  # the mean loss of the epoch that was cut, too
+    found = read_checkpoint(tmp_path / "milestone-0004.ckpt")
+    for part in ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "milestones"):
+        assert equal(found[part], last[part]), part
+    assert not (tmp_path / "last.ckpt").exists()
     if method == "moco_v2":
-        assert whole["state_dict"]["criterion.memory_bank.bank"].shape == (150, 8)
+        assert found["state_dict"]["criterion.memory_bank.bank"].shape == (150, 8)
 
 
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
-    config = small_config("simclr")
-    images = load_images(config)
-    run(config, images, tmp_path)
+def test_a_signal_in_the_last_step_is_too_late_only_after_the_last_milestone(
+    images: ImageSplits, tmp_path: Path, signals: StopSignals
+) -> None:
+    with pytest.raises(Stopped):
+        run(small_config(), images, tmp_path, signals, at=(3, 2))
+    signals.received = None
+    resumed = run(small_config(), images, tmp_path, signals)
+    assert (resumed.steps, [row.epoch for row in resumed.kept.rows]) == ([(3, 2)], [2, 4])
+
+
+class Evaluated(Milestones):
+    """Notes which epochs are evaluated, in place of evaluating them."""
+
+    def _measure(self, module, epoch, trained, in_background):
+        return self._log(Measured(Milestone(epoch)), trained)
+
+
+def test_a_run_that_goes_on_inside_its_first_epoch_has_one_untrained_milestone(
+    images: ImageSplits, tmp_path: Path, signals: StopSignals
+) -> None:
+    config, log = small_config(), Rows()
+    milestones = Evaluated([], [], MetricSettings(clusters=10), log, every=2)
+    stop = Recorder(config, at=(0, 1))
+    with pytest.raises(Stopped):
+        pretrain(Network(config, images), config, tmp_path, [milestones, stop], log, signals)
+    signals.received = None
+    pretrain(Network(config, images), config, tmp_path, [milestones], log, signals)
+    assert [row.epoch for row in log.rows] == [0, 2, 4]
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(images: ImageSplits, tmp_path: Path, whole) -> None:
+    torch.save(whole(small_config())[0], tmp_path / "milestone-0004.ckpt")
     with pytest.raises(UserError, match=r"trained with temperature 0\.5, this run asks for 0\.2"):
-        run(dataclasses.replace(config, temperature=0.2), images, tmp_path)
+        run(small_config(temperature=0.2), images, tmp_path)
 
 
-def test_a_run_starts_from_the_weights_of_another_and_not_from_another_encoder(tmp_path: Path) -> None:
-    config = small_config("simclr", epochs=1)
-    images = load_images(config)
-    trained, _ = run(config, images, tmp_path)
-    checkpoint = tmp_path / "milestone-0001.ckpt"
-    start = Network(small_config("simclr", seed=1, projector_dim=4), images)
+def test_a_run_starts_from_the_weights_of_another_and_not_from_another_encoder(
+    images: ImageSplits, tmp_path: Path, whole
+) -> None:
+    checkpoint = tmp_path / "milestone-0004.ckpt"
+    torch.save(whole(small_config())[0], checkpoint)
+    weights = whole(small_config())[0]["state_dict"]
+    start = Network(small_config(seed=1, projector_dim=4), images)
     start_from(checkpoint, start)
-    assert equal(dict(start.backbone.state_dict()), dict(trained.backbone.state_dict()))
+    for name, value in start.backbone.state_dict().items():
+        assert torch.equal(value, weights[f"backbone.{name}"]), name
     hidden, output = (layer.weight for layer in start.projection_head.layers if hasattr(layer, "in_features"))
-    assert torch.equal(hidden, trained.projection_head.layers[0].weight)
+    assert torch.equal(hidden, weights["projection_head.layers.0.weight"])
     assert output.shape == (4, 16)  # keeps its own
-    wider = Network(small_config("simclr", backbone_width=0.125), images)
+    wider = Network(small_config(backbone_width=0.125), images)
     with pytest.raises(UserError, match=r"is resnet-9 of width 0\.0625, this run asks for .*0\.125"):
         start_from(checkpoint, wider)
     with pytest.raises(UserError, match="there is no such file"):
@@ -86,13 +189,6 @@ def test_a_run_starts_from_the_weights_of_another_and_not_from_another_encoder(t
     (tmp_path / "photo.ckpt").write_bytes(b"?")
     with pytest.raises(UserError, match=r"--init-from must name a checkpoint of train\.py"):
         start_from(tmp_path / "photo.ckpt", start)
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    config, folder = small_config("simclr"), tmp_path_factory.mktemp("sound")
-    run(config, load_images(config), folder)
-    return read_checkpoint(folder / "milestone-0004.ckpt")
 
 
 @pytest.mark.parametrize(
@@ -114,28 +210,62 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     ],
 )
 def test_a_checkpoint_with_a_part_of_another_shape_is_named(
-    tmp_path: Path, sound: dict[str, object], part: str, value: object
+    tmp_path: Path, images: ImageSplits, whole, part: str, value: object
 ) -> None:
-    config = small_config("simclr")
-    torch.save(sound | {part: value}, tmp_path / "milestone-0004.ckpt")
+    torch.save(whole(small_config())[0] | {part: value}, tmp_path / "milestone-0004.ckpt")
     with pytest.raises(UserError, match=rf"damaged, or of another program: its {part} is not") as refusal:
-        run(config, load_images(config), tmp_path)
+        run(small_config(), images, tmp_path)
     assert "\n" not in str(refusal.value)
 
 
-def test_an_infinite_learning_rate_is_a_result(tmp_path: Path) -> None:
-    config = small_config("simclr", learning_rate=1e30)
-    _, outcome = run(config, load_images(config), tmp_path)
-    assert outcome.status == "diverged"
-    assert outcome.epoch == 1  # the first step ruins the weights, the second one sees it
+def test_an_infinite_learning_rate_is_a_result(images: ImageSplits, tmp_path: Path) -> None:
+    config = small_config(learning_rate=1e30)
+    outcome = pretrain(Network(config, images), config, tmp_path, [])
+    assert (outcome.status, outcome.epoch) == ("diverged", 1)  # the first step ruins the weights
     assert "loss became nan" in outcome.detail
 
 
-def equal(a: object, b: object) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return a == b
+@pytest.mark.parametrize("name", ["milestone-0004.partial", "last.partial"])
+def test_no_room_for_a_checkpoint(tmp_path: Path, images: ImageSplits, whole, name: str) -> None:
+    config = small_config()
+    with pytest.raises(InterruptedError):
+        run(config, images, tmp_path, at=(2, 1), how=DEATH)
+    before = (tmp_path / "milestone-0002.ckpt").read_bytes()
+    (tmp_path / name).symlink_to("/dev/full")  # takes every byte and has room for none
+
+    expected = r"cannot write checkpoint '.*ckpt' \(No space left on device\): .* --resume continues the run"
+    with pytest.raises(UserError, match=expected) as refusal:
+        run(config, images, tmp_path)
+    assert "\n" not in str(refusal.value)
+    assert (tmp_path / "milestone-0002.ckpt").read_bytes() == before
+    for path in tmp_path.glob("*.ckpt"):
+        read_checkpoint(path)
+    assert not list(tmp_path.glob("*.partial"))  # what could not be finished takes no room
+
+    run(config, images, tmp_path)
+    mended = read_checkpoint(tmp_path / "milestone-0004.ckpt")
+    assert equal(mended["state_dict"], whole(config)[0]["state_dict"])
+
+
+def test_a_checkpoint_is_on_disk_before_the_one_that_it_replaces_goes(
+    tmp_path: Path, images: ImageSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power loss a file that was renamed but not flushed, with its folder, is the old one or none."""
+    calls: list[str] = []
+
+    def noted(name: str, function):
+        def call(*arguments, **options):
+            calls.append(name)
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr("os.fsync", noted("flush", os.fsync))
+    monkeypatch.setattr(Path, "replace", noted("rename", Path.replace))
+    monkeypatch.setattr(Path, "unlink", noted("remove", Path.unlink))
+    run(small_config(epochs=2), images, tmp_path)
+    # Each checkpoint: the file is flushed, renamed, and the folder flushed; only then others are removed.
+    written = [call for call in calls if call != "remove"]
+    assert written == ["flush", "rename", "flush"] * (len(written) // 3)
+    assert len(written) >= 6
+    assert "remove" not in calls[:3]

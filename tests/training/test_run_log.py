@@ -15,7 +15,6 @@ from selector.errors import UserError
 from selector.milestone import Milestone
 from selector.record import Record, read_record
 from selector.runs import read_source
-from selector.training.run_folder import RunFolder
 from selector.training.run_log import run_log
 from selector.training.stopping import Stopped, StopSignals
 
@@ -34,8 +33,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     wandb.teardown()
 
 
-def folder(here: Path) -> RunFolder:
-    return RunFolder(RUN, here / "runs" / RUN)
+def folder(here: Path) -> Path:
+    return here / "runs" / RUN
 
 
 def test_a_run_is_its_record_and_wandb_has_the_same(here: Path):
@@ -58,13 +57,13 @@ def test_a_run_is_its_record_and_wandb_has_the_same(here: Path):
 
 def test_what_the_record_lacks_comes_from_the_checkpoint(here: Path):
     """As on a machine that has fetched the checkpoint from W&B."""
-    Record(folder(here).path, {"method": "simclr"}).milestone(ROWS[0])
+    Record(folder(here), {"method": "simclr"}).milestone(ROWS[0])
     with run_log(TrainConfig(), folder(here), StopSignals()) as log:
         log.restore([replace_value(ROWS[0]), *ROWS[1:3]])
         log.milestone(ROWS[3])
         assert log.rows == ROWS[:4]
     wandb.teardown()
-    assert read_record(folder(here).path).milestones == tuple(ROWS[:4])
+    assert read_record(folder(here)).milestones == tuple(ROWS[:4])
     assert read_source(str(here / "wandb")).runs[0].milestones == tuple(ROWS[:4])
 
 
@@ -90,11 +89,11 @@ def test_how_a_run_ended_is_in_the_record(here: Path, error: BaseException | Non
 
     if error is None:
         train()
-        assert read_record(folder(here).path).end is None
+        assert read_record(folder(here)).end is None
         return
     with pytest.raises(type(error)):
         train()
-    found = read_record(folder(here).path).end
+    found = read_record(folder(here)).end
     assert found is not None
     assert (found.status, found.detail, found.epoch) == (*end, 2)
 
@@ -133,6 +132,24 @@ def test_a_full_disk_is_one_line_wherever_it_is_met(here: Path, error: OSError, 
         UserError, match=f"cannot write .*{said}.*make room, and the same command with --resume"
     ):
         meet_it()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGUSR2, 143)],
+)
+def test_what_schedulers_send_counts_as_sigterm(sent, status):
+    before = signal.getsignal(sent)
+    with StopSignals() as signals:
+        signals.holding = True  # nothing happens in the middle of a step
+        os.kill(os.getpid(), sent)
+        assert signals.received is not None
+        held, signals.received = signals.received, None
+        signals.release()
+        with pytest.raises(Stopped) as stop:
+            os.kill(os.getpid(), sent)
+    assert (held, stop.value.code) == (stop.value.signum, status)
+    assert signal.getsignal(sent) is before
 
 
 def service() -> int:

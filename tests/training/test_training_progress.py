@@ -45,7 +45,7 @@ class Reports(pl.Callback):
 
 
 def shown(stream):
-    progress = TrainingProgress(64, stream)
+    progress = TrainingProgress(16, stream)
     trainer = silent_trainer(max_epochs=2, callbacks=[progress, Reports(progress)])
     trainer.fit(Tiny(), DataLoader(TensorDataset(torch.ones(64, 2)), batch_size=16))
     return progress, stream.getvalue()

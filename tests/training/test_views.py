@@ -1,14 +1,19 @@
+"""Views to train on, distributed as Lightly's; and those of milestones, the same every time."""
+
 import dataclasses
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from lightly.transforms import SimCLRTransform
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from selector.config import TrainConfig, paper_recipe
-from selector.training.views import Normalize, Views, augmented, simclr_augmentations
+from selector.training import views as training_views
+from selector.training.data import Images
+from selector.training.views import Normalize, TrainingViews, Views, augmented, simclr_augmentations
 
 
 def config(**changes: object) -> TrainConfig:
@@ -123,3 +128,52 @@ def test_mixed_precision_changes_no_view(photographs: torch.Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         mixed = views(photographs[:16])
     assert all(torch.equal(a, b) for a, b in zip(plain, mixed, strict=True))
+
+
+# The views of milestones.
+
+
+def of_milestones(pixels: torch.Tensor, **changes: object) -> torch.Tensor:
+    asked = config(**changes)
+    return torch.cat(list(TrainingViews(asked, Images(pixels, None, "train"))(pl.LightningModule())))
+
+
+@pytest.fixture(scope="module")
+def pixels() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (300, 3, 16, 16), dtype=torch.uint8, generator=generator)
+
+
+def test_views_of_the_first_images_in_their_order(pixels: torch.Tensor) -> None:
+    drawn = of_milestones(pixels, lidar_images=200, lidar_views=5)
+    assert drawn.shape == (200, 5, 3, 16, 16)
+    # Crops, flips and jitter leave an image's darkness: dark images stay the dark ones.
+    darkened = pixels // torch.where(torch.arange(300) % 2 == 0, 1, 8)[:, None, None, None].to(torch.uint8)
+    brightness = of_milestones(darkened, lidar_images=200, lidar_views=5).mean(dim=(2, 3, 4))
+    assert brightness[0::2].min() > brightness[1::2].max()
+
+
+def test_views_are_the_same_every_time_and_differ_from_one_another(pixels: torch.Tensor) -> None:
+    torch.manual_seed(1)
+    first = of_milestones(pixels, lidar_images=100, lidar_views=3)
+    torch.manual_seed(2)
+    assert torch.equal(of_milestones(pixels, lidar_images=100, lidar_views=3), first)
+    assert not torch.equal(first[:, 0], first[:, 1])
+    assert not torch.equal(first[0, 0], first[1, 0])
+    assert first.min() >= 0
+    assert first.max() <= 1
+
+
+def test_views_are_kept_for_the_next_milestone_but_not_where_they_are_many(
+    pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = config(lidar_images=300, lidar_views=4)
+    module = pl.LightningModule()
+    for limit, kept in ((4 * pixels.numel() * 4, True), (4 * pixels.numel() * 4 - 1, False)):
+        monkeypatch.setattr(training_views, "_KEPT_BYTES", limit)
+        make = TrainingViews(asked, Images(pixels, None, "train"))
+        next(make(module))  # somebody's Ctrl-C after the first batch
+        first, again = (list(make(module)) for _ in range(2))
+        assert len(first) == len(again) == 3
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+        assert (first[0] is again[0]) == kept

@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,22 +57,26 @@ class Dataset:
     Attributes:
         name: Its name on the command line.
         load: Reads it.
-        needs_folder: Whether it lies in `data_dir`.
+        side: Of its images, in pixels, where a run does not ask for another.
+        folder: Whether it lies in `data_dir`, and whether a folder that is not there is made and filled.
     """
 
     name: str
     load: "Callable[[TrainConfig], Loaded]"
-    needs_folder: bool
+    side: int
+    folder: Literal["none", "given", "made"]
 
 
 DATASETS: dict[str, Dataset] = {}
 
 
-def dataset(needs_folder: bool = True) -> "Callable[[Callable[[TrainConfig], Loaded]], Any]":
+def dataset(
+    side: int, folder: Literal["none", "given", "made"] = "given"
+) -> "Callable[[Callable[[TrainConfig], Loaded]], Any]":
     """Register a function as the data set of its name; see `Dataset`."""
 
     def register(load: "Callable[[TrainConfig], Loaded]") -> "Callable[[TrainConfig], Loaded]":
-        DATASETS[load.__name__] = Dataset(load.__name__, load, needs_folder)
+        DATASETS[load.__name__] = Dataset(load.__name__, load, side, folder)
         return load
 
     return register

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from selector.config import TrainConfig
 
 
-@dataset()
+@dataset(side=32, folder="made")
 def cifar10(config: "TrainConfig") -> Loaded:
     """50,000 training and 10,000 test images of 10 classes, 32 × 32."""
     from torchvision.datasets import CIFAR10
@@ -20,7 +20,7 @@ def cifar10(config: "TrainConfig") -> Loaded:
     return _load(CIFAR10, "CIFAR-10", Path(config.data_dir or ""))
 
 
-@dataset()
+@dataset(side=32, folder="made")
 def cifar100(config: "TrainConfig") -> Loaded:
     """50,000 training and 10,000 test images of 100 classes, 32 × 32."""
     from torchvision.datasets import CIFAR100

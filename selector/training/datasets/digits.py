@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from selector.config import TrainConfig
 
 
-@dataset(needs_folder=False)
+@dataset(side=8, folder="none")
 def digits(_: "TrainConfig") -> Loaded:
     """The 17 levels of grey are spread over 0 to 255."""
     import numpy as np
@@ -19,7 +19,7 @@ def digits(_: "TrainConfig") -> Loaded:
     return Loaded(Pictures(grey[:, None], found.target.astype(np.int64)), None, "scikit-learn")
 
 
-@dataset(needs_folder=False)
+@dataset(side=8, folder="none")
 def digits_turned(config: "TrainConfig") -> Loaded:
     """The digits, each rotated about its middle by its own angle, drawn with seed 0."""
     import numpy as np

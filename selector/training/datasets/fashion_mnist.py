@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from selector.config import TrainConfig
 
 
-@dataset()
+@dataset(side=28)
 def fashion_mnist(config: "TrainConfig") -> Loaded:
     """60,000 training and 10,000 test images of 10 classes, 28 × 28 grey (Xiao et al. 2017)."""
     import numpy as np

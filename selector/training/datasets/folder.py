@@ -35,6 +35,7 @@ _EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", 
 # says), and what kind of number it is.
 _BITS, _SAMPLES, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 277, 338, 339
 _UNSIGNED, _SIGNED = 1, 2
+_SIDE = 64  # of images that may have any size
 _TEST_NAMES = ("test", "val", "valid", "validation")
 _UNLABELLED = "unlabelled"
 
@@ -49,38 +50,40 @@ class Reading:
     formats: tuple[str, ...]
 
 
-@dataset()
+@dataset(side=_SIDE)
 def folder(config: "TrainConfig") -> Loaded:
     """Every image below `data_dir`, upright, scaled and centre-cropped to a square."""
     top = Path(config.data_dir or "")
-    _, extensions = readable()
-    reading = reading_of(config.image_size or 64, config.channels or 3, config.background)
     ignored: Counter[str] = Counter()
     parts = _parts(top)
-    paths = [sorted(image_paths(part, extensions, ignored)) for part in parts]
-    for part, found in zip(parts, paths, strict=True):
-        if not found:
-            raise UserError(
-                f"no image in {str(part)!r}: expected files named {', '.join(sorted(extensions))}"
-                + _listed("; there are", ignored)
-            )
-    beside = sum(1 for _ in image_paths(top, extensions, Counter())) - sum(map(len, paths))
+    paths = [_images_of(part, ignored) for part in parts]
+    beside = len(_images_of(top, Counter())) - sum(map(len, paths))
     if beside > 0:
         ignored[f"images outside of {' and '.join(part.name for part in parts)}"] = beside
     classes, unlabelled = _classes_of_all(parts, paths) if config.labels else ((), "")
-    pixels, bad, mixed = _decoded([*chain(*paths)], reading, config.skip_bad_images)
-    splits, start = [], 0
+    reading = reading_of(config.image_size or _SIDE, config.channels or 3, config.background)
+    images, mixed = _decoded([*chain(*paths)], reading, config.skip_bad_images)
+    splits = []
     for part, found in zip(parts, paths, strict=True):
-        kept = [number for number in range(len(found)) if start + number not in bad]
+        kept = [path for path in found if path in images]
         if not kept:
             raise UserError(f"none of the {len(found)} images in {str(part)!r} can be read: repair them")
-        images = pixels[start - sum(b < start for b in bad) :][: len(kept)]
-        labels = [classes.index(_class_of(found[number], part)) for number in kept] if classes else []
-        splits.append(_pictures(images, labels))
-        start += len(found)
+        labels = [classes.index(_class_of(path, part)) for path in kept] if classes else None
+        splits.append(_pictures([images[path] for path in kept], labels))
     notes = tuple(filter(None, (unlabelled, mixed, _listed("ignored:", ignored))))
-    skipped = tuple(str(path) for number, path in enumerate(chain(*paths)) if number in bad)
+    skipped = tuple(str(path) for path in chain(*paths) if path not in images)
     return Loaded(splits[0], splits[1] if len(splits) > 1 else None, str(top), notes, skipped)
+
+
+def _images_of(part: Path, ignored: Counter[str]) -> list[Path]:
+    _, extensions = readable()
+    found = sorted(image_paths(part, extensions, ignored))
+    if not found:
+        raise UserError(
+            f"no image in {str(part)!r}: expected files named {', '.join(sorted(extensions))}"
+            + _listed("; there are", ignored)
+        )
+    return found
 
 
 def _parts(top: Path) -> list[Path]:
@@ -91,11 +94,7 @@ def _parts(top: Path) -> list[Path]:
 
 
 def reading_of(size: int, channels: int, background: str) -> Reading:
-    """How the images of a run are decoded.
-
-    Raises:
-        UserError: The background is no colour.
-    """
+    """How the images of a run are decoded."""
     from PIL import ImageColor
 
     try:
@@ -148,11 +147,7 @@ def _class_of(path: Path, folder: Path) -> str:
 
 
 def _classes_of_all(parts: list[Path], paths: list[list[Path]]) -> tuple[tuple[str, ...], str]:
-    """The names of the classes of training, or () and why there are none.
-
-    Raises:
-        UserError: The evaluation images are of other classes.
-    """
+    """The names of the classes of training, or () and why there are none."""
     classes, why = _classes(parts[0], paths[0])
     if not classes or len(parts) == 1:
         return classes, why
@@ -180,52 +175,48 @@ def _classes(folder: Path, paths: list[Path]) -> tuple[tuple[str, ...], str]:
 
 
 def _listed(what: str, counts: Counter[str]) -> str:
-    return f"{what} {', '.join(f'{count} {suffix}' for suffix, count in counts.most_common(5))}" * bool(
-        counts
-    )
+    listed = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(5))
+    return f"{what} {listed}" if listed else ""
 
 
-def _pictures(images: list["NDArray[Any]"], labels: list[int]) -> Pictures:
+def _pictures(images: list["NDArray[Any]"], labels: list[int] | None) -> Pictures:
     import numpy as np
 
     pixels = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
-    return Pictures(pixels, np.asarray(labels, dtype=np.int64) if labels else None)
+    return Pictures(pixels, None if labels is None else np.asarray(labels, dtype=np.int64))
 
 
-def _decoded(
-    paths: list[Path], reading: Reading, skip_bad: bool
-) -> tuple[list["NDArray[Any]"], frozenset[int], str]:
-    """(S, S, C) images, all of them uint8 or all of them float32; which paths gave none; what was assumed."""
-    import numpy as np
-
+def _decoded(paths: list[Path], reading: Reading, skip_bad: bool) -> tuple[dict[Path, "NDArray[Any]"], str]:
+    """(S, S, C) images of those paths that can be read, all uint8 or all float32; and what was assumed."""
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        found = list(pool.map(lambda path: decode(path, reading), paths))
-    bad = [(path, got) for path, got in zip(paths, found, strict=True) if isinstance(got, str)]
+        found = dict(zip(paths, pool.map(lambda path: decode(path, reading), paths), strict=True))
+    bad = {path: why for path, why in found.items() if isinstance(why, str)}
     if bad and (len(bad) == len(paths) or not skip_bad):
+        path, why = next(iter(bad.items()))
         raise UserError(
-            f"{len(bad)} of {len(paths)} images cannot be read, the first is {str(bad[0][0])!r}"
-            f" ({bad[0][1]}): repair or remove them" + ", or pass --skip-bad-images" * (len(bad) < len(paths))
+            f"{len(bad)} of {len(paths)} images cannot be read, the first is {str(path)!r}"
+            f" ({why}): repair or remove them" + ", or pass --skip-bad-images" * (len(bad) < len(paths))
         )
-    images = [image for image in found if not isinstance(image, str)]
-    kinds, assumed = {image.dtype for image in images}, ""
-    if len(kinds) > 1 and kinds == {np.dtype(np.uint8), np.dtype(np.uint16)}:
-        images = [
-            image if image.dtype == np.uint8 else (image / 257).round().astype("u1") for image in images
-        ]
-        assumed = "65535 is white in 16-bit images, as there are 8-bit ones too"
-    elif len(kinds) > 1 and np.dtype(np.uint8) in kinds:
-        other = next(path for path, got in zip(paths, found, strict=True) if _is_numeric(got))
-        raise UserError(
-            f"{str(other)!r} holds numbers and other images are 8-bit: nothing says what the numbers'"
-            " black and white are; keep the two in folders of their own"
-        )
-    elif kinds != {np.dtype(np.uint8)}:
-        images = [image.astype(np.float32) for image in images]
-    return images, frozenset(number for number, got in enumerate(found) if isinstance(got, str)), assumed
+    return _of_one_kind({path: image for path, image in found.items() if not isinstance(image, str)})
 
 
-def _is_numeric(image: "NDArray[Any] | str") -> bool:
-    return not isinstance(image, str) and image.dtype != "uint8"
+def _of_one_kind(images: dict[Path, "NDArray[Any]"]) -> tuple[dict[Path, "NDArray[Any]"], str]:
+    kinds = {image.dtype.name for image in images.values()}
+    if kinds == {"uint8"}:
+        return images, ""
+    if "uint8" not in kinds:
+        return {path: image.astype("float32") for path, image in images.items()}, ""
+    if kinds == {"uint8", "uint16"}:
+        mixed = {
+            path: image if image.dtype == "uint8" else (image / 257).round().astype("uint8")
+            for path, image in images.items()
+        }
+        return mixed, "65535 is white in 16-bit images, as there are 8-bit ones too"
+    other = next(path for path, image in images.items() if image.dtype != "uint8")
+    raise UserError(
+        f"{str(other)!r} holds numbers and other images are 8-bit: nothing says what the numbers'"
+        " black and white are; keep the two in folders of their own"
+    )
 
 
 def decode(path: Path, reading: Reading) -> "NDArray[Any] | str":
@@ -358,15 +349,10 @@ def _numbers(array: "NDArray[Any]", reading: Reading) -> "NDArray[Any] | str":
     if not np.isfinite(wide).all():
         return "it holds pixels that are NaN or infinite"
     square, resample = (reading.size, reading.size), Image.Resampling.BICUBIC
-    fitted = np.stack(
-        [
-            np.asarray(ImageOps.fit(Image.fromarray(band), square, resample))
-            for band in np.moveaxis(wide, 2, 0)
-        ],
-        axis=2,
-    )
-    if array.shape[:2] == square:
-        fitted = wide
+    fitted = wide
+    if array.shape[:2] != square:
+        bands = [Image.fromarray(band) for band in np.moveaxis(wide, 2, 0)]
+        fitted = np.stack([np.asarray(ImageOps.fit(band, square, resample)) for band in bands], axis=2)
     # Bicubic interpolation overshoots at edges; nothing lies beyond what was measured.
     fitted = fitted.clip(wide.min(), wide.max())
     if fitted.shape[2] == 1 and reading.channels == 3:

@@ -77,11 +77,7 @@ def method(
 
 
 def method_named(name: str) -> Method:
-    """The method of that name.
-
-    Raises:
-        UserError: There is none.
-    """
+    """The method of that name."""
     if name not in METHODS:
         raise UserError(f"unknown method {name!r}: {', '.join(METHODS)} are known")
     return METHODS[name]

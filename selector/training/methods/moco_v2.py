@@ -57,7 +57,7 @@ def moco_v2(
     from lightly.loss import NTXentLoss
     from lightly.models.modules import MoCoProjectionHead
 
-    from selector.training.momentum import KeyQueue, MomentumEncoder, queue_of_first_edition
+    from selector.training.momentum import KeyQueue, MomentumEncoder
     from selector.training.processes import all_rows, own_rows
 
     hidden, width = net.train_config.projector_hidden, net.train_config.projector_dim
@@ -65,7 +65,6 @@ def moco_v2(
     slow = MomentumEncoder(net)
     net.criterion = NTXentLoss(temperature)
     net.criterion.memory_bank = KeyQueue((queue_size, width))
-    net.register_load_state_dict_pre_hook(queue_of_first_edition)
 
     def loss(view_a: "Tensor", view_b: "Tensor") -> "Tensor":
         """InfoNCE of the queries of `view_a` against the keys of `view_b` and the queue."""
