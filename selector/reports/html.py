@@ -8,8 +8,9 @@ from importlib.resources import files
 from typing import Any
 
 from selector.metrics import LabelFreeMetric, LabelledMetric, Metric
-from selector.reports import charts
+from selector.reports import ink
 from selector.reports.best import checkpoint_line
+from selector.reports.charts import Chart, charts
 from selector.reports.late_labels import points
 from selector.reports.report import GroupReport, Report
 from selector.reports.report_words import lead, next_steps, notes, source_name, threats, tiles, why
@@ -50,7 +51,7 @@ def page_of(report: Report) -> str:
         css=Markup((folder / "page.css").read_text("utf-8")),
         js=Markup((folder / "page.js").read_text("utf-8")),
         plotly=Markup(get_plotlyjs().replace("</script", r"<\/script")),
-        colours=_json({colour: name for name, colour in charts.LIGHT.items()}),
+        colours=_json({colour: name for name, colour in ink.LIGHT.items()}),
         title=f"{source_name(report)}: the pick by {report.ranking.metric.name}",
         lead=lead(report),
         warnings=report.warnings,
@@ -83,14 +84,14 @@ def _section(group: GroupReport, report: Report, place: int) -> dict[str, Any]:
         "columns": _columns(group),
         "rows": _rows(group, report),
         "tie_note": f"Coloured edge: the pick, and runs tied with it. Otherwise {TIE_BREAK}.",
-        "charts": [_chart(chart, place) for chart in charts.charts(group, report)],
+        "charts": [_chart(chart, place) for chart in charts(group, report)],
     }
 
 
-def _chart(chart: charts.Chart, place: int) -> dict[str, Any]:
+def _chart(chart: Chart, place: int) -> dict[str, Any]:
     figure = chart.figure.to_plotly_json()
     if chart.curves:
-        figure["runs"] = [charts.plain(run) for run in chart.runs]
+        figure["runs"] = [ink.plain(run) for run in chart.runs]
     return {
         "id": f"g{place}-{chart.name}",
         "title": chart.title,
@@ -98,7 +99,7 @@ def _chart(chart: charts.Chart, place: int) -> dict[str, Any]:
         "height": figure["layout"]["height"],
         "json": _json(figure),
         "choices": [one.metric for one in chart.curves],
-        "blocks": [_json(charts.curve_data(one)) for one in chart.curves],
+        "blocks": [_json(ink.curve_data(one)) for one in chart.curves],
     }
 
 

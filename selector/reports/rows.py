@@ -1,11 +1,12 @@
 """What a result says, as rows: the terminal, the page, W&B and its charts draw these and compute nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite, log10
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selector.errors import UserError
 from selector.metrics import SPECTRUM_PREFIX, LabelFreeMetric, LabelledMetric
@@ -27,8 +28,6 @@ from selector.selection.correlation import spearman
 from selector.selection.ranking import Ranked, RankedGroup
 from selector.selection.regret import Regret, RegretGroup
 from selector.tracking.umap_files import UmapPoints, read_umap_files
-
-AnyMetric = LabelFreeMetric | LabelledMetric
 
 MOST_EPOCHS = 100  # a run of somebody else may have logged at each of a million steps
 MOST_SPECTRA = 7
@@ -128,6 +127,16 @@ class Heatmap:
     values: tuple[tuple[float | None, ...], ...]
     counts: tuple[tuple[int, ...], ...]
 
+    @property
+    def known_counts(self) -> list[int]:
+        """The counts of the figures below the diagonal."""
+        return [
+            self.counts[i][j]
+            for i, row in enumerate(self.values)
+            for j, value in enumerate(row[:i])
+            if value is not None
+        ]
+
 
 @dataclass(frozen=True)
 class Curves:
@@ -144,16 +153,6 @@ class Curves:
     direction: str
     epochs: tuple[int, ...]
     values: tuple[tuple[float | None, ...], ...]
-
-
-@dataclass(frozen=True)
-class StopRow:
-    """Stopping all runs at one epoch: what the metric's choice then costs, and what is saved."""
-
-    epoch: int
-    run: str
-    regret: float
-    saved: float
 
 
 @dataclass(frozen=True)
@@ -179,22 +178,6 @@ class SpectrumLine:
     epoch: int
     ranks: tuple[float, ...]
     values: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class UmapPanel:
-    """The pick's UMAP points at one milestone, along the first two principal axes of the three.
-
-    Attributes:
-        epoch: Epochs trained.
-        x, y: One per point.
-        labels: Class of each point, or None.
-    """
-
-    epoch: int
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    labels: tuple[int, ...] | None
 
 
 def rank_rows(group: RankedGroup, key: str, judged: RegretGroup | None = None) -> list[RankRow]:
@@ -265,18 +248,16 @@ def choice_rows(group: RegretGroup, metrics: Sequence[Regret] = ()) -> list[Choi
 
 
 def heatmap(group: GroupReport) -> Heatmap:
-    """Spearman's ρ of the metrics' values at the last milestone."""
-    metrics = [
-        metric for metric in group.held if len({_last(run, metric) for run in group.runs} - {None}) > 1
-    ]
-    columns = [[_last(run, metric) for run in group.runs] for metric in metrics]
-    signs = [1 if _is_better_high(metric, group.runs) else -1 for metric in metrics]
-    cells = [
-        [_correlation(a, b, sign * other) for b, other in zip(columns, signs, strict=True)]
-        for a, sign in zip(columns, signs, strict=True)
-    ]
+    """Spearman's ρ of the metrics' values at the last milestone; metrics without two values are left out."""
+    columns = {}
+    for metric in group.held:
+        sign = 1 if _is_better_high(metric, group.runs) else -1
+        values = [_last(run, metric) for run in group.runs]
+        if len(set(values) - {None}) > 1:
+            columns[metric.name] = [None if value is None else sign * value for value in values]
+    cells = [[_correlation(a, b) for b in columns.values()] for a in columns.values()]
     return Heatmap(
-        tuple(metric.name for metric in metrics),
+        tuple(columns),
         tuple(tuple(value for value, _ in row) for row in cells),
         tuple(tuple(count for _, count in row) for row in cells),
     )
@@ -284,24 +265,17 @@ def heatmap(group: GroupReport) -> Heatmap:
 
 def curves(group: GroupReport) -> list[Curves]:
     """Every held metric along training; of more than 100 epochs, 100 are taken at even distances."""
-    return [_curves(group.runs, metric) for metric in group.held]
-
-
-def _curves(runs: Sequence[Run], metric: AnyMetric) -> Curves:
-    series = [
-        {row.epoch: row.values[metric.key] for row in run.milestones if metric.key in row.values}
-        for run in runs
-    ]
-    epochs = thinned(sorted({epoch for of_run in series for epoch in of_run}), MOST_EPOCHS)
-    values = tuple(tuple(_finite(of_run.get(epoch)) for epoch in epochs) for of_run in series)
-    better = "higher" if _is_better_high(metric, runs) else "lower"
-    return Curves(metric.name, f"{better} is better", tuple(epochs), values)
-
-
-def stop_rows(group: GroupReport) -> list[StopRow]:
-    """The ranking metric's choice at each milestone of training."""
-    points = group.regret.training.points if group.regret else ()
-    return [StopRow(p.epoch, label(p.chosen), p.regret, p.saved_finishing_choice) for p in points]
+    found = []
+    for metric in group.held:
+        series = [
+            {row.epoch: row.values[metric.key] for row in run.milestones if metric.key in row.values}
+            for run in group.runs
+        ]
+        epochs = thinned(sorted({epoch for of_run in series for epoch in of_run}), MOST_EPOCHS)
+        values = tuple(tuple(_finite(of_run.get(epoch)) for epoch in epochs) for of_run in series)
+        better = "higher" if _is_better_high(metric, group.runs) else "lower"
+        found.append(Curves(metric.name, f"{better} is better", tuple(epochs), values))
+    return found
 
 
 def axes(group: GroupReport) -> list[Axis]:
@@ -332,20 +306,23 @@ def _is_spectrum(key: str) -> bool:
     return key.startswith(SPECTRUM_PREFIX) and not key.endswith(_RANKS)
 
 
-def umap_panels(group: GroupReport) -> list[UmapPanel]:
-    """The pick's UMAP points where its folder is on this machine; of more than 6 milestones, 6."""
+def umap_panels(group: GroupReport) -> list[UmapPoints]:
+    """The pick's UMAP points, along the first two principal axes of the three; of more than 6 milestones, 6.
+
+    There are none where the pick's folder is not on this machine.
+    """
     if group.best.checkpoint is None:
         return []
-    return [_panel(found) for found in thinned(read_umap_files(group.best.checkpoint.parent), MOST_PANELS)]
+    found = thinned(read_umap_files(group.best.checkpoint.parent), MOST_PANELS)
+    return [replace(one, points=_flat(one.points)) for one in found]
 
 
-def _panel(found: UmapPoints) -> UmapPanel:
-    centred = found.points - found.points.mean(0)
+def _flat(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    centred = points - points.mean(0)
     axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
     axes *= np.sign(axes[np.arange(2), np.abs(axes).argmax(1)])[:, None]  # the sign of an axis means nothing
-    flat = centred @ axes.T
-    labels = None if found.labels is None else tuple(found.labels.tolist())
-    return UmapPanel(found.epoch, tuple(flat[:, 0].tolist()), tuple(flat[:, 1].tolist()), labels)
+    flat: NDArray[np.float32] = centred @ axes.T
+    return flat
 
 
 def thinned(items: Sequence[T], most: int) -> list[T]:
@@ -358,39 +335,39 @@ def thinned(items: Sequence[T], most: int) -> list[T]:
 def _axis(name: str, values: Sequence[Any]) -> Axis:
     known = [value for value in values if value is not None]
     if known and all(map(is_finite_number, known)):
-        numbers = sorted(set(known))
-        scale = log10 if numbers[0] > 0 and numbers[-1] / numbers[0] >= 20 else float
-        low, high = scale(numbers[0]), scale(numbers[-1])
+        keys = list(values)
+        texts = {value: hyperparameter(value) for value in sorted(set(known))}
+        scale = log10 if min(known) > 0 and max(known) / min(known) >= 20 else float
+        heights = {value: scale(value) for value in texts}
+    else:
+        keys = [canonical(value) for value in values]
+        texts = {text: text.strip('"')[:16] for text in sorted(set(keys))}
+        heights = {text: float(i) for i, text in enumerate(texts)}
+    low, high = min(heights.values()), max(heights.values())
+    places = {key: (height - low) / (high - low) if high > low else 0.5 for key, height in heights.items()}
+    shown = list(texts)
+    shown = shown if len(shown) <= 3 else [shown[0], shown[-1]]
+    return Axis(
+        name, tuple((places[key], texts[key]) for key in shown), tuple(places.get(key) for key in keys)
+    )
 
-        def place(value: float) -> float:
-            return (scale(value) - low) / (high - low) if high > low else 0.5
 
-        shown = numbers if len(numbers) <= 3 else [numbers[0], numbers[-1]]
-        ticks = tuple((place(number), hyperparameter(number)) for number in shown)
-        return Axis(name, ticks, tuple(None if value is None else place(value) for value in values))
-    texts = sorted({canonical(value) for value in values})
-    heights = {text: i / (len(texts) - 1) if len(texts) > 1 else 0.5 for i, text in enumerate(texts)}
-    named = texts if len(texts) <= 3 else [texts[0], texts[-1]]
-    ticks = tuple((heights[text], text.strip('"')[:16]) for text in named)
-    return Axis(name, ticks, tuple(heights[canonical(value)] for value in values))
-
-
-def _last(run: Run, metric: AnyMetric) -> float | None:
+def _last(run: Run, metric: LabelFreeMetric | LabelledMetric) -> float | None:
     row = last_milestone(run, metric.key)
     return _finite(row.values.get(metric.key)) if row else None
 
 
-def _correlation(a: Sequence[float | None], b: Sequence[float | None], sign: int) -> tuple[float | None, int]:
+def _correlation(a: Sequence[float | None], b: Sequence[float | None]) -> tuple[float | None, int]:
+    """Spearman's ρ of the pairs without a gap, and how many these are."""
     pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
-    value = spearman(*zip(*pairs, strict=True)) if len(pairs) >= FEWEST_FOR_CORRELATION else None
-    return None if value is None else sign * value, len(pairs)
+    return spearman(*zip(*pairs, strict=True)) if len(pairs) >= FEWEST_FOR_CORRELATION else None, len(pairs)
 
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-def _is_better_high(metric: AnyMetric, runs: Sequence[Run]) -> bool:
+def _is_better_high(metric: LabelFreeMetric | LabelledMetric, runs: Sequence[Run]) -> bool:
     try:
         return metric.direction_in(runs[0].config.get("method")) == "max"
     except UserError:  # nobody knows which way it is for this method: as it is for most

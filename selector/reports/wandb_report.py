@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from selector.errors import UserError
-from selector.reports.charts import PICK
+from selector.reports.ink import PICK
 from selector.reports.report import GroupReport, Report
 from selector.reports.report_words import lead, next_steps, notes, source_name, threats, tiles, why
 from selector.reports.rows import rank_rows

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from selector.reports.charts import charts, curve_figure
+from selector.reports.charts import charts
+from selector.reports.ink import curve_figure
 from selector.reports.report import Report
 from selector.reports.rows import curves, rank_rows
 from selector.reports.words import axis_of, label

@@ -12,7 +12,7 @@ from handmade import ACCURACY, RANKME, curve, run, sweep
 
 from selector.metrics.embeddings import Embeddings
 from selector.reports import charts
-from selector.reports.charts import LIGHT, PICK, choices, curve_data, heat, scatter
+from selector.reports.ink import LIGHT, PICK, choices, curve_data, heat, scatter
 from selector.reports.report import report_of
 from selector.reports.rows import ChoiceRow, Curves, Heatmap, rank_rows
 from selector.reports.write_back import charts_of
