@@ -71,10 +71,10 @@ def by_loop(runs: Iterator[Any], count: int) -> int:
 def by_selector(path: str, known: dict[str, Any]) -> int:
     from rich.console import Console
 
-    from selector.reports.progress import ReadingBar
+    from selector.reports.progress import reading_bar
     from selector.tracking.api import read_wandb
 
-    with ReadingBar(Console(file=sys.stderr, force_terminal=True)) as bar:
+    with reading_bar(Console(file=sys.stderr, force_terminal=True)) as bar:
         found = read_wandb(path, known=known, progress=bar)
     assert not found.unreadable
     return sum(len(run.milestones) for run in found.runs)

@@ -5,16 +5,18 @@ Runs and metrics are imported by the functions that handle them: help starts wit
 
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from selector.errors import UsageError, UserError
 from selector.parameters import Shown
 from selector.text import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from selector.metrics import LabelFreeMetric
     from selector.reports.opinions import Opinions
     from selector.runs import RunSet
@@ -96,10 +98,10 @@ class Runs:
             keys: From a server, only runs that logged one of these keys; empty reads them all.
             spectra: Read the logged lists, too.
         """
-        from selector.reports.progress import ReadingBar
+        from selector.reports.progress import reading_bar
         from selector.runs import read_source
 
-        with ReadingBar() as bar:
+        with reading_bar() as bar:
             shown = None if self.quiet else bar
             return merged(
                 [
@@ -224,6 +226,19 @@ def merged(sets: Sequence["RunSet"]) -> "RunSet":
         warnings=tuple(dict.fromkeys(warning for one in sets for warning in one.warnings)),
         ended=all(one.ended for one in sets),
     )
+
+
+def show(json: bool, content: Mapping[str, Any], draw: Callable[["Console"], None]) -> int:
+    """Prints a result as one JSON object, or draws it on the terminal; the exit status."""
+    if json:
+        from selector.reports.objects import as_json
+
+        print(as_json(content))
+    else:
+        from selector.reports.tables import open_console
+
+        draw(open_console())
+    return 0
 
 
 def warn(warnings: Sequence[str]) -> None:

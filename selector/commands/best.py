@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from selector.commands.arguments import Choice, Runs, warn
+from selector.commands.arguments import Choice, Json, Runs, warn
 from selector.errors import UsageError, UserError, writing
 from selector.files import refuse_existing
 from selector.parameters import Shown
@@ -26,13 +26,11 @@ def best(
     checkpoint: Literal["last", "any"] = "last",
     export: Folder | None = None,
     onnx: bool = False,
-    json: bool = False,
+    json: Json = False,
 ) -> int:
     """Give the best run: its hyperparameters as YAML, the command that repeats it, and its encoder.
 
     Args:
-        runs: Which runs.
-        choice: How to choose among them.
         output: File to write the hyperparameters to; None prints them.
         checkpoint: The last milestone of the chosen run, or any: of all milestones that kept a checkpoint,
             the one that the metric ranks highest. In this project's records, any gained nothing
@@ -40,7 +38,6 @@ def best(
         export: New folder for the encoder: encoder.safetensors (torchvision's names), encoder.pt2 (loads with
             torch alone), config.json and README.md, the model card.
         onnx: With --export: write encoder.onnx too.
-        json: Print one JSON object.
     """
     from selector.reports.best import best_object, best_of, best_yaml, checkpoint_line
     from selector.reports.objects import as_json
@@ -66,19 +63,9 @@ def best(
         with writing(output):
             output.write_text(documents[0], encoding="utf-8")
     if json:
-        written = str(output) if output else None
-        print(
-            as_json(
-                {
-                    "best": [
-                        best_object(winner, ranking, said)
-                        for winner, said in zip(winners, opinions, strict=True)
-                    ],
-                    "output": written,
-                    "export": str(export) if export else None,
-                }
-            )
-        )
+        found_best = [best_object(one, ranking, said) for one, said in zip(winners, opinions, strict=True)]
+        written = {"output": output and str(output), "export": export and str(export)}
+        print(as_json({"best": found_best, **written}))
         return 0
     if (output or export) and opinions[0].others:
         print(*map(printable, opinions[0].lines()), sep="\n")

@@ -1,8 +1,8 @@
 """`selector embed`."""
 
 from pathlib import Path
-from typing import Literal
 
+from selector.commands.arguments import Device, Quiet
 from selector.errors import UserError
 from selector.text import printable
 
@@ -16,9 +16,9 @@ def embed(
     *,
     output: Path,
     batch_size: int = 64,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     skip_bad_images: bool = False,
-    quiet: bool = False,
+    quiet: Quiet = False,
 ) -> int:
     """Turn every image of a folder into a vector with the encoder of a run.
 
@@ -29,9 +29,7 @@ def embed(
         output: FILE.npz (arrays features, float32 (N, D), and files) or FILE.parquet (columns file and
             features).
         batch_size: Images per batch.
-        device: Where to compute the embeddings.
         skip_bad_images: Skip and count images that cannot be read, instead of stopping.
-        quiet: Show no progress.
     """
     if output.suffix not in _ENDINGS:
         raise UserError(f"--output must end in one of {', '.join(_ENDINGS)}, got '{printable(str(output))}'")
@@ -39,13 +37,13 @@ def embed(
         raise UserError(f"--batch-size must be at least 1, got {batch_size}")
     if not images.exists():
         raise UserError(f"no folder {printable(str(images))!r}: name a folder of images, or an image")
-    from selector.reports.progress import StepLine
+    from selector.reports.progress import step_line
     from selector.training.embed_files import embed_files, images_below, write_features
     from selector.training.exported import load_encoder
     from selector.training.processes import device_named
 
     encode = load_encoder(encoder).to(device_named(device))
-    with StepLine(quiet) as line:
+    with step_line(quiet) as line:
         found = embed_files(encode, images_below(images), batch_size, skip_bad_images, line)
     write_features(found, output)
     left_out = f", {len(found.bad)} unreadable left out" if found.bad else ""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from selector.commands.arguments import Names, Runs, warn
+from selector.commands.arguments import Device, Json, Names, Quiet, Runs, show, warn
 from selector.errors import UsageError, UserError
 from selector.parameters import Shown
 from selector.text import nearest
@@ -20,10 +20,10 @@ def evaluate(
     all: bool = False,
     data_dir: str | None = None,
     probe: Literal["paper", "fast", "none"] | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     dry_run: bool = False,
-    quiet: bool = False,
-    json: bool = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> int:
     """Compute metrics for the stored milestones of finished runs, without training again.
 
@@ -37,10 +37,7 @@ def evaluate(
         all: Recompute all metrics of all stored milestones, not only of those that lack one.
         data_dir: Folder that holds the data set, if it has moved since the run was trained.
         probe: For checkpoints: use this linear probe instead of the run's own.
-        device: Where to compute the embeddings.
         dry_run: Show what would be added to the runs, but add nothing.
-        quiet: Show no progress; warnings are still shown.
-        json: Print one JSON object.
     """
     if not targets:
         raise UsageError("name checkpoints or a SOURCE of runs")
@@ -64,7 +61,7 @@ def _evaluate_checkpoints(
     names: list[str], data_dir: str | None, probe: Any, device: str, quiet: bool, json: bool
 ) -> int:
     from selector.reports.evaluation_tables import checkpoint_object, print_checkpoints
-    from selector.reports.progress import StepLine
+    from selector.reports.progress import step_line
     from selector.training.after_training import Evaluator
     from selector.training.processes import device_named
     from selector.training.stored import read_stored
@@ -72,21 +69,15 @@ def _evaluate_checkpoints(
     evaluator = Evaluator(data_dir, probe, device_named(device))
     results = []
     unique, left = list(dict.fromkeys(names)), TimeLeft()
-    with StepLine(quiet) as line:
+    with step_line(quiet) as line:
         for number, name in enumerate(unique, start=1):
             line(f"[{number}/{len(unique)}{left.after(number - 1, len(unique))}] {name}")
             stored = read_stored(Path(name))
             found = evaluator.trained(stored)
             results.append((stored, found.milestone, found.definition))
-    if json:
-        from selector.reports.objects import as_json
-
-        print(as_json({"checkpoints": [checkpoint_object(*result) for result in results]}))
-    else:
-        from selector.reports.tables import open_console
-
-        print_checkpoints([(stored, row) for stored, row, _ in results], open_console())
-    return 0
+    content = {"checkpoints": [checkpoint_object(*result) for result in results]}
+    rows = [(stored, row) for stored, row, _ in results]
+    return show(json, content, lambda console: print_checkpoints(rows, console))
 
 
 def _evaluate_runs(
@@ -107,14 +98,14 @@ def _evaluate_runs(
     where = _server(source)
 
     from selector.reports.evaluation_tables import added_object, print_added
-    from selector.reports.progress import StepLine
+    from selector.reports.progress import step_line
     from selector.training.after_training import Evaluator, folder_of, missing_metrics
     from selector.training.processes import device_named
 
     evaluator = Evaluator(data_dir, None, device_named(device))
     results = []
     left = TimeLeft()
-    with StepLine(quiet) as line:
+    with step_line(quiet) as line:
         for number, one in enumerate(chosen, start=1):
             line(f"[{number}/{len(chosen)}{left.after(number - 1, len(chosen))}] {one.id}")
             added = missing_metrics(one, evaluator, every)
@@ -124,15 +115,8 @@ def _evaluate_runs(
                 add_metrics(one, folder_of(one), list(added.rows.values()), where)
             results.append(added)
     warn(runs.warnings)
-    if json:
-        from selector.reports.objects import as_json
-
-        print(as_json({"added": not dry_run, "runs": [added_object(one) for one in results]}))
-    else:
-        from selector.reports.tables import open_console
-
-        print_added(results, open_console(), dry_run)
-    return 0
+    content = {"added": not dry_run, "runs": [added_object(one) for one in results]}
+    return show(json, content, lambda console: print_added(results, console, dry_run))
 
 
 def _server(source: str) -> dict[str, str]:

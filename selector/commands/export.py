@@ -15,7 +15,6 @@ def export(
     """Save a sweep's milestones in one small file, a SOURCE for every command that only reads.
 
     Args:
-        runs: Which runs.
         output: File to write, ending in .json.
     """
     from selector.export_file import write_records

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from selector.commands.arguments import Name, Names, Runs, warn
+from selector.commands.arguments import Name, Names, Runs, show, warn
 from selector.errors import UserError
 from selector.text import nearest
 
@@ -24,7 +24,6 @@ def figures(
     Milestones whose embedding has outliers are marked.
 
     Args:
-        runs: Which runs.
         output: Folder for the pictures.
         metric: Built-in metrics, or keys that the runs logged.
         oracle: The labelled metric to draw beside them, or a key that the runs logged; none without labels.
@@ -45,11 +44,5 @@ def figures(
         found = replace(found, runs=tuple(one for one in found.runs if one.id in run))
     pictures, warnings = draw_courses(found, drawn, judge, output, format)
     warn(warnings)
-    if json:
-        from selector.reports.objects import as_json
-
-        print(as_json({"figures": pictures}))
-    else:
-        for picture in pictures:
-            print(picture["file"])
-    return 0
+    files = [picture["file"] for picture in pictures]
+    return show(json, {"figures": pictures}, lambda _: print(*files, sep="\n"))

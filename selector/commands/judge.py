@@ -4,15 +4,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
-from selector.commands.arguments import Choice, Runs, warn
+from selector.commands.arguments import Choice, Device, Json, Runs, show, warn
 from selector.errors import UsageError, UserError
 from selector.parameters import Shown
-from selector.text import printable
-
-if TYPE_CHECKING:
-    from selector.selection.judging import Judgement
 
 Labels = Annotated[Path, Shown("DIR|FILE.csv")]
 
@@ -22,20 +18,17 @@ def judge(
     choice: Choice = Choice(),  # noqa: B008 - frozen
     *,
     labelled: Labels,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    json: bool = False,
+    device: Device = "auto",
+    json: Json = False,
 ) -> int:
     """Say what the choice cost, using labels that came later: probe the last checkpoint of every ranked run.
 
     Args:
-        runs: Which runs.
-        choice: How the pick was chosen.
         labelled: A folder with a sub-folder per class, or a CSV file of (file name, label).
-        device: Where to compute the embeddings.
-        json: Print one JSON object.
     """
     from selector.commands.encoders import encoder_of_run
-    from selector.reports.progress import StepLine
+    from selector.reports.late_labels import print_judgements
+    from selector.reports.progress import step_line
     from selector.selection.judging import judge as judge_runs
     from selector.training.embed_files import embed_files
     from selector.training.late_labels import knn_accuracy, probed, read_labelled
@@ -47,7 +40,7 @@ def judge(
     _, ranking = choice.rank(runs)
     warnings = list(ranking.warnings)
     where, judgements = device_named(device), []
-    with StepLine(runs.quiet) as line:
+    with step_line(runs.quiet) as line:
         for group in ranking.groups:
             right, knn, names = {}, {}, {}
             for number, ranked in enumerate(group.ranking, start=1):
@@ -68,43 +61,15 @@ def judge(
                 names[run.id] = run.name
             judgements.append(judge_runs(right, knn, names, group.chosen.id))
     warn(warnings)
-    if json:
-        from selector.reports.objects import as_json
-
-        content = {
-            "labels": len(images.files),
-            "classes": list(images.classes),
-            "metric": ranking.metric.name,
-            "groups": [asdict(one) for one in judgements],
-            "warnings": warnings,
-        }
-        print(as_json(content))
-    else:
-        for one in judgements:
-            _print(one, ranking.metric.name)
-    return 0
+    content = {
+        "labels": len(images.files),
+        "classes": list(images.classes),
+        "metric": ranking.metric.name,
+        "groups": [asdict(one) for one in judgements],
+        "warnings": warnings,
+    }
+    return show(json, content, lambda console: print_judgements(judgements, ranking.metric.name, console))
 
 
 def _say(line: Callable[[str], None], head: str, text: str) -> None:
     line(head + text)
-
-
-def _print(found: "Judgement", metric: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from selector.reports.late_labels import judgement_lines
-    from selector.reports.tables import open_console, paragraph
-
-    console = open_console()
-    paragraph(console, f"{found.labels} labelled images; linear probe, cross-validated, in percent")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("run", "accuracy", "± standard error", "kNN", ""):
-        table.add_column(title, justify="left" if title in ("run", "") else "right")
-    for run in found.runs:
-        note = "the pick" if run.pick else "" if run.told_from_pick else "cannot be told from the pick"
-        texts = (run.run, f"{100 * run.accuracy:.1f}", f"{100 * run.standard_error:.1f}")
-        table.add_row(*(Text(printable(text)) for text in (*texts, f"{100 * run.knn_accuracy:.1f}", note)))
-    console.print(table)
-    for line in judgement_lines(found, metric):
-        paragraph(console, line)

@@ -1,11 +1,14 @@
 """`selector pretrained`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from selector.commands.arguments import Name, Names, warn
+from selector.commands.arguments import Device, Json, Name, Names, Quiet, show, warn
 from selector.config import Dataset
 from selector.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def pretrained(
@@ -19,13 +22,13 @@ def pretrained(
     probe: Literal["paper", "fast", "none"] = "paper",
     clusters: int | None = None,
     umap_seeds: int = 3,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     cache_dir: Path | None = None,
     metric: Name = "entropy",
     figure: Path | None = None,
     published: bool = False,
-    quiet: bool = False,
-    json: bool = False,
+    quiet: Quiet = False,
+    json: Json = False,
     csv: bool = False,
     latex: bool = False,
 ) -> int:
@@ -44,13 +47,10 @@ def pretrained(
             logistic regression on fixed features, or none (label-free metrics only).
         clusters: k1 of the clustering metrics; None uses the number of classes.
         umap_seeds: UMAP embeddings per model.
-        device: Where to compute the embeddings.
         cache_dir: Folder for embeddings; None uses the user's cache.
         metric: The metric that --figure shows.
         figure: File for a picture of a metric against the linear probe: .png, .svg or .pdf.
         published: Print the paper's figures beside these.
-        quiet: Show no progress; warnings are still shown.
-        json: Print one JSON object.
         csv: Print CSV: one line per model and metric, and one per correlation.
         latex: Print the table as LaTeX.
     """
@@ -73,10 +73,11 @@ def pretrained(
             raise UsageError("--figure draws a metric against the linear probe, but --probe none trains none")
     drawn = named_metric(metric)
 
+    from selector.paper import table_two
     from selector.paper.cache import Cache, user_cache
     from selector.paper.models import PAPER_MODELS, find_model
     from selector.paper.study import StudySettings, load_study_images, study_models
-    from selector.reports.progress import StepLine
+    from selector.reports.progress import step_line
     from selector.training.processes import device_named
 
     where = device_named(device)
@@ -84,7 +85,7 @@ def pretrained(
     found = [find_model(name, weights, weights_dir) for name in dict.fromkeys(models or PAPER_MODELS)]
     settings = StudySettings(probe=probe, umap_seeds=umap_seeds)
     cache = Cache(cache_dir or user_cache())
-    with StepLine(quiet) as line:
+    with step_line(quiet) as line:
         studies = [study_models(found, split, settings, cache, where, line) for split in loaded]
     for study in studies:
         warn(study.warnings)
@@ -94,19 +95,12 @@ def pretrained(
         from selector.paper.figures import draw_models
 
         draw_models(studies[0], drawn, figure)
-    if json:
-        from selector.paper.table_two import study_object
-        from selector.reports.objects import as_json
+    if csv or latex:
+        print((table_two.study_csv if csv else table_two.study_latex)(studies, published), end="")
+        return 0
 
-        print(as_json(study_object(studies, published)))
-    elif csv or latex:
-        from selector.paper.table_two import study_csv, study_latex
-
-        print((study_csv if csv else study_latex)(studies, published), end="")
-    else:
-        from selector.paper.table_two import print_study
-        from selector.reports.tables import open_console
-
+    def draw(console: "Console") -> None:
         for study in studies:
-            print_study(study, open_console(), published)
-    return 0
+            table_two.print_study(study, console, published)
+
+    return show(json, table_two.study_object(studies, published), draw)

@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from selector.commands.arguments import Choice, Runs, warn
+from selector.commands.arguments import Choice, Json, Runs, show, warn
 from selector.errors import UsageError, UserError
 from selector.text import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from selector.runs import RunSet
     from selector.selection.ranking import Ranking
 
@@ -19,22 +21,19 @@ def rank(
     *,
     write_back: bool = False,
     dry_run: bool = False,
-    json: bool = False,
+    json: Json = False,
 ) -> int:
     """Rank the runs of a sweep by label-free metrics; no label is read.
 
     Args:
-        runs: Which runs.
-        choice: How to choose among them.
         write_back: Record the choice in W&B. Each run's summary gets its rank, score and pick. Only the
             winner gets the tag label-free-best, and its checkpoint gets it as an alias. A run of job type
             selection gets the ranking as a table, the report's charts and, where the runs know their
             accuracy, the regret. A second call with the same outcome changes nothing.
         dry_run: With --write-back: show what would be written, but send nothing.
-        json: Print one JSON object.
     """
-    from selector.reports.objects import as_json, ranking_object
-    from selector.reports.tables import open_console, print_ranking
+    from selector.reports.objects import ranking_object
+    from selector.reports.tables import print_ranking
 
     if dry_run and not write_back:
         raise UsageError("--dry-run needs --write-back: ranking alone changes nothing")
@@ -44,13 +43,13 @@ def rank(
         (found, ranking), notes, more = choice.rank(runs), [], {}
     warn(ranking.warnings)
     opinions = choice.opinions(found, ranking)
-    if json:
-        print(as_json({**ranking_object(ranking, opinions), **more}))
-    else:
-        print_ranking(ranking, opinions, open_console())
+
+    def draw(console: "Console") -> None:
+        print_ranking(ranking, opinions, console)
         for line in notes:
             print(printable(line))
-    return 0
+
+    return show(json, {**ranking_object(ranking, opinions), **more}, draw)
 
 
 def _rank_and_write(

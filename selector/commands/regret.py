@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from selector.commands.arguments import Comparison, Name, Names, Runs, warn
+from selector.commands.arguments import Comparison, Json, Name, Names, Runs, show, warn
 from selector.errors import UserError
 from selector.text import nearest
 
@@ -20,28 +20,24 @@ def regret(
     oracle: Name = "linear_probe_accuracy",
     oracle_direction: Literal["max", "min"] = "max",
     default_run: str | None = None,
-    json: bool = False,
+    json: Json = False,
 ) -> int:
     """Say what choosing by label-free metrics cost in accuracy, against the best run and against chance.
 
     Args:
-        runs: Which runs.
-        comparison: How to compare them.
         metric: Label-free metrics, or keys that the runs logged; by default, the consensus and all built-in
             metrics that the runs logged.
         oracle: The labelled metric that judges, or a key that the runs logged; read at the last milestone.
         oracle_direction: Which way is better, if the oracle is a key of your own.
         default_run: Run whose configuration you would have trained without a sweep; None uses the paper's
             recipe.
-        json: Print one JSON object.
     """
     from selector.commands.encoders import fingerprints_in
     from selector.commands.named import held_metrics, keys_of, named_label_free, named_labelled
     from selector.metrics import METRICS
-    from selector.reports.objects import as_json, regret_object
-    from selector.reports.progress import StepLine
+    from selector.reports.objects import regret_object
+    from selector.reports.progress import step_line
     from selector.reports.regret_tables import print_regret
-    from selector.reports.tables import open_console
     from selector.selection.consensus import CONSENSUS
     from selector.selection.preparation import prepared
     from selector.selection.regret import regret as judge_choices
@@ -57,7 +53,7 @@ def regret(
     found, chosen = prepared(found, named or [CONSENSUS], *how[:2], fingerprint_of=prints)
     metrics, default = chosen if named else held_metrics(found), _config_of(default_run, found)
     what = f"{len(found.runs)} runs: weighing what the choice by each metric cost"
-    with StepLine(runs.quiet) as line:
+    with step_line(runs.quiet) as line:
         line(what)
         report = judge_choices(
             found,
@@ -69,11 +65,7 @@ def regret(
             comparison.seed_key,
         )
     warn(report.warnings)
-    if json:
-        print(as_json(regret_object(report)))
-    else:
-        print_regret(report, open_console())
-    return 0
+    return show(json, regret_object(report), lambda console: print_regret(report, console))
 
 
 def _config_of(id: str | None, runs: RunSet) -> dict[str, Any] | None:

@@ -29,8 +29,6 @@ def report(
     """Write one self-contained HTML page: the pick, how sure it is, what it cost, and what to do next.
 
     Args:
-        runs: Which runs.
-        choice: How to choose among them.
         oracle: The labelled metric that judges, or a key that the runs logged; without labels, the page
             leaves out what they would show.
         oracle_direction: Which way is better, if the oracle is a key of your own.
@@ -43,7 +41,7 @@ def report(
     from selector.commands.named import named_labelled
     from selector.reports.late_labels import read_judgements, with_judgements
     from selector.reports.photos import with_photos
-    from selector.reports.progress import StepLine
+    from selector.reports.progress import step_line
     from selector.reports.report import report_of
     from selector.selection.preparation import prepared
 
@@ -54,7 +52,7 @@ def report(
     judge = named_labelled(oracle, oracle_direction)
     found = runs.read(spectra=not wandb)
     prints = fingerprints_in(runs.sources)
-    with StepLine(runs.quiet) as line:
+    with step_line(runs.quiet) as line:
         found, (metric,) = prepared(found, [metric], epoch, choice.allow_mixed, fingerprint_of=prints)
         what = f"[2/3] {len(found.runs)} runs: ranking, and weighing what the choice by each metric cost"
         line(what)

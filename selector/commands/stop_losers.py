@@ -1,6 +1,6 @@
 """`selector stop-losers`."""
 
-from selector.commands.arguments import MetricName, Runs, Way, warn
+from selector.commands.arguments import Json, MetricName, Runs, Way, show, warn
 from selector.errors import UserError
 from selector.text import printable
 
@@ -11,7 +11,7 @@ def stop_losers(
     metric: MetricName = "rankme",
     direction: Way = None,
     yes: bool = False,
-    json: bool = False,
+    json: Json = False,
 ) -> int:
     """Ask W&B to stop running runs that cannot win any more; without --yes, only list them.
 
@@ -23,14 +23,13 @@ def stop_losers(
     worse than the best finished run. No label is read.
 
     Args:
-        runs: Which runs; losers in a folder of offline runs can only be listed.
         metric: Metric to rank them by. It cannot be the consensus, which is only a place among the runs: the
             rule asks how far a run's own score may rise.
         direction: Which way is better.
         yes: Stop them.
-        json: Print one JSON object.
     """
     from selector.commands.named import named_label_free, refuse_consensus
+    from selector.reports.running import loser_lines, losers_object
     from selector.runs import is_online
     from selector.selection.losers import find_losers
 
@@ -49,14 +48,5 @@ def stop_losers(
         from selector.tracking.stop import stop_runs
 
         stopped = stop_runs(source, [loser.run.id for loser in verdicts.losers])
-    if json:
-        from selector.reports.objects import as_json
-        from selector.reports.running import losers_object
-
-        print(as_json(losers_object(verdicts, stopped, dry_run=not yes)))
-    else:
-        from selector.reports.running import loser_lines
-
-        for line in loser_lines(verdicts, stopped if yes else None):
-            print(printable(line))
-    return 0
+    lines = map(printable, loser_lines(verdicts, stopped if yes else None))
+    return show(json, losers_object(verdicts, stopped, dry_run=not yes), lambda _: print(*lines, sep="\n"))

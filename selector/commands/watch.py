@@ -32,7 +32,6 @@ def watch(
     terminal the table is redrawn; elsewhere each change is one line.
 
     Args:
-        runs: Which runs.
         metric: Metric to rank them by.
         direction: Which way is better.
         allow_mixed: Rank them all together.

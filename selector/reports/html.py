@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
@@ -20,15 +19,6 @@ from selector.reports.words import label, number
 from selector.selection.comparability import describe, is_finite_number
 from selector.selection.ranking import TIE_BREAK, TIE_RULE
 from selector.text import escaped, printable
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of the ranking, ordered by `sort`: "" where there is no value, None for its text."""
-
-    text: str
-    sort: float | str | None = None
-    kind: str = ""  # "number", "bars" or ""
 
 
 def page_of(report: Report) -> str:
@@ -81,8 +71,7 @@ def _section(group: GroupReport, report: Report, place: int) -> dict[str, Any]:
         "notes": notes(group),
         "next_steps": next_steps(group, report),
         "photos": group.photos,
-        "columns": _columns(group),
-        "rows": _rows(group, report),
+        **_ranking(group, report),
         "tie_note": f"Coloured edge: the pick, and runs tied with it. Otherwise {TIE_BREAK}.",
         "charts": [_chart(chart, place) for chart in charts(group, report)],
     }
@@ -103,54 +92,48 @@ def _chart(chart: Chart, place: int) -> dict[str, Any]:
     }
 
 
-def _columns(group: GroupReport) -> list[tuple[str, bool]]:
-    """Titles of the ranking's columns, and whether they hold numbers."""
-    return [
-        ("rank", True),
-        ("run", False),
-        *([("group", False)] if any(run.group for run in group.runs) else []),
-        (group.held[0].name, True),
-        ("along training", False),
-        *([(group.held[-1].name, True)] if group.judged else []),
-        *([(f"{group.late.labels} late labels, %", True)] if group.late else []),
-        *((name, False) for name in group.ranked.swept),
-        *([("training", False)] if _is_followed(group) else []),
+def _ranking(group: GroupReport, report: Report) -> dict[str, Any]:
+    """Columns of the ranking as (title, kind), and its rows as (role, cells).
+
+    A cell is its text and what it is ordered by: "" where there is no value, None for the text.
+    """
+    late, grouped = group.late, any(run.group for run in group.runs)
+    judged_later = {run.run: run for run in late.runs} if late else {}
+    followed = any(verdict.text for verdict in group.verdicts.values())
+    columns = [
+        ("rank", "number"),
+        ("run", ""),
+        *([("group", "")] if grouped else []),
+        (group.held[0].name, "number"),
+        ("along training", "bars"),
+        *([(group.held[-1].name, "number")] if group.judged else []),
+        *([(f"{late.labels} late labels, %", "number")] if late else []),
+        *((name, "") for name in group.ranked.swept),
+        *([("training", "")] if followed else []),
     ]
-
-
-def _is_followed(group: GroupReport) -> bool:
-    """Whether of any training is known how it went."""
-    return any(verdict.text for verdict in group.verdicts.values())
-
-
-def _rows(group: GroupReport, report: Report) -> list[tuple[str, list[Cell]]]:
-    """The ranking: the role of each run, and its cells."""
-    grouped = any(run.group for run in group.runs)
-    late = {run.run: run for run in group.late.runs} if group.late else {}
-    found = []
+    rows = []
     for row in rank_rows(group.ranked, report.ranking.metric.key, group.judged):
-        accuracy = row.accuracy
-        cells = [
-            Cell(row.rank, row.ranked.rank, "number"),
-            Cell(row.run),
-            *([Cell(row.ranked.run.group)] if grouped else []),
-            Cell(row.score, row.ranked.score, "number"),
-            Cell(row.training, kind="bars"),
-        ]
+        run = row.ranked.run
+        cells: list[tuple[str, Any]] = [(row.rank, row.ranked.rank), (row.run, None)]
+        if grouped:
+            cells.append((run.group, None))
+        cells += [(row.score, row.ranked.score), (row.training, None)]
         if group.judged:
-            cells.append(Cell(number(accuracy), "" if accuracy is None else accuracy, "number"))
-        if group.late:
-            by_late = late.get(row.ranked.run.id)
-            text = f"{points(by_late.accuracy)} ±{points(by_late.standard_error)}" if by_late else "–"
-            cells.append(Cell(text, by_late.accuracy if by_late else "", "number"))
-        for value in row.settings.values():
-            text = f"{value:.6g}" if isinstance(value, float) else str(value)
-            empty = "" if value is None else None
-            cells.append(Cell(text[:60], float(value) if is_finite_number(value) else empty))
-        if _is_followed(group):
-            cells.append(Cell(group.verdicts[row.ranked.run.id].short))
-        found.append((row.role, cells))
-    return found
+            cells.append((number(row.accuracy), "" if row.accuracy is None else row.accuracy))
+        if late:
+            found = judged_later.get(run.id)
+            text = f"{points(found.accuracy)} ±{points(found.standard_error)}" if found else "–"
+            cells.append((text, found.accuracy if found else ""))
+        cells += map(_setting, row.settings.values())
+        if followed:
+            cells.append((group.verdicts[run.id].short, None))
+        rows.append((row.role, cells))
+    return {"columns": columns, "rows": rows}
+
+
+def _setting(value: Any) -> tuple[str, Any]:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text[:60], float(value) if is_finite_number(value) else "" if value is None else None
 
 
 def _metric(metric: Metric) -> dict[str, Any]:

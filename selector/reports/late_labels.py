@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
 from selector.errors import UserError
 from selector.reports.report import Report
-from selector.selection.judging import Judgement
+from selector.reports.tables import paragraph, table_of
+from selector.selection.judging import JudgedRun, Judgement
 from selector.text import printable
 
 
@@ -28,6 +31,24 @@ def judgement_lines(found: Judgement, metric: str) -> list[str]:
             f" about {found.labels_needed:,} would."
         )
     return lines
+
+
+def print_judgements(found: Sequence[Judgement], metric: str, console: Console) -> None:
+    """Draws the accuracy of every run by the late labels, and what the pick cost."""
+    for one in found:
+        paragraph(console, f"{one.labels} labelled images; linear probe, cross-validated, in percent")
+        numbers = ("accuracy", "± standard error", "kNN")
+        rows = [
+            (run.run, *map(points, (run.accuracy, run.standard_error, run.knn_accuracy)), _note(run))
+            for run in one.runs
+        ]
+        console.print(table_of(("run", *numbers, ""), rows, right=numbers))
+        for line in judgement_lines(one, metric):
+            paragraph(console, line)
+
+
+def _note(run: JudgedRun) -> str:
+    return "the pick" if run.pick else "" if run.told_from_pick else "cannot be told from the pick"
 
 
 def read_judgements(file: Path) -> list[Judgement]:

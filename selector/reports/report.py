@@ -15,6 +15,8 @@ from selector.selection.ranking import By, RankedGroup, Ranking, rank
 from selector.selection.regret import Regret, RegretGroup, RegretReport, regret
 from selector.selection.verdicts import Verdict, verdict_of
 
+Weigh = Callable[[Sequence[LabelFreeMetric]], RegretReport]  # what choosing by each of the metrics cost
+
 
 @dataclass(frozen=True)
 class Photos:
@@ -130,74 +132,54 @@ def report_of(
     for ranked in ranking.groups:
         seeds = tuple(run for place in ranked.ranking for run in place.runs)
         some = replace(runs, runs=seeds, unreadable=(), warnings=())
-        held = _held(some, metric, oracle)
-        judged, regrets, notes = _judged(
-            some, metric, oracle, held, milestone, allow_mixed, direction, seed_key, progress
-        )
+        keys = {key for run in seeds for row in run.milestones for key in row.values}
+        others = [one for one in METRICS if one.key in keys and one.key not in (metric.key, oracle.key)]
+        held = (metric, *others, *([oracle] if oracle.key in keys else []))
+        judged: RegretGroup | None = None
+        regrets: tuple[Regret, ...] = ()
+        if oracle.key in keys:
+
+            def weigh(metrics: Sequence[LabelFreeMetric], some: RunSet = some) -> RegretReport:
+                way, told = (direction, None) if metrics[0] is metric else (None, progress)
+                return regret(
+                    some, metrics, oracle, milestone, allow_mixed, way, progress=told, seed_key=seed_key
+                )
+
+            label_free = [one for one in others if isinstance(one, LabelFreeMetric)]
+            judged, regrets, notes = _judged(metric, label_free, oracle, weigh)
+            warnings += notes
         opinions = opinions_of(some, ranked, metric, milestone, seed_key)
-        verdicts = {run.id: verdict_of(run) for run in some.runs}
+        verdicts = {run.id: verdict_of(run) for run in seeds}
         groups.append(GroupReport(ranked, best_of(ranked), judged, regrets, held, opinions, verdicts))
-        warnings += notes
     return Report(runs.source, ranking, oracle, tuple(groups), tuple(dict.fromkeys(warnings)))
 
 
-def _held(
-    runs: RunSet, metric: LabelFreeMetric, oracle: LabelledMetric
-) -> tuple[LabelFreeMetric | LabelledMetric, ...]:
-    keys = {key for run in runs.runs for row in run.milestones for key in row.values}
-    others = [known for known in METRICS if known.key in keys and known.key not in (metric.key, oracle.key)]
-    return (metric, *others, *([oracle] if oracle.key in keys else []))
-
-
 def _judged(
-    runs: RunSet,
-    metric: LabelFreeMetric,
-    oracle: LabelledMetric,
-    held: Sequence[LabelFreeMetric | LabelledMetric],
-    milestone: MilestoneChoice,
-    allow_mixed: bool,
-    direction: Direction | None,
-    seed_key: str,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[RegretGroup | None, tuple[Regret, ...], tuple[str, ...]]:
-    """The group as labels see it; every metric that may compare exactly these runs is weighed."""
-    if oracle not in held:
-        return None, (), ()
-    label_free = [known for known in held if isinstance(known, LabelFreeMetric)]
-
-    def weigh(metrics: Sequence[LabelFreeMetric], way: Direction | None) -> RegretReport:
-        told = progress if len(metrics) > 1 else None
-        return regret(runs, metrics, oracle, milestone, allow_mixed, way, progress=told, seed_key=seed_key)
-
+    metric: LabelFreeMetric, others: Sequence[LabelFreeMetric], oracle: LabelledMetric, weigh: Weigh
+) -> tuple[RegretGroup | None, tuple[Regret, ...], list[str]]:
+    """The group as labels see it, every metric that may compare exactly its runs, and what is left out."""
     try:
-        own = weigh([metric], direction)
+        own = weigh([metric])
     except UserError as error:
-        return None, (), (str(error),)
+        return None, (), [str(error)]
     if len(own.groups) != 1:
-        return None, (), (f"{oracle.name} cannot compare all runs that {metric.name} compares",)
+        return None, (), [f"{oracle.name} cannot compare all runs that {metric.name} compares"]
     judged = own.groups[0]
     regrets, notes = list(judged.metrics), list(own.warnings)
-    for report in _reports(label_free[1:], lambda metrics: weigh(metrics, None), notes):
-        for group in report.groups:
-            chosen = [regret for regret in group.metrics if regret.chosen is not None]
-            if len(group.judged) == len(judged.judged):
-                regrets += chosen
-            elif chosen:
-                names = ", ".join(regret.metric.name for regret in chosen)
-                notes.append(f"{names}: may not compare all of these runs, left out of the comparison")
-    return judged, tuple(regrets), tuple(notes)
+    for group in [group for report in _reports(others, weigh, notes) for group in report.groups]:
+        chosen = [regret for regret in group.metrics if regret.chosen is not None]
+        if len(group.judged) == len(judged.judged):
+            regrets += chosen
+        elif chosen:
+            names = ", ".join(regret.metric.name for regret in chosen)
+            notes.append(f"{names}: may not compare all of these runs, left out of the comparison")
+    return judged, tuple(regrets), notes
 
 
-def _reports(
-    metrics: Sequence[LabelFreeMetric],
-    weigh: Callable[[Sequence[LabelFreeMetric]], RegretReport],
-    notes: list[str],
-) -> list[RegretReport]:
+def _reports(metrics: Sequence[LabelFreeMetric], weigh: Weigh, notes: list[str]) -> list[RegretReport]:
     """One report on all metrics or, where some metric cannot be weighed, one on each that can."""
-    if not metrics:
-        return []
     try:
-        return [weigh(metrics)]
+        return [weigh(metrics)] if metrics else []
     except UserError as error:
         if len(metrics) == 1:
             notes.append(str(error))

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -67,12 +66,10 @@ class SweepBar(Reporter):
         )
         self._task: TaskID | None = None
 
-    def __enter__(self) -> "SweepBar":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._task is not None:  # else nothing was drawn, and nothing shall be
             self._bar.update(self._task, going="")
             self._bar.stop()
@@ -80,22 +77,12 @@ class SweepBar(Reporter):
     def sweep_started(self, state: SweepState) -> None:
         """Shows what earlier calls have already done."""
         self._bar.start()
-        self._task = self._bar.add_task(
-            "runs",
-            total=state.planned,
-            completed=state.done,
-            best="",
-            going="",
-            before=state.done,
-            ended=0.0,
-        )
+        shown: dict[str, Any] = {"best": "", "going": "", "before": state.done, "ended": 0.0}
+        self._task = self._bar.add_task("runs", total=state.planned, completed=state.done, **shown)
         self._say(f"sweep {state.id} in {state.directory}")
         if state.done:
-            self._say(
-                f"done before: {state.done} of {state.planned} runs"
-                if state.planned
-                else f"done before: {state.done}"
-            )
+            of = f" of {state.planned} runs" if state.planned else ""
+            self._say(f"done before: {state.done}{of}")
         self._show(state)
 
     def run_started(self, run: SweepRun, state: SweepState) -> None:

@@ -1,6 +1,6 @@
 """A ranking as notes for W&B, and what was written of them, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -13,12 +13,6 @@ from selector.selection.comparability import describe
 from selector.selection.ranking import Ranking
 from selector.selection.regret import RegretReport
 from selector.tracking.notes import MARK, Changes, Notes, NotesTable, Pick
-
-_RANKING = ("group", "rank", "run", "name", "score", "standard error", "tied", "epoch", "hyperparameters")
-_REGRET = (
-    "group", "chosen by", "run", "accuracy", "best accuracy", "regret", "normalised regret",
-    "expected random regret", "spearman", "kendall",
-)  # fmt: skip
 
 
 def notes_of(ranking: Ranking, regret: RegretReport | None, report: Report) -> Notes:
@@ -36,9 +30,9 @@ def notes_of(ranking: Ranking, regret: RegretReport | None, report: Report) -> N
         for run in ranked.runs
     }
     picks = tuple(Pick(group.chosen.id, group.ranking[0].epoch) for group in ranking.groups)
-    tables = {f"ranking/{ranking.metric.name}": NotesTable(_RANKING, tuple(_ranking_rows(ranking)))}
+    tables = {f"ranking/{ranking.metric.name}": _table(_ranking_rows(ranking))}
     if regret is not None:
-        tables[f"regret/{ranking.metric.name}"] = NotesTable(_REGRET, tuple(_regret_rows(regret)))
+        tables[f"regret/{ranking.metric.name}"] = _table(_regret_rows(regret))
     return Notes(ranking.metric.name, fields, picks, tables, charts_of(report))
 
 
@@ -57,8 +51,8 @@ def change_lines(changes: Changes, notes: Notes, dry_run: bool) -> list[str]:
 
 def change_object(changes: Changes, notes: Notes, dry_run: bool) -> dict[str, Any]:
     """The same for --json."""
-    charts = list(notes.charts) if changes.tables else []
-    return {"dry_run": dry_run, "mark": MARK, **asdict(changes), "charts": charts}
+    drawn = list(notes.charts) if changes.tables else []
+    return {"dry_run": dry_run, "mark": MARK, **asdict(changes), "charts": drawn}
 
 
 def _changed(changes: Changes, notes: Notes) -> Iterator[str]:
@@ -106,27 +100,51 @@ def charts_of(report: Report) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _ranking_rows(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
+def _table(rows: Iterable[dict[str, Any]]) -> NotesTable:
+    found = list(rows)
+    return NotesTable(tuple(found[0]), tuple(tuple(row.values()) for row in found))
+
+
+def _ranking_rows(ranking: Ranking) -> Iterator[dict[str, Any]]:
     for group in ranking.groups:
         for row in rank_rows(group, ranking.metric.key):
             ranked = row.ranked
-            yield (
-                describe(group.group), ranked.rank, ranked.run.id, ranked.run.name, ranked.score,
-                ranked.standard_error or None, ranked.tied, ranked.epoch, row.hyperparameters,
-            )  # fmt: skip
+            yield {
+                "group": describe(group.group),
+                "rank": ranked.rank,
+                "run": ranked.run.id,
+                "name": ranked.run.name,
+                "score": ranked.score,
+                "standard error": ranked.standard_error or None,
+                "tied": ranked.tied,
+                "epoch": ranked.epoch,
+                "hyperparameters": row.hyperparameters,
+            }
 
 
-def _regret_rows(report: RegretReport) -> Iterator[tuple[Any, ...]]:
+def _regret_rows(report: RegretReport) -> Iterator[dict[str, Any]]:
     for group in report.groups:
-        best, name = group.best.accuracy, describe(group.group)
-        for regret in group.metrics:
-            yield (
-                name, regret.metric.name, regret.chosen.id if regret.chosen else None, regret.chosen_accuracy,
-                best, regret.regret, regret.normalised, group.expected_random, regret.spearman.value,
-                regret.kendall.value,
-            )  # fmt: skip
+        for one in group.metrics:
+            yield {
+                "group": describe(group.group),
+                "chosen by": one.metric.name,
+                "run": one.chosen.id if one.chosen else None,
+                "accuracy": one.chosen_accuracy,
+                "best accuracy": group.best.accuracy,
+                "regret": one.regret,
+                "normalised regret": one.normalised,
+                "expected random regret": group.expected_random,
+                "spearman": one.spearman.value,
+                "kendall": one.kendall.value,
+            }
+        unknown = ("normalised regret", "expected random regret", "spearman", "kendall")
         for baseline in group.baselines:
-            run = baseline.run.id if baseline.run else None
-            yield (
-                name, baseline.name, run, baseline.accuracy, best, baseline.regret, None, None, None, None,
-            )  # fmt: skip
+            yield {
+                "group": describe(group.group),
+                "chosen by": baseline.name,
+                "run": baseline.run.id if baseline.run else None,
+                "accuracy": baseline.accuracy,
+                "best accuracy": group.best.accuracy,
+                "regret": baseline.regret,
+                **dict.fromkeys(unknown),
+            }

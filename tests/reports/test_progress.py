@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from selector.reports.progress import ReadingBar, StepLine
+from selector.reports.progress import reading_bar, step_line
 
 
 class Terminal(io.StringIO):
@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
 
 
 def steps(stream: io.StringIO, quiet: bool = False) -> str:
-    with StepLine(quiet, stream) as line:
+    with step_line(quiet, stream) as line:
         line("[1/2] first\x1b[31m")
         line("x" * 300)
     return stream.getvalue()
@@ -29,14 +29,14 @@ def test_one_line_that_is_gone_in_the_end(monkeypatch):
 def test_no_line_where_nobody_looks_or_wants_one():
     assert steps(io.StringIO()) == steps(Terminal(), quiet=True) == ""
     unused = Terminal()
-    with StepLine(stream=unused):
+    with step_line(stream=unused):
         pass
     assert unused.getvalue() == ""
 
 
 def reading(terminal: bool) -> str:
     shown = io.StringIO()
-    with ReadingBar(Console(file=shown, force_terminal=terminal, width=80)) as bar:
+    with reading_bar(Console(file=shown, force_terminal=terminal, width=80)) as bar:
         bar(0, 0)
         bar(3, 12)
     return shown.getvalue()
