@@ -44,7 +44,8 @@ def charts(group: GroupReport, report: Report) -> Iterator[Chart]:
         yield Chart(
             "scatter",
             "The metric and the labels",
-            f"One point per run (n = {len(points)}). Dotted: the regret, from the pick to the best run.",
+            f"One point per run (n = {len(points)}). Dotted: the regret, from the pick to the best run;"
+            " dashed: the mean, which a random choice gets.",
             ink.scatter(points, metric.name, report.oracle.name, judged.best.accuracy, random),
         )
     if judged and len(judged.judged) > 1:

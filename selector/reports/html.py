@@ -59,7 +59,7 @@ def _section(group: GroupReport, report: Report, place: int) -> dict[str, Any]:
     shown = group.ranked.swept or tuple(best.hyperparameters)
     return {
         "title": describe(group.ranked.group),
-        "threats": threats(group, report),
+        "threats": list(threats(group, report)),
         "pick": label(best.run),
         "why": why(group, report.ranking),
         "verdict": group.verdicts[best.run.id].text,

@@ -67,6 +67,7 @@ _TEMPLATE = go.layout.Template(
         "yaxis": _AXIS,
     }
 )
+MOST_TICKS = 7  # that a phone has room for
 _BARE = {"showticklabels": False, "showgrid": False, "zeroline": False, "showline": False}
 
 
@@ -78,7 +79,8 @@ def scatter(points: Sequence[RankRow], metric: str, oracle: str, best: float, ra
         if row.role == "pick" and row.accuracy != best:
             ends = {"x": [row.ranked.score] * 2, "y": [row.accuracy, best]}
             line = {"color": PICK, "width": 3, "dash": "dot"}
-            figure.add_scatter(**ends, mode="lines", name="regret", hoverinfo="skip", line=line)
+            about = {"name": "regret", "hoverinfo": "skip", "showlegend": False}
+            figure.add_scatter(**ends, mode="lines", line=line, **about)
     for role, (name, colour, symbol, size) in _ROLES.items():
         if some := [row for row in points if row.role == role]:
             edge = {"color": PAPER, "width": 1}
@@ -91,9 +93,8 @@ def scatter(points: Sequence[RankRow], metric: str, oracle: str, best: float, ra
                 hovertemplate=hover,
                 marker={"color": colour, "symbol": symbol, "size": size, "line": edge},
             )
-    figure.add_hline(best, name="the best run", showlegend=True, line={"color": BEST, "width": 1})
-    chance = {"color": FAINT, "width": 1, "dash": "dash"}
-    figure.add_hline(random, name="a random choice", showlegend=True, line=chance)
+    figure.add_hline(best, line={"color": BEST, "width": 1})
+    figure.add_hline(random, line={"color": FAINT, "width": 1, "dash": "dash"})
     figure.update_xaxes(title_text=f"{plain(metric)} (without labels)")
     figure.update_yaxes(title_text=plain(oracle))
     return figure
@@ -350,9 +351,12 @@ def curve_data(one: Curves) -> dict[str, Any]:
 
 
 def whole_numbers(epochs: Sequence[int]) -> dict[str, Any]:
-    """Ticks of an axis of epochs: no half ones, however few there are."""
-    reach = max(epochs, default=0) - min(epochs, default=0)
-    return {"tickformat": "d", **({"dtick": ceil(reach / 10) or 1} if reach < 30 else {})}
+    """Ticks of an axis of epochs: where they are few, they themselves; never half ones."""
+    some = sorted(set(epochs))
+    if len(some) <= MOST_TICKS:
+        return {"tickvals": some}
+    reach = some[-1] - some[0]
+    return {"tickformat": "d", **({"dtick": ceil(reach / 10)} if reach < 30 else {})}
 
 
 def plain(text: str) -> str:

@@ -12,7 +12,9 @@ from selector.reports.rows import score_text
 from selector.reports.tables import coverage_line
 from selector.reports.words import axis_of, correlation, number, share
 from selector.selection.consensus import CONSENSUS
+from selector.selection.judging import Judgement
 from selector.selection.ranking import Ranking
+from selector.selection.regret import Regret, RegretGroup
 from selector.text import printable
 
 MOST_NAMED = 3
@@ -70,19 +72,16 @@ def why(group: GroupReport, ranking: Ranking) -> str:
     return f"{text}; {ties} more cannot be told from it." if ties else f"{text}."
 
 
-def threats(group: GroupReport, report: Report) -> list[str]:
+def threats(group: GroupReport, report: Report) -> Iterator[str]:
     """What speaks against taking the pick as it is, the gravest first; nothing where nothing does."""
-    return list(_threats(group, report))
-
-
-def _threats(group: GroupReport, report: Report) -> Iterator[str]:
     ranked, coverage, metric = group.ranked, report.ranking.coverage, report.ranking.metric.name
     if (late := group.late) and late.told_apart and late.pick != late.best:
         yield f"By {late.labels} late labels, run {late.best} is {points(late.regret)} points better."
     if others := group.opinions.others:
         named = [f"{row.metric} would pick {row.choice}" for row in others[:MOST_NAMED]]
-        more = [f"{len(others) - MOST_NAMED} more pick another"] if len(others) > MOST_NAMED else []
-        yield f"{group.opinions.headline.removesuffix('.')}: {'; '.join([*named, *more])}."
+        if (rest := len(others) - MOST_NAMED) > 0:
+            named.append(f"{rest} more {'picks' if rest == 1 else 'pick'} another")
+        yield f"{group.opinions.headline.removesuffix('.')}: {'; '.join(named)}."
     if (verdict := group.verdicts[ranked.chosen.id]).is_bad:
         yield f"The pick's training: {verdict.text}"
     if len(ranked.ranking) == 1:
@@ -101,64 +100,59 @@ def _threats(group: GroupReport, report: Report) -> Iterator[str]:
 def tiles(group: GroupReport) -> list[Tile]:
     """The figures beside the pick: what it cost by labels, and what the milestones took."""
     found: list[Tile] = []
-    regret, judged = group.regret, group.judged
-    if judged and regret and regret.chosen and regret.regret is not None:
-        percent = judged.in_percent
-        unit = " points" if percent else ""
-        is_pick = regret.chosen.id == group.ranked.chosen.id
-        whose = "the pick" if is_pick else "the best-ranked run that labels judged"
-        ends = " to ".join(share(end, percent) for end in regret.interval or ())
-        interval = (
-            f"95 % interval among these checkpoints: {ends}"
-            if regret.interval
-            else "no interval: how many images judged the runs is not known"
-        )
-        tied = len(regret.tie_set)
-        if tied > 1:
-            by_lot, most = share(regret.tied_expected, percent), share(regret.tied_worst, percent)
-            interval += f"; expected over the {tied} tied runs: {by_lot}, at worst {most}"
-        p = regret.spearman.p_value
-        p_text = "p undefined" if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-        found += [
-            Tile(
-                f"{share(regret.regret, percent)}{unit}",
-                "selection regret" if is_pick else f"selection regret of {whose}",
-                interval,
-            ),
-            Tile(
-                f"{share(judged.expected_random, percent)}{unit}",
-                "expected regret of a random choice",
-                f"over {judged.configurations} configurations",
-            ),
-            Tile(
-                number(regret.chosen_accuracy),
-                f"{group.held[-1].name} of {whose}",
-                f"best run: {number(judged.best.accuracy)}",
-            ),
-            Tile(
-                correlation(regret.spearman.value),
-                "Spearman's ρ with the oracle",
-                f"{p_text}, n = {regret.spearman.n}",
-            ),
-        ]
-    if late := group.late:
-        ends = "" if late.interval is None else "95 %: {} to {}".format(*map(points, late.interval))
-        pick = next(run for run in late.runs if run.pick)
-        best = late.runs[0]
-        found += [
-            Tile(f"{points(late.regret)} points", f"regret by {late.labels} late labels", ends),
-            Tile(
-                f"{points(pick.accuracy)} %",
-                "accuracy of the pick by these",
-                f"± {points(pick.standard_error)}; best run: {points(best.accuracy)}",
-            ),
-        ]
+    regret = group.regret
+    if group.judged and regret and regret.chosen and regret.regret is not None:
+        found += _cost(group, group.judged, regret)
+    if group.late:
+        found += _cost_by_late_labels(group.late)
     rows = [row.values for run in group.runs for row in run.milestones]
     seconds = [row["cost/milestone_seconds"] for row in rows if "cost/milestone_seconds" in row]
     if seconds:
         spent = _duration(sum(seconds))
         found.append(Tile(spent, "spent on milestones", f"{len(rows)} milestones, probes included"))
     return found
+
+
+def _cost(group: GroupReport, judged: RegretGroup, regret: Regret) -> list[Tile]:
+    percent = judged.in_percent
+    unit = " points" if percent else ""
+    is_pick = regret.chosen is not None and regret.chosen.id == group.ranked.chosen.id
+    whose = "the pick" if is_pick else "the best-ranked run that labels judged"
+    interval = "no interval: how many images judged the runs is not known"
+    if regret.interval:
+        ends = " to ".join(share(end, percent) for end in regret.interval)
+        interval = f"95 % interval among these checkpoints: {ends}"
+    if (tied := len(regret.tie_set)) > 1:
+        by_lot, most = share(regret.tied_expected, percent), share(regret.tied_worst, percent)
+        interval += f"; expected over the {tied} tied runs: {by_lot}, at worst {most}"
+    p = regret.spearman.p_value
+    p_text = "p undefined" if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    chance = f"{share(judged.expected_random, percent)}{unit}"
+    best = f"best run: {number(judged.best.accuracy)}"
+    return [
+        Tile(
+            f"{share(regret.regret, percent)}{unit}",
+            "selection regret" if is_pick else f"selection regret of {whose}",
+            interval,
+        ),
+        Tile(chance, "expected regret of a random choice", f"over {judged.configurations} configurations"),
+        Tile(number(regret.chosen_accuracy), f"{group.held[-1].name} of {whose}", best),
+        Tile(
+            correlation(regret.spearman.value),
+            "Spearman's ρ with the oracle",
+            f"{p_text}, n = {regret.spearman.n}",
+        ),
+    ]
+
+
+def _cost_by_late_labels(late: Judgement) -> list[Tile]:
+    ends = "" if late.interval is None else "95 %: {} to {}".format(*map(points, late.interval))
+    pick, best = next(run for run in late.runs if run.pick), late.runs[0]
+    error = f"± {points(pick.standard_error)}; best run: {points(best.accuracy)}"
+    return [
+        Tile(f"{points(late.regret)} points", f"regret by {late.labels} late labels", ends),
+        Tile(f"{points(pick.accuracy)} %", "accuracy of the pick by these", error),
+    ]
 
 
 def notes(group: GroupReport) -> list[str]:
@@ -187,13 +181,9 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
         steps.append(
             Step("Finish the sweep: not all of its runs are ranked.", printable(coverage.finish_command))
         )
-    if len(group.ranked.tie_set) > 1:
-        steps.append(
-            Step(
-                f"{len(group.ranked.tie_set)} runs are tied: take the cheapest of them, or train them with"
-                " further seeds and compare the means."
-            )
-        )
+    if (tied := len(group.ranked.tie_set)) > 1:
+        cheapest = f"{tied} runs are tied: take the cheapest of them, or train them with"
+        steps.append(Step(f"{cheapest} further seeds and compare the means."))
     if group.judged is None and group.late is None:
         settle = [line.replace("`", "") for line in group.opinions.settle if group.opinions.others]
         steps.append(Step(*_label_some(settle, choice, report)))
@@ -203,8 +193,7 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
     take = shlex.join(["selector", "best", *map(printable, choice), "--output", "best.yaml"])
     steps.append(Step("Take the hyperparameters:", take))
     if group.best.command:
-        longer = "Train the pick longer or with another seed: change the command above."
-        steps.append(Step(longer))
+        steps.append(Step("Train the pick longer or with another seed: change the command above."))
     return steps
 
 

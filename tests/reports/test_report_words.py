@@ -78,7 +78,7 @@ def test_the_command_quotes_its_sources():
 
 def threats_on(*runs, **more):
     report = report_on(*runs, **more)
-    return threats(report.groups[0], report)
+    return list(threats(report.groups[0], report))
 
 
 @pytest.mark.parametrize(
