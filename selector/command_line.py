@@ -157,15 +157,13 @@ def completion_script(commands: Mapping[str, Callable[..., Any]], prog: str, she
         name: [one.flag for one in arguments_of(command) if not one.positional]
         for name, command in commands.items()
     }
-    if shell == "fish":
-        lines = [f"complete -c {prog} -n __fish_use_subcommand -a '{' '.join(flags)}'"]
-        for name, some in flags.items():
-            begins = f"complete -c {prog} -n '__fish_seen_subcommand_from {name}'"
-            lines += [f"{begins} -l {flag[2:]}" for flag in some]
-        return "\n".join(lines) + "\n"
+    return {"bash": _for_bash, "zsh": _for_zsh, "fish": _for_fish}[shell](prog, flags)
+
+
+def _for_bash(prog: str, flags: Mapping[str, Sequence[str]]) -> str:
     cases = "\n".join(f"        {name}) words='{' '.join(some)}' ;;" for name, some in flags.items())
     # Where bash knows nothing to complete, as of a SOURCE, it offers files as it does elsewhere.
-    script = f"""\
+    return f"""\
 _{prog}() {{
     local words='{" ".join(flags)}'
     [ "$COMP_CWORD" -gt 1 ] && case "${{COMP_WORDS[1]}}" in
@@ -176,9 +174,31 @@ _{prog}() {{
 }}
 complete -o default -F _{prog} {prog}
 """
-    if shell == "zsh":  # which can do as bash does
-        return f"#compdef {prog}\nautoload -U +X bashcompinit && bashcompinit\n{script}"
-    return script
+
+
+def _for_zsh(prog: str, flags: Mapping[str, Sequence[str]]) -> str:
+    pairs = "\n".join(f"    {name} '{' '.join(some)}'" for name, some in flags.items())
+    return f"""\
+#compdef {prog}
+local -A flags=(
+{pairs}
+)
+if (( CURRENT == 2 )); then
+    compadd -- {" ".join(flags)}
+elif [[ $PREFIX == -* ]]; then
+    compadd -- ${{=flags[$words[2]]}}
+else
+    _files
+fi
+"""
+
+
+def _for_fish(prog: str, flags: Mapping[str, Sequence[str]]) -> str:
+    lines = [f"complete -c {prog} -n __fish_use_subcommand -a '{' '.join(flags)}'"]
+    for name, some in flags.items():
+        begins = f"complete -c {prog} -n '__fish_seen_subcommand_from {name}'"
+        lines += [f"{begins} -l {flag[2:]}" for flag in some]
+    return "\n".join(lines) + "\n"
 
 
 def _field_docs(config: type) -> dict[str, str]:

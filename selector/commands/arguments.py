@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from selector.errors import UsageError, UserError
 from selector.parameters import Shown
-from selector.text import printable
+from selector.text import nearest, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from selector.metrics import LabelFreeMetric
     from selector.reports.opinions import Opinions
-    from selector.runs import RunSet
+    from selector.runs import Run, RunSet
     from selector.selection.candidates import MilestoneChoice
     from selector.selection.ranking import Ranking
 
@@ -226,6 +226,19 @@ def merged(sets: Sequence["RunSet"]) -> "RunSet":
         warnings=tuple(dict.fromkeys(warning for one in sets for warning in one.warnings)),
         ended=all(one.ended for one in sets),
     )
+
+
+def runs_named(ids: Sequence[str], runs: "RunSet") -> "list[Run]":
+    """The runs of these ids, each once.
+
+    Raises:
+        UserError: There is no run of some id.
+    """
+    found = {run.id: run for run in runs.runs}
+    for id in ids:
+        if id not in found:
+            raise UserError(f"{runs.source} holds no run '{id}'{nearest(id, found)}")
+    return [found[id] for id in dict.fromkeys(ids)]
 
 
 def show(json: bool, content: Mapping[str, Any], draw: Callable[["Console"], None]) -> int:

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from selector.commands.arguments import Device, Json, Names, Quiet, Runs, show, warn
-from selector.errors import UsageError, UserError
+from selector.commands.arguments import Device, Json, Names, Quiet, Runs, runs_named, show, warn
+from selector.errors import UsageError
 from selector.parameters import Shown
-from selector.text import nearest
 from selector.time_left import TimeLeft
 
 Targets = Annotated[tuple[str, ...], Shown("CHECKPOINT…|SOURCE")]
@@ -91,10 +90,7 @@ def _evaluate_runs(
     json: bool,
 ) -> int:
     runs = Runs((source,), quiet=quiet).read(spectra=True)
-    found = {one.id: one for one in runs.runs}
-    if unknown := [id for id in ids if id not in found]:
-        raise UserError(f"{runs.source} holds no run '{unknown[0]}'{nearest(unknown[0], found)}")
-    chosen = [found[id] for id in dict.fromkeys(ids)] or list(runs.runs)
+    chosen = runs_named(ids, runs) or list(runs.runs)
     where = _server(source)
 
     from selector.reports.evaluation_tables import added_object, print_added

@@ -4,9 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from selector.commands.arguments import Name, Names, Runs, show, warn
-from selector.errors import UserError
-from selector.text import nearest
+from selector.commands.arguments import Name, Names, Runs, runs_named, show, warn
 
 
 def figures(
@@ -37,11 +35,8 @@ def figures(
     drawn = [named_metric(name) for name in dict.fromkeys(metric)]
     judge = named_labelled(oracle, "max")
     found = runs.read()
-    ids = [one.id for one in found.runs]
-    if unknown := [id for id in run if id not in ids]:
-        raise UserError(f"{found.source} holds no run '{unknown[0]}'{nearest(unknown[0], ids)}")
-    if run:
-        found = replace(found, runs=tuple(one for one in found.runs if one.id in run))
+    if some := runs_named(run, found):
+        found = replace(found, runs=tuple(some))
     pictures, warnings = draw_courses(found, drawn, judge, output, format)
     warn(warnings)
     files = [picture["file"] for picture in pictures]

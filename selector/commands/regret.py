@@ -1,15 +1,8 @@
 """`selector regret`."""
 
-from __future__ import annotations
+from typing import Literal
 
-from typing import TYPE_CHECKING, Any, Literal
-
-from selector.commands.arguments import Comparison, Json, Name, Names, Runs, show, warn
-from selector.errors import UserError
-from selector.text import nearest
-
-if TYPE_CHECKING:
-    from selector.runs import RunSet
+from selector.commands.arguments import Comparison, Json, Name, Names, Runs, runs_named, show, warn
 
 
 def regret(
@@ -51,7 +44,8 @@ def regret(
     found = runs.read(keys, spectra=True)  # with the images that each probe got right
     prints = fingerprints_in(runs.sources)
     found, chosen = prepared(found, named or [CONSENSUS], *how[:2], fingerprint_of=prints)
-    metrics, default = chosen if named else held_metrics(found), _config_of(default_run, found)
+    metrics = chosen if named else held_metrics(found)
+    default = dict(runs_named([default_run], found)[0].config) if default_run is not None else None
     what = f"{len(found.runs)} runs: weighing what the choice by each metric cost"
     with step_line(runs.quiet) as line:
         line(what)
@@ -66,12 +60,3 @@ def regret(
         )
     warn(report.warnings)
     return show(json, regret_object(report), lambda console: print_regret(report, console))
-
-
-def _config_of(id: str | None, runs: RunSet) -> dict[str, Any] | None:
-    if id is None:
-        return None
-    for run in runs.runs:
-        if run.id == id:
-            return dict(run.config)
-    raise UserError(f"{runs.source} holds no run '{id}'{nearest(id, [run.id for run in runs.runs])}")

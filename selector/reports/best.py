@@ -12,6 +12,7 @@ import yaml
 from selector.config import Method, TrainConfig, paper_recipe
 from selector.errors import UserError
 from selector.metrics import Direction, LabelFreeMetric, label_free_metric
+from selector.reports.objects import plain
 from selector.reports.opinions import Opinions, opinions_object
 from selector.runs import Run
 from selector.selection.ranking import RankedGroup, Ranking
@@ -177,21 +178,9 @@ def checkpoint_line(best: Best) -> str:
 
 def _yaml(hyperparameters: Any) -> str:
     """In any script, unless there is a character in it that a terminal might obey: then all are escapes."""
-    plain = _yaml_safe(hyperparameters)
-    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    content = plain(hyperparameters)
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     if text.replace("\n", "").isprintable():
         return text
-    escapes: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=False)
+    escapes: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=False)
     return escapes
-
-
-def _yaml_safe(value: Any) -> Any:
-    """Plain types only: what W&B read back is plain already, but its mappings may be read-only views."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case list() | tuple():
-            return [_yaml_safe(inner) for inner in value]
-    if hasattr(value, "items"):
-        return {str(name): _yaml_safe(inner) for name, inner in value.items()}
-    return str(value)

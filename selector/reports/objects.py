@@ -18,7 +18,7 @@ from selector.text import escaped
 
 def as_json(value: Mapping[str, Any]) -> str:
     """One JSON object; what JSON cannot say (NaN, infinity) becomes null, other types their text."""
-    return escaped(json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False))
+    return escaped(json.dumps(plain(value, finite=True), indent=2, allow_nan=False, ensure_ascii=False))
 
 
 def ranking_object(ranking: Ranking, opinions: Sequence[Opinions]) -> dict[str, Any]:
@@ -173,14 +173,15 @@ def _baseline(baseline: Baseline) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any, finite: bool = False) -> Any:
+    """A value in the types that JSON and YAML have, others as their text; with `finite`, NaN is None."""
     match value:
-        case Mapping():
-            return {str(name): _plain(inner) for name, inner in value.items()}
-        case list() | tuple():
-            return [_plain(inner) for inner in value]
-        case float():
-            return value if isfinite(value) else None
-        case None | bool() | int() | str():
+        case float() if finite and not isfinite(value):
+            return None
+        case None | bool() | int() | float() | str():
             return value
+        case list() | tuple():
+            return [plain(inner, finite) for inner in value]
+        case Mapping():
+            return {str(name): plain(inner, finite) for name, inner in value.items()}
     return str(value)
