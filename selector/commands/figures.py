@@ -36,7 +36,7 @@ def figures(
     judge = named_labelled(oracle, "max")
     found = runs.read()
     if some := runs_named(run, found):
-        found = replace(found, runs=tuple(some))
+        found = replace(found, runs=tuple(one for one in found.runs if one in some))
     pictures, warnings = draw_courses(found, drawn, judge, output, format)
     warn(warnings)
     files = [picture["file"] for picture in pictures]
