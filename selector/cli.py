@@ -43,26 +43,11 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[..., int]] = {
-    "demo": demo,
-    "init": init,
-    "sweep": sweep,
-    "watch": watch,
-    "stop-losers": stop_losers,
-    "rank": rank,
-    "regret": regret,
-    "correlate": correlate,
-    "best": best,
-    "embed": embed,
-    "judge": judge,
-    "report": report,
-    "figures": figures,
-    "pretrained": pretrained,
-    "evaluate": evaluate,
-    "export": export,
-    "metrics": metrics,
-    "completion": completion,
-}
+_ALL: tuple[Callable[..., int], ...] = (
+    *(demo, init, sweep, watch, stop_losers, rank, regret, correlate, best, embed),
+    *(judge, report, figures, pretrained, evaluate, export, metrics, completion),
+)
+COMMANDS = {command.__name__.replace("_", "-"): command for command in _ALL}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -92,7 +92,7 @@ def _photos(group: GroupReport) -> Photos | None:
     pick = group.best.run
     others = [row.chosen for row in group.opinions.rows[1:]] + list(group.runs[1:])
     rivals = [run for run in others if run.id != pick.id and _same_images(run, pick)]
-    with suppress(UserError, OSError, ImportError):  # no torch, no images, weights of another version
+    with suppress(UserError, OSError, ModuleNotFoundError):  # no torch, no images, weights of another version
         for rival in rivals[:3]:
             ours, theirs = _checkpoint(pick), _checkpoint(rival)
             if ours and theirs:
