@@ -190,7 +190,7 @@ def test_checkpoints_by_themselves(capsys, trained):
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        ([], 2, "name checkpoints or a SOURCE"),
+        ([], 2, "SOURCE is missing"),
         (["a.ckpt", "folder"], 2, "either checkpoints or one SOURCE"),
         (["one", "two"], 2, "name one SOURCE"),
         (["a.ckpt", "--run", "x"], 2, "--run chooses among the runs of a SOURCE"),

@@ -38,8 +38,6 @@ def evaluate(
         probe: For checkpoints: use this linear probe instead of the run's own.
         dry_run: Show what would be added to the runs, but add nothing.
     """
-    if not targets:
-        raise UsageError("name checkpoints or a SOURCE of runs")
     checkpoints = [name for name in targets if name.endswith(".ckpt")]
     if checkpoints and len(checkpoints) < len(targets):
         raise UsageError("name either checkpoints or one SOURCE, not both")
