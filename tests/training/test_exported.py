@@ -58,6 +58,7 @@ def exports(tmp_path_factory):
 # Python that knows torch and numpy, and none of what this project is made of.
 FRESH = """
 import sys
+import warnings
 for name in ("selector", "torchvision", "lightly", "kornia", "safetensors", "pytorch_lightning", "wandb"):
     sys.modules[name] = None
 import json, pathlib, numpy, torch
@@ -133,6 +134,17 @@ def test_a_checkpoint_and_a_runs_folder_give_its_last_milestone(tmp_path):
     (tmp_path / "run" / "last.ckpt").touch()
     for where in (tmp_path / "run", tmp_path / "run" / "milestone-0010.ckpt"):
         assert (load_encoder(where)(images) - expected(stored, backbone, images)).abs().max() < 1e-5
+
+
+def test_weights_as_training_on_a_cpu_orders_them_are_exported_without_a_warning(tmp_path):
+    encoder = encoder_of(trained(**NARROW)[0])
+    encoder.network.to(memory_format=torch.channels_last)
+    images = torch.arange(2 * 3 * 8 * 8).remainder(256).to(torch.uint8).view(2, 3, 8, 8)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "No complete tensor found")
+        write_encoder(encoder, tmp_path / "best", "card")
+    alone = torch.export.load(tmp_path / "best" / "encoder.pt2").module()
+    assert torch.allclose(alone(images), encoder(images), atol=1e-5)
 
 
 def test_other_sizes_are_cropped_to_the_middle_and_scaled_as_in_training(tmp_path):
