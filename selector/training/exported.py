@@ -271,6 +271,7 @@ def write_encoder(encoder: Encoder, folder: Path, card: str, onnx: bool = False)
                 written.save(str(partial / ONNX))
             (partial / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
             (partial / CARD).write_text(card, encoding="utf-8")
+            (partial / WEIGHTS).chmod((partial / CARD).stat().st_mode)  # else only its owner may read it
             partial.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -136,13 +136,14 @@ def test_a_checkpoint_and_a_runs_folder_give_its_last_milestone(tmp_path):
         assert (load_encoder(where)(images) - expected(stored, backbone, images)).abs().max() < 1e-5
 
 
-def test_weights_as_training_on_a_cpu_orders_them_are_exported_without_a_warning(tmp_path):
+def test_a_cpus_order_of_weights_is_exported_without_a_warning_and_for_all_to_read(tmp_path):
     encoder = encoder_of(trained(**NARROW)[0])
     encoder.network.to(memory_format=torch.channels_last)
     images = torch.arange(2 * 3 * 8 * 8).remainder(256).to(torch.uint8).view(2, 3, 8, 8)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "No complete tensor found")
         write_encoder(encoder, tmp_path / "best", "card")
+    assert len({path.stat().st_mode for path in (tmp_path / "best").iterdir()}) == 1
     alone = torch.export.load(tmp_path / "best" / "encoder.pt2").module()
     assert torch.allclose(alone(images), encoder(images), atol=1e-5)
 
