@@ -198,10 +198,13 @@ def by_share_table(pools: Sequence[Pool]) -> Iterator[str]:
 def without_figure(pools: Sequence[Pool]) -> Iterator[str]:
     """Metrics that were logged and cannot choose, and scores that are made of fewer parts."""
     for pool in pools:
-        some = [metric for metric in label_free() if metric.key in logged(pool.runs.runs)]
-        silent = [name_of(metric) for metric in some if name_of(metric) not in costs_of(pool.group)]
-        if silent:
-            yield f"- {pool.title}: {', '.join(silent)} may not be compared between its runs."
+        some = {name_of(metric) for metric in label_free() if metric.key in logged(pool.runs.runs)}
+        compared = {name_of(one) for one in pool.group.metrics}
+        if apart := sorted(some - compared):
+            yield f"- {pool.title}: {', '.join(apart)} may not be compared between its runs."
+        if mute := sorted(some & compared - costs_of(pool.group).keys()):
+            why = "no direction is known for this method, or no run has a finite value"
+            yield f"- {pool.title}: {', '.join(mute)} cannot choose: {why}."
         if partly := partly_scored(pool):
             yield f"- {pool.title}: {RULE} of {', '.join(partly)} is the mean of fewer parts."
 

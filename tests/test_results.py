@@ -250,6 +250,13 @@ def test_a_score_of_fewer_parts_is_said(pools, results):
     )
 
 
+def test_metrics_that_cannot_choose_are_named_with_the_reason(results):
+    rows = ("a", 1.0, 1.0, 0.8), ("b", 2.0, 2.0, 0.6)
+    byol = pool("x", *rows, method="byol", **{"label_free/entropy": (1.0, 2.0)})
+    (line,) = results.without_figure([byol])
+    assert line.startswith("- BYOL, digits: entropy cannot choose: no direction is known for this method")
+
+
 def test_no_sweep_is_judged_by_two_oracles(pools, tmp_path):
     runs = sweep(run("a", 1.0, 0.5), run("b", 2.0, 0.6), run("c", 3.0, state="diverged"))
     (tmp_path / "simclr-cifar.json").write_text(write_records(runs))
