@@ -58,7 +58,6 @@ def exports(tmp_path_factory):
 # Python that knows torch and numpy, and none of what this project is made of.
 FRESH = """
 import sys
-import warnings
 for name in ("selector", "torchvision", "lightly", "kornia", "safetensors", "pytorch_lightning", "wandb"):
     sys.modules[name] = None
 import json, pathlib, numpy, torch
