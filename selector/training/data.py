@@ -12,6 +12,7 @@ from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.metrics.pretext import SMALLEST_FOR_HOG
 from selector.training.datasets import DATASETS, GREY, Loaded, Pictures
 
 _BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
@@ -109,6 +110,11 @@ def load_images(config: TrainConfig) -> ImageSplits:
     _refuse_too_few(config, found)
     if config.rotation_degrees:
         notes.append("rotation_probe and its part of pretext_score are left out: training rotates its views")
+    if splits[0].pixels.shape[-1] < SMALLEST_FOR_HOG:
+        notes.append(
+            "hog_probe and its part of pretext_score are left out:"
+            f" images are smaller than {SMALLEST_FOR_HOG} pixels"
+        )
     return replace(found, summary=_summary(found, loaded, notes))
 
 

@@ -78,6 +78,23 @@ def test_labels_can_be_ignored() -> None:
     assert clusters_of(config(labels=False, clusters=10), images) == 10
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"image_size": 7},
+            "hog_probe and its part of pretext_score are left out: images are smaller than 8",
+        ),
+        ({"image_size": 8}, ""),
+        ({"rotation_degrees": 9.0}, "rotation_probe and its part of pretext_score are left out: training"),
+    ],
+)
+def test_a_criterion_that_cannot_be_had_is_named_at_the_start(changes: dict[str, object], said: str) -> None:
+    summary = load_images(config(train_images=100, evaluation_images=50, **changes)).summary
+    assert said in summary
+    assert ("left out" in summary) == bool(said)
+
+
 def test_subsets_are_drawn_without_repetition() -> None:
     whole, part = load_images(config()), load_images(config(train_images=100, evaluation_images=50))
     assert (len(part.train), len(part.evaluation)) == (100, 50)
