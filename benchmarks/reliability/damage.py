@@ -142,7 +142,7 @@ def umap(folder: Path) -> tuple[Path, Callable[[], bool]]:
 def ledger(folder: Path) -> tuple[Path, Callable[[], bool]]:
     """The journal of a sweep: one that is cut shows the sweep as it stood before, or none."""
     written = Ledger(folder, None, 3, 5, {"method": "random"})
-    run = written.begin_next(Agent("aaaaaaaa", "here"))
+    run = written.begin(Agent("aaaaaaaa", "here"))
     written.note(run, config={"x": 0.1, "g": {"y": [1, None]}}, coordinates={"x": 0.3})
     truth = written.state
     (known,) = truth.runs

@@ -108,12 +108,12 @@ def fill_ledger(small: Path, row: Row) -> None:
         row.trials += 1
         folder = small / f"sweep-{index}"
         folder.mkdir()
-        ledger = Ledger(folder, None, 1, 200, {"method": "grid"})
+        ledger = Ledger(folder, None, 1, None, {"method": "grid"})
         filler = fill(small, 4 * (index % 5))
         before = ledger.state
         try:
             for number in range(1000):
-                run = ledger.begin_next(Agent("aaaaaaaa", "here"))
+                run = ledger.begin(Agent("aaaaaaaa", "here"))
                 before = ledger.note(run, config={"lr": number / 100}) and ledger.state
             row.blame("wrong", f"trial {index}: more was written than there is room for")
         except OSError as error:

@@ -125,7 +125,7 @@ def seeds_ledger() -> list[bytes]:
     with tempfile.TemporaryDirectory() as name:
         ledger = Ledger(Path(name), None, 3, 5, {"method": "random"})
         for status in ("finished", "failed"):
-            run = ledger.begin_next(Agent("aaaaaaaa", "here"))
+            run = ledger.begin(Agent("aaaaaaaa", "here"))
             ledger.note(run, config={"x": 0.1, "g": {"y": [1, None]}}, coordinates={"x": 0.3})
             ledger.end(run, status, "", 0, None)
         return [(Path(name) / "journal.log").read_bytes()]

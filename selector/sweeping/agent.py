@@ -9,34 +9,22 @@ import errno
 import fcntl
 import platform
 import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from selector.errors import UserError
 from selector.files import is_locked
 from selector.sweeping.hyperband import runs_to_stop
+from selector.sweeping.interruption import Interrupted, Interruption
 from selector.sweeping.launch import Launcher, check_program, is_our_train, log_path, with_program
-from selector.sweeping.located_yaml import shown
 from selector.sweeping.objective import ObjectiveHistory, files_of, read_objective
-from selector.sweeping.processes import KILL_DELAY, RunProcess, end_leftover, kill, last_line
+from selector.sweeping.processes import KILL_DELAY, RunProcess, end_leftover, ending, kill, last_line
 from selector.sweeping.search import draw, foreseen, planned_runs
-from selector.sweeping.state import (
-    JOURNAL,
-    Agent,
-    Status,
-    SweepRun,
-    SweepState,
-    agent_lock,
-    new_id,
-    read_sweep,
-    write_note,
-)
+from selector.sweeping.state import Agent, Status, SweepRun, SweepState, agent_lock, new_id, read_sweep
 from selector.sweeping.sweep_file import SweepFile, read_sweep_file
 from selector.sweeping.train_fields import check_train_fields
 
@@ -48,14 +36,6 @@ _READ_SECONDS = 1.0  # as often as W&B is told to write its files
 _BEAT_SECONDS = 15.0
 LEASE_SECONDS = 60.0  # without a beat for so long, an agent on another machine counts as dead
 _FIRST_FAILURES = 3  # as many failures from the start end a sweep, as under W&B's agent
-
-
-class Interrupted(UserError):
-    """The sweep was told to stop; the same call continues it."""
-
-    def __init__(self, message: str, signum: signal.Signals) -> None:
-        super().__init__(message)
-        self.exit_status = 128 + signum
 
 
 class Reporter:
@@ -116,10 +96,12 @@ def run_sweep(
     check_program(sweep)  # before anything is written
     if is_our_train(sweep) and read_sweep(directory) is None:
         check_train_fields(sweep, foreseen(sweep, seed or 0, planned_runs(sweep, count)))
+    from selector.sweeping.storage import open_ledger  # Optuna takes most of a second
+
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _presence(directory) as identity, Interruption() as interruption:
-            ledger = _open_ledger(directory, sweep, count, seed, storage)
+            ledger = open_ledger(directory, sweep, count, seed, storage)
             launcher = Launcher(sweep, directory, ledger.state.id, jobs)
             agent = _Agent(sweep, ledger, launcher, interruption, reporter or Reporter(), identity)
             return agent.run(jobs, warm)
@@ -143,115 +125,13 @@ def _presence(directory: Path) -> Iterator[Agent]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)  # others only look at it, for a moment
         except OSError as error:
+            lock.unlink()
             raise UserError(
                 f"the file system of {directory} has no locks ({error.strerror}): mount it with locks, or"
                 " name another --directory"
             ) from error
         yield agent
-    lock.unlink(missing_ok=True)
-
-
-def _open_ledger(
-    directory: Path, sweep: SweepFile, count: int | None, seed: int | None, storage: str | None
-) -> "Ledger":
-    """The ledger of a new or a continued sweep.
-
-    Raises:
-        UserError: The folder or the database belongs to another sweep, or to something else.
-    """
-    from selector.sweeping.storage import Ledger  # Optuna takes most of a second
-
-    occupied = (directory / "wandb").exists()
-    before = read_sweep(directory)
-    problem, advice = "", "use another --directory"
-    if before is None and occupied and storage is None:
-        problem = "W&B runs but no sweep of selector"
-    elif before and before.storage and storage is None:
-        problem, advice = f"a sweep that {before.storage} keeps", f"name it with --storage, or {advice}"
-    elif before and not before.storage and storage is not None:
-        problem, advice = f"a sweep that its {JOURNAL} keeps", f"leave out --storage, or {advice}"
-    if problem:
-        raise UserError(f"{directory} holds {problem}; {advice}")
-    ledger = Ledger(directory, storage, seed or 0, planned_runs(sweep, count), sweep.yaml.data)
-    state = ledger.state
-    if before and before.id != state.id:
-        raise UserError(f"{directory} holds another sweep than {ledger.where}: use another --directory")
-    if difference := first_difference(state.sweep_file, sweep.yaml.data, ""):
-        raise UserError(
-            f"{directory} holds another sweep: {difference}; use another --directory for {sweep.yaml.source}"
-        )
-    if seed is not None and seed != state.seed:
-        raise UserError(
-            f"{directory} holds a sweep with seed {state.seed}, got --seed {seed}; use another --directory"
-        )
-    planned = planned_runs(sweep, state.planned if count is None else count)
-    if planned != state.planned:
-        ledger.plan(planned)
-    if storage is not None:
-        write_note(ledger.state, ledger.where)
-    if not (directory / "sweep.yaml").exists():
-        (directory / "sweep.yaml").write_bytes(sweep.yaml.content)
-    return ledger
-
-
-def first_difference(before: Any, now: Any, path: str) -> str:
-    """The first place where two sweep files differ, in one line; "" where they ask for the same."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            inner = f"{path}.{key}" if path else key
-            if key not in now:
-                return f"{inner} was {shown(before[key])} and is gone"
-            if key not in before:
-                return f"{inner} is new: {shown(now[key])}"
-            if found := first_difference(before[key], now[key], inner):
-                return found
-        return ""
-    # 1, 1.0 and true are equal to Python, but not to a training script.
-    same = before == now and repr(before) == repr(now)
-    return "" if same else f"{path} was {shown(before)}, now {shown(now)}"
-
-
-class Interruption:
-    """Ctrl-C and other stop signals, counted instead of obeyed inside: the runs must end cleanly first.
-
-    Attributes:
-        count: How many came.
-        signum: The last one.
-    """
-
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.signum = signal.SIGINT
-        self._handlers: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> "Interruption":
-        # Python lets only the main thread take signals; elsewhere whoever owns them decides.
-        if threading.current_thread() is threading.main_thread():
-            for signum in self._SIGNALS:
-                if signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup does
-                    self._handlers[signum] = signal.signal(signum, self._notice)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for signum, handler in self._handlers.items():
-            signal.signal(signum, handler)
-
-    def _notice(self, signum: int, _: FrameType | None) -> None:
-        self.count += 1
-        self.signum = signal.Signals(signum)
-
-    @property
-    def signal_for_runs(self) -> signal.Signals:
-        """What the runs are sent: Ctrl-C as it is, SIGTERM for any other or a second signal, then SIGKILL."""
-        match self.count, self.signum:
-            case 1, signal.SIGINT | signal.SIGHUP:
-                return self.signum
-            case 1 | 2, _:
-                return signal.SIGTERM
-            case _:
-                return signal.SIGKILL
+    lock.unlink(missing_ok=True)  # after an error it stays, and tells at once that its agent is gone
 
 
 @dataclass
@@ -275,10 +155,10 @@ class _ActiveRun:
     kill_at: float | None = None
     sizes: tuple[int, ...] = ()
 
-    def look(self, directory: Path, metric: str | None) -> bool:
+    def look(self, directory: Path, metric: str) -> bool:
         """Read what it has logged. True where there are new values of the metric."""
-        sizes = tuple(path.stat().st_size for path in files_of(directory, self.run.id)) if metric else ()
-        if metric is None or sizes == self.sizes:
+        sizes = tuple(path.stat().st_size for path in files_of(directory, self.run.id))
+        if sizes == self.sizes:
             return False
         before, self.sizes = self.history.values, sizes
         self.history = read_objective(directory, self.run.id, metric)
@@ -290,77 +170,74 @@ class _ActiveRun:
         self.process.send_signal(signal.SIGTERM)
 
 
+@dataclass
 class _Agent:
     """One call of run_sweep."""
 
-    def __init__(
-        self,
-        sweep: SweepFile,
-        ledger: "Ledger",
-        launcher: Launcher,
-        interruption: Interruption,
-        reporter: Reporter,
-        identity: Agent,
-    ) -> None:
-        self._sweep = sweep
-        self._ledger = ledger
-        self._launcher = launcher
-        self._interruption = interruption
-        self._reporter = reporter
-        self._identity = identity
-        self._directory = ledger.state.directory
-        self._active: dict[int, _ActiveRun] = {}  # by index
-        self._forwarded = 0  # signals passed on to the runs
-        self._failures = 0  # in a row
-        self._metric = sweep.objective.name if sweep.objective else None
-        self._trials_before = ledger.trials
-        self._beats: dict[int, tuple[int, int, float]] = {}  # other agents' trials: first, last, since
-        self._read_at = self._beat_at = self._next_at = 0.0
+    sweep: SweepFile
+    ledger: "Ledger"
+    launcher: Launcher
+    interruption: Interruption
+    reporter: Reporter
+    identity: Agent
+    _active: dict[int, _ActiveRun] = field(default_factory=dict)  # by index
+    _pulses: dict[int, tuple[int, float, bool]] = field(default_factory=dict)  # of others: see _is_dead
+    _forwarded: int = 0  # signals passed on to the runs
+    _failures: int = 0  # in a row
+    _read_at: float = 0.0
+    _beat_at: float = 0.0
+    _next_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._directory = self.ledger.state.directory
+        self._metric = self.sweep.objective.name if self.sweep.objective else None
+        self._trials_before = self.ledger.trials
 
     def run(self, jobs: int, warm: bool) -> SweepState:
         """Run what is left of the sweep, `jobs` runs at the same time, forked if `warm` allows it."""
-        for warning in self._sweep.warnings:
-            self._reporter.note(warning)
-        self._reporter.sweep_started(self._ledger.state)
-        to_warm = warm
+        for warning in self.sweep.warnings:
+            self.reporter.note(warning)
+        self.reporter.sweep_started(self.ledger.state)
         try:
             while True:
                 while len(self._active) < jobs and not self._stopping and (todo := self._next()):
-                    if to_warm and not self._launcher.warm_up(lambda: self._interruption.count > 0):
-                        self._reporter.note(
-                            "importing once for all runs failed, so every run imports by itself"
-                        )
-                    to_warm = False
-                    if not self._stopping:
+                    if warm:
+                        warm = False
+                        self._warm_up()  # which takes its time
+                    else:
                         self._start(todo)
                 if not self._active and (self._stopping or not self._undecided()):
                     break
                 self._watch()
         finally:
             self._end_all()
-        state = self._ledger.refresh()
-        if self._interruption.count and not (state.complete and state.planned is not None):
+        state = self.ledger.refresh()
+        if self.interruption.count and not (state.complete and state.planned is not None):
             of = "" if state.planned is None else f" of {state.planned}"
-            signum = self._interruption.signum
+            signum = self.interruption.signum
             how_far = f"stopped by {signum.name} with {state.done}{of} runs done"
             raise Interrupted(f"{how_far}; the same command continues", signum)
         return state
 
+    def _warm_up(self) -> None:
+        if not self.launcher.warm_up(lambda: self.interruption.count > 0):
+            self.reporter.note("importing once for all runs failed, so every run imports by itself")
+
     @property
     def _stopping(self) -> bool:
         """Whether no further run is started: interrupted, or the metric's target is reached."""
-        best, objective = self._ledger.state.best, self._sweep.objective
+        best, objective = self.ledger.state.best, self.sweep.objective
         reached = objective and best and best.objective is not None and objective.reached(best.objective)
-        return self._interruption.count > 0 or bool(reached)
+        return self.interruption.count > 0 or bool(reached)
 
     # Which run is next
 
-    def _next(self) -> SweepRun | str | None:
-        """A run to take up again, or "new", or None. Interrupted ones come first, failed ones last."""
+    def _next(self) -> SweepRun | Literal["new"] | None:
+        """What is to be run: interrupted runs first, failed ones last. None where nothing is for now."""
         if time.monotonic() < self._next_at:  # there was nothing a moment ago
             return None
-        state = self._ledger.refresh()
-        runs = self._asked_for(state)
+        state = self.ledger.refresh()
+        runs = _asked_for(state)
         for run in runs:
             if run.status == "interrupted" or (run.status == "running" and self._is_dead(run)):
                 return run
@@ -372,75 +249,67 @@ class _Agent:
         self._next_at = time.monotonic() + _READ_SECONDS
         return None
 
-    def _asked_for(self, state: SweepState) -> list[SweepRun]:
-        return [run for run in state.runs if state.planned is None or run.index < state.planned]
-
     def _is_dead(self, run: SweepRun) -> bool:
         """Whether the agent that carries out a run is gone.
 
-        Its lock tells on one machine. From other machines its beats are watched, by this machine's clock
-        alone: clocks may differ.
+        On its own machine its lock tells. From others its beats are watched by this machine's clock alone,
+        since clocks may differ: what the last beat was, since when, and whether one was seen.
         """
         assert run.agent is not None
-        lock = agent_lock(self._directory, run.agent.name)
-        if run.agent.name == self._identity.name or is_locked(lock):
+        locked = is_locked(agent_lock(self._directory, run.agent.name))
+        if run.agent == self.identity or locked:
             return False
-        if run.agent.machine == self._identity.machine and lock.exists():
+        if locked is False and run.agent.machine == self.identity.machine:
             return True
         now = time.monotonic()
-        first, last, since = self._beats.setdefault(run.number, (run.beat, run.beat, now))
-        if run.beat != last:
-            last, since = run.beat, now
-        self._beats[run.number] = (first, last, since)
+        beat, since, beating = self._pulses.get(run.number, (run.beat, now, False))
+        if run.beat != beat:
+            beat, since, beating = run.beat, now, True
+        self._pulses[run.number] = beat, since, beating
         return now - since > LEASE_SECONDS and not is_locked(log_path(self._directory, run.id))
 
     def _undecided(self) -> bool:
         """Whether some run has lost its agent, or may have: no beat of it was seen for now."""
-        for run in self._asked_for(self._ledger.state):
-            if run.status == "running" and run.agent and run.agent.name != self._identity.name:
-                first, last, _ = self._beats.get(run.number, (0, 1, 0.0))
-                if self._is_dead(run) or first == last:
-                    return True
-        return False
+        others = [
+            run
+            for run in _asked_for(self.ledger.state)
+            if run.status == "running" and run.agent != self.identity
+        ]
+        dead = [self._is_dead(run) for run in others]
+        return any(dead) or any(not self._pulses.get(run.number, (0, 0, True))[2] for run in others)
 
     # The runs of this agent
 
-    def _start(self, todo: SweepRun | str) -> None:
-        if isinstance(todo, str):
-            run: SweepRun | None = self._ledger.begin_next(self._identity)
-        else:
-            run = self._ledger.begin_again(todo, self._identity)
+    def _start(self, todo: SweepRun | Literal["new"]) -> None:
+        before = None if todo == "new" else todo
+        run = self.ledger.begin(self.identity, before)
         if run is None:  # another agent was quicker
             return
-        state = self._ledger.state
-        if state.planned is not None and run.index >= state.planned:
-            self._ledger.end(run, "interrupted", "not needed", None, None)
-            return
-        if isinstance(todo, SweepRun) and todo.status == "running" and todo.agent:
-            self._end_leftover(todo, run)
+        if before and before.status == "running":
+            self._end_leftover(before, run)
         if not run.config:
+            state = self.ledger.state
             others = [other for other in state.runs if other.index != run.index]
-            config, coordinates = draw(self._sweep, others, state.seed, run.index)
-            run = self._ledger.note(run, config=config, coordinates=coordinates)
+            config, coordinates = draw(self.sweep, others, state.seed, run.index)
+            run = self.ledger.note(run, config=config, coordinates=coordinates)
         log = log_path(self._directory, run.id)
         log_start = log.stat().st_size if log.exists() else 0
         try:
-            process = self._launcher.start(run)
+            process = self.launcher.start(run)
         except OSError as error:
             self._finish(run, "failed", f"cannot be started: {error}", None, None)
             return
         self._active[run.index] = _ActiveRun(run, process, log_start)
-        run = self._active[run.index].run = self._ledger.note(run, pid=process.pid)
-        self._reporter.run_started(run, self._ledger.state)
+        run = self._active[run.index].run = self.ledger.note(run, pid=process.pid)
+        self.reporter.run_started(run, self.ledger.state)
 
     def _end_leftover(self, before: SweepRun, run: SweepRun) -> None:
         """End the process that a killed agent has left on this machine."""
-        assert before.agent is not None
-        if before.agent.machine == self._identity.machine:
+        if before.agent and before.agent.machine == self.identity.machine:
             try:
                 end_leftover(log_path(self._directory, run.id), before.pid)
             except UserError as error:
-                self._ledger.end(run, "interrupted", str(error), None, None)
+                self.ledger.end(run, "interrupted", str(error))
                 raise
 
     def _watch(self) -> None:
@@ -463,28 +332,28 @@ class _Agent:
         if beat:
             self._beat_at = time.monotonic() + _BEAT_SECONDS
         for active in list(self._active.values()):
-            if active.look(self._directory, self._metric):
-                self._report(active)
-                self._reporter.run_advanced(active.run, active.history.values)
+            if self._look(active):
+                self.reporter.run_advanced(active.run, active.history.values)
             if beat:
-                active.run = self._ledger.note(active.run, beat=active.run.beat + 1)
-        for active in [a for a in self._active.values() if not self._is_mine(a.run)]:
-            kill(active.process)
-            del self._active[active.run.index]
-            self._reporter.note(f"{active.run.id} was taken over by another agent: this one was out of reach")
+                active.run = self.ledger.note(active.run, beat=active.run.beat + 1)
+            if self.ledger.state.runs[active.run.index].number != active.run.number:
+                kill(active.process)
+                del self._active[active.run.index]
+                reason = "was taken over by another agent: this one was out of reach"
+                self.reporter.note(f"{active.run.id} {reason}")
 
-    def _is_mine(self, run: SweepRun) -> bool:
-        return self._ledger.state.runs[run.index].number == run.number
-
-    def _report(self, active: _ActiveRun) -> None:
-        if self._sweep.early_terminate or self._sweep.method == "bayes":
-            self._ledger.report(active.run, active.history.values)
+    def _look(self, active: _ActiveRun) -> bool:
+        """Read what a run has logged, and tell the other agents. True where it is new."""
+        if not self._metric or not active.look(self._directory, self._metric):
+            return False
+        if self.sweep.early_terminate or self.sweep.method == "bayes":
+            self.ledger.report(active.run, active.history.values)
+        return True
 
     def _take_end(self, active: _ActiveRun, exit_status: int) -> None:
         del self._active[active.run.index]
         self._next_at = 0.0
-        active.look(self._directory, self._metric)
-        self._report(active)
+        self._look(active)
         status, reason = self._verdict(active, exit_status)
         objective = None
         if self._metric and status in ("finished", "stopped"):
@@ -496,52 +365,45 @@ class _Agent:
             return "finished", ""
         if active.stop_reason:
             return "stopped", active.stop_reason
-        if self._interruption.count:
-            return "interrupted", f"stopped by {self._interruption.signum.name}"
-        ending = f"exit status {exit_status}"
-        if exit_status < 0:  # real-time signals but the first and the last have no name
-            named = -exit_status in set(signal.Signals)
-            ending = f"killed by {signal.Signals(-exit_status).name if named else f'signal {-exit_status}'}"
-        if exit_status == -signal.SIGKILL:
-            ending += " (out of memory?)"
+        if self.interruption.count:
+            return "interrupted", f"stopped by {self.interruption.signum.name}"
         said = last_line(log_path(self._directory, active.run.id), active.log_start)
-        return "failed", f"{ending}: {said}" if said else ending
+        return "failed", ": ".join(filter(None, (ending(exit_status), said)))
 
     def _finish(
         self, run: SweepRun, status: Status, reason: str, exit_status: int | None, objective: float | None
     ) -> None:
-        run = self._ledger.end(run, status, reason, exit_status, objective)
-        self._reporter.run_ended(run, self._ledger.state)
+        run = self.ledger.end(run, status, reason, exit_status, objective)
+        self.reporter.run_ended(run, self.ledger.state)
         self._failures = 0 if status != "failed" else self._failures + (run.failures == 1)
-        if self._failures == _FIRST_FAILURES and not self._ledger.state.done:
+        if self._failures == _FIRST_FAILURES and not self.ledger.state.done:
             raise UserError(
                 f"the first {_FIRST_FAILURES} runs failed, the last one: {reason}"
                 f" (all of it in {log_path(self._directory, run.id)})"
             )
 
     def _stop_bad_runs(self) -> None:
-        hyperband, objective = self._sweep.early_terminate, self._sweep.objective
-        if hyperband is None or objective is None or self._interruption.count:
+        hyperband, objective = self.sweep.early_terminate, self.sweep.objective
+        if hyperband is None or objective is None or self.interruption.count:
             return
         going = {a.run.id: a for a in self._active.values() if not a.stop_reason}
-        histories = {run.id: run.values for run in self._ledger.refresh().runs}
-        for run, reason in runs_to_stop(
-            histories, going.keys(), hyperband, objective.goal == "maximize"
-        ).items():
+        histories = {run.id: run.values for run in self.ledger.refresh().runs}
+        stopped = runs_to_stop(histories, going.keys(), hyperband, objective.goal == "maximize")
+        for run, reason in stopped.items():
             going[run].stop(reason)
 
     def _forward_interruption(self) -> None:
-        if self._interruption.count == self._forwarded:
+        if self.interruption.count == self._forwarded:
             return
-        self._forwarded = self._interruption.count
-        signum = self._interruption.signal_for_runs
+        self._forwarded = self.interruption.count
+        signum = self.interruption.signal_for_runs
         for active in self._active.values():
             if signum == signal.SIGKILL:
                 kill(active.process)  # and everything that it has started in its group
             else:
                 active.process.send_signal(signum)
         if self._active and signum != signal.SIGKILL:
-            self._reporter.note("waiting for what is running to end; press Ctrl-C again to stop waiting")
+            self.reporter.note("waiting for what is running to end; press Ctrl-C again to stop waiting")
 
     def _end_all(self) -> None:
         """Leave no run behind where the sweep ends with an error."""
@@ -556,4 +418,8 @@ class _Agent:
             if exit_status is not None:  # else it stays "running": the next call ends it
                 status: Status = "finished" if exit_status == 0 else "interrupted"
                 with suppress(OSError, UserError):  # on a full disk too: the next call then runs it again
-                    self._ledger.end(active.run, status, "the sweep ended", exit_status, active.history.final)
+                    self.ledger.end(active.run, status, "the sweep ended", exit_status, active.history.final)
+
+
+def _asked_for(state: SweepState) -> list[SweepRun]:
+    return [run for run in state.runs if state.planned is None or run.index < state.planned]

@@ -14,13 +14,12 @@ from selector.text import nearest
 
 KeyPath = tuple[str | int, ...]
 
-# A sweep file is a page long. The limits keep an alias bomb (a few lines that expand to gigabytes) and a
-# wrongly named file from filling the memory.
+# A sweep file is a page long. The limits keep an alias bomb (a few lines that expand to gigabytes), an alias
+# that contains itself and a wrongly named file from filling the memory.
 _MOST_BYTES = 1_000_000
 _MOST_NODES = 100_000
-# W&B's JSON has no larger number that any reader takes, and Python does not print one of 4,300 digits.
-_MOST_BITS = 4_000
 _MOST_LEVELS = 100
+_LONGEST_NUMBER = 1_000  # characters; Python prints no integer of 4,300 digits, and JSON readers take fewer
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = frozenset(_TAG + kind for kind in ("str", "int", "float", "bool", "null"))
@@ -87,8 +86,8 @@ def read_yaml(path: Path) -> LocatedYaml:
 
     Raises:
         UserError: The file cannot be read, is no YAML, holds a tag, a duplicate key, a key that is no text,
-            a date, NaN or infinity, an integer of thousands of bits, values nested too deeply, or aliases
-            that expand without end.
+            a date, NaN or infinity, a number of a thousand characters, values nested too deeply, or
+            aliases that expand without end.
     """
     source = str(path)
     try:
@@ -111,11 +110,7 @@ def read_yaml(path: Path) -> LocatedYaml:
     if root is None:
         raise UserError(f"{source} is empty: a sweep needs at least method and parameters")
     builder = _Builder(source)
-    try:
-        data = builder.build(root, ())
-    except RecursionError:
-        raise UserError(f"{source} is nested too deeply") from None
-    return LocatedYaml(source, data, builder.lines, tuple(builder.traps), text)
+    return LocatedYaml(source, builder.build(root, ()), builder.lines, tuple(builder.traps), text)
 
 
 class _Builder:
@@ -126,63 +121,52 @@ class _Builder:
         self.lines: dict[KeyPath, int] = {}
         self.traps: dict[str, None] = {}  # in order; an alias repeats none
         self.scalars = yaml.SafeLoader("")
-        self.open: list[yaml.Node] = []
         self.nodes = 0
 
-    def build(self, node: yaml.Node, path: KeyPath) -> Any:
+    def build(self, node: yaml.Node, path: KeyPath, level: int = 0) -> Any:
         self.nodes += 1
         if self.nodes > _MOST_NODES:
-            top = self.open[1] if len(self.open) > 1 else node
-            raise self.error(top, f"aliases expand to more than {_MOST_NODES} values")
-        if any(node is ancestor for ancestor in self.open):
-            raise self.error(node, "an alias contains itself")
-        if len(self.open) > _MOST_LEVELS:
+            line = self.lines[path[:1]]
+            raise UserError(f"{self.source}, line {line}: aliases expand to more than {_MOST_NODES} values")
+        if level > _MOST_LEVELS:
             raise self.error(node, f"values are nested on more than {_MOST_LEVELS} levels")
         self.lines.setdefault(path, node.start_mark.line + 1)
-        self.open.append(node)
-        try:
-            match node:
-                case yaml.ScalarNode():
-                    return self.scalar(node)
-                case yaml.SequenceNode(tag="tag:yaml.org,2002:seq"):
-                    return [self.build(child, (*path, i)) for i, child in enumerate(node.value)]
-                case yaml.MappingNode(tag="tag:yaml.org,2002:map"):
-                    return self.mapping(node, path)
-                case _:
-                    raise self.error(node, f"the tag {shown(node.tag)} is not allowed in a sweep file")
-        finally:
-            self.open.pop()
+        match node:
+            case yaml.ScalarNode():
+                return self.scalar(node)
+            case yaml.SequenceNode(tag="tag:yaml.org,2002:seq"):
+                return [self.build(child, (*path, i), level + 1) for i, child in enumerate(node.value)]
+            case yaml.MappingNode(tag="tag:yaml.org,2002:map"):
+                return self.mapping(node, path, level + 1)
+            case _:
+                raise self.error(node, f"the tag {shown(node.tag)} is not allowed in a sweep file")
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
-        if node.tag == _TAG + "timestamp":
+        kind = node.tag.removeprefix(_TAG)
+        if kind == "timestamp":
             raise self.error(node, f"{shown(node.value)} reads as a date; quote it to keep it a text")
         if node.tag not in _SCALARS:
             raise self.error(node, f"the tag {shown(node.tag)} is not allowed in a sweep file")
-        number = node.tag in (_TAG + "int", _TAG + "float")
-        if number and len(node.value) > _MOST_BITS:  # 1:59:59… takes half a minute to compute
-            raise self.error(node, f"{shown(node.value)} is a number of more than {_MOST_BITS} characters")
+        if kind in ("int", "float") and len(node.value) > _LONGEST_NUMBER:
+            reason = f"is a number of more than {_LONGEST_NUMBER} characters"
+            raise self.error(node, f"{shown(node.value)} {reason}")
         try:
             value = self.scalars.construct_object(node)
         except (ValueError, OverflowError, yaml.YAMLError):
-            raise self.error(
-                node, f"{shown(node.value)} is not a valid {node.tag.removeprefix(_TAG)}"
-            ) from None
-        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
-            raise self.error(node, f"{shown(node.value)} is an integer of more than {_MOST_BITS} bits")
+            raise self.error(node, f"{shown(node.value)} is not a valid {kind}") from None
         # W&B stores values as JSON, which has neither NaN nor infinity.
         if isinstance(value, float) and not isfinite(value):
             raise self.error(node, f"a number must be finite, got {value}")
-        if isinstance(value, str) and "\0" in value:
-            raise self.error(node, "a text must not hold a NUL character")
-        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-            raise self.error(node, "a text must not hold half a character (a lone surrogate)")
-        if node.style is None and _is_trap(node.tag.removeprefix(_TAG), node.value):
+        if isinstance(value, str) and (unfit := re.search("[\0\ud800-\udfff]", value)):
+            what = "a NUL character" if unfit[0] == "\0" else "half a character (a lone surrogate)"
+            raise self.error(node, f"a text must not hold {what}")
+        if node.style is None and _is_trap(kind, node.value):
             said = str(value).lower() if isinstance(value, bool) else value
             reason = f"YAML reads {node.value} as {said}; quote it, or write {said}"
             self.traps[str(self.error(node, reason))] = None
         return value
 
-    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+    def mapping(self, node: yaml.MappingNode, path: KeyPath, level: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
         merges = [value_node for key_node, value_node in node.value if key_node.tag == _TAG + "merge"]
         for key_node, value_node in node.value:
@@ -193,11 +177,11 @@ class _Builder:
                 first = self.lines[(*path, key)]
                 raise self.error(key_node, f"{shown(key)} is given twice (first on line {first})")
             self.lines.setdefault((*path, key), key_node.start_mark.line + 1)
-            result[key] = self.build(value_node, (*path, key))
+            result[key] = self.build(value_node, (*path, key), level)
         # `<<: *defaults`: what the mapping itself says wins, then the first of several defaults.
         for merge in merges:
             for part in merge.value if isinstance(merge, yaml.SequenceNode) else [merge]:
-                defaults = self.build(part, path)
+                defaults = self.build(part, path, level)
                 if not isinstance(defaults, dict):
                     raise self.error(part, "<< takes a mapping or a list of mappings")
                 result |= {key: value for key, value in defaults.items() if key not in result}

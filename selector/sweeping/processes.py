@@ -244,6 +244,15 @@ def end_leftover(log: Path, pid: int | None, kill_delay: float = KILL_DELAY) -> 
         )
 
 
+def ending(exit_status: int) -> str:
+    """How a process ended, for people."""
+    if exit_status >= 0:
+        return f"exit status {exit_status}"
+    known = -exit_status in set(signal.Signals)  # real-time signals but the first and the last have no name
+    name = signal.Signals(-exit_status).name if known else f"signal {-exit_status}"
+    return f"killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
+
+
 def last_line(log: Path, start: int) -> str:
     """The last thing that a run itself said in its log from byte `start` on, or "".
 

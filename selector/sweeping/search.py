@@ -10,9 +10,8 @@ import hashlib
 import random
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 from selector.sweeping.distributions import Categorical, Constant, IntUniform, grid_values, quantile
 from selector.sweeping.parameters import Parameter
@@ -36,8 +35,7 @@ def draw(
             return random_config(sweep.parameters, seed, index), None
         case "bayes":
             assert sweep.objective is not None  # read_sweep_file asks for it
-            maximize = sweep.objective.goal == "maximize"
-            return propose(sweep.parameters, trials_of(runs, sweep.objective), maximize, seed, index)
+            return propose(sweep.parameters, runs, sweep.objective, seed, index)
 
 
 def foreseen(sweep: SweepFile, seed: int, planned: int | None) -> Iterator[dict[str, Any]]:
@@ -61,7 +59,7 @@ def planned_runs(sweep: SweepFile, count: int | None) -> int | None:
 
 def grid_size(parameters: Sequence[Parameter]) -> int:
     """Number of different configurations of a grid."""
-    return prod(len(values) for values in _grid_axes(parameters))
+    return prod(len(axis) for axis in _grid_axes(parameters))
 
 
 def grid_config(parameters: Sequence[Parameter], index: int) -> dict[str, Any]:
@@ -78,19 +76,19 @@ def grid_config(parameters: Sequence[Parameter], index: int) -> dict[str, Any]:
     return nested(zip(parameters, reversed(values), strict=True))
 
 
+def _grid_axes(parameters: Sequence[Parameter]) -> list[Sequence[Any]]:
+    axes = [grid_values(parameter.distribution) for parameter in parameters]
+    return [axis for axis in axes if axis is not None]
+
+
 def random_config(parameters: Sequence[Parameter], seed: int, index: int) -> dict[str, Any]:
     """The index-th configuration of a random search.
 
     Each parameter has a random stream of its own, addressed by seed, index and name: a draw depends neither
     on how often the sweep was interrupted nor on the other parameters.
     """
-    return nested(
-        (
-            parameter,
-            quantile(parameter.distribution, random.Random(f"{seed}/{index}/{parameter.name}").random()),
-        )
-        for parameter in parameters
-    )
+    draws = {p.name: random.Random(f"{seed}/{index}/{p.name}").random() for p in parameters}
+    return nested((p, quantile(p.distribution, draws[p.name])) for p in parameters)
 
 
 def nested(values: Iterable[tuple[Parameter, Any]]) -> dict[str, Any]:
@@ -104,88 +102,72 @@ def nested(values: Iterable[tuple[Parameter, Any]]) -> dict[str, Any]:
     return config
 
 
-def _grid_axes(parameters: Sequence[Parameter]) -> list[Sequence[Any]]:
-    axes = [grid_values(parameter.distribution) for parameter in parameters]
-    return [axis for axis in axes if axis is not None]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A configuration that bayes proposed before.
-
-    Attributes:
-        coordinates: Where it lies in the search space, as `propose` returned it.
-        outcome: The objective, or "failed", or "running".
-    """
-
-    coordinates: Mapping[str, float]
-    outcome: float | Literal["failed", "running"]
-
-
-def trials_of(runs: Sequence[SweepRun], objective: Objective) -> list[Trial]:
-    """What bayes knows: runs without a result count as what `metric: impute:` says, if that is known."""
-    results = [run.objective for run in runs if run.objective is not None]
-    better, worse = (min, max) if objective.goal == "minimize" else (max, min)
-    trials: list[Trial] = []
-    for run in runs:
-        if run.coordinates is None:
-            continue
-        outcome: float | Literal["failed", "running"] | None = run.objective
-        if run.status in ("running", "interrupted"):
-            outcome = "running"
-        elif outcome is None:
-            match objective.impute:
-                case "worst":
-                    outcome = worse(results, default=None)
-                case "best":
-                    outcome = better(run.values, default=None)
-                case "latest":
-                    outcome = run.values[-1] if run.values else None
-        trials.append(Trial(run.coordinates, "failed" if outcome is None else outcome))
-    return trials
-
-
 def propose(
-    parameters: Sequence[Parameter], trials: Sequence[Trial], maximize: bool, seed: int, index: int
+    parameters: Sequence[Parameter], runs: Sequence[SweepRun], objective: Objective, seed: int, index: int
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """The index-th configuration of a bayes search and its coordinates in the search space.
 
     The answer depends on the arguments alone: the sampler starts afresh with a seed of (seed, index), so that
-    an interrupted sweep proposes what an uninterrupted one would have.
+    an interrupted sweep proposes what an uninterrupted one would have. Of the runs, those that are going on
+    count as bad ones (constant_liar), so that agents side by side look in different places.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler_seed = int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:4])
     with warnings.catch_warnings():
         # Optuna calls options of TPE experimental that it has had for years.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            seed=_sampler_seed(seed, index), multivariate=True, constant_liar=True
-        )
-    study = optuna.create_study(direction="maximize" if maximize else "minimize", sampler=sampler)
-    axes = _bayes_axes(parameters)
-    for trial in trials:
-        study.add_trial(_optuna_trial(trial, axes))
+        sampler = optuna.samplers.TPESampler(seed=sampler_seed, multivariate=True, constant_liar=True)
+    study = optuna.create_study(direction=objective.goal, sampler=sampler)
+    axes = {p.name: axis for p in parameters if (axis := _axis(p))}
+    for run in runs:
+        if run.coordinates is not None:
+            state, value = outcome(run, runs, objective)
+            params = dict(run.coordinates)
+            study.add_trial(
+                optuna.trial.create_trial(state=state, value=value, params=params, distributions=axes)
+            )
     coordinates = study.ask(axes).params
     return nested((p, _value(p, coordinates)) for p in parameters), coordinates
 
 
-def _bayes_axes(parameters: Sequence[Parameter]) -> dict[str, Any]:
+def outcome(run: SweepRun, runs: Sequence[SweepRun], objective: Objective) -> tuple[Any, float | None]:
+    """What bayes knows of a run: Optuna's state of a trial, and the value where it has one.
+
+    A run without a result counts as what `metric: impute:` says, if that is known.
+    """
+    from optuna.trial import TrialState
+
+    better, worse = (min, max) if objective.goal == "minimize" else (max, min)
+    value = run.objective
+    match run.status, objective.impute:
+        case "running" | "interrupted", _:
+            return TrialState.RUNNING, None
+        case _ if value is not None:
+            pass
+        case _, "worst":
+            value = worse((other.objective for other in runs if other.objective is not None), default=None)
+        case _, "best":
+            value = better(run.values, default=None)
+        case _, "latest":
+            value = run.values[-1] if run.values else None
+    return (TrialState.FAIL if value is None else TrialState.COMPLETE), value
+
+
+def _axis(parameter: Parameter) -> Any:
+    """Optuna's distribution of its coordinate; None for a constant."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    axes: dict[str, Any] = {}
-    for parameter in parameters:
-        match parameter.distribution:
-            case Constant():
-                pass
-            case Categorical(values, None):
-                # Positions, because Optuna takes no lists or dictionaries as choices.
-                axes[parameter.name] = CategoricalDistribution(range(len(values)))
-            case IntUniform(low, high):
-                axes[parameter.name] = IntDistribution(low, high)
-            case _:
-                axes[parameter.name] = FloatDistribution(0.0, 1.0)
-    return axes
+    match parameter.distribution:
+        case Constant():
+            return None
+        case Categorical(values, None):
+            return CategoricalDistribution(range(len(values)))  # positions: Optuna takes no lists as choices
+        case IntUniform(low, high):
+            return IntDistribution(low, high)
+        case _:
+            return FloatDistribution(0.0, 1.0)
 
 
 def _value(parameter: Parameter, coordinates: Mapping[str, float]) -> Any:
@@ -198,20 +180,3 @@ def _value(parameter: Parameter, coordinates: Mapping[str, float]) -> Any:
             return int(coordinates[parameter.name])
         case distribution:
             return quantile(distribution, coordinates[parameter.name])
-
-
-def _optuna_trial(trial: Trial, axes: Mapping[str, Any]) -> Any:
-    from optuna.trial import TrialState, create_trial
-
-    match trial.outcome:
-        case "failed":
-            state, value = TrialState.FAIL, None
-        case "running":
-            state, value = TrialState.RUNNING, None
-        case outcome:
-            state, value = TrialState.COMPLETE, outcome
-    return create_trial(state=state, value=value, params=dict(trial.coordinates), distributions=dict(axes))
-
-
-def _sampler_seed(seed: int, index: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:4])

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from selector.errors import UserError
 from selector.files import is_locked, is_regular
+from selector.text import printable
 
 JOURNAL = "journal.log"
 STORAGE = "storage.json"  # in the folder of a sweep whose ledger a database keeps: which, and what is planned
@@ -207,39 +208,47 @@ def state_of(
         elif header is None:
             raise ValueError("a run before the sweep")
         elif (again := trial.get("again")) is None:
-            runs.append(_run(header["sweep"], len(runs), number, trial, values, 0, 0))
+            first = SweepRun(len(runs), run_id(header["sweep"], len(runs)), {}, "running")
+            runs.append(_attempt(first, number, trial, values))
         elif trial["attempt"] == runs[again].attempt + 1:
-            failures = runs[again].failures
-            runs[again] = _run(header["sweep"], again, number, trial, values, trial["attempt"], failures)
+            runs[again] = _attempt(runs[again], number, trial, values)
     if header is None:
         return None
-    _check_version(directory, header.get("version"))
-    planned, sweep_file = study.get("planned", header["planned"]), header["sweep_file"]
     while runs and runs[-1].status == "interrupted" and not runs[-1].config:
         runs.pop()  # one more than was planned: two agents asked for the last one at once
-    if not re.fullmatch(r"[a-z0-9]{8}", header["sweep"]) or not isinstance(sweep_file, dict):
+    return _state(directory, header, study.get("planned", header["planned"]), tuple(runs))
+
+
+def _state(
+    directory: Path,
+    header: Mapping[str, Any],
+    planned: int | None,
+    runs: tuple[SweepRun, ...] = (),
+    storage: str = "",
+) -> SweepState:
+    if header["version"] != VERSION:
+        formats = f"its format is {printable(str(header['version']))}, this one's {VERSION}"
+        raise UserError(
+            f"{directory} was written by another version of selector ({formats}): continue it with that"
+            " version, or use another --directory"
+        )
+    sweep, seed, sweep_file = header["sweep"], header["seed"], header["sweep_file"]
+    if not re.fullmatch(r"[a-z0-9]{8}", sweep) or not isinstance(sweep_file, dict):
         raise ValueError("no sweep")
-    if type(header["seed"]) is not int or type(planned) not in (int, type(None)):
+    if type(seed) is not int or type(planned) not in (int, type(None)):
         raise ValueError("no plan")
-    return SweepState(directory, header["sweep"], header["seed"], planned, sweep_file, tuple(runs))
+    return SweepState(directory, sweep, seed, planned, sweep_file, runs, storage)
 
 
-def _run(
-    sweep: str,
-    index: int,
-    number: int,
-    trial: Mapping[str, Any],
-    values: Mapping[int, float],
-    attempt: int,
-    failures: int,
-) -> SweepRun:
+def _attempt(run: SweepRun, number: int, trial: Mapping[str, Any], values: Mapping[int, float]) -> SweepRun:
+    """The run as its newest attempt leaves it."""
     end = trial.get("end", {})
     status, pid = end.get("status", "running"), trial.get("pid")
     if status not in get_args(Status) or type(pid) not in (int, type(None)):
         raise ValueError("a status or a process that was never written")
     return SweepRun(
-        index,
-        run_id(sweep, index),
+        run.index,
+        run.id,
         dict(trial.get("config", {})),
         status,
         str(end.get("reason", "")),
@@ -247,8 +256,8 @@ def _run(
         end.get("objective"),
         tuple(float(values[step]) for step in sorted(values)),
         trial.get("coordinates"),
-        attempt,
-        failures + (status == "failed"),
+        trial.get("attempt", 0),
+        run.failures + (status == "failed"),
         number,
         Agent(str(trial["agent"]), str(trial["machine"])),
         pid,
@@ -256,33 +265,28 @@ def _run(
     )
 
 
+def header_of(sweep: str, seed: int, planned: int | None, sweep_file: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written of a sweep as a whole."""
+    return {
+        "version": VERSION,
+        "sweep": sweep,
+        "seed": seed,
+        "planned": planned,
+        "sweep_file": dict(sweep_file),
+    }
+
+
 def write_note(state: SweepState, storage: str) -> None:
     """Leave in its folder what a database knows of a sweep, for those who read the folder alone."""
-    note = {"version": VERSION, "storage": storage, "sweep": state.id, "seed": state.seed}
-    note |= {"planned": state.planned, "sweep_file": state.sweep_file}
+    header = header_of(state.id, state.seed, state.planned, state.sweep_file)
     half_written = state.directory / f"{STORAGE}.{os.getpid()}"
-    half_written.write_text(json.dumps(note))
+    half_written.write_text(json.dumps({**header, "storage": storage}))
     half_written.replace(state.directory / STORAGE)
 
 
 def _read_note(directory: Path, content: bytes) -> SweepState:
     note = json.loads(content)
-    _check_version(directory, note["version"])
-    if type(note["planned"]) not in (int, type(None)):
-        raise ValueError("a note that was never written")
-    return SweepState(
-        directory,
-        str(note["sweep"]),
-        note["seed"],
-        note["planned"],
-        dict(note["sweep_file"]),
-        storage=str(note["storage"]),
-    )
-
-
-def _check_version(directory: Path, version: object) -> None:
-    if version != VERSION:
-        raise UserError(f"{directory} was written by another version of selector; use another --directory")
+    return _state(directory, note, note["planned"], storage=str(note["storage"]))
 
 
 def agent_lock(directory: Path, name: str) -> Path:

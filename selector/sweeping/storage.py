@@ -18,12 +18,26 @@ from optuna.exceptions import DuplicatedStudyError, StorageInternalError, Update
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from selector.errors import UserError
-from selector.sweeping.state import JOURNAL, VERSION, Agent, Status, SweepRun, SweepState, new_id, state_of
+from selector.sweeping.located_yaml import shown
+from selector.sweeping.search import planned_runs
+from selector.sweeping.state import (
+    JOURNAL,
+    Agent,
+    Status,
+    SweepRun,
+    SweepState,
+    header_of,
+    new_id,
+    read_sweep,
+    state_of,
+    write_note,
+)
+from selector.sweeping.sweep_file import SweepFile
 
 _STATES: Mapping[Status, TrialState] = {
     "finished": TrialState.COMPLETE,
@@ -87,12 +101,7 @@ class Ledger:
     """
 
     def __init__(
-        self,
-        directory: Path,
-        url: str | None,
-        seed: int,
-        planned: int | None,
-        sweep_file: Mapping[str, Any],
+        self, directory: Path, url: str | None, seed: int, planned: int | None, sweep_file: Mapping[str, Any]
     ) -> None:
         """Open the study of a sweep, or create it.
 
@@ -117,14 +126,7 @@ class Ledger:
             direction = StudyDirection.MAXIMIZE if goal == "maximize" else StudyDirection.MINIMIZE
             self._study = self._open_study(directory.name, direction)
             if not self._trials():
-                header = {
-                    "version": VERSION,
-                    "sweep": new_id(),
-                    "seed": seed,
-                    "planned": planned,
-                    "sweep_file": dict(sweep_file),
-                }
-                self._add(header, TrialState.FAIL)
+                self._add(TrialState.FAIL, header_of(new_id(), seed, planned, sweep_file))
         self.refresh()
 
     def _open_study(self, name: str, direction: StudyDirection) -> int:
@@ -134,13 +136,11 @@ class Ledger:
             return self._storage.create_new_study([direction], name)
         return self._storage.get_study_id_from_name(name)
 
-    def _trials(self) -> Sequence[Any]:
+    def _trials(self) -> Sequence[FrozenTrial]:
         return self._storage.get_all_trials(self._study, deepcopy=False)
 
-    def _add(self, attributes: Mapping[str, Any], state: TrialState) -> int:
-        return self._storage.create_new_trial(
-            self._study, create_trial(state=state, user_attrs=dict(attributes))
-        )
+    def _add(self, state: TrialState, attributes: dict[str, Any]) -> int:
+        return self._storage.create_new_trial(self._study, create_trial(state=state, user_attrs=attributes))
 
     def refresh(self) -> SweepState:
         """Read what other processes have written."""
@@ -162,29 +162,32 @@ class Ledger:
             self._storage.set_study_user_attr(self._study, "planned", runs)
         self.refresh()
 
-    def begin_next(self, agent: Agent) -> SweepRun:
-        """Take the next run that nobody has taken; its index may be beyond what is planned."""
-        with self._errors():
-            mine = self._add({"agent": agent.name, "machine": agent.machine}, TrialState.RUNNING)
-        self.refresh()
-        return next(run for run in self.state.runs if self._ids[run.number] == mine)
+    def begin(self, agent: Agent, again: SweepRun | None = None) -> SweepRun | None:
+        """Take the next run that nobody has taken, or one `again` whose last attempt is over.
 
-    def begin_again(self, run: SweepRun, agent: Agent) -> SweepRun | None:
-        """Take a run whose last attempt is over; None where another process was quicker."""
-        attributes = {
-            "agent": agent.name,
-            "machine": agent.machine,
-            "again": run.index,
-            "attempt": run.attempt + 1,
-            "config": run.config,
-            "coordinates": run.coordinates,
-        }
+        Returns:
+            The run, or None where other processes were quicker and nothing is left to take.
+        """
+        attributes: dict[str, Any] = {"agent": agent.name, "machine": agent.machine}
+        if again is not None:
+            attributes |= {
+                "again": again.index,
+                "attempt": again.attempt + 1,
+                "config": again.config,
+                "coordinates": again.coordinates,
+            }
         with self._errors():
-            mine = self._add(attributes, TrialState.RUNNING)
-            if run.status == "running":  # its agent has died; if not, it will see that it is no longer asked
-                self._set_state(run, TrialState.FAIL, None)
-        now = self.refresh().runs[run.index]
-        return now if self._ids[now.number] == mine else None
+            mine = self._add(TrialState.RUNNING, attributes)
+            if again is not None and again.status == "running":
+                self._set_state(
+                    again, TrialState.FAIL, None
+                )  # its agent has died, or will see that it is late
+        runs, planned = self.refresh().runs, self.state.planned
+        taken = next((run for run in runs if self._ids[run.number] == mine), None)
+        if taken and planned is not None and taken.index >= planned:
+            self.end(taken, "interrupted", "not needed")
+            return None
+        return taken
 
     @property
     def trials(self) -> int:
@@ -192,13 +195,11 @@ class Ledger:
         return len(self._ids)
 
     def note(self, run: SweepRun, **attributes: Any) -> SweepRun:
-        """Write down something about a run that goes on; how it stands now."""
+        """Write down something about an attempt; how its run stands now, if it is still the newest one."""
         with self._errors():
             for key, value in attributes.items():
                 self._storage.set_trial_user_attr(self._ids[run.number], key, value)
-        self.refresh()
-        now = self._now(run)
-        return now if now.number == run.number else run
+        return next((now for now in self.refresh().runs if now.number == run.number), run)
 
     def report(self, run: SweepRun, values: Sequence[float]) -> None:
         """Write down the values of the metric that are new, for hyperband on all machines."""
@@ -210,18 +211,19 @@ class Ledger:
         self.refresh()
 
     def end(
-        self, run: SweepRun, status: Status, reason: str, exit_status: int | None, objective: float | None
+        self,
+        run: SweepRun,
+        status: Status,
+        reason: str,
+        exit_status: int | None = None,
+        objective: float | None = None,
     ) -> SweepRun:
         """Write down how an attempt ended."""
         end = {"status": status, "reason": reason, "exit_status": exit_status, "objective": objective}
-        self.note(run, end=end)
+        ended = self.note(run, end=end)
         with self._errors():
             self._set_state(run, _STATES[status], None if objective is None else [objective])
-        return self._now(run)
-
-    def _now(self, run: SweepRun) -> SweepRun:
-        """How a run stands now; as it was, where it turned out to be one more than was planned."""
-        return self.state.runs[run.index] if run.index < len(self.state.runs) else run
+        return ended
 
     def _set_state(self, run: SweepRun, state: TrialState, values: Sequence[float] | None) -> None:
         with suppress(UpdateFinishedTrialError):  # by another process
@@ -247,6 +249,60 @@ class Ledger:
             raise UserError(
                 f"{self.where} is not the ledger of a sweep: {error!r}; use another one"
             ) from error
+
+
+def open_ledger(
+    directory: Path, sweep: SweepFile, count: int | None, seed: int | None, storage: str | None
+) -> Ledger:
+    """The ledger of a new or a continued sweep; the arguments are those of `agent.run_sweep`.
+
+    Raises:
+        UserError: The folder or the database belongs to another sweep, or to something else.
+    """
+    elsewhere = "use another --directory"
+    match read_sweep(directory):
+        case None if storage is None and (directory / "wandb").exists():
+            raise UserError(f"{directory} holds W&B runs but no sweep of selector; {elsewhere}")
+        case SweepState(storage=kept) if kept and storage is None:
+            advice = f"name it with --storage, or {elsewhere}"
+            raise UserError(f"{directory} holds a sweep that {kept} keeps; {advice}")
+        case SweepState(storage="") if storage is not None:
+            advice = f"leave out --storage, or {elsewhere}"
+            raise UserError(f"{directory} holds a sweep that its {JOURNAL} keeps; {advice}")
+        case before:
+            ledger = Ledger(directory, storage, seed or 0, planned_runs(sweep, count), sweep.yaml.data)
+    state = ledger.state
+    if before and before.id != state.id:
+        raise UserError(f"{directory} holds another sweep than {ledger.where}: {elsewhere}")
+    if difference := first_difference(state.sweep_file, sweep.yaml.data):
+        raise UserError(f"{directory} holds another sweep: {difference}; {elsewhere} for {sweep.yaml.source}")
+    if seed is not None and seed != state.seed:
+        raise UserError(f"{directory} holds a sweep with seed {state.seed}, got --seed {seed}; {elsewhere}")
+    planned = planned_runs(sweep, state.planned if count is None else count)
+    if planned != state.planned:
+        ledger.plan(planned)
+    if storage is not None:
+        write_note(ledger.state, ledger.where)
+    if not (directory / "sweep.yaml").exists():
+        (directory / "sweep.yaml").write_bytes(sweep.yaml.content)
+    return ledger
+
+
+def first_difference(before: Any, now: Any, path: str = "") -> str:
+    """The first place where two sweep files differ, in one line; "" where they ask for the same."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        # 1, 1.0 and true are equal to Python, but not to a training script.
+        same = before == now and repr(before) == repr(now)
+        return "" if same else f"{path} was {shown(before)}, now {shown(now)}"
+    for key in sorted(before.keys() | now.keys()):
+        inner = f"{path}.{key}".removeprefix(".")
+        if key not in now:
+            return f"{inner} was {shown(before[key])} and is gone"
+        if key not in before:
+            return f"{inner} is new: {shown(now[key])}"
+        if found := first_difference(before[key], now[key], inner):
+            return found
+    return ""
 
 
 def _database(url: str) -> RDBStorage:

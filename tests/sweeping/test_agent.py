@@ -14,7 +14,7 @@ from selector.errors import UserError
 from selector.sweeping import agent as agent_module
 from selector.sweeping import launch, processes
 from selector.sweeping.agent import Reporter, run_sweep
-from selector.sweeping.search import random_config, trials_of
+from selector.sweeping.search import outcome, random_config
 from selector.sweeping.state import SweepState, read_sweep
 from selector.sweeping.sweep_file import read_sweep_file
 
@@ -294,6 +294,19 @@ def test_who_presses_ctrl_c_again_and_again_need_not_wait(sweep_file, program, c
     assert [run.status for run in read_sweep(folder / "out").runs] == ["interrupted"]
 
 
+def test_a_file_system_without_locks_is_refused(sweep_file, program, folder, monkeypatch):
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(agent_module.fcntl, "flock", flock)
+    with pytest.raises(
+        UserError, match=r"file system of .*out has no locks \(No locks available\)"
+    ) as refused:
+        run_sweep(sweep_file(GRID), folder / "out")
+    assert "\n" not in str(refused.value)
+    assert [path.name for path in (folder / "out").rglob("*")] == ["agents"]
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_full_disk_ends_the_sweep_and_leaves_no_run_behind(sweep_file, program, folder, jobs, monkeypatch):
     from selector.sweeping import storage
@@ -476,8 +489,8 @@ def test_bayes_learns_from_results_alone_and_interruptions_change_nothing(sweep_
     assert [run.config for run in in_parts.runs] == [run.config for run in progress.runs]
 
 
-@pytest.mark.parametrize(("impute", "outcome"), [("worst", 8.0), ("best", 1.0), ("latest", 5.0)])
-def test_what_a_failed_run_counts_as_for_bayes(sweep_file, program, folder, impute, outcome):
+@pytest.mark.parametrize(("impute", "value"), [("worst", 8.0), ("best", 1.0), ("latest", 5.0)])
+def test_what_a_failed_run_counts_as_for_bayes(sweep_file, program, folder, impute, value):
     # Runs 0 and 1 reach 8 and 3. Run 2 logs 1, then 5, and fails.
     program(
         LOGS
@@ -490,8 +503,8 @@ match len(list(Path("out/logs").iterdir())):
     )
     path = sweep_file(BAYES.replace("goal: minimize", f"goal: minimize, impute: {impute}"))
     progress = run_sweep(path, folder / "out", count=3)
-    trials = trials_of(progress.runs, read_sweep_file(path).objective)
-    assert [trial.outcome for trial in trials] == [8.0, 3.0, outcome]
+    objective = read_sweep_file(path).objective
+    assert [outcome(run, progress.runs, objective)[1] for run in progress.runs] == [8.0, 3.0, value]
 
 
 # Warm starts

@@ -46,14 +46,13 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "\n".join(
         ("a: 1\n2: b", 2, "the key '2' must be a text"),
         ("a: 1\n? [x]\n: b", 2, "must be a text"),
         ("on: 1", 1, "the key 'on' must be a text"),
-        ("a: &a [1, *a]", 1, "contains itself"),
+        ("a: &a [1, *a]", 1, "nested on more than 100 levels"),
         (BOMB, 5, "more than 100000"),
         ('a: "x\\0y"', 1, "NUL"),
         ("a: !!int abc", 1, "is not a valid int"),
-        ("a: 1\nb: 0x" + "f" * 3990, 2, "an integer of more than 4000 bits"),
-        ("a: 1\nb: {value: 0x" + "f" * 4001 + "}", 2, "a number of more than 4000 characters"),
-        ("a: 1" + ":59" * 1000, 1, "an integer of more than 4000 bits"),
-        ("a: 1" + ":59" * 1000 + ".5", 1, "is not a valid float"),
+        ("a: 1\nb: {value: 0x" + "f" * 1000 + "}", 2, "a number of more than 1000 characters"),
+        ("a: 1" + ":59" * 1000, 1, "a number of more than 1000 characters"),
+        ("a: 1" + ":59" * 200 + ".5", 1, "is not a valid float"),
         ("a: 1\nb: " + "[" * 101 + "]" * 101, 2, "nested on more than 100 levels"),
         ("a: 1\n---\nb: 2", 2, "not YAML"),
     ],
@@ -84,8 +83,8 @@ def test_refuses_what_is_no_yaml_at_all(folder, content, reason):
 
 
 def test_what_is_within_the_limits_is_read(sweep_file):
-    yaml = read_yaml(sweep_file(f"a: 0x{'f' * 1000}\nb: " + "[" * 99 + "1" + "]" * 99))
-    assert yaml.data["a"] == 16**1000 - 1
+    yaml = read_yaml(sweep_file(f"a: 0x{'f' * 998}\nb: " + "[" * 99 + "1" + "]" * 99))
+    assert yaml.data["a"] == 16**998 - 1
 
 
 def test_a_terminal_escape_in_a_key_is_shown_as_text(sweep_file):

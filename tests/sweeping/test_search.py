@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 from scipy import stats
 
-from selector.sweeping.search import Trial, grid_config, grid_size, planned_runs, propose, random_config
+from selector.sweeping.search import grid_config, grid_size, planned_runs, propose, random_config
+from selector.sweeping.state import SweepRun
+from selector.sweeping.sweep_file import Objective
 
 GRID = """
     program: p.py
@@ -130,22 +132,27 @@ def loss(config) -> float:
     )
 
 
-def search(parameters, runs: int, seed: int, maximize: bool = False) -> list[float]:
-    trials: list[Trial] = []
-    losses: list[float] = []
+LOSS = Objective("loss")
+
+
+def ran(coordinates, objective: float | None = None, status="finished") -> SweepRun:
+    """A run that bayes proposed before."""
+    return SweepRun(0, "run00000", {}, status, objective=objective, coordinates=coordinates)
+
+
+def search(parameters, runs: int, seed: int, goal="minimize") -> list[dict]:
+    """The configurations of a whole bayes search."""
+    found: list[SweepRun] = []
+    configs = []
     for index in range(runs):
-        config, coordinates = propose(parameters, trials, maximize, seed, index)
-        losses.append(loss(config))
-        trials.append(Trial(coordinates, -losses[-1] if maximize else losses[-1]))
-    return losses
+        config, coordinates = propose(parameters, found, Objective("loss", goal), seed, index)
+        configs.append(config)
+        found.append(ran(coordinates, loss(config) * (-1 if goal == "maximize" else 1)))
+    return configs
 
 
 def test_proposals_lie_in_the_search_space(read):
-    parameters = read(BAYES).parameters
-    trials: list[Trial] = []
-    for index in range(25):
-        config, coordinates = propose(parameters, trials, False, 0, index)
-        trials.append(Trial(coordinates, loss(config)))
+    for config in search(read(BAYES).parameters, 25, 0):
         assert 1e-4 <= config["rate"] <= 1
         assert type(config["layers"]) is int
         assert 1 <= config["layers"] <= 9
@@ -156,33 +163,28 @@ def test_proposals_lie_in_the_search_space(read):
         assert list(config) == sorted(config)
 
 
-@pytest.mark.parametrize("maximize", [False, True])
-def test_finds_better_configurations_than_chance(read, maximize):
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+def test_finds_better_configurations_than_chance(read, goal):
     parameters = read(BAYES).parameters
     found, chance = [], []
     for seed in range(4):
-        found += sorted(search(parameters, 40, seed, maximize)[20:])[:10]
+        found += sorted(map(loss, search(parameters, 40, seed, goal)[20:]))[:10]
         chance += sorted(loss(random_config(parameters, seed, index)) for index in range(20, 40))[:10]
     assert sum(found) < 0.6 * sum(chance)
 
 
-def test_a_proposal_depends_on_seed_index_and_trials_alone(read):
+def test_a_proposal_depends_on_seed_index_and_runs_alone(read):
     parameters = read(BAYES).parameters
-    trials = [Trial(propose(parameters, [], False, 0, i)[1], float(i)) for i in range(12)]
-    again = propose(parameters, trials, False, 0, 12)
-    assert propose(parameters, trials, False, 0, 12) == again
-    assert propose(parameters, trials, False, 0, 13) != again
-    assert propose(parameters, trials, False, 1, 12) != again
-    assert propose(parameters, trials[::-1][:11], False, 0, 12) != again
+    runs = [ran(propose(parameters, [], LOSS, 0, i)[1], float(i)) for i in range(12)]
+    again = propose(parameters, runs, LOSS, 0, 12)
+    assert propose(parameters, runs, LOSS, 0, 12) == again
+    assert propose(parameters, runs, LOSS, 0, 13) != again
+    assert propose(parameters, runs, LOSS, 1, 12) != again
+    assert propose(parameters, runs[::-1][:11], LOSS, 0, 12) != again
 
 
-def test_runs_that_failed_or_are_going_are_no_results(read):
+@pytest.mark.parametrize("status", ["failed", "running", "interrupted"])
+def test_without_one_result_bayes_still_draws_at_random(read, status):
     parameters = read(BAYES).parameters
-    points = [propose(parameters, [], False, 0, i) for i in range(15)]
-    failed = [Trial(coordinates, "failed") for _, coordinates in points]
-    going = [Trial(coordinates, "running") for _, coordinates in points]
-    for trials in (failed, going, []):
-        config, _ = propose(parameters, trials, False, 0, 15)
-        assert set(config) == {"rate", "layers", "kind", "skewed", "step", "fixed"}
-    # Without one result the sampler still draws at random, whatever failed.
-    assert propose(parameters, failed, False, 0, 15) == propose(parameters, [], False, 0, 15)
+    runs = [ran(propose(parameters, [], LOSS, 0, i)[1], status=status) for i in range(15)]
+    assert propose(parameters, runs, LOSS, 0, 15) == propose(parameters, [], LOSS, 0, 15)

@@ -5,9 +5,8 @@ import threading
 import pytest
 
 from selector.errors import UserError
-from selector.sweeping.agent import _open_ledger, first_difference
 from selector.sweeping.state import Agent, read_sweep
-from selector.sweeping.storage import Ledger
+from selector.sweeping.storage import Ledger, first_difference, open_ledger
 from selector.sweeping.sweep_file import read_sweep_file
 
 RANDOM = "program: p.py\nmethod: random\nparameters: {x: {values: [1, 2, 3]}}\n"
@@ -20,12 +19,12 @@ def opened(directory, planned=4) -> Ledger:
 
 def test_what_is_written_is_what_every_other_process_reads_with_optuna_or_without(tmp_path):
     ledger, other = opened(tmp_path), opened(tmp_path)
-    run = ledger.begin_next(ME)
+    run = ledger.begin(ME)
     run = ledger.note(run, config={"x": {"y": [1, None]}}, coordinates={"x": 0.25}, pid=7)
     ledger.report(run, [1.0, 2.0])
     assert ledger.end(run, "stopped", "hyperband", -15, 2.0).done
-    failed = ledger.end(ledger.begin_next(ME), "failed", "why", 1, None)
-    assert ledger.begin_again(failed, YOU).attempt == 1
+    failed = ledger.end(ledger.begin(ME), "failed", "why", 1, None)
+    assert ledger.begin(YOU, failed).attempt == 1
     ledger.plan(None)
     assert other.refresh() == ledger.state == read_sweep(tmp_path)
     first, second = ledger.state.runs
@@ -36,10 +35,10 @@ def test_what_is_written_is_what_every_other_process_reads_with_optuna_or_withou
 
 def test_only_one_process_takes_up_a_run(tmp_path):
     ledger, other = opened(tmp_path), opened(tmp_path)
-    run = ledger.begin_next(ME)
+    run = ledger.begin(ME)
     found = other.refresh().runs[0]
-    assert other.begin_again(found, YOU).agent == YOU
-    assert ledger.begin_again(found, ME) is None  # it looked before the other had taken it
+    assert other.begin(YOU, found).agent == YOU
+    assert ledger.begin(ME, found) is None  # it looked before the other had taken it
     # What the first agent still writes about the run does not count.
     ledger.end(run, "finished", "", 0, 1.0)
     assert (ledger.state.runs[0].status, ledger.state.runs[0].agent) == ("running", YOU)
@@ -47,16 +46,15 @@ def test_only_one_process_takes_up_a_run(tmp_path):
 
 def test_a_run_that_two_took_when_one_was_left_is_given_back(tmp_path):
     ledger, other = opened(tmp_path, planned=1), opened(tmp_path, planned=1)
-    ledger.note(ledger.begin_next(ME), config={"x": 1})
-    second = other.begin_next(YOU)
-    assert other.end(second, "interrupted", "not needed", None, None) == second
+    ledger.note(ledger.begin(ME), config={"x": 1})
+    assert other.begin(YOU) is None
     assert [run.agent for run in other.state.runs] == [ME]
 
 
 @pytest.mark.parametrize("keep", [1, 30])
 def test_a_line_that_a_kill_cut_short_is_taken_away(tmp_path, keep):
     ledger = opened(tmp_path)
-    run = ledger.begin_next(ME)
+    run = ledger.begin(ME)
     with (tmp_path / "journal.log").open("ab") as file:
         file.write(b'{"op_code":8,"worker_id":"0123456789","trial'[:keep])
     ledger.end(run, "finished", "", 0, 1.0)
@@ -82,7 +80,7 @@ def test_a_damaged_journal_and_a_database_that_is_not_there_are_one_line(tmp_pat
 
 
 def open_sweep(directory, sweep, count=None, seed=None, storage=None) -> Ledger:
-    return _open_ledger(directory, sweep, count, seed, storage)
+    return open_ledger(directory, sweep, count, seed, storage)
 
 
 def test_a_source_that_can_be_read_only_once(tmp_path):
