@@ -5,7 +5,7 @@ from pathlib import Path
 
 from selector.commands.arguments import warn
 from selector.errors import writing
-from selector.machine import usable_cores
+from selector.machine import checkout, usable_cores
 
 _ELSEWHERE = "; --directory names another"
 
@@ -56,9 +56,7 @@ def _sweep_file(directory: Path) -> Path:
     """sweeps/digits.yaml, with the way to train.py from here, so that the demo runs in any folder."""
     import yaml
 
-    package = Path(__file__).resolve().parent.parent
-    carried = package / "carried"  # what an installed package has of a checkout: see pyproject.toml
-    sources = carried if carried.is_dir() else package.parent
+    sources = checkout()
     sweep = yaml.safe_load((sources / "sweeps" / "digits.yaml").read_text(encoding="utf-8"))
     sweep["program"] = os.path.relpath(sources / "train.py")
     file = directory / "digits.yaml"

@@ -2,20 +2,17 @@
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from selector.config import TrainConfig, paper_recipe
+from selector.config import TrainConfig
 from selector.sweeping.distributions import Categorical
 from selector.sweeping.launch import check_program, is_our_train, with_program
 from selector.sweeping.located_yaml import shown
 from selector.sweeping.search import foreseen, planned_runs
 from selector.sweeping.sweep_file import SweepFile, read_sweep_file
-from selector.sweeping.train_fields import check_train_fields, train_values
+from selector.sweeping.train_fields import check_train_fields, train_config
 
 _TIMED_STEPS = 4
 _MOST_LISTED = 6
@@ -51,7 +48,9 @@ def _values(distribution: Any) -> str:
 
 
 def _time(sweep: SweepFile, seed: int, planned: int | None, jobs: int) -> list[str]:
-    config = _config(next(iter(islice(foreseen(sweep, seed, planned), 1))))
+    config = train_config(sweep, next(foreseen(sweep, seed, planned)))
+    if config is None:
+        return ["not timed: the command sets options of its own"]
     step, images = timed_step(config)
     steps = images // config.batch_size * config.epochs
     if not steps:
@@ -65,11 +64,6 @@ def _time(sweep: SweepFile, seed: int, planned: int | None, jobs: int) -> list[s
     if planned is not None:
         lines.append(f"the sweep, without its milestones: {_duration(run * math.ceil(planned / jobs))}")
     return lines
-
-
-def _config(values: Mapping[str, Any]) -> TrainConfig:
-    fields = train_values(values)
-    return replace(paper_recipe(fields.get("method", "simclr")), **fields)
 
 
 def timed_step(config: TrainConfig) -> tuple[float, int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from selector.machine import usable_cores
+from selector.machine import checkout, usable_cores
 from selector.sweeping.command import build_command
 from selector.sweeping.processes import ForkServer, RunProcess, start_command
 from selector.sweeping.state import SweepRun
@@ -149,9 +149,7 @@ def with_program(sweep: SweepFile) -> SweepFile:
     """The sweep with the way to train.py, where the folder has none: the one that comes with selector."""
     if sweep.program != "train.py" or Path("train.py").is_file():
         return sweep
-    package = Path(__file__).resolve().parent.parent
-    carried = package / "carried"  # what an installed package has of a checkout: see pyproject.toml
-    return replace(sweep, program=str((carried if carried.is_dir() else package.parent) / "train.py"))
+    return replace(sweep, program=str(checkout() / "train.py"))
 
 
 def check_program(sweep: SweepFile) -> None:

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from selector.errors import UserError
 from selector.files import is_locked
@@ -39,19 +39,9 @@ KILL_DELAY = 30.0
 _EXIT_NOISE = re.compile(r"wandb:(?! ERROR)|nanobind: | - leaked | - \.\.\. skipped|See https://nanobind")
 
 
-class RunProcess(Protocol):
-    """A process that executes a run: a subprocess.Popen, or a child of the fork server."""
-
-    pid: int
-
-    def poll(self) -> int | None:
-        """Exit status, negative for a signal, or None while it runs."""
-
-    def send_signal(self, sig: int, /) -> None:
-        """Send it a signal, unless it has ended."""
-
-
-def start_command(command: Sequence[str], environment: Mapping[str, str], log: Path) -> RunProcess:
+def start_command(
+    command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own, without input, its output appended to `log`.
 
     As under W&B's agent the group is its own, so that Ctrl-C reaches the run only through the agent.
@@ -120,7 +110,7 @@ class ForkServer:
 
     def start(
         self, program: str, args: Sequence[str], environment: Mapping[str, str], log: Path
-    ) -> RunProcess:
+    ) -> "ForkedRun":
         """Start the program with these arguments.
 
         Raises:
@@ -132,10 +122,10 @@ class ForkServer:
                 process.start()
             except EOFError as error:
                 raise ConnectionResetError("the fork server has ended") from error
-        return _ForkedRun(process, log)
+        return ForkedRun(process, log)
 
 
-class _ForkedRun:
+class ForkedRun:
     """A child of the fork server, used like a subprocess.Popen."""
 
     def __init__(self, process: Any, log: Path) -> None:
@@ -159,6 +149,9 @@ class _ForkedRun:
         if self.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, sig)
+
+
+RunProcess = subprocess.Popen[bytes] | ForkedRun
 
 
 def _has_imported() -> None:

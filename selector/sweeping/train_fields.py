@@ -46,36 +46,35 @@ def check_train_fields(sweep: SweepFile, configs: Iterable[Mapping[str, Any]]) -
         UserError: Names the line of the parameter and what train.py has against it.
     """
     for config in islice(configs, _MOST_CHECKED):
-        keys: dict[str, KeyPath] = {}
-        values: dict[str, Any] = {}
-        for key, field, value in _leaves(config, ()):
-            if field not in _FIELDS:
-                known = tuple(_FIELDS)
-                raise sweep.yaml.error(key, f"train.py knows no parameter {shown(field)}{hint(field, known)}")
-            if field in keys:
-                raise sweep.yaml.error(key, f"{field} is given twice, in two groups of parameters")
-            if value is False and "${args_no_boolean_flags}" in sweep.command:
-                reason = (
-                    f"${{args_no_boolean_flags}} leaves out {field} false, and train.py would use its default"
-                )
-                raise sweep.yaml.error(key, f"{reason}: use ${{args}}")
-            try:
-                keys[field], values[field] = key, _typed(value, _FIELDS[field])
-            except ValueError as error:
-                raise sweep.yaml.error(key, f"train.py refuses {field} {shown(value)}: {error}") from None
-        if all(part.startswith("${") for part in sweep.command):
-            _check_together(sweep, keys, values)  # else the command sets fields of its own
+        train_config(sweep, config)
 
 
-def train_values(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a configuration that `check_train_fields` accepts, as train.py would read them."""
-    return {field: _typed(value, _FIELDS[field]) for _, field, value in _leaves(config, ())}
+def train_config(sweep: SweepFile, config: Mapping[str, Any]) -> TrainConfig | None:
+    """What train.py would train; None where the command sets fields of its own, which are not read here.
 
-
-def _check_together(sweep: SweepFile, keys: Mapping[str, KeyPath], values: Mapping[str, Any]) -> None:
+    Raises:
+        UserError: As `check_train_fields` does.
+    """
+    keys: dict[str, KeyPath] = {}
+    values: dict[str, Any] = {}
+    for key, field, value in _leaves(config, ()):
+        if field not in _FIELDS:
+            known = tuple(_FIELDS)
+            raise sweep.yaml.error(key, f"train.py knows no parameter {shown(field)}{hint(field, known)}")
+        if field in keys:
+            raise sweep.yaml.error(key, f"{field} is given twice, in two groups of parameters")
+        if value is False and "${args_no_boolean_flags}" in sweep.command:
+            left_out = f"${{args_no_boolean_flags}} leaves out {field} false"
+            raise sweep.yaml.error(key, f"{left_out}, and train.py would use its default: use ${{args}}")
+        try:
+            keys[field], values[field] = key, _typed(value, _FIELDS[field])
+        except ValueError as error:
+            raise sweep.yaml.error(key, f"train.py refuses {field} {shown(value)}: {error}") from None
+    if not all(part.startswith("${") for part in sweep.command):
+        return None
     method: Method = values.get("method", "simclr")
     try:
-        replace(paper_recipe(method), **values)
+        return replace(paper_recipe(method), **values)
     except ValueError as error:
         words = re.findall(r"\w+", str(error))
         key = next((keys[word] for word in words if word in keys), ("parameters",))

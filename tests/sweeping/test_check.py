@@ -33,6 +33,12 @@ def test_says_runs_what_varies_and_how_long_it_takes(sweep_file, folder, monkeyp
     ]
 
 
+def test_a_command_with_options_of_its_own_is_not_timed(sweep_file, folder):
+    text = TINY + "  predictor_hidden: {value: 64}\n"
+    command = "command: ['${interpreter}', '${program}', --method=simsiam, '${args}']\n"
+    assert check(sweep_file(text + command))[-1] == "not timed: the command sets options of its own"
+
+
 @pytest.mark.slow
 def test_times_real_steps_from_any_folder_and_leaves_nothing_behind(sweep_file, folder, capsys):
     path = sweep_file(TINY)  # there is no train.py here
