@@ -205,6 +205,7 @@ def state_of(
     for number, (trial, values) in enumerate(trials):
         if "sweep" in trial:
             header = header or trial
+            _check_version(directory, header)
         elif header is None:
             raise ValueError("a run before the sweep")
         elif (again := trial.get("again")) is None:
@@ -219,6 +220,15 @@ def state_of(
     return _state(directory, header, study.get("planned", header["planned"]), tuple(runs))
 
 
+def _check_version(directory: Path, header: Mapping[str, Any]) -> None:
+    if header["version"] != VERSION:
+        formats = f"its format is {printable(str(header['version']))}, this one's {VERSION}"
+        raise UserError(
+            f"{directory} was written by another version of selector ({formats}): continue it with that"
+            " version, or use another --directory"
+        )
+
+
 def _state(
     directory: Path,
     header: Mapping[str, Any],
@@ -226,12 +236,6 @@ def _state(
     runs: tuple[SweepRun, ...] = (),
     storage: str = "",
 ) -> SweepState:
-    if header["version"] != VERSION:
-        formats = f"its format is {printable(str(header['version']))}, this one's {VERSION}"
-        raise UserError(
-            f"{directory} was written by another version of selector ({formats}): continue it with that"
-            " version, or use another --directory"
-        )
     sweep, seed, sweep_file = header["sweep"], header["seed"], header["sweep_file"]
     if not re.fullmatch(r"[a-z0-9]{8}", sweep) or not isinstance(sweep_file, dict):
         raise ValueError("no sweep")
@@ -286,6 +290,7 @@ def write_note(state: SweepState, storage: str) -> None:
 
 def _read_note(directory: Path, content: bytes) -> SweepState:
     note = json.loads(content)
+    _check_version(directory, note)
     return _state(directory, note, note["planned"], storage=str(note["storage"]))
 
 
