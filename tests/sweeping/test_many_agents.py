@@ -120,6 +120,7 @@ def test_a_run_of_a_dead_machine_is_continued_and_one_of_a_living_machine_is_lef
     write_sweep(folder, 4)
     assert start(folder, "out", "--count", "1").wait(60) == 0
     ledger = Ledger(folder / "out", None, 0, None, read_sweep(folder / "out").sweep_file)
+    ledger.plan(4)
     dead, living = (ledger.begin(Agent(name, "another machine")) for name in ("dead0000", "living00"))
     over = threading.Event()
 
