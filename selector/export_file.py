@@ -9,21 +9,9 @@ from typing import Any, get_args
 
 from selector.errors import UserError
 from selector.files import is_regular
-from selector.record import figure, plain
-from selector.runs import (
-    DEEPEST,
-    LARGEST,
-    LARGEST_POSITION,
-    Axis,
-    Last,
-    Milestone,
-    Run,
-    RunSet,
-    State,
-    Unreadable,
-    nested_too_deeply,
-    within_limits,
-)
+from selector.milestone import LARGEST, Milestone, as_written, figure
+from selector.record import plain, settings
+from selector.runs import Axis, Last, Run, RunSet, State, Unreadable
 from selector.text import printable
 
 FORMAT = 1
@@ -108,7 +96,6 @@ def _attributes(run: Run) -> dict[str, Any]:
 
 
 def _run(one: Mapping[str, Any], content: Mapping[str, Any]) -> Run:
-    keys = content["keys"]
     known = {field.name for field in fields(Run)} - _NOT_KEPT
     attributes = {name: value for name, value in one.items() if name in known}
     if "tags" in attributes:
@@ -116,24 +103,31 @@ def _run(one: Mapping[str, Any], content: Mapping[str, Any]) -> Run:
     started = attributes.get("started")
     if isinstance(started, int | float) and not abs(started) <= LARGEST:
         del attributes["started"]  # which says nothing, as no time at all does
-    rows = [(row[0], row[1:]) for row in one["milestones"]]
-    if not one["id"] or any(len(values) != len(keys) for _, values in rows):
-        raise ValueError("a run without an id, or a milestone of another length")
-    last = {str(key): Last(figure(value), epoch, source) for key, (epoch, value, source) in _last(one)}
-    _refuse_others(attributes, [epoch for epoch, _ in rows], keys)
+    if not one["id"]:
+        raise ValueError("a run without an id")
+    _refuse_others(attributes)
     return Run(
         **{"name": ""} | attributes,
-        config=_settings("config", content) | _settings("config", one),
-        definition=_settings("definition", content) | _settings("definition", one),
-        milestones=tuple(
-            Milestone(
-                epoch,
-                within_limits({k: figure(v) for k, v in zip(keys, values, strict=True) if v is not None}),
-            )
-            for epoch, values in rows
-        ),
-        last=last,
+        config=settings("config", content) | settings("config", one),
+        definition=settings("definition", content) | settings("definition", one),
+        milestones=_milestones(one["milestones"], content["keys"]),
+        last={str(key): Last(figure(value), epoch, source) for key, (epoch, value, source) in _last(one)},
     )
+
+
+def _milestones(rows: Sequence[Sequence[Any]], keys: Sequence[Any]) -> tuple[Milestone, ...]:
+    if not all(isinstance(key, str) for key in keys) or len({*keys}) < len(keys):
+        raise ValueError("keys are different texts")
+    if any(len(row) != 1 + len(keys) for row in rows):
+        raise ValueError("a milestone of another length")
+    milestones = tuple(
+        as_written(epoch, {key: value for key, value in zip(keys, values, strict=True) if value is not None})
+        for epoch, *values in rows
+    )
+    epochs = [milestone.epoch for milestone in milestones]
+    if sorted({*epochs}) != epochs:
+        raise ValueError("epochs are whole numbers that rise")
+    return milestones
 
 
 def _written_last(run: Run, digits: int) -> dict[str, list[Any]]:
@@ -148,17 +142,7 @@ def _last(one: Mapping[str, Any]) -> list[tuple[str, tuple[int, Any, str]]]:
     return found
 
 
-def _settings(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands under `name`, a mapping."""
-    settings = content[name]
-    if not isinstance(settings, dict):
-        raise ValueError(f"{name} is {settings!r}")
-    if nested_too_deeply(settings, DEEPEST + 1):  # the mapping itself is one
-        raise ValueError(f"{name} holds values nested too deeply")
-    return settings
-
-
-def _refuse_others(attributes: Mapping[str, Any], epochs: Sequence[Any], keys: Sequence[Any]) -> None:
+def _refuse_others(attributes: Mapping[str, Any]) -> None:
     """Refuse what `write_records` never wrote, before it is taken for a figure or a name."""
     for name, value in attributes.items():
         match name:
@@ -172,11 +156,6 @@ def _refuse_others(attributes: Mapping[str, Any], epochs: Sequence[Any], keys: S
                 sound = isinstance(value, str)
         if not sound:
             raise ValueError(f"{name} is {value!r}")
-    whole = all(type(epoch) is int and 0 <= epoch <= LARGEST_POSITION for epoch in epochs)
-    if not whole or sorted({*epochs}) != [*epochs]:
-        raise ValueError("epochs are whole numbers that rise")
-    if not all(isinstance(key, str) for key in keys) or len({*keys}) < len(keys):
-        raise ValueError("keys are different texts")
 
 
 def _kept(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # commands that only read runs start without numpy
@@ -17,6 +18,14 @@ CORRECT_PREFIX = "correct/"
 STEPS = "trainer/global_step"  # as Lightning's own loggers call it
 # They are most of a history, and readers take them along only when asked for them.
 LARGE_PREFIXES = (*LIST_PREFIXES, CORRECT_PREFIX)
+
+# No honest value comes near these limits, and within them nothing overflows: a square, a sum, a difference
+# and a mean are numbers still.
+LARGEST = 1e150
+LARGEST_POSITION = 2**53  # from here on floats leave whole numbers out
+
+_ONLY_FLOATS = {float}
+_NOT_FINITE = {"nan": nan, "inf": inf, "-inf": -inf}
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,43 @@ class Milestone:
             },
             {key: value for key, value in others.items() if isinstance(value, str)},
         )
+
+
+def as_written(
+    epoch: Any,
+    values: dict[str, Any],
+    lists: dict[str, Any] | None = None,
+    texts: dict[str, Any] | None = None,
+) -> Milestone:
+    """The milestone that a file of ours holds, in which JSON's lack of infinities is made good by `figure`.
+
+    Raises:
+        ValueError: No run writes this; so say TypeError, AttributeError and OverflowError, too.
+    """
+    if type(epoch) is not int or not 0 <= epoch <= LARGEST_POSITION:
+        raise ValueError(f"epochs are whole numbers that rise, not {epoch!r}")
+    if set(map(type, values.values())) != _ONLY_FLOATS:
+        values = {key: figure(value) for key, value in values.items()}
+    if texts and not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError("a text that is none")
+    figures = {key: tuple(map(figure, numbers)) for key, numbers in lists.items()} if lists else {}
+    return Milestone(epoch, within_limits(values), figures, texts or {})
+
+
+def figure(value: Any) -> float:
+    """A number of JSON, or the text of one that is not finite: "nan", "inf" or "-inf"."""
+    if isinstance(value, bool):
+        raise ValueError("a truth value among the figures")
+    return _NOT_FINITE[value] if isinstance(value, str) else float(value)
+
+
+def within_limits(values: dict[str, float]) -> dict[str, float]:
+    """The same, with ±inf for each number beyond ±`LARGEST`."""
+    if sum(map(abs, values.values())) <= LARGEST:  # nearly always
+        return values
+    return {
+        key: inf if value > LARGEST else -inf if value < -LARGEST else value for key, value in values.items()
+    }
 
 
 def correct_text(correct: "ArrayLike") -> str:

@@ -24,14 +24,8 @@ from zlib import crc32
 
 from selector.errors import UserError
 from selector.files import flush_folder, is_regular
-from selector.runs import (
-    DEEPEST,
-    LARGEST_POSITION,
-    MACHINE_SETTINGS,
-    Milestone,
-    nested_too_deeply,
-    within_limits,
-)
+from selector.milestone import LARGEST_POSITION, Milestone, as_written
+from selector.runs import MACHINE_SETTINGS
 from selector.text import printable
 
 RECORD = "run.jsonl"
@@ -43,9 +37,8 @@ Status = Literal["completed", "diverged", "stopped", "interrupted", "failed"]
 _PREFIX = b'{"crc32":"'
 _BODY = len(_PREFIX) + 8 + len(b'",')
 _LISTS = b',"lists":{'  # the last member of a milestone; no number and no text can hold it
+DEEPEST = 100  # levels of settings; within them any walk through a config comes to its end
 _LONGEST = 64 * 1024 * 1024  # bytes of a line; the largest milestone is some hundred thousand
-_NOT_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
-_ONLY_FLOATS = {float}
 _decode = json.JSONDecoder().raw_decode  # what json.loads does besides takes as long as many a line
 # What the figures of a run are computed with.
 _PACKAGES = (
@@ -354,7 +347,7 @@ class _Reader:
             case "header":
                 self._take_header(given)
             case "definition":
-                self.definition |= _settings(given)
+                self.definition |= settings("definition", content)
             case "end":
                 self.end = _end(given, self.path.parent)
         self.sound += len(line)
@@ -364,7 +357,7 @@ class _Reader:
             raise UserError(
                 f"{printable(str(self.path))} was written by another version: read it with that version"
             )
-        header = Header(**{**given, "config": _settings(given["config"]), "tags": tuple(given["tags"])})
+        header = Header(**{**given, "config": settings("config", given), "tags": tuple(given["tags"])})
         names = [value for name, value in vars(header).items() if name not in ("config", "tags", "started")]
         if not header.id or not all(isinstance(text, str) for text in (*names, *header.tags)):
             raise ValueError("a header without names")
@@ -376,18 +369,15 @@ class _Reader:
         self.header, self.end = header, None
 
     def _take_milestone(self, row: dict[str, Any]) -> None:
-        epoch, values = row["epoch"], row["values"]
-        if type(epoch) is not int or not 0 <= epoch <= LARGEST_POSITION:
-            raise ValueError("an epoch that is not a whole number")
-        if set(map(type, values.values())) != _ONLY_FLOATS:
-            values = {key: figure(value) for key, value in values.items()}
-        texts: dict[str, str] = row.get("texts", {})
-        if not all(isinstance(text, str) for text in texts.values()):
-            raise ValueError("a text that is none")
-        lists = {key: tuple(map(figure, numbers)) for key, numbers in row.get("lists", {}).items()}
-        if (before := self.rows.get(epoch)) is not None:
-            values, lists, texts = before.values | values, before.lists | lists, before.texts | texts  # type: ignore[operator]
-        self.rows[epoch] = Milestone(epoch, within_limits(values), lists, texts)
+        new = as_written(row["epoch"], row["values"], row.get("lists"), row.get("texts"))
+        if (before := self.rows.get(new.epoch)) is not None:
+            new = Milestone(
+                new.epoch,
+                {**before.values, **new.values},
+                {**before.lists, **new.lists},
+                {**before.texts, **new.texts},
+            )
+        self.rows[new.epoch] = new
 
 
 def _read(path: Path, lists: bool) -> _Reader:
@@ -458,22 +448,31 @@ def _end(given: dict[str, Any], folder: Path) -> End:
     return replace(end, checkpoint=str(folder / end.checkpoint))  # an absolute path stays as it is
 
 
-def _settings(given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict) or nested_too_deeply(given, DEEPEST + 1):
-        raise ValueError("settings that are none, or nested too deeply")
+def settings(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands under `name`: settings, as a run writes them.
+
+    Raises:
+        ValueError: They are none, or nested too deeply.
+    """
+    given = content[name]
+    if not isinstance(given, dict):
+        raise ValueError(f"{name} is {given!r}")
+    if nested_too_deeply(given, DEEPEST + 1):  # the mapping itself is one
+        raise ValueError(f"{name} holds values nested too deeply")
     return given
+
+
+def nested_too_deeply(value: object, levels: int = DEEPEST) -> bool:
+    """Whether lists and mappings of JSON stand within one another on more than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels <= 0 or any(nested_too_deeply(inner, levels - 1) for inner in inside)
 
 
 def _number(value: float) -> float | str:
     number = float(value)
     return number if isfinite(number) else str(number)
-
-
-def figure(value: Any) -> float:
-    """A number of JSON, or the text of one that is not finite."""
-    if isinstance(value, bool):
-        raise ValueError("a truth value among the figures")
-    return _NOT_FINITE[value] if isinstance(value, str) else float(value)
 
 
 def plain(value: Any) -> Any:

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,12 +18,6 @@ MACHINE_SETTINGS = frozenset(
 
 Axis = Literal["epoch", "trainer/global_step", "_step"]
 State = Literal["finished", "diverged", "running", "interrupted", "crashed", "failed", "stopped"]
-
-# The limits of what a run may log. No honest value comes near them, and within them nothing overflows: a
-# square, a sum, a difference and a mean are numbers still, and any walk through a config comes to its end.
-LARGEST = 1e150
-LARGEST_POSITION = 2**53  # from here on floats leave whole numbers out
-DEEPEST = 100
 
 # What a run is called, wherever it is read.
 NAMES = ("name", "group", "job_type", "sweep_id", "project", "tags")
@@ -146,23 +139,6 @@ class RunSet:
     finish_command: str = ""
     warnings: tuple[str, ...] = field(default_factory=tuple)
     ended: bool = True
-
-
-def within_limits(values: dict[str, float]) -> dict[str, float]:
-    """The same, with ±inf for each number beyond ±`LARGEST`."""
-    if sum(map(abs, values.values())) <= LARGEST:  # nearly always
-        return values
-    return {
-        key: inf if value > LARGEST else -inf if value < -LARGEST else value for key, value in values.items()
-    }
-
-
-def nested_too_deeply(value: object, levels: int = DEEPEST) -> bool:
-    """Whether lists and mappings of JSON stand within one another on more than so many levels."""
-    if not isinstance(value, dict | list):
-        return False
-    inside = value.values() if isinstance(value, dict) else value
-    return levels <= 0 or any(nested_too_deeply(inner, levels - 1) for inner in inside)
 
 
 Progress = Callable[[int, int], None]

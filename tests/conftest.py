@@ -26,6 +26,23 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_LONGEST = 1800  # seconds of one test and of the fixtures that it starts and ends
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that hangs fails where it hung: once the teardown of wandb never came back."""
+
+    def stop(*_: object) -> None:
+        pytest.fail(f"{item.nodeid} has hung for {_LONGEST} s")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(_LONGEST)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _service_of_one_file() -> Iterator[None]:

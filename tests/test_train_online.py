@@ -101,8 +101,7 @@ def test_the_network_goes_for_good_and_nothing_is_lost(tmp_path: Path) -> None:
         run = backend.project("p").bucket_by_name["x"]
         wait_for(lambda: run.rows, 600)
         backend.refuse()
-        printed, _ = process.communicate(timeout=600)
-        assert process.returncode == 1
+        printed = place.end(process, 600, status=1)
         assert "Traceback" not in printed
         assert (
             "W&B could not be reached to the end; nothing is lost: the same command with --resume" in printed
@@ -110,9 +109,7 @@ def test_the_network_goes_for_good_and_nothing_is_lost(tmp_path: Path) -> None:
         arrived = [row["epoch"] for row in run.rows]
         assert arrived in ([0], [0, 300])
         backend.accept()
-        again = place.start(*command, "--resume=True", **run_x)
-        again.communicate(timeout=600)
-        assert again.returncode == 0
+        place.end(place.start(*command, "--resume=True", **run_x), 600)
         assert [row["epoch"] for row in run.rows] == [0, 300, 600]
         assert run.summary["completion/status"] == "completed"
         assert (place.folder / "runs" / "x" / "milestone-0600.ckpt").exists()

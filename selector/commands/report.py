@@ -101,7 +101,7 @@ def _check_wandb(source: str) -> None:
     from importlib.util import find_spec
 
     from selector.runs import is_online
-    from selector.tracking.wandb_modes import SILENT_MODES
+    from selector.tracking.connection import SILENT_MODES
 
     if find_spec("wandb_workspaces") is None:
         raise UsageError("--wandb needs wandb-workspaces: pip install 'ssl-sweep-selector[wandb-report]'")

@@ -4,8 +4,10 @@ wandb's client repeats by itself, with growing pauses, what a server answers wit
 and heeds Retry-After. An answer that broke off it leaves to the caller: that is asked for again here.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -13,15 +15,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from selector.errors import UserError
-from selector.text import printable
+from selector.text import first_line, printable
 from selector.tracking.history import MOST_SECONDS
 from selector.tracking.place import Place, places_named, service_of
-from selector.tracking.wandb_modes import settings_of_wandb
 
 if TYPE_CHECKING:
     import wandb
 
 T = TypeVar("T")
+
+MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # of WANDB_MODE
+SILENT_MODES = {"offline", "disabled", "dryrun"}  # nothing is to be sent
 
 _PAGE = 100  # runs in one answer of a list
 _SLOW = "did not respond in time"  # wandb's words where its own repetitions take longer than the timeout
@@ -81,6 +85,33 @@ class Found:
                 yield again(partial(listing.__getitem__, place), self.patience)
             except IndexError:
                 return
+
+
+@contextmanager
+def settings_of_wandb() -> Iterator[None]:
+    """For wandb's first calls, which read the WANDB_* variables and W&B's own files of settings.
+
+    Raises:
+        UserError: wandb does not take one of them.
+    """
+    if os.environ.get("WANDB_MODE") == "":
+        del os.environ["WANDB_MODE"]  # empty is unset, as for W&B's other variables
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:  # of pydantic's, and of a user without a home folder
+        raise UserError(
+            f"W&B refuses a setting ({_refused(error)}): see the WANDB_ variables of the environment"
+        ) from error
+
+
+def _refused(error: Exception) -> str:
+    """Which setting and why, without its value, which may be a key."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        return printable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    return printable(first_line(error))
 
 
 def find(source: str, patience: Patience | None = None) -> Found:

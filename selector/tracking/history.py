@@ -5,8 +5,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from selector.milestone import CORRECT_PREFIX, LIST_PREFIXES
-from selector.runs import LARGEST, LARGEST_POSITION, Axis, Last, Milestone, Run, within_limits
+from selector.milestone import (
+    CORRECT_PREFIX,
+    LARGEST,
+    LARGEST_POSITION,
+    LIST_PREFIXES,
+    Milestone,
+    within_limits,
+)
+from selector.runs import Axis, Last, Run
 from selector.text import printable
 
 AXES: tuple[Axis, ...] = ("epoch", "trainer/global_step", "_step")  # the earlier, the better

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,10 +23,11 @@ from selector.record import RECORD, Record, Status, joined_versions, versions
 from selector.runs import Run
 from selector.text import first_line, printable
 from selector.tracking.completion import CHECKPOINT, EPOCH, STATUS, VERSIONS
-from selector.tracking.wandb_modes import MODES, settings_of_wandb
+from selector.tracking.connection import MODES, settings_of_wandb
 
 # Seconds that the end of a run waits for W&B to take what is left.
 _FINISH_SECONDS = 600.0
+_GOODBYE_SECONDS = 20.0
 _LEAST_SHARE = 1e-16  # where singular values that are 0 are drawn
 
 
@@ -123,12 +125,20 @@ class WandbLog:
 
 def _service_ended(how: str, what_to_do: str) -> UserError:
     """What to raise when wandb-core is gone."""
-    with suppress(Exception):
-        wandb.teardown()  # or it would try to say goodbye, and print how that failed
+    # Or wandb would say goodbye at the end, and print how that failed. A service that only closed its
+    # connection never ends, and is not waited for.
+    goodbye = threading.Thread(target=_teardown, daemon=True)
+    goodbye.start()
+    goodbye.join(_GOODBYE_SECONDS)
     return UserError(
         f"W&B's service on this machine (wandb-core) has ended ({printable(how)}), as when it is killed or"
         f" memory is short: {what_to_do}"
     )
+
+
+def _teardown() -> None:
+    with suppress(Exception):
+        wandb.teardown()
 
 
 def with_chart(milestone: Milestone) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from zlib import crc32
 
 from selector.milestone import LARGE_PREFIXES
-from selector.runs import DEEPEST, nested_too_deeply
+from selector.record import DEEPEST, nested_too_deeply
 from selector.tracking import completion
 from selector.tracking.history import MOST_ROWS, MOST_SECONDS, History
 

@@ -17,9 +17,8 @@ from typing import Any
 from selector.errors import UserError
 from selector.runs import SELECTION_JOB
 from selector.text import printable
-from selector.tracking.connection import Found, Patience, again, find, reason
+from selector.tracking.connection import SILENT_MODES, Found, Patience, again, find, reason
 from selector.tracking.notes import CHECKPOINT_TYPE, DECISION, MARK, Changes, Notes, Pick, decided
-from selector.tracking.wandb_modes import SILENT_MODES
 
 _AT_ONCE = 6
 _ROUNDS = 6

@@ -16,9 +16,9 @@ from selector.errors import UserError
 from selector.milestone import Milestone
 from selector.record import RECORD, Record, Status
 from selector.text import first_line, printable
-from selector.tracking.checkpoints import WandbCheckpoints
+from selector.tracking.artifacts import WandbCheckpoints
 from selector.tracking.log import WandbLog, open_run
-from selector.tracking.stop_request import stop_was_requested
+from selector.tracking.stop import stop_was_requested
 from selector.training.run_folder import last_checkpoint
 from selector.training.stopping import Stopped, StopSignals
 

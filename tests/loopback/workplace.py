@@ -1,6 +1,7 @@
 """A folder from which W&B's commands and programs that use W&B are run, as a user would run them."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -38,6 +39,7 @@ class Workplace:
         """Start a Python with these arguments."""
         variables = self.backend.process_environment(self.folder) | environment
         # An agent runs whatever `python` it finds first.
+        variables["PYTHONFAULTHANDLER"] = "1"  # see `end`
         variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables["PATH"]])
         return subprocess.Popen(
             [sys.executable, *arguments],
@@ -46,6 +48,7 @@ class Workplace:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            process_group=0,
         )
 
     def wandb(self, *arguments: str, **environment: str) -> str:
@@ -55,16 +58,29 @@ class Workplace:
     def start_wandb(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return self.start("-c", _WANDB, *arguments, **environment)
 
-    def end(self, process: subprocess.Popen[str], timeout: float = 120.0) -> str:
-        """Wait for a process, which must succeed, and give back what it printed."""
+    def end(self, process: subprocess.Popen[str], timeout: float = 120.0, status: int = 0) -> str:
+        """Wait for a process, which must end with this status, and give back what it printed.
+
+        One that hangs is aborted with all that it started, and each of them prints where it hung.
+        """
         try:
             printed, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
-            printed, _ = process.communicate()
-            raise AssertionError(f"still running after {timeout:g} s:\n{printed}") from None
-        assert process.returncode == 0, printed
+            command = " ".join(map(str, process.args))  # type: ignore[arg-type]
+            raise AssertionError(f"hung for {timeout:g} s: {command}\n{_aborted(process)}") from None
+        assert process.returncode == status, printed
         return printed
+
+
+def _aborted(process: subprocess.Popen[str]) -> str:
+    printed = ""
+    for signum in (signal.SIGABRT, signal.SIGKILL):
+        os.killpg(process.pid, signum)
+        try:
+            return process.communicate(timeout=10)[0]
+        except subprocess.TimeoutExpired as error:
+            printed = error.output or printed
+    return printed
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:

@@ -7,7 +7,7 @@ import pytest
 import wandb
 from loopback import Backend
 
-from selector.tracking.checkpoints import WandbCheckpoints
+from selector.tracking.artifacts import WandbCheckpoints
 from selector.training.run_folder import last_checkpoint
 
 

@@ -6,7 +6,7 @@ import pytest
 import wandb
 
 from selector.errors import UserError
-from selector.tracking.wandb_modes import settings_of_wandb
+from selector.tracking.connection import settings_of_wandb
 
 
 def test_a_setting_is_named_and_its_value_is_not():
