@@ -1,6 +1,12 @@
+"""What a user may name on a W&B server, and settings that wandb does not take."""
+
+import os
+
 import pytest
+import wandb
 
 from selector.errors import UserError
+from selector.tracking.connection import settings_of_wandb
 from selector.tracking.place import Place, places_named, service_of
 
 SWEEP = Place("team", "project", sweep="abc")
@@ -76,3 +82,17 @@ def test_a_run_is_told_from_a_sweep():
 )
 def test_services(host: str, service: str):
     assert service_of(host) == service
+
+
+def test_a_setting_is_named_and_its_value_is_not():
+    with pytest.raises(UserError, match="refuses a setting") as refusal, settings_of_wandb():
+        wandb.Settings(api_key=["secret"])
+    assert "api_key" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_empty_mode_is_no_mode(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDB_MODE", "")
+    with settings_of_wandb():
+        assert "WANDB_MODE" not in os.environ

@@ -4,7 +4,7 @@ import pytest
 from offline_files import write_run
 
 from selector.errors import UserError
-from selector.runs import is_online, read_source
+from selector.runs import Milestone, Run, is_online, read_source
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,10 @@ def test_projects_and_sweeps_in_a_folder(tmp_path: Path):
     assert warnings == [("holds runs of 2 projects; --project takes one of p, q",), ()]
     with pytest.raises(UserError, match="holds no runs of project 'q' and sweep 's2': check the spelling"):
         ids(project="q", sweep="s2")
+
+
+def test_the_untrained_network_is_no_trained_milestone_but_step_zero_is():
+    rows = (Milestone(0, {}), Milestone(5, {}))
+    assert Run("x", "x", "finished", {}, {}, rows).trained_milestones == rows[1:]
+    for axis in ("_step", "trainer/global_step"):
+        assert Run("x", "x", "finished", {}, {}, rows, counted_by=axis).trained_milestones == rows
