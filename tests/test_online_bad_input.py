@@ -80,22 +80,6 @@ def test_a_wrong_path_is_one_line_of_every_command(backend: Backend, call: Any, 
     assert "it was deleted, or it has another id" in said
 
 
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ("loopback/p/abc", "no sweep abc in loopback/p on http"),
-        (
-            "https://wandb.ai/loopback/p/sweeps/abc",
-            "the URL points to wandb.ai, but wandb is set up for 127.0.0.1",
-        ),
-        ("https://wandb.ai/loopback", "is not a sweep or project: name a sweep as entity/project/sweep_id"),
-    ],
-)
-def test_a_wrong_url(backend: Backend, call: Any, source: str, said: str):
-    backend.project("p")
-    assert said in fails(call, ("rank",), source)
-
-
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] != "watch"], ids=" ".join)
 def test_a_sweep_with_no_runs(backend: Backend, call: Any, command: tuple[str, ...]):
     path = f"loopback/p/{backend.sweep('p').name}"

@@ -1,8 +1,17 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from offline_files import run_script, run_until_killed
+
+from selector.runs import RunSet
+from selector.tracking.api import read_wandb
+from selector.tracking.connection import Patience
+
+if TYPE_CHECKING:
+    from loopback import Backend
 
 # Six runs by W&B's own client: what train.py writes, a long one, somebody else's script, one that was
 # resumed, one that failed, and one that an agent started for a sweep.
@@ -67,6 +76,17 @@ for epoch in range(10_000):
     run.log({"epoch": epoch, "label_free/rankme": float(epoch)})
     time.sleep(0.05)
 """
+
+
+@pytest.fixture
+def read(wandb_here: None, backend: "Backend") -> Callable[..., RunSet]:
+    """Reads runs from the backend, which then knows only what was asked for meanwhile."""
+
+    def read(source: str, **keywords: Any) -> RunSet:
+        backend.requests.clear()
+        return read_wandb(source, **{"patience": Patience(pauses=(0.01, 0.01)), **keywords})
+
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from handmade import RANKME
@@ -15,21 +14,11 @@ from offline_files import write_run
 from selector.cli import main
 from selector.runs import RunSet
 from selector.selection.ranking import rank
-from selector.tracking.api import read_wandb
-from selector.tracking.connection import Patience
 from selector.tracking.offline import read_offline
 
 DEFINITION = {"projector_dim": 128, "version": 1}
 CONFIG = {"method": "simclr", "dataset": "digits", "backbone": "resnet-9", "backbone_width": 0.25}
 COMPLETED = {"completion/status": "completed", "completion/epoch": 10}
-
-
-@pytest.fixture
-def read(wandb_here: None) -> Callable[..., RunSet]:
-    def read(source: str, **keywords: Any) -> RunSet:
-        return read_wandb(source, **{"patience": Patience(pauses=(0.01, 0.01)), **keywords})
-
-    return read
 
 
 def rows(value: float) -> list[dict[str, float]]:
