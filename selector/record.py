@@ -25,7 +25,7 @@ from zlib import crc32
 from selector.errors import UserError
 from selector.files import flush_folder, is_regular
 from selector.milestone import LARGEST_POSITION, Milestone, as_written
-from selector.runs import MACHINE_SETTINGS
+from selector.runs import MACHINE_SETTINGS, Identity
 from selector.text import printable
 
 RECORD = "run.jsonl"
@@ -47,35 +47,11 @@ _PACKAGES = (
 )
 
 
-@dataclass(frozen=True)
-class Header:
-    """Which run it is.
+@dataclass(frozen=True, kw_only=True)
+class Header(Identity):
+    """Which run it is, and the machine that it was last started on, or ""."""
 
-    Attributes:
-        id: Of the run, unique within a folder of runs.
-        config: What was asked for, hyperparameter → value.
-        name: Display name, or "".
-        group: Group, or "".
-        job_type: Job type, or "".
-        sweep_id: Sweep that it belongs to, or "".
-        project: W&B project, or "".
-        tags: Any words.
-        versions: Of the packages and the Python that made it; several, where it went on under others.
-        host: Machine that it was last started on, or "".
-        started: When it was first started (seconds since 1970), or None.
-    """
-
-    id: str
-    config: Mapping[str, Any]
-    name: str = ""
-    group: str = ""
-    job_type: str = ""
-    sweep_id: str = ""
-    project: str = ""
-    tags: tuple[str, ...] = ()
-    versions: str = ""
     host: str = ""
-    started: float | None = None
 
 
 @dataclass(frozen=True)
@@ -181,9 +157,19 @@ class Record:
             self._cut_damage()
         if config is None:
             return
-        own = id or Path(folder).resolve().name
-        header = Header(own, plain(config), name, group, job_type, sweep_id, project, tuple(tags))
-        header = replace(header, versions=versions(), host=platform.node(), started=time.time())
+        header = Header(
+            id=id or Path(folder).resolve().name,
+            config=plain(config),
+            name=name,
+            group=group,
+            job_type=job_type,
+            sweep_id=sweep_id,
+            project=project,
+            tags=tuple(tags),
+            versions=versions(),
+            host=platform.node(),
+            started=time.time(),
+        )
         if self._reader.header is not None:
             self._refuse_other_run(self._reader.header, header)
             header = replace(header, started=self._reader.header.started)

@@ -19,9 +19,6 @@ MACHINE_SETTINGS = frozenset(
 Axis = Literal["epoch", "trainer/global_step", "_step"]
 State = Literal["finished", "diverged", "running", "interrupted", "crashed", "failed", "stopped"]
 
-# What a run is called, wherever it is read.
-NAMES = ("name", "group", "job_type", "sweep_id", "project", "tags")
-
 # Job type of the run that `selector rank --write-back` writes its tables to: no training run, never read.
 SELECTION_JOB = "selection"
 
@@ -42,52 +39,62 @@ class Last:
     source: str = ""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training run.
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Which run it is.
 
     Attributes:
         id: W&B's run id, unique within a source.
+        config: What was asked for, hyperparameter → value.
         name: Display name. Data, never a path and never markup.
+        group: W&B group, or "".
+        job_type: W&B job type, or "".
+        sweep_id: Sweep that it belongs to, or "".
+        project: W&B project, or "".
+        tags: Any words.
+        versions: Of the packages and the Python that made it; several, where it went on under others. "" of
+            other people's runs.
+        started: When it was first started (seconds since 1970), or None where that is not known.
+    """
+
+    id: str
+    config: Mapping[str, Any]
+    name: str = ""
+    group: str = ""
+    job_type: str = ""
+    sweep_id: str = ""
+    project: str = ""
+    tags: tuple[str, ...] = ()
+    versions: str = ""
+    started: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Identity):
+    """One training run.
+
+    Attributes:
         state: "finished" only with a completion marker of train.py, or, for runs of other people's
             scripts, with W&B's own exit record and exit code 0. "diverged": NaN or inf loss.
             "stopped": ended early on purpose (hyperband). "interrupted": told to stop, and to be continued.
-        config: What was asked for, hyperparameter → value.
         definition: How the metrics were computed, as train.py stored it; empty for other people's runs.
         milestones: In the order of epochs, one per epoch.
         detail: One line on why the state is not "finished" ("loss became nan in epoch 3"), or "".
         checkpoint: Where the last checkpoint was written, or None.
         directory: Folder that the run was read from, or None where it came from a server.
-        group: W&B group, or "".
-        job_type: W&B job type, or "".
-        sweep_id: W&B sweep id, or "".
         counted_by: History key that numbers the milestones: "epoch", or in other people's runs without
             one Lightning's "trainer/global_step" or W&B's own "_step".
-        tags: W&B tags.
-        started: When it was first started (seconds since 1970), or None where that is not known.
-        versions: Of the packages and the Python that made it, as train.py names them; "" of other runs.
-        project: W&B project, or "".
         last: Of other people's runs, whose rows are of many kinds: key → what the run achieved. Empty for
             runs of train.py, whose last milestone says it.
     """
 
-    id: str
-    name: str
     state: State
-    config: Mapping[str, Any]
     definition: Mapping[str, Any]
     milestones: tuple[Milestone, ...]
     detail: str = ""
     checkpoint: str | None = None
     directory: str | None = None
-    group: str = ""
-    job_type: str = ""
-    sweep_id: str = ""
     counted_by: Axis = "epoch"
-    tags: tuple[str, ...] = ()
-    started: float | None = None
-    versions: str = ""
-    project: str = ""
     last: Mapping[str, Last] = field(default_factory=dict)
 
     @property

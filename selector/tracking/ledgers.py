@@ -94,11 +94,22 @@ def without_files(ledgers: Ledgers, found: Collection[str]) -> tuple[list[Run], 
     for where, ledger in ledgers.items():
         for entry in (entry for entry in ledger.runs if entry.id not in found):
             if entry.status == "running" and entry.agent and is_locked(agent_lock(where, entry.agent.name)):
-                detail = "has written nothing yet"
-                running.append(Run(entry.id, entry.id, "running", entry.config, {}, (), detail))
+                running.append(_silent(entry))
             else:
                 lost.append(_lost(entry))
     return running, lost
+
+
+def _silent(entry: SweepRun) -> Run:
+    return Run(
+        id=entry.id,
+        name=entry.id,
+        config=entry.config,
+        state="running",
+        detail="has written nothing yet",
+        definition={},
+        milestones=(),
+    )
 
 
 def _lost(entry: SweepRun) -> Unreadable:

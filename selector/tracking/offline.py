@@ -6,7 +6,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from selector.errors import UserError
 from selector.files import is_locked, is_regular
 from selector.milestone import STEPS
 from selector.record import RECORD, RecordContent, read_record
-from selector.runs import NAMES, SELECTION_JOB, Run, RunSet, State, Unreadable
+from selector.runs import SELECTION_JOB, Identity, Run, RunSet, State, Unreadable
 from selector.sweeping.state import SweepRun
 from selector.text import printable
 from selector.tracking.history import how_read, listed, remarks
@@ -273,20 +273,16 @@ def _one(
 def _run_of(file: Path, content: RecordContent, now: float) -> Run:
     header, end = content.header, content.end
     state, detail = _state_of(file, content, now)
-    names = {name: getattr(header, name) for name in NAMES}
+    identity = {one.name: getattr(header, one.name) for one in fields(Identity)}
     return Run(
-        **{**names, "name": header.name or header.id},
-        id=header.id,
+        **identity | {"name": header.name or header.id},
         state=state,
         detail=detail,
-        config=header.config,
         definition=content.definition,
         milestones=content.milestones,
         counted_by="trainer/global_step" if content.definition.get("counted_by") == STEPS else "epoch",
         checkpoint=end.checkpoint if end else None,
         directory=str(file.parent),
-        started=header.started,
-        versions=header.versions,
     )
 
 

@@ -83,12 +83,7 @@ class Segment:
         path: The file.
         written: When the file was last changed (seconds since 1970).
         run_id: W&B's run id.
-        project: Its project, or "".
-        name: Display name, or "".
-        group: Group, or "".
-        job_type: Job type, or "".
-        sweep_id: W&B's sweep id, or "".
-        tags: W&B's tags.
+        names: What else it is called: name, group, job_type, sweep_id, project and tags, where it has them.
         started: When the process called wandb.init (seconds since 1970), 0 where the file does not say.
         last_logged: Time of the last row (seconds since 1970), 0 without one.
         branch: Run and last step of it that this one goes on from (a rewind or a fork), or None.
@@ -103,12 +98,7 @@ class Segment:
     path: Path
     written: float
     run_id: str = ""
-    project: str = ""
-    name: str = ""
-    group: str = ""
-    job_type: str = ""
-    sweep_id: str = ""
-    tags: tuple[str, ...] = ()
+    names: dict[str, Any] = field(default_factory=dict)
     started: float = 0.0
     last_logged: float = 0.0
     branch: tuple[str, float] | None = None
@@ -315,12 +305,15 @@ def _update_run(record: Any, segment: Segment) -> None:
     if segment.run_id and record.run_id != segment.run_id:
         raise DamagedFile(f"names two runs, {segment.run_id!r} and {record.run_id!r}")
     segment.run_id = record.run_id
-    segment.project = record.project or segment.project
-    segment.name = record.display_name or segment.name
-    segment.group = record.run_group or segment.group
-    segment.job_type = record.job_type or segment.job_type
-    segment.sweep_id = record.sweep_id or segment.sweep_id
-    segment.tags = tuple(record.tags) or segment.tags
+    names = {
+        "name": record.display_name,
+        "group": record.run_group,
+        "job_type": record.job_type,
+        "sweep_id": record.sweep_id,
+        "project": record.project,
+        "tags": tuple(record.tags),
+    }
+    segment.names |= {name: given for name, given in names.items() if given}
     segment.started = record.start_time.seconds + record.start_time.nanos / 1e9 or segment.started
     if record.HasField("branch_point"):
         segment.branch = record.branch_point.run, record.branch_point.value

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from selector.record import joined_versions
-from selector.runs import MACHINE_SETTINGS, NAMES, Run, State
+from selector.runs import MACHINE_SETTINGS, Run, State
 from selector.text import printable
 from selector.tracking import completion
 from selector.tracking.history import History
@@ -48,7 +48,7 @@ def join_segments(
     for segment in segments:
         config |= segment.config
         summary |= segment.summary
-        names |= {name: given for name in NAMES if (given := getattr(segment, name))}
+        names |= segment.names
     by_train_script = bool(completion.split_definition(config)[1])
     verdict = _marked_or_ended(segments, history, by_train_script)
     return completion.run_of(

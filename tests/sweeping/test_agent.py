@@ -570,7 +570,7 @@ def test_real_wandb_runs_carry_the_sweep_and_its_configuration(sweep_file, progr
             assert (run.status, run.objective) == ("finished", run.config["a"])
             (file,) = files_of(progress.directory, run.id)
             segment = read_segment(file)
-            assert (segment.run_id, segment.sweep_id) == (run.id, progress.id)
+            assert (segment.run_id, segment.names["sweep_id"]) == (run.id, progress.id)
             assert segment.config["a"] == run.config["a"]
             assert segment.config["group"] == {"b": [1, "x"]}
             assert segment.config["own"] == 1

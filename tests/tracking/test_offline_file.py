@@ -58,8 +58,8 @@ def test_same_run_as_wandb(offline_files: dict[str, list[Path]], run: str, part:
         key: value for key, value in config.items() if key != "_wandb"
     }
     assert segment.run_id == start["run_id"] == run
-    assert segment.name == start.get("display_name", "")
-    assert (segment.group, segment.job_type) == (start.get("run_group", ""), start.get("job_type", ""))
+    for ours, name in (("name", "display_name"), ("group", "run_group"), ("job_type", "job_type")):
+        assert segment.names.get(ours, "") == start.get(name, "")
     (end,) = [record["exit"] for record in records if record["type"] == "exit"]
     assert segment.exit_code == end["exit_code"]
     assert segment.cut == ""
@@ -105,7 +105,7 @@ def test_later_updates_of_the_config(tmp_path: Path):
     )
     segment = read_segment(file)
     assert segment.config == {"optimizer": {"lr": 0.1, "name": "a"}, "new": {"x": 1}, "b": 3}
-    assert (segment.name, segment.sweep_id) == ("later", "s")
+    assert segment.names == {"name": "later", "sweep_id": "s"}
 
 
 @pytest.mark.parametrize(

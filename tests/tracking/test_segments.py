@@ -83,8 +83,10 @@ def test_without_an_end_the_age_of_the_file_decides():
 
 
 def test_segments_are_merged_by_epoch_and_the_later_one_wins():
-    first = segment(0, 1, 2, value=1.0, started=1000, name="first", group="g", sweep_id="s", config={"lr": 1})
-    second = segment(2, 3, value=2.0, started=2000, exit_code=0, name="second", config={"lr": 1})
+    first = segment(0, 1, 2, value=1.0, started=1000, config={"lr": 1})
+    second = segment(2, 3, value=2.0, started=2000, exit_code=0, config={"lr": 1})
+    first.names = {"name": "first", "group": "g", "sweep_id": "s"}
+    second.names = {"name": "second"}
     for order in ([first, second], [second, first]):
         run = join_segments(order, NOW)
         assert [(m.epoch, m.values["label_free/rankme"]) for m in run.milestones] == [

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,7 @@ def test_projects_and_sweeps_in_a_folder(tmp_path: Path):
 
 def test_the_untrained_network_is_no_trained_milestone_but_step_zero_is():
     rows = (Milestone(0, {}), Milestone(5, {}))
-    assert Run("x", "x", "finished", {}, {}, rows).trained_milestones == rows[1:]
+    one = Run(id="x", config={}, state="finished", definition={}, milestones=rows)
+    assert one.trained_milestones == rows[1:]
     for axis in ("_step", "trainer/global_step"):
-        assert Run("x", "x", "finished", {}, {}, rows, counted_by=axis).trained_milestones == rows
+        assert replace(one, counted_by=axis).trained_milestones == rows
