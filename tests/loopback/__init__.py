@@ -1,7 +1,7 @@
 """A W&B backend for tests: enough of the real one's protocol for the real clients, on 127.0.0.1.
 
 Nothing here was compared with W&B's own server, which cannot be reached in a test; what the clients send
-and accept is the only authority (schema.graphql says where each operation was taken from).
+and accept is the only authority (see README.md).
 """
 
 from .backend import API_KEY, Backend

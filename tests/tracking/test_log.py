@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,28 +55,52 @@ def offline_run(folder: Path) -> "wandb.Run":
     )
 
 
-def test_a_service_that_ends_while_a_run_begins_is_one_line(monkeypatch: pytest.MonkeyPatch):
-    def init(**_: Any) -> None:
-        raise ConnectionResetError("Connection lost")
+def raiser(error: Exception) -> Callable[..., None]:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
 
+    return fail
+
+
+def test_a_service_that_ends_while_a_run_begins_is_one_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setattr(wandb, "init", raiser(ConnectionResetError("Connection lost")))
     with pytest.raises(UserError, match=r"wandb-core\) has ended \(Connection lost\).*run the same command"):
         log.open_run({}, "r1", [], lambda: None)
 
 
-def test_a_service_that_ends_before_the_first_row_is_told_as_later(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what_fails", ["define_metric", "log"])
+def test_the_end_of_wandbs_service_does_not_end_a_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, what_fails: str
 ):
+    calls: list[str] = []
+
     def gone(*_: Any, **__: Any) -> None:
+        calls.append(what_fails)
         raise ConnectionResetError("Connection lost")
 
-    opened = offline_run(tmp_path)
-    monkeypatch.setattr(opened, "define_metric", gone)
-    log_of_run = WandbLog(opened)
-    log_of_run.milestone(ROWS[0])
-    assert log_of_run.lost == "Connection lost"
+    run = offline_run(tmp_path)
+    monkeypatch.setattr(run, what_fails, gone)
+    opened = WandbLog(run)
+    for milestone in ROWS[:3]:
+        opened.milestone(milestone)
+    opened.end("completed", 2)
+    assert (calls, opened.lost) == ([what_fails], "Connection lost")  # it is told nothing more
     assert "W&B gets no more of this run (Connection lost); run.jsonl continues" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"wandb-core\) has ended.*--resume continues the run and sends"):
+        opened.finish(0)
+
+
+def test_a_service_that_is_deaf_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It closed its connection, and so never hears that it is to end: wandb would wait for it forever."""
+    run, hung = offline_run(tmp_path), threading.Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "_GOODBYE_SECONDS", 0.1)
+        patched.setattr(wandb, "teardown", lambda: hung.wait(60))
+        patched.setattr(run, "finish", raiser(BrokenPipeError("flush error")))
+        with pytest.raises(UserError, match=r"wandb-core\) has ended \(flush error\)"):
+            WandbLog(run).finish(0)
+    hung.set()
 
 
 def epochs_in(folder: Path) -> list[list[int]]:
@@ -176,26 +201,6 @@ def test_what_was_synced_after_a_kill_is_not_sent_again_and_what_was_lost_is(
     assert sorted(epochs_in(tmp_path)) == [[0, 1], [2, 3, 4]]
 
 
-def test_the_end_of_wandbs_service_does_not_end_a_training(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    opened = WandbLog(offline_run(tmp_path))
-    calls: list[int] = []
-
-    def gone(row: dict[str, Any]) -> None:
-        calls.append(row["epoch"])
-        raise ConnectionResetError("Connection lost")
-
-    monkeypatch.setattr(opened.run, "log", gone)
-    for milestone in ROWS[:3]:
-        opened.milestone(milestone)
-    opened.end("completed", 2)
-    assert calls == [0]
-    assert "W&B gets no more of this run (Connection lost); run.jsonl continues" in capsys.readouterr().err
-    with pytest.raises(UserError, match=r"wandb-core\) has ended.*--resume continues the run and sends"):
-        opened.finish(0)
-
-
 def finished(folder: Path) -> tuple[Any, Path]:
     """A complete run of the first edition, and the file that it is in."""
     file = write_run(
@@ -254,10 +259,7 @@ def test_an_interruption_between_two_rows_takes_nothing_back(tmp_path: Path, mon
 
 
 def test_a_run_that_cannot_be_opened_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def refuse(**_settings: Any) -> None:
-        raise wandb.errors.CommError("no such run\nmore")
-
-    monkeypatch.setattr(wandb, "init", refuse)
+    monkeypatch.setattr(wandb, "init", raiser(wandb.errors.CommError("no such run\nmore")))
     one = replace(run("aa", milestones=(Milestone(5, {}),)), directory=str(tmp_path / "wandb" / "run"))
     with pytest.raises(UserError, match=r"added to run aa \(no such run\)") as refusal:
         add_metrics(one, tmp_path, [Milestone(5, {"x": 1.0})], {})
