@@ -230,27 +230,8 @@ def add_metrics(run: Run, folder: Path, milestones: Sequence[Milestone], place: 
     options = _resumed(run, place)
     if options is None:
         return
-    marker: dict[str, Any] = {STATUS: "completed", EPOCH: run.milestones[-1].epoch}
-    if run.state == "diverged":
-        epoch = re.search(r"in epoch (\d+)$", run.detail)  # as `completion.marked_state` tells it
-        marker = {STATUS: "diverged"} | ({EPOCH: int(epoch[1])} if epoch else {})
-    marker |= {CHECKPOINT: run.checkpoint} if run.checkpoint else {}
-    last = run.milestones[-1]
-    again = {key: last.values[key] for one in ordered for key in one.values if key in last.values}
     try:
-        with settings_of_wandb():
-            opened = wandb.init(**options, settings=wandb.Settings(silent=True, console="off"))
-        exit_code = 1
-        try:
-            WandbLog(opened)  # declares the axis of every metric
-            opened.summary.update(marker)
-            for milestone in ordered:
-                opened.log(with_chart(milestone))
-            if ordered[-1].epoch != last.epoch:
-                opened.summary.update({"epoch": last.epoch} | again)
-            exit_code = 0
-        finally:
-            opened.finish(exit_code)
+        _log_again(run, ordered, options)
     except UserError:
         raise
     except Exception as error:  # wandb raises private kinds, too
@@ -258,6 +239,33 @@ def add_metrics(run: Run, folder: Path, milestones: Sequence[Milestone], place: 
             f"W&B refuses what was added to run {printable(run.id)} ({printable(first_line(error))});"
             " what it had before is as it was, and the same command adds what is missing"
         ) from error
+
+
+def _log_again(run: Run, milestones: Sequence[Milestone], options: Mapping[str, Any]) -> None:
+    last = run.milestones[-1]
+    shadowed = {key: last.values[key] for one in milestones for key in one.values if key in last.values}
+    with settings_of_wandb():
+        opened = wandb.init(**options, settings=wandb.Settings(silent=True, console="off"))
+    exit_code = 1
+    try:
+        WandbLog(opened)  # declares the axis of every metric
+        opened.summary.update(_marker_of(run))
+        for milestone in milestones:
+            opened.log(with_chart(milestone))
+        if milestones[-1].epoch != last.epoch:
+            opened.summary.update({"epoch": last.epoch} | shadowed)
+        exit_code = 0
+    finally:
+        opened.finish(exit_code)
+
+
+def _marker_of(run: Run) -> dict[str, Any]:
+    """The completion marker that a run has."""
+    marker: dict[str, Any] = {STATUS: "completed", EPOCH: run.milestones[-1].epoch}
+    if run.state == "diverged":
+        epoch = re.search(r"in epoch (\d+)$", run.detail)  # as `completion.marked_state` tells it
+        marker = {STATUS: "diverged"} | ({EPOCH: int(epoch[1])} if epoch else {})
+    return marker | ({CHECKPOINT: run.checkpoint} if run.checkpoint else {})
 
 
 def _logged_in() -> bool:
