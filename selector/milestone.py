@@ -82,7 +82,7 @@ def as_written(
     """The milestone that a file of ours holds, in which JSON's lack of infinities is made good by `figure`.
 
     Raises:
-        ValueError: No run writes this; so say TypeError, AttributeError and OverflowError, too.
+        ValueError: No run writes this; so say KeyError, TypeError, AttributeError and OverflowError, too.
     """
     if type(epoch) is not int or not 0 <= epoch <= LARGEST_POSITION:
         raise ValueError(f"epochs are whole numbers that rise, not {epoch!r}")
