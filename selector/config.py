@@ -4,9 +4,7 @@ from dataclasses import dataclass, field, make_dataclass
 from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
-from typing_extensions import Doc
-
-from selector.ranges import Count, NotNegative, Positive, Range, Share, SomeCount
+from selector.ranges import Count, NotNegative, Positive, Range, Share, Shown, SomeCount
 from selector.training.datasets import DATASETS
 from selector.training.methods import METHODS, OwnField, method_named
 
@@ -187,7 +185,7 @@ if not TYPE_CHECKING:
     def _own_field(name: str, own: OwnField) -> tuple[str, Any, Any]:
         having = ", ".join(method.name for method in METHODS.values() if name in method.own)
         default = METHODS["simclr"].own[name].default if name in METHODS["simclr"].own else None
-        kind = Annotated[own.kind | None, own.limits, Doc(f"{own.meaning} ({having})")]
+        kind = Annotated[own.kind | None, own.limits, Shown(help=f"{own.meaning} ({having})")]
         return name, kind, field(default=default)
 
     TrainConfig = make_dataclass(

@@ -12,29 +12,13 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from typing_extensions import Doc
-
 from selector.argument_forms import fail, takes_several
+from selector.ranges import Shown
 from selector.text import nearest
 
 T = TypeVar("T")
 
 _REQUIRED: Any = object()
-
-
-@dataclass(frozen=True)
-class Shown:
-    """How help shows an argument; it stands in the Annotated of a parameter or field.
-
-    Attributes:
-        metavar: Name of its value.
-        help: What it means, where no docstring says so.
-        positional: Whether a field is positional; of a function, the positional-only parameters are.
-    """
-
-    metavar: str = ""
-    help: str = ""
-    positional: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,11 +95,10 @@ def argument(name: str, hint: Any, default: Any, doc: str = "", positional: bool
     """One argument; its help is `doc`, or what its Annotated type says."""
     kind, *more = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     shown = next((one for one in more if isinstance(one, Shown)), Shown())
-    said = next((one.documentation for one in more if isinstance(one, Doc)), "")
     positional = positional or shown.positional
     metavar = shown.metavar or (name.upper() if positional else _metavar(kind))
     known = default not in (inspect.Parameter.empty, MISSING) and not positional
-    text = " ".join((doc or shown.help or said).split())
+    text = " ".join((doc or shown.help).split())
     return Argument(name, kind, default if known else _REQUIRED, metavar, text, positional)
 
 

@@ -1,4 +1,4 @@
-"""What a number may be, declared beside the field that holds it."""
+"""What is declared beside a field or parameter: what a number may be, and how help shows an argument."""
 
 from dataclasses import dataclass
 from math import inf
@@ -25,6 +25,21 @@ class Range:
         if not value < self.below:
             return f"must be below {self.below}"
         return "" if value <= self.at_most else f"must be at most {self.at_most:g}"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How help shows an argument; it stands in the Annotated of a parameter or field.
+
+    Attributes:
+        metavar: Name of its value.
+        help: What it means, where no docstring says so.
+        positional: Whether a field is positional; of a function, the positional-only parameters are.
+    """
+
+    metavar: str = ""
+    help: str = ""
+    positional: bool = False
 
 
 Count = Annotated[int, Range(above=0)]

@@ -10,7 +10,7 @@ import pytest
 
 from selector.command_line import parse_command, parse_config
 from selector.config import TrainConfig, paper_recipe
-from selector.parameters import Shown
+from selector.ranges import Shown
 from selector.training.methods import METHODS
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from selector.errors import UsageError, UserError
-from selector.parameters import Shown
+from selector.ranges import Shown
 from selector.text import nearest, printable
 
 if TYPE_CHECKING:

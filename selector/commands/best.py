@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from selector.commands.arguments import Choice, Json, Runs, warn
 from selector.errors import UsageError, UserError, writing
 from selector.files import refuse_existing
-from selector.parameters import Shown
+from selector.ranges import Shown
 from selector.text import printable
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from selector.commands.arguments import Device, Json, Names, Quiet, Runs, runs_named, show, warn
 from selector.errors import UsageError
-from selector.parameters import Shown
+from selector.ranges import Shown
 from selector.time_left import TimeLeft
 
 Targets = Annotated[tuple[str, ...], Shown("CHECKPOINT…|SOURCE")]

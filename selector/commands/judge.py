@@ -8,7 +8,7 @@ from typing import Annotated
 
 from selector.commands.arguments import Choice, Device, Json, Runs, show, warn
 from selector.errors import UsageError, UserError
-from selector.parameters import Shown
+from selector.ranges import Shown
 
 Labels = Annotated[Path, Shown("DIR|FILE.csv")]
 
