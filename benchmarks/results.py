@@ -1,15 +1,20 @@
 """docs/results.md and the tables beside the records: the same records give the same bytes."""
 
-import io
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
+from statistics import fmean
 
-import numpy as np
+from cells import both, ends, head, named, number, points, row
+from more_pages import (
+    cost_page,
+    images_page,
+    noise_page,
+    repetition_page,
+    seed_deviation,
+    table_one_page,
+    table_two_page,
+)
 from picture import picture
 from pools import (
     METHODS,
@@ -33,65 +38,15 @@ from verdict import (
     by_share,
     costs_of,
     learned,
-    mean_and_error,
     verdicts,
 )
 
-from selector.export_file import read_records
-from selector.metrics import METRICS, NOISE_PREFIX
-from selector.paper.along_training import correlate_milestones
-from selector.paper.table_one import print_correlations
-from selector.reports.tables import open_console
-from selector.runs import Run, RunSet
-from selector.selection.candidates import final_value
-from selector.selection.comparability import configuration
-from selector.selection.consensus import with_consensus
-from selector.selection.intervals import resampled_regrets
-from selector.selection.oracle import Judged
-from selector.selection.regret import Regret, RegretGroup
+from selector.metrics import METRICS
+from selector.selection.regret import RegretGroup
 
 PROMISED = 12  # sweeps of docs/protocol.md: all but the two on which the rule should fail
 
 _BLOCK = re.compile(r"(<!-- evidence: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-# Cells
-
-
-def row(*cells: object) -> str:
-    """A line of a table."""
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
-
-
-def head(*cells: str) -> str:
-    """The first two lines of a table."""
-    return row(*cells) + "\n|" + "---|" * len(cells)
-
-
-def points(share: float | None) -> str:
-    """A share times 100."""
-    return "–" if share is None else f"{round(100 * share, 1) + 0.0:.1f}"  # never -0.0
-
-
-def number(value: float | None) -> str:
-    """Two digits after the point."""
-    return "–" if value is None else f"{round(value, 2) + 0.0:.2f}"
-
-
-def ends(interval: tuple[float, float] | None) -> str:
-    """An interval in points."""
-    return "–" if interval is None else "–".join(map(points, interval))
-
-
-def both(values: Sequence[float], shown: Callable[[float | None], str] = points) -> str:
-    """Mean and, over several pools, its standard error."""
-    mean, error = mean_and_error(values)
-    return shown(mean) if error is None else f"{shown(mean)} ± {shown(error)}"
-
-
-def named(way: str) -> str:
-    """A way of choosing: metrics as code, baselines in italics."""
-    return f"*{way}*" if way in BASELINES.values() else f"`{way}`"
 
 
 # The verdict
@@ -304,79 +259,6 @@ def pool_page(pool: Pool) -> Iterator[str]:
         yield row(f"*{name}*", run, points(baseline.accuracy), points(baseline.regret), *[""] * 9)
 
 
-def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
-    """How much of the spread of a metric between configurations is noise; mean over the sweeps."""
-    yield "# Noise\n\nStandard deviation over seeds, as a share of that between configurations.\n"
-    yield head("metric", "UMAP seeds", "training seeds", "sweeps")
-    for metric in [*label_free(), ORACLE]:
-        umap, training = [], []
-        for pool in pools:
-            values = [final_value(run, metric.key) for run in pool.runs.runs]
-            known = [value for value in values if value is not None]
-            between = stdev(known) if len(known) > 2 else 0.0
-            spread = seed_deviation([*pool.runs.runs, *pool.seeds], metric.key)
-            if not between or spread is None:
-                continue
-            training.append(spread / between)
-            noises = [final_value(run, NOISE_PREFIX + metric.name) for run in pool.runs.runs]
-            errors = [
-                n / run.definition["umap_seeds"] ** 0.5
-                for n, run in zip(noises, pool.runs.runs, strict=True)
-                if n is not None
-            ]
-            umap += [float(np.median(errors)) / between] if errors else []
-        if training:
-            shown = number(fmean(umap)) if umap else "–"
-            yield row(f"`{name_of(metric)}`", shown, number(fmean(training)), len(training))
-
-
-def repetition_page(pools: Sequence[Pool], again: Mapping[str, RegretGroup]) -> Iterator[str]:
-    """Regret with one seed and with another, and whether the interval of a repetition held it."""
-    some = [pool for pool in pools if pool.name in again]
-    yield (
-        "# The same sweeps with another seed\n\nRegret (95 % interval of a repetition, from the further seeds"
-        " of a third of the configurations) → regret of the repetition, **bold** outside of the interval.\n"
-    )
-    yield head("chosen by", *(pool.title for pool in some))
-    lines: dict[str, dict[str, str]] = {}
-    held = []
-    for pool in some:
-        second = {name_of(one): one for one in again[pool.name].metrics}
-        for one in pool.group.metrics:
-            cells = lines.setdefault(name_of(one), {})
-            repeated = second.get(name_of(one))
-            if one.regret is None or repeated is None or repeated.regret is None:
-                continue
-            low, high = repetition_of(pool, one)
-            within = low - 5e-5 <= repeated.regret <= high + 5e-5  # records keep accuracies to five digits
-            held.append(within)
-            shown = points(repeated.regret) if within else f"**{points(repeated.regret)}**"
-            cells[pool.name] = f"{points(one.regret)} ({ends((low, high))}) → {shown}"
-    for name, cells in lines.items():
-        yield row(f"`{name}`", *(cells.get(pool.name, "–") for pool in some))
-    yield f"\n{sum(held)} of {len(held)} regrets of the repetition lie within their interval."
-
-
-def repetition_of(pool: Pool, one: Regret) -> tuple[float, float]:
-    """Interval of one metric's regret in a repetition, from the configurations that have further seeds."""
-    sign = 1 if one.direction == "max" else -1
-
-    def pair(run: Run) -> tuple[float, float]:
-        value, accuracy = (final_value(run, key) for key in (one.metric.key, ORACLE.key))
-        return (-np.inf if value is None else sign * value), accuracy or 0.0
-
-    seeds = with_consensus(RunSet("", (*pool.runs.runs, *pool.seeds))).runs  # places among all of them
-    members: dict[str, list[tuple[float, float]]] = {}
-    for run in seeds:
-        if run.state == "finished":
-            members.setdefault(configuration(run), []).append(pair(run))
-    finite = [both for both in members.values() if len(both) > 2 and all(isfinite(s) for s, _ in both)]
-    repeated = [([s for s, _ in both], [a for _, a in both]) for both in finite]
-    scores, accuracies = zip(*(pair(judged.run) for judged in pool.group.judged), strict=True)
-    low, high = np.percentile(resampled_regrets(scores, accuracies, repeated), [2.5, 97.5])
-    return float(low), float(high)
-
-
 def along_page(judged: Sequence[Pool], failing: Sequence[Pool] = ()) -> Iterator[str]:
     """Does a metric follow the oracle within one run? Pearson's r over milestones, mean over the runs."""
     yield (
@@ -399,97 +281,6 @@ def along_table(pools: Sequence[Pool]) -> Iterator[str]:
                 up = f"{sum(r > 0 for r in trained)} of {len(found)}"
                 means = (number(fmean(x)) for x in (whole, trained, pairs))
                 yield row(title, f"`{name_of(metric)}`", len(found), *means, up)
-
-
-def images_page(records: Path, pools: Sequence[Pool]) -> Iterator[str]:
-    """Regret by the number of images that the metrics read, mean over draws and sweeps."""
-    found: dict[str, dict[int, list[float]]] = {}
-    for pool in pools:
-        file = records / "images" / f"{pool.name}.json"
-        if not file.exists():
-            continue
-        content = json.loads(file.read_text("utf-8"))
-        judged = [one for one in pool.group.judged if one.run.id in content["runs"]]
-        for one in pool.group.metrics:
-            if name_of(one) in content["columns"]:
-                for size, cost in by_draw(content, judged, one):
-                    found.setdefault(name_of(one), {}).setdefault(size, []).append(cost)
-    sizes = sorted({size for costs in found.values() for size in costs})
-    yield "# How many images a metric needs\n\nRegret in points by the number of images that it reads.\n"
-    yield head("chosen by", *(f"{size:,}" for size in sizes))
-    for name, costs in found.items():
-        yield row(f"`{name}`", *(points(fmean(costs[size])) for size in sizes))
-
-
-def by_draw(content: Mapping[str, Any], judged: Sequence[Judged], one: Regret) -> Iterator[tuple[int, float]]:
-    """(number of images, regret) of each draw."""
-    column = content["columns"].index(name_of(one))
-    sign = 1 if one.direction == "max" else -1
-    best = max(other.quality for other in judged)
-    for place, cells in enumerate(content["runs"][judged[0].run.id]):
-        scores = [sign * float(content["runs"][other.run.id][place][column]) for other in judged]
-        finite = [(score, other) for score, other in zip(scores, judged, strict=True) if isfinite(score)]
-        if finite:
-            yield int(cells[0]), best - max(finite, key=lambda pair: pair[0])[1].quality
-
-
-def cost_page(records: Path) -> Iterator[str]:
-    """Processor seconds per run: median, least and most."""
-    seconds = json.loads((records / "cost" / "digits.json").read_text("utf-8"))
-    yield "# What choosing takes\n\nProcessor seconds of one thread per run on digits (first edition).\n"
-    yield head("step", *(METHODS[method] for method in seconds))
-    for step in next(iter(seconds.values())):
-        figures = [of_method[step] for of_method in seconds.values()]
-        yield row(step, *(f"{middle:.2f} ({least:.2f}–{most:.2f})" for middle, least, most in figures))
-
-
-def table_one_page(records: Path) -> Iterator[str]:
-    """Table I of the paper over our runs, beside the paper's own figures."""
-    yield "# Table I\n\nRuns of the paper's recipes in small, with small encoders and the fast probe.\n"
-    for data in ("digits", "fashion"):
-        sets = [read_records(file) for file in sorted(records.glob(f"table1-*-{data}.json"))]
-        runs = sorted((run for one in sets for run in one.runs), key=lambda run: run.id)
-        text = io.StringIO()
-        logged = {key for run in runs for milestone in run.milestones for key in milestone.values}
-        metrics = sorted((m for m in METRICS if m.key in logged - {ORACLE.key}), key=lambda m: m.key)
-        report = correlate_milestones(RunSet(f"table1-{data}", tuple(runs)), ORACLE, metrics)
-        print_correlations(report, open_console(text), published=True)
-        yield (
-            "```text\n" + "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines()) + "\n```"
-        )
-
-
-def table_two_page(records: Path) -> Iterator[str]:
-    """Frozen models: accuracy, and the metrics that go with it."""
-    (study,) = json.loads((records / "pretrained" / "digits.json").read_text("utf-8"))["datasets"]
-    yield "# Table II\n\nWhat `selector pretrained --json` printed for twelve frozen models on digits.\n"
-    yield head("model", "linear probe accuracy", "RankMe of the representations")
-    for model in sorted(study["models"], key=lambda model: -model["values"][ORACLE.key]):
-        values = model["values"]
-        yield row(model["model"], points(values[ORACLE.key]), f"{values['label_free/rankme_backbone']:.1f}")
-    found = [one for one in study["correlations"] if one["group"] == "overall" and one["pearson"] is not None]
-    yield "\n" + head("metric", "r", "95 %", "p", "ρ")
-    for one in sorted(found, key=lambda one: -abs(one["pearson"])):
-        interval = "–" if one["interval"] is None else " to ".join(map(number, one["interval"]))
-        yield row(
-            f"`{one['metric']}`",
-            number(one["pearson"]),
-            interval,
-            f"{one['pearson_p']:.3f}",
-            number(one["spearman"]),
-        )
-
-
-def seed_deviation(runs: Sequence[Run], key: str) -> float | None:
-    """Standard deviation over the seeds of one configuration, pooled; None where none has two."""
-    members: dict[str, list[float]] = {}
-    for run in runs:
-        value = final_value(run, key)
-        if run.state == "finished" and value is not None:
-            members.setdefault(configuration(run), []).append(value)
-    repeated = [np.array(some) for some in members.values() if len(some) > 1]
-    squares = sum(float(((some - some.mean()) ** 2).sum()) for some in repeated)
-    return (squares / sum(len(some) - 1 for some in repeated)) ** 0.5 if repeated else None
 
 
 # Pages
