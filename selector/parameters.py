@@ -148,7 +148,7 @@ def parser_of(
 def _add(one: Argument, group: argparse._ActionsContainer) -> None:
     several = takes_several(one.kind)
     text = one.help.replace("%", "%%")
-    if one.default not in (_REQUIRED, None, False, ()):
+    if one.kind is not bool and one.default not in (_REQUIRED, None, (), ""):
         text += f" (default: {' '.join(one.default) if several else one.default})"
     type = functools.partial(value_of, kind=get_args(one.kind)[0] if several else one.kind)
     if one.positional:
