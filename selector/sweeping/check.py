@@ -10,7 +10,7 @@ from selector.config import TrainConfig
 from selector.sweeping.distributions import Categorical
 from selector.sweeping.launch import check_program, is_our_train, with_program
 from selector.sweeping.located_yaml import shown
-from selector.sweeping.search import foreseen, planned_runs
+from selector.sweeping.search import foreseen, number_of_draws, planned_runs
 from selector.sweeping.sweep_file import SweepFile, read_sweep_file
 from selector.sweeping.train_fields import check_train_fields, train_config
 
@@ -32,6 +32,9 @@ def check(file: Path, count: int | None = None, seed: int = 0, jobs: int = 1) ->
     runs = "runs without a limit (--count or run_cap sets one)" if planned is None else f"{planned} runs"
     lines = [f"{sweep.method}: {runs}"]
     lines += [f"{p.name}: {_values(p.distribution)}" for p in sweep.parameters if p.kind != "constant"]
+    different = number_of_draws(sweep.parameters)
+    if sweep.method != "grid" and planned and different and planned > different:
+        lines.append(f"warning: there are {different} different configurations; some will be trained again")
     lines += [f"warning: {text}" for text in (*sweep.yaml.traps, *sweep.warnings)]
     if is_our_train(sweep):
         check_train_fields(sweep, foreseen(sweep, seed, planned))

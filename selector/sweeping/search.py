@@ -1,5 +1,7 @@
 """The next configuration of a sweep. In grid and random search the n-th one depends on n alone.
 
+No configuration comes twice while there are others, also in random search, where W&B repeats itself.
+
 For bayes Optuna's TPE sampler proposes and the ledger remembers. W&B's own engine fits a Gaussian process;
 here a tree-structured Parzen estimator takes its place (Bergstra et al. 2011), so the proposals differ from
 W&B's while the search space and its laws are the same. As in W&B's engine the search happens in quantiles:
@@ -7,18 +9,30 @@ every continuous distribution is one axis from 0 to 1.
 """
 
 import hashlib
+import itertools
 import random
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from math import prod
 from typing import Any
 
-from selector.sweeping.distributions import Categorical, Constant, IntUniform, grid_values, quantile
+from selector.sweeping.distributions import (
+    Categorical,
+    Constant,
+    Distribution,
+    IntUniform,
+    Quantised,
+    grid_values,
+    quantile,
+)
 from selector.sweeping.parameters import Parameter
 from selector.sweeping.state import SweepRun
 from selector.sweeping.sweep_file import Objective, SweepFile
 
 _TRIED_DRAWS = 256
+_MOST_REPEATED = 10_000
+_BAYES_TRIES = 10
 
 
 def draw(
@@ -82,13 +96,58 @@ def _grid_axes(parameters: Sequence[Parameter]) -> list[Sequence[Any]]:
 
 
 def random_config(parameters: Sequence[Parameter], seed: int, index: int) -> dict[str, Any]:
-    """The index-th configuration of a random search.
+    """The index-th configuration of a random search; none comes again before all others came."""
+    if any(_is_continuous(parameter.distribution) for parameter in parameters):
+        return _nth_draw(parameters, seed, index)
+    return next(islice(_different_draws(parameters, seed), index, None))
 
-    Each parameter has a random stream of its own, addressed by seed, index and name: a draw depends neither
-    on how often the sweep was interrupted nor on the other parameters.
+
+def _different_draws(parameters: Sequence[Parameter], seed: int) -> Iterator[dict[str, Any]]:
+    """Draws, without those that came before; once all came, or the rest is too improbable, from the start."""
+    different = number_of_draws(parameters)
+    seen: set[str] = set()
+    repeated = 0
+    for n in itertools.count():
+        config = _nth_draw(parameters, seed, n)
+        repeated = repeated + 1 if repr(config) in seen else 0
+        if len(seen) == different or repeated > _MOST_REPEATED:
+            seen, repeated = set(), 0
+        if not repeated:
+            seen.add(repr(config))
+            yield config
+
+
+def _nth_draw(parameters: Sequence[Parameter], seed: int, n: int) -> dict[str, Any]:
+    """Each parameter has a random stream of its own, addressed by seed, n and name.
+
+    So a draw depends neither on how often the sweep was interrupted nor on the other parameters.
     """
-    draws = {p.name: random.Random(f"{seed}/{index}/{p.name}").random() for p in parameters}
+    draws = {p.name: random.Random(f"{seed}/{n}/{p.name}").random() for p in parameters}
     return nested((p, quantile(p.distribution, draws[p.name])) for p in parameters)
+
+
+def _is_continuous(distribution: Distribution) -> bool:
+    """Whether it has so many values that none comes twice."""
+    return not isinstance(distribution, Constant | Categorical | IntUniform | Quantised)
+
+
+def number_of_draws(parameters: Sequence[Parameter]) -> int | None:
+    """How many different configurations a random search may draw; None where that was not counted."""
+    sizes = [_number_of_values(parameter.distribution) for parameter in parameters]
+    return prod(size for size in sizes if size) if all(sizes) else None
+
+
+def _number_of_values(distribution: Distribution) -> int | None:
+    match distribution:
+        case Constant():
+            return 1
+        case IntUniform(low, high):
+            return high - low + 1
+        case Categorical(values, shares):
+            possible = itertools.compress(values, shares or itertools.repeat(1))
+            return len({repr(value) for value in possible})
+        case _:
+            return None
 
 
 def nested(values: Iterable[tuple[Parameter, Any]]) -> dict[str, Any]:
@@ -128,8 +187,13 @@ def propose(
             study.add_trial(
                 optuna.trial.create_trial(state=state, value=value, params=params, distributions=axes)
             )
-    coordinates = study.ask(axes).params
-    return nested((p, _value(p, coordinates)) for p in parameters), coordinates
+    tried = [run.config for run in runs]
+    for _ in range(_BAYES_TRIES):  # where values are few, TPE proposes the same ones again
+        coordinates = study.ask(axes).params
+        config = nested((p, _value(p, coordinates)) for p in parameters)
+        if config not in tried:
+            break
+    return config, coordinates
 
 
 def outcome(run: SweepRun, runs: Sequence[SweepRun], objective: Objective) -> tuple[Any, float | None]:

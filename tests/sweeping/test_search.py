@@ -72,10 +72,47 @@ def test_a_draw_is_the_same_in_every_version_of_selector(read):
 
 
 def test_the_draws_of_one_parameter_do_not_depend_on_the_others(read):
-    alone = read("program: p.py\nmethod: random\nparameters: {kind: {values: [a, b, c]}}\n").parameters
+    axes = "{kind: {values: [a, b, c]}, other: {min: 0.0, max: 1.0}}"
+    alone = read(f"program: p.py\nmethod: random\nparameters: {axes}\n").parameters
     together = read(RANDOM).parameters
     for index in range(20):
         assert random_config(alone, 3, index)["kind"] == random_config(together, 3, index)["kind"]
+
+
+FEW = "program: p.py\nmethod: random\nparameters:\n"
+
+
+@pytest.mark.parametrize(
+    ("axes", "different"),
+    [
+        ("  a: {values: [1, 2, 3]}\n  b: {values: [x, y]}\n  c: {value: 7}", 6),
+        ("  a: {min: 2, max: 5}\n  b: {values: [1, 1, 2]}", 8),
+        ("  a: {values: [1, 2, 3], probabilities: [0.5, 0.5, 0]}", 2),
+    ],
+)
+def test_no_draw_comes_again_before_all_others_came(read, axes, different):
+    parameters = read(FEW + axes).parameters
+    draws = [str(random_config(parameters, 3, index)) for index in range(2 * different)]
+    assert len(set(draws[:different])) == len(set(draws[different:])) == different
+
+
+def test_draws_that_cannot_be_counted_do_not_come_again_either(read):
+    parameters = read(FEW + "  a: {distribution: q_uniform, min: 0, max: 4, q: 1}").parameters
+    assert sorted(random_config(parameters, 0, index)["a"] for index in range(5)) == [0, 1, 2, 3, 4]
+
+
+def test_bayes_proposes_no_configuration_twice_while_there_are_others(read):
+    sweep = read(
+        "program: p.py\nmethod: bayes\nmetric: {name: x, goal: minimize}\n"
+        "parameters: {a: {values: [1, 2, 3]}, b: {values: [1, 2]}}\n"
+    )
+    runs = []
+    for index in range(6):
+        config, coordinates = propose(sweep.parameters, runs, sweep.objective, 0, index)
+        runs.append(
+            SweepRun(index, f"run{index}", config, "finished", objective=config["a"], coordinates=coordinates)
+        )
+    assert len({str(run.config) for run in runs}) == 6
 
 
 def test_draws_are_uniform_over_indices_and_independent_between_parameters(read):
