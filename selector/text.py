@@ -14,6 +14,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return ""
 
 
+def counted(number: int, noun: str) -> str:
+    """Such as "1 run", "2 runs", "2 classes"."""
+    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
+
+
 def first_line(error: BaseException) -> str:
     """What an error says, in one line; its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,12 +1,17 @@
 import json
 
-from selector.text import escaped, nearest, printable
+from selector.text import counted, escaped, nearest, printable
 
 
 def test_nearest_name():
     assert nearest("rankm", ["entropy", "rankme"]) == ", did you mean 'rankme'?"
     assert nearest("RANKME", ["rankme"]) == ", did you mean 'rankme'?"
     assert nearest("xyz", ["rankme"]) == ""
+
+
+def test_one_run_and_more():
+    assert [counted(n, "run") for n in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
+    assert counted(3, "class") == "3 classes"
 
 
 def test_printable_text_is_one_line_without_escapes():

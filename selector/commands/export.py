@@ -4,7 +4,7 @@ from pathlib import Path
 
 from selector.commands.arguments import Runs
 from selector.errors import UserError, writing
-from selector.text import printable
+from selector.text import counted, printable
 
 
 def export(
@@ -27,5 +27,7 @@ def export(
     text = write_records(found)
     with writing(output):
         output.write_text(text, encoding="utf-8")
-    print(f"{len(found.runs)} runs in {printable(str(output))} ({len(text.encode()) / 1e3:.0f} kB)")
+    print(
+        f"{counted(len(found.runs), 'run')} in {printable(str(output))} ({len(text.encode()) / 1e3:.0f} kB)"
+    )
     return 0

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from selector.commands.arguments import Comparison, Json, Name, Names, Runs, runs_named, show, warn
+from selector.text import counted
 
 
 def regret(
@@ -46,7 +47,7 @@ def regret(
     found, chosen = prepared(found, named or [CONSENSUS], *how[:2], fingerprint_of=prints)
     metrics = chosen if named else held_metrics(found)
     default = dict(runs_named([default_run], found)[0].config) if default_run is not None else None
-    what = f"{len(found.runs)} runs: weighing what the choice by each metric cost"
+    what = f"{counted(len(found.runs), 'run')}: weighing what the choice by each metric cost"
     with step_line(runs.quiet) as line:
         line(what)
         report = judge_choices(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from selector.commands.arguments import Choice, File, Name, Runs, warn
 from selector.errors import UsageError, UserError, writing
-from selector.text import nearest, printable
+from selector.text import counted, nearest, printable
 
 if TYPE_CHECKING:
     from selector.reports.report import Report
@@ -54,7 +54,8 @@ def report(
     prints = fingerprints_in(runs.sources)
     with step_line(runs.quiet) as line:
         found, (metric,) = prepared(found, [metric], epoch, choice.allow_mixed, fingerprint_of=prints)
-        what = f"[2/3] {len(found.runs)} runs: ranking, and weighing what the choice by each metric cost"
+        size = counted(len(found.runs), "run")
+        what = f"[2/3] {size}: ranking, and weighing what the choice by each metric cost"
         line(what)
         page = report_of(
             found,

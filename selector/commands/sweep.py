@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from selector.commands.arguments import File
-from selector.text import printable
+from selector.text import counted, printable
 
 
 def sweep(
@@ -53,7 +53,7 @@ def sweep(
         state = run_sweep(file, where, count, jobs, seed, reporter=bar, storage=storage)
     elsewhere = sum(run.status == "running" for run in state.runs)
     others = f", {elsewhere} still running elsewhere" if elsewhere else ""
-    print(f"{state.done} runs done, {state.failed} failed{others} in {printable(str(where))}")
+    print(f"{counted(state.done, 'run')} done, {state.failed} failed{others} in {printable(str(where))}")
     if state.done:
         print(f"next: selector rank {shlex.quote(printable(str(where)))}")
     return 1 if state.failed else 0

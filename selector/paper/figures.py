@@ -21,7 +21,7 @@ from selector.paper.table_two import ACCURACY, OVERALL, Study, correlate_models
 from selector.runs import Milestone, Run, RunSet
 from selector.selection.comparability import is_finite_number
 from selector.selection.correlation import pearson
-from selector.text import printable
+from selector.text import counted, printable
 
 # Okabe & Ito 2008, Color Universal Design: told apart with every kind of colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -194,7 +194,7 @@ def course_of(run: Run, metric: Metric, oracle: Metric) -> Course:
 def caption_of(course: Course, oracle: Metric) -> str:
     """What stands under a picture: counts, correlations, what is marked, and what not to read into it."""
     images = f", {course.evaluation_images} evaluation images" if course.evaluation_images else ""
-    text = f"Run {course.run}: n = {len(course.points)} milestones{images}."
+    text = f"Run {course.run}: n = {counted(len(course.points), 'milestone')}{images}."
     both = ((course.with_init, "with"), (course.without_init, "without"))
     if figures := [f"{value:.2f} {how} the untrained network" for value, how in both if value is not None]:
         text += f" Pearson's r with {oracle.name}: {', '.join(figures)}."
@@ -206,7 +206,7 @@ def caption_of(course: Course, oracle: Metric) -> str:
     if not course.outliers_known:
         text += " Outliers were not logged."
     elif course.marked:
-        text += f" Rings: {len(course.marked)} milestones with {far}."
+        text += f" Rings: {counted(len(course.marked), 'milestone')} with {far}."
     else:
         text += f" No milestone has {far}."
     if course.left_out:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from selector.errors import UserError
-from selector.text import first_line, nearest
+from selector.text import counted, first_line, nearest
 from selector.training.exported import encoder_of
 from selector.training.stored import read_stored
 from selector.training.torch_file import load_plain
@@ -242,12 +242,14 @@ def _own_model(path: str, weights: WeightsChoice) -> PretrainedModel:
     encoder = encoder_of(stored)
     wanted = encoder.config
     if wanted.channels != 3:
-        raise UserError(f"{path!r} was trained on images of {wanted.channels} channels, and these have 3")
+        raise UserError(
+            f"{path!r} was trained on images of {counted(wanted.channels, 'channel')}, and these have 3"
+        )
     return PretrainedModel(
         name=f"{stored.path.resolve().parent.name}/{stored.path.stem}",
         family=stored.config.method,
         preprocessing=Preprocessing(wanted.image_size, wanted.mean, wanted.std, "bilinear"),
-        weights=f"trained on {stored.config.dataset} for {stored.epoch} epochs",
+        weights=f"trained on {stored.config.dataset} for {counted(stored.epoch, 'epoch')}",
         digest=digest_of_file(stored.path),
         build=lambda: encoder.network.eval(),
     )

@@ -6,7 +6,7 @@ from selector.metrics import labelled_metric
 from selector.reports.best import Best
 from selector.reports.opinions import Opinions
 from selector.selection.ranking import Ranking
-from selector.text import printable
+from selector.text import counted, printable
 
 _SHOWN = 8  # runs that are named one by one
 
@@ -31,7 +31,7 @@ def model_card(
         f"# Encoder of run {best.run.id}",
         "",
         f"An image encoder trained without labels ({', '.join(trained) or 'settings unknown'}). It turns"
-        f" {size} × {size} images of {channels} channels into {dimension} numbers.",
+        f" {size} × {size} images of {counted(channels, 'channel')} into {dimension} numbers.",
         "",
         "## Load it",
         "",
@@ -52,7 +52,7 @@ def model_card(
         "## How it was chosen",
         "",
         f"- Criterion: {better} `{ranking.metric.name}`, which reads no labels: {best.score:.6g}.",
-        f"- Compared: {len(best.group.ranking)} runs"
+        f"- Compared: {counted(len(best.group.ranking), 'run')}"
         + (f"; {len(ranking.excluded)} more were left out." if ranking.excluded else "."),
         f"- {_ties(best)}",
         *(f"- {line}" for line in opinions.lines()),

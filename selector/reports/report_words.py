@@ -15,7 +15,7 @@ from selector.selection.consensus import CONSENSUS
 from selector.selection.judging import Judgement
 from selector.selection.ranking import Ranking
 from selector.selection.regret import Regret, RegretGroup
-from selector.text import printable
+from selector.text import counted, printable
 
 MOST_NAMED = 3
 
@@ -109,7 +109,9 @@ def tiles(group: GroupReport) -> list[Tile]:
     seconds = [row["cost/milestone_seconds"] for row in rows if "cost/milestone_seconds" in row]
     if seconds:
         spent = _duration(sum(seconds))
-        found.append(Tile(spent, "spent on milestones", f"{len(rows)} milestones, probes included"))
+        found.append(
+            Tile(spent, "spent on milestones", f"{counted(len(rows), 'milestone')}, probes included")
+        )
     return found
 
 

@@ -13,6 +13,7 @@ from selector.sweeping.located_yaml import shown
 from selector.sweeping.search import foreseen, number_of_draws, planned_runs
 from selector.sweeping.sweep_file import SweepFile, read_sweep_file
 from selector.sweeping.train_fields import check_train_fields, train_config
+from selector.text import counted
 
 _TIMED_STEPS = 4
 _MOST_LISTED = 6
@@ -29,7 +30,9 @@ def check(file: Path, count: int | None = None, seed: int = 0, jobs: int = 1) ->
     sweep = with_program(read_sweep_file(file))
     check_program(sweep)
     planned = planned_runs(sweep, count)
-    runs = "runs without a limit (--count or run_cap sets one)" if planned is None else f"{planned} runs"
+    runs = (
+        "runs without a limit (--count or run_cap sets one)" if planned is None else counted(planned, "run")
+    )
     lines = [f"{sweep.method}: {runs}"]
     lines += [f"{p.name}: {_values(p.distribution)}" for p in sweep.parameters if p.kind != "constant"]
     different = number_of_draws(sweep.parameters)

@@ -13,6 +13,7 @@ from torch import Tensor
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.metrics.pretext import SMALLEST_FOR_HOG
+from selector.text import counted
 from selector.training.datasets import DATASETS, GREY, Loaded, Pictures
 
 _BATCH = 512  # images embedded at once; in evaluation mode the size changes no figure
@@ -219,21 +220,21 @@ def _in_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     if found == 3 and channels == 1:
         grey: NDArray[np.float64] = np.einsum("nchw,c->nhw", pixels, GREY)
         return grey.round().astype(np.uint8)[:, None]
-    raise UserError(f"the images have {found} channels, but --channels says {channels}")
+    raise UserError(f"the images have {counted(found, 'channel')}, but --channels says {channels}")
 
 
 def _summary(images: ImageSplits, loaded: Loaded, notes: list[str]) -> str:
     """One line: how many images of what kind, and anything that may surprise people."""
     train, evaluation = images.train, images.evaluation
     channels, side = train.pixels.shape[1], train.pixels.shape[-1]
-    of_classes = "" if images.classes is None else f" of {images.classes} classes"
+    of_classes = "" if images.classes is None else f" of {counted(images.classes, 'class')}"
     if repeated := _repeated(train.pixels, evaluation.pixels):
         notes.append(f"{repeated} exact duplicates")
         if repeated > _MANY_REPEATED * (len(train) + len(evaluation)):
             notes[-1] += " (they are nearest neighbours: idest, CLID and kNN mean less)"
     if channels != 3:
-        notes.append(f"no colour jitter and no greyscale views: {channels} channels")
-    size = f"{side} × {side}, {channels} channels, range {_shown(images.pixel_range)}"
+        notes.append(f"no colour jitter and no greyscale views: {counted(channels, 'channel')}")
+    size = f"{side} × {side}, {counted(channels, 'channel')}, range {_shown(images.pixel_range)}"
     first = f"{len(train)} + {len(evaluation)} images{of_classes} from {loaded.where}, {size}"
     return "; ".join([first, *notes])
 

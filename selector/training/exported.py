@@ -19,7 +19,7 @@ from torchvision.transforms.v2.functional import center_crop, resize
 
 from selector.errors import UserError, writing
 from selector.files import refuse_existing
-from selector.text import first_line, printable
+from selector.text import counted, first_line, printable
 from selector.training.datasets import DATASETS
 from selector.training.run_folder import milestone_checkpoints
 from selector.training.stored import Stored, read_stored
@@ -129,7 +129,7 @@ class Encoder(nn.Module):
         if images.ndim != 4 or images.shape[1] != self.config.channels:
             raise UserError(
                 f"expected images (B, {self.config.channels}, H, W), got shape {tuple(images.shape)}:"
-                f" this encoder was trained on images of {self.config.channels} channels"
+                f" this encoder was trained on images of {counted(self.config.channels, 'channel')}"
             )
         images = images.to(self.mean.device)
         if images.dtype != torch.uint8:
