@@ -1,4 +1,4 @@
-"""Tables of docs/evidence beside the verdict: noise, repetitions, images, cost, the two of the paper."""
+"""The other tables of docs/evidence: noise, repetitions, images, cost, and the two of the paper."""
 
 import io
 import json

@@ -30,7 +30,7 @@ _LEFT, _STEP, _WIDTH = 200, 21, 760
 def picture(pools: Sequence[Pool]) -> str:
     """Normalised regret of each way of choosing: a line each, a mark per sweep, a stroke at the mean."""
     rows = sorted(verdicts([pool.group for pool in pools]), key=lambda one: fmean(one.normalised))
-    top = 36 + 20 * -(-len(pools) // 3)  # below the legend, three sweeps a line
+    top = 36 + 20 * -(-len(pools) // 3)  # below the legend, three sweeps per line
     bottom = top + _STEP * len(rows)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom + 46}" role="img">',

@@ -54,9 +54,9 @@ class Pool:
     """One sweep, one seed per configuration.
 
     Attributes:
-        name: Of its record.
+        name: The name of its record.
         method, data: Keys of METHODS and DATA.
-        second: Whether it is of the second evidence (docs/protocol.md).
+        second: Whether it belongs to the second evidence (docs/protocol.md).
         runs: What is chosen from.
         seeds: Further seeds of some configurations, which measure noise.
         default: The default configuration; None is the recipe of the paper.
@@ -116,7 +116,7 @@ def read_judged(records: Path, name: str) -> tuple[RunSet, bool]:
     """The runs of a record with the pretext scores that lie beside it, and whether there are any.
 
     Raises:
-        ValueError: Some finished run has no scores; its accuracy would be that of another oracle.
+        ValueError: A finished run has no scores, so its accuracy would come from another oracle.
     """
     whole, pretext = read_records(records / f"{name}.json"), records / "pretext" / f"{name}.json"
     scores = json.loads(pretext.read_text("utf-8")) if pretext.exists() else None
@@ -177,7 +177,7 @@ def with_pretext(run: Run, scores: Mapping[str, Any] | None) -> Run:
 def with_pool_score(runs: Sequence[Run]) -> list[Run]:
     """The rule and its variants: means of the parts that a milestone has.
 
-    Rotation is left out of all of them where it tells nothing in the whole pool.
+    Rotation is left out of all of them where it says nothing about the whole pool.
     """
     best = max((final_value(run, PRETEXT[PARTS[0]].key) or 0.0 for run in runs), default=0.0)
     turning = any(run.config.get("rotation_degrees") for run in runs)

@@ -2,9 +2,9 @@
 
     python benchmarks/pretext_scores.py evidence/simclr-cifar ...
 
-Writes docs/evidence/pretext/<sweep>.json. Runs that stand in it already are not computed again, so that it
-may be called while a sweep still runs; only the pooled probe, which needs the other runs, is computed anew
-for all of them when one has been added. docs/protocol.md says what is measured.
+Writes docs/evidence/pretext/<sweep>.json. Runs that it already holds are not computed again, so you can call
+this while a sweep is still running. Only the pooled probe, which needs the other runs, is computed anew for
+all runs when one has been added. docs/protocol.md says what is measured.
 """
 
 import base64
@@ -85,7 +85,7 @@ def finished_runs(folder: Path) -> dict[str, tuple[TrainConfig, dict[int, Path]]
 
 
 def images_of(config: TrainConfig, known: dict[str, ImageSplits]) -> ImageSplits:
-    """Those of a run, loaded once for all runs that share them."""
+    """The images of a run, loaded once for all runs that share them."""
     data = json.dumps([config.dataset, config.data_dir, config.image_size, config.train_images])
     if data not in known:
         known[data] = load_images(replace(config, evaluation_images=None))

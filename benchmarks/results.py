@@ -116,7 +116,7 @@ def protocol_page(second: Sequence[Pool], judged: Sequence[Pool]) -> Iterator[st
 
 
 def full_table(groups: Sequence[RegretGroup]) -> Iterator[str]:
-    """Mean ± standard error of every figure; ways that chose in some of the sweeps alone come last."""
+    """Mean ± standard error of every figure; ways that could choose in only some of the sweeps come last."""
     heads = ("regret", "worst", "normalised", "ρ", "less than the lowest loss", "p")
     yield head("chosen by", "sweeps", *heads)
     for one in verdicts(groups, everywhere=False):
@@ -132,7 +132,7 @@ def full_table(groups: Sequence[RegretGroup]) -> Iterator[str]:
 
 
 def each_sweep_table(pools: Sequence[Pool]) -> Iterator[str]:
-    """A line per way of choosing, a column per sweep."""
+    """One line per way of choosing, one column per sweep."""
     yield head("chosen by", *(pool.title for pool in pools))
     for one in verdicts([pool.group for pool in pools], everywhere=False):
         costs = [costs_of(pool.group).get(one.name) for pool in pools]
@@ -272,7 +272,7 @@ def along_page(judged: Sequence[Pool], failing: Sequence[Pool] = ()) -> Iterator
 
 
 def along_table(pools: Sequence[Pool]) -> Iterator[str]:
-    """A line per method and metric."""
+    """One line per method and metric."""
     yield head("method", "metric", "runs", "r with 0", "r without 0", "pairs in order", "runs with r > 0")
     for method, title in METHODS.items():
         for metric in (*PRETEXT.values(), *(m for m in METRICS if m.name in ("rankme", "stable_rank"))):

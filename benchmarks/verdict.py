@@ -39,7 +39,7 @@ class Verdict:
     Attributes:
         name: Of the metric or the baseline.
         costs: One per pool.
-        less: Regret of the lowest loss less its own, in the pools where both chose.
+        less: Regret of the lowest loss minus its own, in the pools where both chose.
     """
 
     name: str

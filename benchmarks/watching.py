@@ -165,7 +165,7 @@ def checkpoints(sweeps: Sequence[tuple[str, list[Run]]]) -> str:
 
 
 def gain_of(metric: LabelFreeMetric, run: Run, trained: Sequence, known: dict[int, float]) -> float | None:
-    """Accuracy of the milestone that the metric scores best, the last of equals; None if it has no best."""
+    """Accuracy of the milestone that the metric scores best, the last one if several are equal, or None."""
     scored = [row for row in trained if isfinite(row.values.get(metric.key, float("nan")))]
     if len(scored) < 3:
         return None

@@ -41,7 +41,7 @@ def parse_config(argv: Sequence[str], prog: str = "train.py") -> "TrainConfig":
         argv: Arguments without the program's name, in any form that a W&B agent or a person writes.
         prog: The program's name in messages.
     """
-    from selector.config import OWN_FIELDS, Method, TrainConfig, paper_recipe  # other commands need it not
+    from selector.config import OWN_FIELDS, Method, TrainConfig, paper_recipe  # other commands do not need it
 
     hints = get_type_hints(TrainConfig, include_extras=True)
     tokens = expand(with_config(argv, prog), get_type_hints(TrainConfig), prog, agent=True)

@@ -41,7 +41,7 @@ class TrainConfig:
     evaluation_images: SomeCount = None
     """Use only this many evaluation images, drawn with seed 0; None uses all."""
     labels: bool = True
-    """Without labels, those that a data set has are ignored: only label-free metrics are computed."""
+    """With False, labels that the data set has are ignored, and only label-free metrics are computed."""
     skip_bad_images: bool = False
     """Skip and count unreadable images in a folder, instead of stopping."""
     channels: SomeCount = None

@@ -41,7 +41,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write, flush to disk, rename: a reader sees a whole file or none. A part takes no room where it failed.
+    """Write, flush to disk, rename: a reader sees a whole file or none. After a failure, no part is left.
 
     Raises:
         OSError: It cannot be written, as on a full disk.

@@ -1,4 +1,4 @@
-"""What this process may use of its machine, and where the program lies on it."""
+"""What this process may use of its machine, and where the program is installed."""
 
 import os
 from pathlib import Path

@@ -79,13 +79,13 @@ def as_written(
     lists: dict[str, Any] | None = None,
     texts: dict[str, Any] | None = None,
 ) -> Milestone:
-    """The milestone that a file of ours holds, in which JSON's lack of infinities is made good by `figure`.
+    """The milestone in one of our own files; `figure` restores infinities, which JSON lacks.
 
     Raises:
-        ValueError: No run writes this; so say KeyError, TypeError, AttributeError and OverflowError, too.
+        ValueError: No run writes this; KeyError, TypeError, AttributeError and OverflowError mean the same.
     """
     if type(epoch) is not int or not 0 <= epoch <= LARGEST_POSITION:
-        raise ValueError(f"epochs are whole numbers that rise, not {epoch!r}")
+        raise ValueError(f"epochs must be whole numbers in ascending order, got {epoch!r}")
     if set(map(type, values.values())) != _ONLY_FLOATS:
         values = {key: figure(value) for key, value in values.items()}
     if texts and not all(isinstance(text, str) for text in texts.values()):

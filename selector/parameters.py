@@ -56,12 +56,12 @@ def arguments_of(function: Callable[..., Any]) -> list[Argument]:
 
 
 def value_of(text: str, kind: Any) -> Any:
-    """What a text means where a value of this type is wanted.
+    """Read a text as a value of this type.
 
     YAML's null means None, and the 64.0 that W&B's quantised distributions draw is a whole number.
 
     Raises:
-        ArgumentTypeError: It means nothing there; the message follows the name of the option.
+        ArgumentTypeError: It is no such value; the message follows the name of the option.
     """
     wanted, optional = _without_none(kind)
     if optional and text in ("None", "null"):

@@ -92,18 +92,18 @@ TO = ["--output", "f.npz"]
         (["judge", *RANK, "--labelled", "late"], "class 'blue' of 'late' has one image"),
         (
             ["judge", *RANK, "--labelled", "gone.csv"],
-            "names 1 files that are not there, the first is 'photos/2.png'",
+            "names 1 missing file, the first is 'photos/2.png'",
         ),
         (["judge", *RANK, "--labelled", "narrow.csv"], "must have two columns, file name and label"),
         (["judge", *RANK, "--labelled", "empty.csv"], "names 0 files"),
-        (["judge", *RANK, "--labelled", "first.csv"], "names 1 files that are not there, the first is 'gone"),
+        (["judge", *RANK, "--labelled", "first.csv"], "names 1 missing file, the first is 'gone"),
         (
             ["judge", *RANK, "--labelled", "twice.csv"],
-            "names 1 files more than once, the first is 'late/red/1",
+            "names 1 file more than once, the first is 'late/red/1",
         ),
         (
             ["judge", *RANK, "--labelled", "blank.csv"],
-            "has 1 files without a label, the first is 'late/red/2",
+            "has 1 file without a label, the first is 'late/red/2",
         ),
         (["judge", *RANK, "--labelled", "one.csv"], "images of one class only"),
         (["judge", *RANK, "--labelled", "single.csv"], "class 'y' of 'single.csv' has one image"),

@@ -33,8 +33,8 @@ def best(
     Args:
         output: File to write the hyperparameters to; None prints them.
         checkpoint: The last milestone of the chosen run, or any: of all milestones that kept a checkpoint,
-            the one that the metric ranks highest. In this project's records, any gained nothing
-            (docs/training.md).
+            the one that the metric ranks highest. In this project's records, any gained little unless a run
+            got worse (docs/training.md).
         export: New folder for the encoder: encoder.safetensors (torchvision's names), encoder.pt2 (loads with
             torch alone), config.json and README.md, the model card.
         onnx: With --export: write encoder.onnx too.

@@ -12,7 +12,7 @@ def export(
     *,
     output: Path = Path("runs.json"),
 ) -> int:
-    """Save a sweep's milestones in one small file, a SOURCE for every command that only reads.
+    """Save a sweep's milestones in one small file, which every command that only reads accepts as a SOURCE.
 
     Args:
         output: File to write, ending in .json.

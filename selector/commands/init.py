@@ -43,7 +43,7 @@ def sweep_for(folder: Path, count: int, side: int, gpu: bool, cores: int) -> str
         folder: With the images.
         count: How many there are; a fifth is held out for evaluation.
         side: Median of their shorter sides in pixels.
-        gpu: Whether a GPU trains them; then one run at a time has it, and all cores.
+        gpu: Whether a GPU trains them; then one run at a time uses it, with all cores.
         cores: Of the machine. Small networks gain more from several runs than from several threads.
     """
     largest = 96 if gpu else 48
@@ -83,7 +83,7 @@ parameters:
   projector_dim: {{value: {128 if gpu else 64}}}
   batch_size: {{value: {batch}}}
   # Jobs times threads should be at most the {cores} cores of this machine: with more, runs wait for each
-  # other. Another number of threads gives other last digits, so it is the same for all runs.
+  # other. The last digits of results depend on the number of threads, so it is the same for all runs.
   threads: {{value: {cores // jobs}}}
   epochs: {{value: {epochs}}}
   milestone_every: {{value: {epochs // 5}}}

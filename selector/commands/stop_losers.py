@@ -18,9 +18,9 @@ def stop_losers(
     The rule: a running run is stopped only if at each of its last 2 milestones, none before epoch 10 or the
     first 25 % of its planned epochs, (1) at least 8 finished runs that the metric may compare with it,
     planned for as many epochs, have a score too; (2) it is in the lower half of all such runs, finished or
-    running, that have reached that epoch; and (3) if its score rose by as much as that of any of the finished
-    runs did from there to its end, and by 2 standard errors of the metric's noise more, it would still be
-    worse than the best finished run. No label is read.
+    running, that have reached that epoch; and (3) even if its score rose as much as that of any finished run
+    did from that point to its end, plus 2 standard errors of the metric's noise, it would still be worse than
+    the best finished run. No label is read.
 
     Args:
         metric: Metric to rank them by. It cannot be the consensus, which is only a place among the runs: the

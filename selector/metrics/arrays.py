@@ -113,7 +113,7 @@ def refuse_masked(array: object) -> None:
     if isinstance(array, np.ma.MaskedArray):
         raise ValueError(
             "got a numpy MaskedArray, whose hidden entries have no value: leave their rows out, or give them"
-            " a value by array.filled(…)"
+            " a value with array.filled(…)"
         )
 
 

@@ -44,10 +44,9 @@ def cluster_learnability(embeddings: Array, *, clusters: int | None = None, seed
 
     From 0 to 1.
     All images are clustered by direction; one random half names the clusters of the other half by the nearest
-    image, by cosine. Embeddings that share one direction are one cluster, trivially learnt:
-    1, so a collapse is for the intrinsic dimension to show. Unchanged by rotation and by rescaling
-    single images, up to rounding. One k-means start is enough: the accuracy is already a mean over √N
-    clusters.
+    image, by cosine. Embeddings that share one direction are one cluster, trivially learnt: 1. So only the
+    intrinsic dimension shows a collapse. Unchanged by rotation and by rescaling single images, up to
+    rounding. One k-means start is enough: the accuracy is already a mean over √N clusters.
 
     Two third-party implementations do it this way; the paper's own text was not read. The abstract of its
     first version speaks of the speed of learning, not of a held-out half.

@@ -45,7 +45,7 @@ def idest(embeddings: Array, max_images: int = MAX_IMAGES, *, seed: int = 0) -> 
 
     Args:
         embeddings: (N, D) array or tensor; distances are computed where it is, the trees on the CPU.
-        max_images: Of more than these a random subset is taken; memory is 4 · max_images² bytes.
+        max_images: If there are more, a random subset is taken; memory is 4 · max_images² bytes.
         seed: Of the subset and of the subsamples: one seed takes the same images of each encoder.
     """
     import torch

@@ -257,7 +257,7 @@ def short_names(points: Sequence[ModelPoint]) -> list[str]:
 def draw_course(course: Course, metric: Metric, oracle: Metric, path: Path) -> None:
     """Write one run's picture: the metric above, the oracle below where there is one.
 
-    Two panels in place of two scales on one: where two curves with scales of their own cross means nothing.
+    There are two panels, not two scales on one: where curves on different scales cross means nothing.
     """
     judged = [point for point in course.points if point.accuracy is not None]
     with picture(path, height=5.6 if judged else 4.0) as figure:

@@ -38,7 +38,7 @@ class StudySettings:
     """How the paper evaluates pretrained models (section III-D), where it differs from training runs.
 
     Attributes:
-        batch_size: Images a batch, of the encoder and of the paper's probe.
+        batch_size: Images per batch, of the encoder and of the paper's probe.
         probe_peak: Peak of the learning rate of the paper's probe.
         bin_width: Of the entropy, in standard deviations.
         umap_seeds: UMAP layouts per model.

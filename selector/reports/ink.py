@@ -33,7 +33,7 @@ INK, FAINT, LINE, PAPER, RUN, PICK, BEST, TIED = _MAIN.values()
 _SHADES = "#c6d3e3 #a3bcd8 #7fa4cb #5c8bbd #3d71a8 #245788 #0f3d66"
 _CLASSES = "#4e79a7 #f28e2b #e15759 #76b7b2 #59a14f #b6992d #b07aa1 #ff9da7 #9c755f #79706e"
 SHADES = _SHADES.split()  # worst to best
-CLASSES = _CLASSES.split()  # names, not sizes: after the tenth the same again
+CLASSES = _CLASSES.split()  # for names, not sizes; the eleventh has the colour of the first
 LIGHT = {
     **_MAIN,
     **{f"--shade-{i}": colour for i, colour in enumerate(SHADES)},

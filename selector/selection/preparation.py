@@ -37,10 +37,9 @@ def prepared(
     running: bool = False,
     fingerprint_of: FingerprintOf = lambda _run: None,
 ) -> tuple[RunSet, list[LabelFreeMetric]]:
-    """The runs with what choices by `metrics` need, and the metrics to choose by.
-
-    These are `metrics`. Where most runs never logged a part of the consensus, or none has all of its parts,
-    RankMe stands in its place, with a warning. With `running`, runs that have not ended take part.
+    """The runs, with all that a choice by `metrics` needs, and the metrics to choose by. These are `metrics`,
+    unless most runs never logged some part of the consensus, or no run has all of its parts. Then RankMe
+    replaces the consensus, with a warning. With `running`, runs that have not ended take part.
 
     Raises:
         UserError: As `with_pooled`, if the pooled probe is one of the metrics.
@@ -81,8 +80,8 @@ def _cautions(runs: Sequence[Run], metrics: Sequence[LabelFreeMetric]) -> list[s
     for method, inside in IN_THE_LOSS.items():
         if (known := names & inside) and any(run.config.get("method") == method for run in runs):
             lines.append(
-                f"{method}'s loss contains what {' and '.join(sorted(known))} measures:"
-                f" look at {_SCORE.name}, too"
+                f"{method}'s loss contains what is measured by {' and '.join(sorted(known))}:"
+                f" look at {_SCORE.name} too"
             )
     return lines
 

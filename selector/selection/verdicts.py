@@ -20,8 +20,9 @@ COLLAPSED = 0.99  # of collapse_level, which is 1 there
 FEW_DIMENSIONS = 0.04  # of the dimensions of the projector
 LEAST_MILESTONES = 3
 SMALL = 0.05  # of the range of the score along the run
-# A rise that slows down bends, too, and the bends are read as noise. From ten milestones on, what a rise that
-# slows down by a constant factor feigns is below SMALL, whatever the factor; with three it is everything.
+# A rise that slows down bends, and its bends look like noise. From ten milestones on, a rise that slows down
+# by a constant factor looks like noise of less than SMALL, whatever the factor. With three, all of it looks
+# like noise.
 LEAST_FOR_NOISE = 10
 
 RULES: dict[Kind, str] = {
@@ -29,8 +30,8 @@ RULES: dict[Kind, str] = {
     f" of {COLLAPSED} or more",
     "few dimensions": f"rankme below {FEW_DIMENSIONS:.0%} of the projector's dimensions from then on",
     "improving": "the score still rises by more than its noise within the last three milestones or fifth",
-    "settled": f"the score has stayed within {SMALL:.0%} of its range from then on, or within its noise where"
-    f" there are {LEAST_FOR_NOISE} milestones or more to tell it by; for three milestones and a fifth of all",
+    "settled": f"for at least three milestones and a fifth of all, the score has stayed within {SMALL:.0%} of"
+    f" its range, or within its noise if there are {LEAST_FOR_NOISE} milestones or more to measure that by",
     "worse": "the last two scores are below the highest, at that epoch, by more than the noise",
     "unknown": f"fewer than {LEAST_MILESTONES} trained milestones with one of {', '.join(SCORES)}, or fewer"
     f" than {LEAST_FOR_NOISE} and a score that may be settling",

@@ -131,7 +131,7 @@ def _presence(directory: Path) -> Iterator[Agent]:
                 " name another --directory"
             ) from error
         yield agent
-    lock.unlink(missing_ok=True)  # after an error it stays, and tells at once that its agent is gone
+    lock.unlink(missing_ok=True)  # after an error it stays, and shows at once that its agent is gone
 
 
 @dataclass
@@ -233,7 +233,7 @@ class _Agent:
     # Which run is next
 
     def _next(self) -> SweepRun | Literal["new"] | None:
-        """What is to be run: interrupted runs first, failed ones last. None where nothing is for now."""
+        """The next run: interrupted runs come first, failed ones last. None if there is nothing to do now."""
         if time.monotonic() < self._next_at:  # there was nothing a moment ago
             return None
         state = self.ledger.refresh()
@@ -343,7 +343,7 @@ class _Agent:
                 self.reporter.note(f"{active.run.id} {reason}")
 
     def _look(self, active: _ActiveRun) -> bool:
-        """Read what a run has logged, and tell the other agents. True where it is new."""
+        """Read what a run has logged, and tell the other agents. True if it is new."""
         if not self._metric or not active.look(self._directory, self._metric):
             return False
         if self.sweep.early_terminate or self.sweep.method == "bayes":

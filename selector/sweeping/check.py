@@ -37,7 +37,9 @@ def check(file: Path, count: int | None = None, seed: int = 0, jobs: int = 1) ->
     lines += [f"{p.name}: {_values(p.distribution)}" for p in sweep.parameters if p.kind != "constant"]
     different = number_of_draws(sweep.parameters)
     if sweep.method != "grid" and planned and different and planned > different:
-        lines.append(f"warning: there are {different} different configurations; some will be trained again")
+        lines.append(
+            f"warning: there are {different} different configurations; some will be trained more than once"
+        )
     lines += [f"warning: {text}" for text in (*sweep.yaml.traps, *sweep.warnings)]
     if is_our_train(sweep):
         check_train_fields(sweep, foreseen(sweep, seed, planned))

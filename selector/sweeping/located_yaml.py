@@ -159,7 +159,7 @@ class _Builder:
             raise self.error(node, f"a number must be finite, got {value}")
         if isinstance(value, str) and (unfit := re.search("[\0\ud800-\udfff]", value)):
             what = "a NUL character" if unfit[0] == "\0" else "half a character (a lone surrogate)"
-            raise self.error(node, f"a text must not hold {what}")
+            raise self.error(node, f"a text must not contain {what}")
         if node.style is None and _is_trap(kind, node.value):
             said = str(value).lower() if isinstance(value, bool) else value
             reason = f"YAML reads {node.value} as {said}; quote it, or write {said}"

@@ -1,6 +1,6 @@
 """The next configuration of a sweep. In grid and random search the n-th one depends on n alone.
 
-No configuration comes twice while there are others, also in random search, where W&B repeats itself.
+No configuration is repeated while there are others, not even in random search, where W&B repeats itself.
 
 For bayes Optuna's TPE sampler proposes and the ledger remembers. W&B's own engine fits a Gaussian process;
 here a tree-structured Parzen estimator takes its place (Bergstra et al. 2011), so the proposals differ from
@@ -96,14 +96,14 @@ def _grid_axes(parameters: Sequence[Parameter]) -> list[Sequence[Any]]:
 
 
 def random_config(parameters: Sequence[Parameter], seed: int, index: int) -> dict[str, Any]:
-    """The index-th configuration of a random search; none comes again before all others came."""
+    """The index-th configuration of a random search; none is repeated before all others were drawn."""
     if any(_is_continuous(parameter.distribution) for parameter in parameters):
         return _nth_draw(parameters, seed, index)
     return next(islice(_different_draws(parameters, seed), index, None))
 
 
 def _different_draws(parameters: Sequence[Parameter], seed: int) -> Iterator[dict[str, Any]]:
-    """Draws, without those that came before; once all came, or the rest is too improbable, from the start."""
+    """Draw without repeats; once all were drawn, or the rest are too improbable, start again."""
     different = number_of_draws(parameters)
     seen: set[str] = set()
     repeated = 0
@@ -132,7 +132,7 @@ def _is_continuous(distribution: Distribution) -> bool:
 
 
 def number_of_draws(parameters: Sequence[Parameter]) -> int | None:
-    """How many different configurations a random search may draw; None where that was not counted."""
+    """How many different configurations a random search may draw; None where they were not counted."""
     sizes = [_number_of_values(parameter.distribution) for parameter in parameters]
     return prod(size for size in sizes if size) if all(sizes) else None
 
@@ -188,7 +188,7 @@ def propose(
                 optuna.trial.create_trial(state=state, value=value, params=params, distributions=axes)
             )
     tried = [run.config for run in runs]
-    for _ in range(_BAYES_TRIES):  # where values are few, TPE proposes the same ones again
+    for _ in range(_BAYES_TRIES):  # with few values, TPE proposes the same ones again
         coordinates = study.ask(axes).params
         config = nested((p, _value(p, coordinates)) for p in parameters)
         if config not in tried:

@@ -212,7 +212,7 @@ def _read_history(run: Any, spectra: bool, patience: Patience) -> Outcome:
 
 
 def _row(given: dict[str, Any], spectra: bool) -> dict[str, Any]:
-    """A row as offline files have it, too; without `spectra` those lists and texts are left out."""
+    """A row as in offline files; without `spectra`, the lists and texts of milestones are left out."""
     row = {
         key: _NOT_FINITE.get(value, value) if isinstance(value, str) else value
         for key, value in given.items()

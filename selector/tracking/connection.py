@@ -100,7 +100,7 @@ def settings_of_wandb() -> Iterator[None]:
         yield
     except (ValueError, RuntimeError) as error:  # of pydantic's, and of a user without a home folder
         raise UserError(
-            f"W&B refuses a setting ({_refused(error)}): see the WANDB_ variables of the environment"
+            f"W&B refuses a setting ({_refused(error)}): check the WANDB_ environment variables"
         ) from error
 
 

@@ -125,8 +125,8 @@ class WandbLog:
 
 def _service_ended(how: str, what_to_do: str) -> UserError:
     """What to raise when wandb-core is gone."""
-    # Or wandb would say goodbye at the end, and print how that failed. A service that only closed its
-    # connection never ends, and is not waited for.
+    # Otherwise wandb would say goodbye at the end, and print how that failed. A service that only closed its
+    # connection never ends, so it is not waited for.
     goodbye = threading.Thread(target=_teardown, daemon=True)
     goodbye.start()
     goodbye.join(_GOODBYE_SECONDS)

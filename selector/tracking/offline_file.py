@@ -328,7 +328,8 @@ def _key(item: Any) -> str:
 def _decoder(message: str) -> tuple[Callable[[bytes], Any], type[Exception]]:
     """What decodes a message of MESSAGES, and what it raises.
 
-    Imported here: where all runs have records, protobuf would take a tenth of the time of reading them.
+    It is imported here because, where all runs have records, importing protobuf would take a tenth of the
+    time of reading them.
     """
     from google.protobuf import (  # type: ignore[import-untyped]
         descriptor_pb2,

@@ -1,4 +1,4 @@
-"""From the offline files of all processes that worked on a run to the run."""
+"""Build a run from the offline files of all processes that worked on it."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

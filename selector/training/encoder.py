@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from selector.errors import UserError
 from selector.metrics.embeddings import Space
+from selector.text import counted
 
 Part = str | Callable[[Any, Tensor], Any]
 Pool = Literal["cls", "mean"]
@@ -73,7 +74,8 @@ class Encoder:
         vectors = _pooled(name, output, pool)
         if len(vectors) != len(x):
             raise UserError(
-                f"the {name} gives {len(vectors)} vectors for a batch of {len(x)}, expected as many"
+                f"the {name} gives {counted(len(vectors), 'vector')} for a batch of {len(x)},"
+                f" expected {len(x)}"
             )
         return vectors
 

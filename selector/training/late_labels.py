@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from selector.errors import UserError
 from selector.metrics.arrays import one_thread
-from selector.text import first_line, printable
+from selector.text import counted, first_line, printable
 from selector.training.embed_files import images_below
 
 REPEATS = 5
@@ -82,15 +82,19 @@ def _pairs_of_csv(file: Path) -> list[tuple[Path, str]]:
     missing = [path for path, _ in pairs if not path.is_file()]
     if missing or not pairs:
         first = f", the first is {printable(str(missing[0]))!r}" if missing else ""
-        raise UserError(f"{shown!r} names {len(missing)} files that are not there{first}")
+        raise UserError(
+            f"{shown!r} names {counted(len(missing), 'missing file') if missing else 'no files'}{first}"
+        )
     if twice := [path for path, count in Counter(path for path, _ in pairs).items() if count > 1]:
         raise UserError(
-            f"{shown!r} names {len(twice)} files more than once, the first is {printable(str(twice[0]))!r}:"
+            f"{shown!r} names {counted(len(twice), 'file')} more than once,"
+            f" the first is {printable(str(twice[0]))!r}:"
             " a probe would be tested on images that it has learned from"
         )
     if blank := [path for path, label in pairs if not label]:
         raise UserError(
-            f"{shown!r} has {len(blank)} files without a label, the first is {printable(str(blank[0]))!r}:"
+            f"{shown!r} has {counted(len(blank), 'file')} without a label,"
+            f" the first is {printable(str(blank[0]))!r}:"
             " leave them out"
         )
     return pairs

@@ -29,7 +29,7 @@ class TrainingProgress(pl.Callback):
     """Shows epochs, images per second and the time left, and the current step of a milestone."""
 
     def __init__(self, batch_size: int, stream: TextIO | None = None, every: int | None = None) -> None:
-        """`batch_size` is of all processes; without `every`, epochs a milestone, the end is not estimated."""
+        """`batch_size` counts all processes; without `every` (epochs per milestone), no end is estimated."""
         self.batch_size, self.stream, self.every = batch_size, stream or sys.stderr, every
         self._costs: Mapping[str, float] = {}  # of the last milestone
         self._epochs = 0  # trained by this process

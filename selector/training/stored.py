@@ -42,7 +42,7 @@ class Stored:
 def read_stored(path: Path) -> Stored:
     """Read a checkpoint; nothing in it is executed.
 
-    A field of the configuration that the file lacks is younger than the file, and has its default.
+    Fields that were added to the configuration after the file was written have their defaults.
     """
     content = _content(
         path,
@@ -65,9 +65,8 @@ def read_checkpoint(path: Path, advice: str = "remove it to start from the one b
 
 
 def _content(path: Path, wanted: set[str], if_unreadable: str, if_foreign: str) -> dict[str, Any]:
-    """A checkpoint with the wanted parts. Parts that it lacks besides are not missed; all others are sound.
-
-    Lightning and torch believe what they load, and fail anywhere with a traceback.
+    """A checkpoint with the wanted parts. Other parts may be missing; each part that is there has been
+    checked. Lightning and torch trust what they load, and can fail anywhere with a traceback.
     """
     shown = repr(printable(str(path)))
     try:

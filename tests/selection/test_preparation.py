@@ -72,7 +72,7 @@ def test_every_metric_that_is_named_is_looked_at():
     metrics = [label_free_metric(name) for name in ("nesum", "hog_probe", "channel_std", "pretext_score")]
     collapsed, in_loss = prepared(sweep(*runs), metrics)[0].warnings
     assert collapsed.startswith("1 of 2 runs collapsed (b)")
-    assert in_loss.startswith("vicreg's loss contains what channel_std and nesum measures")
+    assert in_loss.startswith("vicreg's loss contains what is measured by channel_std and nesum")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from selector.training.run_log import SilentLog
 
 
 def small_config(method: str = "simclr", **changes: object) -> TrainConfig:
-    """12 steps: 96 images, 32 a step, 4 epochs."""
+    """12 steps: 96 images, 32 per step, 4 epochs."""
     small = {"evaluation_images": 40, "epochs": 4, "milestone_every": 2}
     return dataclasses.replace(paper_recipe(method), **(TINY | small | OWN[method] | changes))
 

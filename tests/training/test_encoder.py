@@ -56,7 +56,7 @@ def test_vectors_are_what_was_asked_for(output, pool, expected) -> None:
         (MAPS, None, r"maps \(B, C, H, W\) of shape \(2, 3, 2, 2\)"),
         (MAPS, "cls", r"maps \(B, C, H, W\)"),
         (torch.zeros(2), None, r"an array of shape \(2,\), not vectors \(B, D\)$"),
-        (torch.zeros(1, 4), None, "gives 1 vectors for a batch of 2"),
+        (torch.zeros(1, 4), None, "gives 1 vector for a batch of 2"),
     ],
 )
 def test_other_outputs_are_named(output, pool, said: str) -> None:

@@ -60,7 +60,7 @@ def test_sub_folders_are_classes(tmp_path: Path) -> None:
         (("a.png", "b.png"), "unlabelled"),
         (("one/a.png", "one/b.png"), "unlabelled: all of them lie in 'one'"),
         (("a.png", "x/b.png", "y/c.png"), "unlabelled: 'a.png' lies next to the folders"),
-        (("train/x/a.png", "train/y/b.png", "test/c.png"), "unlabelled: 'test' has images that lie in no"),
+        (("train/x/a.png", "train/y/b.png", "test/c.png"), "unlabelled: 'test' has images that are in no"),
     ],
 )
 def test_trees_that_label_nothing_are_unlabelled_and_say_why(tmp_path: Path, names, said: str) -> None:
@@ -94,7 +94,7 @@ def test_splits_are_found_whatever_their_capitals_and_what_lies_beside_them_is_s
         "ignored: 2 images outside of Train and TEST",
     )
     (tmp_path / "TEST/x/c.png").write_bytes(b"?")
-    with pytest.raises(UserError, match=r"none of the 1 images in '.*TEST' can be read"):
+    with pytest.raises(UserError, match=r"no image in '.*TEST' can be read, of 1: repair them"):
         read(tmp_path, skip_bad_images=True)
 
 
@@ -290,7 +290,7 @@ def test_images_of_several_depths(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'.*16\.tif' holds numbers and other images are 8-bit"):
         read(tmp_path)
     (tmp_path / "float.tif").unlink()
-    assert read(tmp_path).notes[-1] == "65535 is white in 16-bit images, as there are 8-bit ones too"
+    assert read(tmp_path).notes[-1] == "65535 is white in 16-bit images, because there are 8-bit ones too"
 
 
 def test_a_pixel_that_is_not_a_number_is_named(tmp_path: Path) -> None:

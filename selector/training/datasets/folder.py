@@ -67,7 +67,7 @@ def folder(config: "TrainConfig") -> Loaded:
     for part, found in zip(parts, paths, strict=True):
         kept = [path for path in found if path in images]
         if not kept:
-            raise UserError(f"none of the {len(found)} images in {str(part)!r} can be read: repair them")
+            raise UserError(f"no image in {str(part)!r} can be read, of {len(found)}: repair them")
         labels = [classes.index(_class_of(path, part)) for path in kept] if classes else None
         splits.append(_pictures([images[path] for path in kept], labels))
     notes = tuple(filter(None, (unlabelled, mixed, _listed("ignored:", ignored))))
@@ -153,11 +153,11 @@ def _classes_of_all(parts: list[Path], paths: list[list[Path]]) -> tuple[tuple[s
         return classes, why
     known = {_class_of(path, parts[1]) for path in paths[1]}
     if any(path.parent == parts[1] for path in paths[1]):
-        return (), f"{_UNLABELLED}: {str(parts[1])!r} has images that lie in no folder of a class"
+        return (), f"{_UNLABELLED}: {str(parts[1])!r} has images that are in no class folder"
     if unknown := known - {*classes}:
         raise UserError(
             f"class {min(unknown)!r} of {str(parts[1])!r} is not among the classes of {str(parts[0])!r}:"
-            " pass --labels False if these folders are no classes"
+            " pass --labels False if these folders are not classes"
         )
     return classes, f"all evaluation images are of class {min(known)!r}" if len(known) == 1 else ""
 
@@ -211,7 +211,7 @@ def _of_one_kind(images: dict[Path, "NDArray[Any]"]) -> tuple[dict[Path, "NDArra
             path: image if image.dtype == "uint8" else (image / 257).round().astype("uint8")
             for path, image in images.items()
         }
-        return mixed, "65535 is white in 16-bit images, as there are 8-bit ones too"
+        return mixed, "65535 is white in 16-bit images, because there are 8-bit ones too"
     other = next(path for path, image in images.items() if image.dtype != "uint8")
     raise UserError(
         f"{str(other)!r} holds numbers and other images are 8-bit: nothing says what the numbers'"
