@@ -77,7 +77,7 @@ class Pool:
 
     @property
     def decides(self) -> bool:
-        """Whether the verdict of the protocol is about it."""
+        """Whether it counts towards the verdict of the protocol."""
         return self.second and self.data not in SHOULD_FAIL
 
     @cached_property
@@ -103,7 +103,7 @@ def read_pools(records: Path) -> list[Pool]:
             once, further = split_by_seed(whole.runs)
             if (records / f"{name}-seeds.json").exists():
                 extra, by_protocol = read_judged(records, f"{name}-seeds")
-                further += extra.runs if by_protocol == second else ()  # never by two oracles
+                further += extra.runs if by_protocol == second else ()  # never judged by two oracles
             if second:
                 once = with_pool_score(once)
             pool = replace(whole, source=name, runs=tuple(once))
@@ -113,7 +113,7 @@ def read_pools(records: Path) -> list[Pool]:
 
 
 def read_judged(records: Path, name: str) -> tuple[RunSet, bool]:
-    """The runs of a record with the pretext scores that lie beside it, and whether there are any.
+    """The runs of a record with the pretext scores stored beside it, and whether there are any.
 
     Raises:
         ValueError: A finished run has no scores, so its accuracy would come from another oracle.
@@ -223,7 +223,7 @@ def label_free() -> list[LabelFreeMetric]:
 
 
 def logged(runs: Sequence[Run]) -> set[str]:
-    """Keys that some milestone of some run has."""
+    """Keys that at least one milestone of one run has."""
     return {key for run in runs for row in run.milestones for key in row.values}
 
 

@@ -71,7 +71,7 @@ def judge(folder: Path) -> None:
 
 
 def finished_runs(folder: Path) -> dict[str, tuple[TrainConfig, dict[int, Path]]]:
-    """Run → its configuration and the checkpoint of each milestone, of those that were trained to the end."""
+    """Run → its configuration and the checkpoint of each milestone, for runs that were trained to the end."""
     found = {}
     # Further seeds lie in one sweep folder for each configuration.
     for run in sorted(folder.glob("runs/*")) or sorted(folder.glob("*/runs/*")):
@@ -115,7 +115,7 @@ def judged(config: TrainConfig, checkpoints: dict[int, Path], images: ImageSplit
 
 
 def asked_images(config: TrainConfig, images: ImageSplits) -> PretextImages:
-    """Drawn from what the run itself evaluated: the subset that train.py draws of the test split."""
+    """Images from what the run itself evaluated: the subset of the test split that train.py draws."""
     count = len(images.evaluation.pixels)
     chosen = np.sort(np.random.default_rng(0).permutation(count)[: config.evaluation_images])
     return PretextImages.drawn(images.train.pixels, images.evaluation.pixels[chosen])

@@ -67,7 +67,7 @@ def verdict_table(groups: Sequence[RegretGroup]) -> Iterator[str]:
 
 
 def against_loss(one: Verdict) -> tuple[str, str]:
-    """How much less it cost than the lowest loss, and p; empty where it never differed."""
+    """How much less it cost than the lowest loss, and p; empty if it never differed."""
     return (both(one.less), f"{one.p:.3f}") if any(one.less) else ("", "")
 
 
@@ -84,7 +84,7 @@ def protocol_table(judged: Sequence[Pool]) -> Iterator[str]:
 
 
 def aims_table(judged: Sequence[Pool]) -> Iterator[str]:
-    """What the protocol calls success and failure, and what was reached."""
+    """What the protocol calls success and failure, and what the rule reached."""
     yield head("aim of the rule", "reached", "met")
     for aim in aims(judged):
         shown = points(aim.reached) if aim.in_points else f"{aim.reached:.3f}"
@@ -92,7 +92,7 @@ def aims_table(judged: Sequence[Pool]) -> Iterator[str]:
 
 
 def protocol_page(second: Sequence[Pool], judged: Sequence[Pool]) -> Iterator[str]:
-    """Every figure that docs/protocol.md promises, of the sweeps that there are."""
+    """Every figure that docs/protocol.md promises, for the sweeps that are finished."""
     yield "# The figures of the protocol\n"
     yield f"{len(judged)} of {PROMISED} sweeps that decide. Regrets in points, ± standard error.\n"
     yield from aims_table(judged)

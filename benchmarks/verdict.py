@@ -91,7 +91,7 @@ def rho_of_loss(group: RegretGroup) -> float | None:
 
 
 def verdicts(groups: Sequence[RegretGroup], everywhere: bool = True) -> list[Verdict]:
-    """Ways of choosing, those that could choose in most groups first, then by mean regret.
+    """Ways of choosing: first those that could choose in most groups, then by mean regret.
 
     `everywhere`: only those that could choose in every group.
     """
@@ -117,7 +117,7 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean, and its standard error over pools; None for a single one."""
+    """The mean and its standard error over pools, which is None for a single pool."""
     return fmean(values), stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
 
 
@@ -182,7 +182,7 @@ def along(pools: Sequence[Pool], method: str, key: str) -> list[Along]:
 
 
 def follows(run: Run, key: str) -> Along | None:
-    """None for under three trained milestones, and without an untrained network."""
+    """None with fewer than three trained milestones, or without an untrained network."""
     rows = [(row.epoch, row.values.get(key, nan), row.values.get(ORACLE.key, nan)) for row in run.milestones]
     known = [(e, x, y) for e, x, y in rows if isfinite(x) and isfinite(y)]
     trained = [(x, y) for e, x, y in known if e > 0]

@@ -33,14 +33,15 @@ def expand(
 ) -> list[str]:
     """A command line whose options are all known, each as `--name=value`, or as `--flag` or `--no-flag`.
 
-    Options come first, then `--` and what is positional. An unknown option ends the program with its nearest
-    name.
+    Options come first, then `--` and the positional arguments. An unknown option ends the program with its
+    nearest name.
 
     Args:
         argv: Arguments as they came.
         kinds: The options that exist, with their types.
         prog: The program's name in messages.
-        positional: Whether there are positional arguments: then the last of `--metric a b SOURCE` is one.
+        positional: Whether there are positional arguments; if so, the last word of `--metric a b SOURCE` is
+            one.
         agent: Whether an argument without dashes is `name=value`, JSON, or a JSON file.
     """
     waiting, options, others = deque(argv), list[str](), list[str]()
@@ -115,7 +116,7 @@ def _values(kind: Any, waiting: deque[str]) -> list[str]:
 
 
 def _last_values(options: Sequence[str], kinds: Kinds) -> list[str]:
-    """The values of the last option, if it may have several."""
+    """The values of the last option, if it takes several."""
     name = options[-1].partition("=")[0] if options else ""
     if not takes_several(kinds.get(name[2:].replace("-", "_"))):
         return []

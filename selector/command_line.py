@@ -162,7 +162,7 @@ def completion_script(commands: Mapping[str, Callable[..., Any]], prog: str, she
 
 def _for_bash(prog: str, flags: Mapping[str, Sequence[str]]) -> str:
     cases = "\n".join(f"        {name}) words='{' '.join(some)}' ;;" for name, some in flags.items())
-    # Where bash knows nothing to complete, as of a SOURCE, it offers files as it does elsewhere.
+    # Where this offers nothing, as for a SOURCE, bash completes file names as it does elsewhere.
     return f"""\
 _{prog}() {{
     local words='{" ".join(flags)}'

@@ -39,7 +39,7 @@ class Argument:
 
 
 def arguments_of(function: Callable[..., Any]) -> list[Argument]:
-    """Its parameters as arguments of a command line; of one that is a dataclass, the fields."""
+    """Its parameters as arguments of a command line; a dataclass gives one argument per field."""
     hints = get_type_hints(function, include_extras=True)
     block = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:\n")[2]
     docs = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", block, re.MULTILINE))
@@ -177,7 +177,7 @@ def read(parser: argparse.ArgumentParser, tokens: Sequence[str]) -> dict[str, An
 
 
 def bound(function: Callable[..., T], values: Mapping[str, Any]) -> Callable[[], T]:
-    """The function with its arguments; what is not given is as it declares."""
+    """The function with its arguments; those not given have its defaults."""
     hints = get_type_hints(function)
     positional, named = [], {}
     for one in inspect.signature(function).parameters.values():

@@ -37,7 +37,7 @@ Status = Literal["completed", "diverged", "stopped", "interrupted", "failed"]
 _PREFIX = b'{"crc32":"'
 _BODY = len(_PREFIX) + 8 + len(b'",')
 _LISTS = b',"lists":{'  # the last member of a milestone; no number and no text can hold it
-DEEPEST = 100  # levels of settings; within them any walk through a config comes to its end
+DEEPEST = 100  # levels of settings; the limit keeps any walk through a config finite
 _LONGEST = 64 * 1024 * 1024  # bytes of a line; the largest milestone is some hundred thousand
 _decode = json.JSONDecoder().raw_decode  # what json.loads does besides takes as long as many a line
 # What the figures of a run are computed with.
@@ -435,10 +435,10 @@ def _end(given: dict[str, Any], folder: Path) -> End:
 
 
 def settings(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands under `name`: settings, as a run writes them.
+    """The settings stored under `name`, as a run writes them.
 
     Raises:
-        ValueError: They are none, or nested too deeply.
+        ValueError: They are not settings, or are nested too deeply.
     """
     given = content[name]
     if not isinstance(given, dict):

@@ -52,8 +52,8 @@ class Identity:
         sweep_id: Sweep that it belongs to, or "".
         project: W&B project, or "".
         tags: Any words.
-        versions: Of the packages and the Python that made it; several, where it went on under others. "" of
-            other people's runs.
+        versions: Versions of Python and of the packages that made it; several if it was continued with
+            others. "" for other people's runs.
         started: When it was first started (seconds since 1970), or None where that is not known.
     """
 

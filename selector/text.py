@@ -15,7 +15,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Such as "1 run", "2 runs", "2 classes"."""
+    """A number and its noun, such as "1 run", "2 runs" or "2 classes"."""
     return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 

@@ -38,7 +38,7 @@ _LONGEST = 1800  # seconds of one test and of the fixtures that it starts and en
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """A test that hangs fails where it hung: once the teardown of wandb never came back."""
+    """A test that hangs fails where it hung; wandb's teardown once never came back."""
 
     def stop(*_: object) -> None:
         pytest.fail(f"{item.nodeid} has hung for {_LONGEST} s")

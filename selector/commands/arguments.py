@@ -232,7 +232,7 @@ def runs_named(ids: Sequence[str], runs: "RunSet") -> "list[Run]":
     """The runs of these ids, each once.
 
     Raises:
-        UserError: There is no run of some id.
+        UserError: One of the ids has no run.
     """
     found = {run.id: run for run in runs.runs}
     for id in ids:

@@ -40,7 +40,7 @@ def sweep_for(folder: Path, count: int, side: int, gpu: bool, cores: int) -> str
     """The sweep file.
 
     Args:
-        folder: With the images.
+        folder: The folder with the images.
         count: How many there are; a fifth is held out for evaluation.
         side: Median of their shorter sides in pixels.
         gpu: Whether a GPU trains them; then one run at a time uses it, with all cores.

@@ -101,9 +101,10 @@ def outlier_share(points: Array, threshold: float = THRESHOLD) -> float:
 
     A point is an outlier when its Euclidean distance from the centre is more than `threshold` times the
     median of these distances; the centre is the median of each coordinate. The median distance is the median
-    absolute deviation of points in a space, so up to half of the points cannot move the yardstick. In
-    three dimensions, three in a hundred million Gaussian points are that far out, and no points that fill a
-    ball. Where more than half of the points coincide, all others are outliers; where all coincide, none is.
+    absolute deviation of points in a space, so up to half of the points cannot move the yardstick. In three
+    dimensions, three in a hundred million Gaussian points lie that far out, and no point of a uniformly
+    filled ball does. Where more than half of the points coincide, all others are outliers; where all
+    coincide, none is.
 
     A share of several percent more likely means a second cluster, beside one with over half of the points.
 

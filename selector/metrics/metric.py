@@ -214,12 +214,12 @@ def _register(
     settings: tuple[str, ...] = (),
     **metric: Any,
 ) -> _Function:
-    """Register a function, and hand it back as it is.
+    """Register a function, and return it unchanged.
 
     Args:
         kind: Of the metric.
         function: Its keyword-only defaults are fields of the definition, named <prefix>_<keyword>. Its
-            docstring begins with the meaning of the metric, and ends with what is said of it here.
+            docstring begins with the meaning of the metric; the facts given here are appended to it.
         space: Says what two runs must share.
         reads: See `Registered`; where it is left out, it is what `shared` names.
         name: Of the metric; "" takes the function's.

@@ -277,7 +277,7 @@ def eigenvalues_of(gram: torch.Tensor) -> NDArray[np.float64]:
 def eigenvectors_of(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Eigenvalues of a symmetric matrix, ascending, and eigenvectors.
 
-    Where LAPACK does not converge another algorithm computes them anew, and a RuntimeWarning says so.
+    If LAPACK does not converge, another algorithm computes them again, and a RuntimeWarning says so.
     """
     with one_thread():
         try:

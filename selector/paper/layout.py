@@ -33,7 +33,7 @@ class Column:
 
 
 def shown(figure: Figure | None) -> str:
-    """In two decimals, with a star where it is marked."""
+    """With two decimals, and a star if it is marked."""
     if figure is None or figure.pearson is None:
         return UNKNOWN
     return correlation(figure.pearson) + "*" * figure.marked

@@ -86,7 +86,7 @@ def find_model(name: str, weights: WeightsChoice, weights_dir: Path | None) -> P
     Without `weights_dir`, a folder with files of weights, they are downloaded.
 
     Raises:
-        UserError: There is no such model, or its weights cannot be had.
+        UserError: There is no such model, or its weights cannot be loaded.
     """
     if name.endswith(".ckpt"):
         return _own_model(name, weights)
@@ -343,7 +343,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _filled(network: nn.Module, path: Path, model: str) -> nn.Module:
-    """The network with the tensors of a file, every one of them.
+    """The network with all the tensors of a file.
 
     Raises:
         UserError: They cannot be read, or are another architecture's.

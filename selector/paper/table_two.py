@@ -48,7 +48,7 @@ _CSV = (
 
 @dataclass(frozen=True)
 class ModelRow:
-    """What was measured of one model; the fields are keys of `--json`.
+    """What was measured on one model; the fields are keys of `--json`.
 
     `weights` says what they are, `resolution` is the side of its images in pixels, and `values` has W&B keys.
     """

@@ -208,8 +208,8 @@ def stopping(points: Sequence[StoppingPoint], percent: bool = True, axis: str = 
 def parallel(axes: Sequence[Axis], runs: Sequence[str]) -> go.Figure:
     """One line per run through its hyperparameters, its score and its accuracy; darker is a better rank.
 
-    Axes lie, one below the other, so that they fit a phone. They are ordinary lines, because Plotly's own
-    parallel coordinates stand, and need WebGL.
+    Axes are horizontal, one below the other, so that they fit a phone. They are ordinary lines, because
+    Plotly's own parallel coordinates are vertical and need WebGL.
 
     Args:
         axes: Top to bottom.
@@ -351,7 +351,7 @@ def curve_data(one: Curves) -> dict[str, Any]:
 
 
 def whole_numbers(epochs: Sequence[int]) -> dict[str, Any]:
-    """Ticks of an axis of epochs: where they are few, they themselves; never half ones."""
+    """Ticks of an axis of epochs: the epochs themselves if there are few, and never half epochs."""
     some = sorted(set(epochs))
     if len(some) <= MOST_TICKS:
         return {"tickvals": some}

@@ -27,11 +27,11 @@ _AFTER_SECONDS = 0.5  # what is read sooner needs no bar
 
 @contextmanager
 def step_line(quiet: bool = False, stream: TextIO | None = None) -> Iterator[Callable[[str], None]]:
-    """A function that shows a text in the place of the last one; the line disappears in the end.
+    """A function that shows a text in place of the last one; the line disappears at the end.
 
     Args:
-        quiet: Show nothing at all, as where there is no terminal.
-        stream: Where to; None: stderr.
+        quiet: Show nothing at all, as when there is no terminal.
+        stream: Where to write; None is stderr.
     """
     stream = stream or sys.stderr
     shown, written = stream.isatty() and not quiet, False

@@ -307,9 +307,8 @@ def _is_spectrum(key: str) -> bool:
 
 
 def umap_panels(group: GroupReport) -> list[UmapPoints]:
-    """The pick's UMAP points, along the first two principal axes of the three; of more than 6 milestones, 6.
-
-    There are none where the pick's folder is not on this machine.
+    """The pick's UMAP points, along the first two of their three principal axes; at most 6 milestones. There
+    are none if the pick's folder is not on this machine.
     """
     if group.best.checkpoint is None:
         return []

@@ -270,7 +270,7 @@ def _attempt(run: SweepRun, number: int, trial: Mapping[str, Any], values: Mappi
 
 
 def header_of(sweep: str, seed: int, planned: int | None, sweep_file: Mapping[str, Any]) -> dict[str, Any]:
-    """What is written of a sweep as a whole."""
+    """What is written about a sweep as a whole."""
     return {
         "version": VERSION,
         "sweep": sweep,

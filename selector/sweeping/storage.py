@@ -166,7 +166,7 @@ class Ledger:
         """Take the next run that nobody has taken, or one `again` whose last attempt is over.
 
         Returns:
-            The run, or None where other processes were quicker and nothing is left to take.
+            The run, or None if other processes were quicker and nothing is left to take.
         """
         attributes: dict[str, Any] = {"agent": agent.name, "machine": agent.machine}
         if again is not None:

@@ -30,7 +30,7 @@ def run_of(
         history: The rows.
         config: As logged.
         summary: As logged.
-        state: State and detail.
+        state: The state and its detail.
         **what_else: Other fields of `Run`.
     """
     hyperparameters, definition = split_definition(config)

@@ -258,7 +258,7 @@ def _one(
             files = ", ".join(printable(str(path)) for path, _ in pieces.records)
             return Unreadable(run, f"two runs share this id ({files})")
         return _run_of(*max(pieces.records, key=lambda one: len(one[1].milestones)), now)
-    if pieces.damaged:  # what the damaged file would have changed in sound ones is not known
+    if pieces.damaged:  # nobody knows what it would have changed in the sound files
         return Unreadable(run, "; ".join(pieces.damaged))
     if not pieces.segments:
         return Unreadable(run, "; ".join(pieces.blank))

@@ -41,7 +41,7 @@ class Evaluator:
     def __init__(
         self, data_dir: str | None = None, probe: Probe | None = None, device: torch.device | None = None
     ) -> None:
-        """Where the data set lies now, another probe and a device; None: the run's own, and the CPU."""
+        """Where the data set is now, another probe, and a device. None means the run's own, and the CPU."""
         self.data_dir, self.probe, self.device = data_dir, probe, device or torch.device("cpu")
         self._images: tuple[Any, ImageSplits] | None = None
 

@@ -113,7 +113,7 @@ class MilestoneCheckpoints(pl.Callback):
         checkpoint["milestones"] = [milestone.row for milestone in self.milestone_log.rows]
 
     def on_load_checkpoint(self, *what: Any) -> None:
-        """The log takes over those that got lost on the way."""
+        """The log takes over the milestones that were lost on the way."""
         *_, checkpoint = what
         self.milestone_log.restore(list(map(Milestone.of_row, checkpoint.get("milestones", []))))
 

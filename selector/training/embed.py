@@ -91,7 +91,7 @@ def embed(
 
 
 def _classes(parts: Sequence[Tensor], split: str) -> NDArray[np.int64] | None:
-    """(N,) classes; -1 is an unlabelled image, and None that all of them are."""
+    """(N,) classes; -1 means an unlabelled image, and None that all of them are unlabelled."""
     labels = torch.cat(list(parts))
     if labels.ndim != 1 or labels.is_floating_point():
         raise UserError(
@@ -112,7 +112,7 @@ def labelled(embeddings: Embeddings) -> Embeddings:
 
 
 def encoded_by(module: nn.Module, encode: Encode, images: Tensor) -> dict[Space, Tensor]:
-    """The vectors of a batch, which is brought to where the network is, and to its precision."""
+    """The vectors of a batch, which is moved to the network's device and precision."""
     weight = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     images = images.to(weight.device)
     if images.is_floating_point():

@@ -26,12 +26,12 @@ from selector.training.pretext import VIEWS, PretextImages
 
 # Rows that a milestone holds in memory at most: the paper's number for RankMe (Garrido et al. 2023).
 KEPT_ROWS = 25_600
-# The source of views that a user gives and says nothing of.
+# The source of views that a user gives without describing them.
 VIEWS_GIVEN = "views given to Milestones"
 
 
 class Clock:
-    """Adds up what the steps of a milestone take, in seconds."""
+    """Adds up how long the steps of a milestone take, in seconds."""
 
     def __init__(self, tell: Callable[[str], None] | None = None, spent: Mapping[str, float] = {}) -> None:
         """`tell` is called with the name of each step before it; `spent`: seconds of steps that are done."""
@@ -85,7 +85,7 @@ def measured(
 
 
 def with_values(milestone: Milestone, values: Mapping[str, float]) -> Milestone:
-    """The milestone with these values, too."""
+    """The milestone with these values added."""
     return replace(milestone, values={**milestone.values, **values})
 
 

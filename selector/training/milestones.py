@@ -228,13 +228,13 @@ class Milestones(pl.Callback):
         self._worker = None
 
     def evaluate(self, module: nn.Module, epoch: int) -> Milestone:
-        """Measure a network now. How it was computed is logged, and the milestone is given back."""
+        """Measure a network now, log how it was computed, and return the milestone."""
         found = self.measure(module, epoch)
         self._define(found)
         return found.milestone
 
     def measure(self, module: nn.Module, epoch: int) -> Measured:
-        """Likewise, but nothing is logged."""
+        """The same, but nothing is logged."""
         found = self.measuring.measure(module, epoch)
         return replace(found, definition=self._whole(found.definition))
 

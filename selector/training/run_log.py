@@ -102,7 +102,7 @@ class RunLog:
 
 
 class SilentLog:
-    """The log of one of several processes of a run, or of a run that reports nothing: only rows are kept."""
+    """The log of one of several processes of a run, or of a run that reports nothing: it keeps only rows."""
 
     def __init__(self) -> None:
         self.rows: list[Milestone] = []

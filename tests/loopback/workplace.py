@@ -59,7 +59,7 @@ class Workplace:
         return self.start("-c", _WANDB, *arguments, **environment)
 
     def end(self, process: subprocess.Popen[str], timeout: float = 120.0, status: int = 0) -> str:
-        """Wait for a process, which must end with this status, and give back what it printed.
+        """Wait for a process, which must end with this status, and return what it printed.
 
         One that hangs is aborted with all that it started, and each of them prints where it hung.
         """

@@ -92,7 +92,7 @@ def test_the_end_of_wandbs_service_does_not_end_a_training(
 
 
 def test_a_service_that_is_deaf_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """It closed its connection, and so never hears that it is to end: wandb would wait for it forever."""
+    """It closed its connection, so it never hears that it should end: wandb would wait for it forever."""
     run, hung = offline_run(tmp_path), threading.Event()
     with monkeypatch.context() as patched:
         patched.setattr(log, "_GOODBYE_SECONDS", 0.1)

@@ -24,7 +24,7 @@ from tiny_training import TINY
 
 
 class WritesDown(pl.Callback):
-    """Stands for whatever monitors a metric, such as EarlyStopping."""
+    """Stands in for whatever monitors a metric, such as EarlyStopping."""
 
     def on_train_epoch_end(self, trainer, pl_module):
         known = {key: float(value) for key, value in trainer.callback_metrics.items()}

@@ -28,7 +28,7 @@ from selector.training.stored import read_checkpoint
 
 
 class Recorder(pl.Callback):
-    """Stands for milestones, notes the steps, and is where a run gets its signal or dies."""
+    """Stands in for milestones, notes the steps, and is where a run gets its signal or dies."""
 
     def __init__(self, config: TrainConfig, at=None, in_milestone=None, how=signal.SIGTERM) -> None:
         """Before step `at` of an epoch, or in the milestone of an epoch; SIGKILL: the machine is lost."""
