@@ -126,7 +126,7 @@ def _milestones(rows: Sequence[Sequence[Any]], keys: Sequence[Any]) -> tuple[Mil
     )
     epochs = [milestone.epoch for milestone in milestones]
     if sorted({*epochs}) != epochs:
-        raise ValueError("epochs are whole numbers that rise")
+        raise ValueError("epochs must be whole numbers in ascending order")
     return milestones
 
 

@@ -95,7 +95,7 @@ TO = ["--output", "f.npz"]
             "names 1 missing file, the first is 'photos/2.png'",
         ),
         (["judge", *RANK, "--labelled", "narrow.csv"], "must have two columns, file name and label"),
-        (["judge", *RANK, "--labelled", "empty.csv"], "names 0 files"),
+        (["judge", *RANK, "--labelled", "empty.csv"], "names no files"),
         (["judge", *RANK, "--labelled", "first.csv"], "names 1 missing file, the first is 'gone"),
         (
             ["judge", *RANK, "--labelled", "twice.csv"],
