@@ -87,7 +87,8 @@ class SweepBar(Reporter):
 
     def run_started(self, run: SweepRun, state: SweepState) -> None:
         """Says which hyperparameters are tried."""
-        self._say(f"{run.id} started: {settings_of(_varied(run, state))}")
+        varied = settings_of(_varied(run, state))
+        self._say(f"{run.id} started{': ' if varied else ''}{varied}")
         self._show(state)
 
     def run_advanced(self, run: SweepRun, values: Sequence[float]) -> None:
