@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from selector.metrics import METRICS
+from selector.metrics import LABELLED_PREFIX, METRICS
 from selector.reports.tables import paragraph, table_of
 from selector.reports.words import number
 from selector.runs import Milestone
@@ -48,7 +48,16 @@ def added_notes(added: Sequence[Added], dry_run: bool) -> list[str]:
                 f"{one.run.id}: no checkpoint is left for epoch {epochs};"
                 " train.py --keep all keeps those of all milestones."
             )
+    if added and not any(key.startswith(LABELLED_PREFIX) for one in added for key in _logged(one)):
+        lines.append(
+            "None of these runs has labels. `selector judge SOURCE --labelled DIR` judges them by labels"
+            " that came later."
+        )
     return lines
+
+
+def _logged(added: Added) -> set[str]:
+    return {key for row in (*added.run.milestones, *added.rows.values()) for key in row.values}
 
 
 def print_added(added: Sequence[Added], console: Console, dry_run: bool) -> None:

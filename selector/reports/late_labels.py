@@ -73,7 +73,7 @@ def read_judgements(file: Path) -> list[Judgement]:
         reason = printable(f"{place} {first['msg']}".strip())
         raise UserError(
             f"{shown!r} is not a result of `selector judge` ({reason}): write one with"
-            f" selector judge SOURCE --labelled DIR --json > {shown}"
+            " selector judge SOURCE --labelled DIR --json > judged.json"
         ) from error
 
 

@@ -192,8 +192,9 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
         steps += [Step(f"To settle which metric is right, {line}.") for line in settle[1:]]
     if group.judged and (reason := group.judged.repetition_reason):
         steps.append(Step(f"Find out what other seeds would change. {reason[0].upper()}{reason[1:]}."))
-    take = shlex.join(["selector", "best", *map(printable, choice), "--output", "best.yaml"])
-    steps.append(Step("Take the hyperparameters:", take))
+    best = ["selector", "best", *map(printable, choice)]
+    steps.append(Step("Take the hyperparameters:", shlex.join([*best, "--output", "best.yaml"])))
+    steps.append(Step("Take the encoder:", shlex.join([*best, "--export", "best"])))
     if group.best.command:
         steps.append(Step("Train the pick longer or with another seed: change the command above."))
     return steps

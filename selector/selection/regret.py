@@ -368,7 +368,8 @@ def _nothing_to_judge(
         return f"{runs.source} holds no finished run to judge among {len(excluded)}{first}"
     return (
         f"none of the {len(finished)} finished runs in {runs.source} has a finite {oracle.key}{meant(oracle)}"
-        " at its last milestone: train with labels, or name what judges the runs with --oracle"
+        " at its last milestone: train with labels, name what judges the runs with --oracle, or judge"
+        " them by labels that came later: selector judge SOURCE --labelled DIR"
     )
 
 

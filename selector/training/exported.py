@@ -5,6 +5,7 @@ import platform
 import re
 import shutil
 import tempfile
+import textwrap
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -117,13 +118,14 @@ class Encoder(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) or (C, H, W) images, uint8 or floats in [0, 1] → (B, D) float32.
+        """(B, C, H, W) or (C, H, W) images, a tensor or an array, uint8 or floats in [0, 1] → (B, D) float32.
 
         Images of another shape than in training are cropped to the square in their middle and scaled.
 
         Raises:
             UserError: They have another number of channels, or numbers that are no pixels.
         """
+        images = torch.as_tensor(images)
         if images.ndim == 3:
             images = images[None]
         if images.ndim != 4 or images.shape[1] != self.config.channels:
@@ -316,7 +318,7 @@ def _filled(
     try:
         network.load_state_dict({name: weight.clone() for name, weight in weights.items()}, assign=True)
     except RuntimeError as error:  # too few, too many, or of another shape
-        reason = str(error).strip().splitlines()[-1].strip()
+        reason = textwrap.shorten(str(error).strip().splitlines()[-1], 200)
         raise UserError(
             f"{shown} is damaged: its weights are not those of a {architecture} ({reason})"
         ) from error

@@ -1,5 +1,6 @@
 """Files of torch.save, read without running any code, with their checksums verified."""
 
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -43,4 +44,7 @@ def load_plain(path: Path, *, unchecked: bool = False) -> Any:
             "it is not a zip file with checksums, as torch 1.6 and later save: load a file of an older torch"
             " with a newer one and save it again"
         )
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's words would advise to run what is in it
+        raise ValueError("it holds objects or code, where only tensors and plain values are read") from error
