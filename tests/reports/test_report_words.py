@@ -45,10 +45,14 @@ def test_what_else_than_source_and_metric_made_the_choice_is_in_the_command():
     options = Choice("10", "min", allow_mixed=True).options(Runs(("sweep/",), "a tag", "it's"))
     report = replace(report_on(run("a", 3.0), run("b", 2.0)), options=options)
     (group,) = report.groups
-    (step,) = [s for s in next_steps(group, report) if s.command.startswith("selector best")]
-    assert step.command == (
+    settings, encoder = [s for s in next_steps(group, report) if s.command.startswith("selector best")]
+    command = (
         "selector best sweep/ --metric rankme --milestone=10 --direction=min '--tag=a tag'"
-        """ '--group=it'"'"'s' --allow-mixed --output best.yaml"""
+        """ '--group=it'"'"'s' --allow-mixed"""
+    )
+    assert (settings.command, encoder.command) == (
+        f"{command} --output best.yaml",
+        f"{command} --export best",
     )
     assert Choice().options(Runs(("sweep/",))) == ()
 
@@ -72,7 +76,7 @@ def test_an_unfinished_sweep_says_how_to_finish():
 
 def test_the_command_quotes_its_sources():
     report = replace(report_on(run("a", 3.0), run("b", 2.0)), sources=("my runs; rm -rf x", "b"))
-    (step,) = [s for s in next_steps(report.groups[0], report) if s.command.startswith("selector best")]
+    step, _ = [s for s in next_steps(report.groups[0], report) if s.command.startswith("selector best")]
     assert step.command == "selector best 'my runs; rm -rf x' b --metric rankme --output best.yaml"
 
 
