@@ -59,8 +59,8 @@ def foreseen(sweep: SweepFile, seed: int, planned: int | None) -> Iterator[dict[
         for index in range(size if planned is None else min(planned, size)):
             yield grid_config(sweep.parameters, index)
     else:
-        for index in range(_TRIED_DRAWS if planned is None or sweep.method == "bayes" else planned):
-            yield random_config(sweep.parameters, seed, index)
+        number = _TRIED_DRAWS if planned is None or sweep.method == "bayes" else planned
+        yield from islice(_random_configs(sweep.parameters, seed), number)
 
 
 def planned_runs(sweep: SweepFile, count: int | None) -> int | None:
@@ -97,9 +97,16 @@ def _grid_axes(parameters: Sequence[Parameter]) -> list[Sequence[Any]]:
 
 def random_config(parameters: Sequence[Parameter], seed: int, index: int) -> dict[str, Any]:
     """The index-th configuration of a random search; none is repeated before all others were drawn."""
-    if any(_is_continuous(parameter.distribution) for parameter in parameters):
-        return _nth_draw(parameters, seed, index)
-    return next(islice(_different_draws(parameters, seed), index, None))
+    if _may_repeat(parameters):
+        return next(islice(_different_draws(parameters, seed), index, None))
+    return _nth_draw(parameters, seed, index)
+
+
+def _random_configs(parameters: Sequence[Parameter], seed: int) -> Iterator[dict[str, Any]]:
+    """All configurations of a random search in order, each drawn once."""
+    if _may_repeat(parameters):
+        return _different_draws(parameters, seed)
+    return (_nth_draw(parameters, seed, n) for n in itertools.count())
 
 
 def _different_draws(parameters: Sequence[Parameter], seed: int) -> Iterator[dict[str, Any]]:
@@ -126,9 +133,10 @@ def _nth_draw(parameters: Sequence[Parameter], seed: int, n: int) -> dict[str, A
     return nested((p, quantile(p.distribution, draws[p.name])) for p in parameters)
 
 
-def _is_continuous(distribution: Distribution) -> bool:
-    """Whether it has so many values that none comes twice."""
-    return not isinstance(distribution, Constant | Categorical | IntUniform | Quantised)
+def _may_repeat(parameters: Sequence[Parameter]) -> bool:
+    """Whether a draw may come twice: not where one parameter is continuous."""
+    stepped = Constant | Categorical | IntUniform | Quantised
+    return all(isinstance(parameter.distribution, stepped) for parameter in parameters)
 
 
 def number_of_draws(parameters: Sequence[Parameter]) -> int | None:
