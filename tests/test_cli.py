@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from console import call
 from handmade import DEFINITION, run, write_sweep
 
-from selector.cli import main
 from selector.export_file import write_records
 from selector.runs import Milestone, RunSet
 
@@ -42,15 +42,6 @@ def trained(id, rankme, accuracy, **more):
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_sweep(tmp_path / "sweep", *(trained(*row) for row in ROWS))
-
-
-def call(capsys, *arguments):
-    try:
-        status = main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        status = stop.code
-    output = capsys.readouterr()
-    return status, output.out, output.err
 
 
 def parsed(capsys, *arguments):

@@ -8,24 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from console import call
 from handmade import run, write_sweep
 from PIL import Image
 from tiny_encoder import NARROW, save, trained
 
-from selector.cli import main
 from selector.runs import Milestone
 from selector.training.exported import encoder_of, load_encoder, write_encoder
 
 PAGE = Path(__file__).parents[1] / "docs" / "take-it-home.md"
-
-
-def call(capsys, *arguments):
-    try:
-        status = main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        status = stop.code
-    output = capsys.readouterr()
-    return status, output.out, output.err
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import shlex
+from functools import partial
 
+import console
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,6 @@ from PIL import Image
 from tiny_training import TINY
 from torchvision import models
 
-from selector.cli import main
 from selector.config import TrainConfig
 from selector.runs import Milestone
 from selector.training.data import load_images
@@ -25,16 +26,7 @@ FAST = shlex.split("--dataset digits --images 60 --probe fast --umap-seeds 1 --d
 @pytest.fixture
 def call(capsys):
     """Runs a command: exit status, stdout and stderr."""
-
-    def called(*arguments):
-        try:
-            status = main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            status = stop.code
-        output = capsys.readouterr()
-        return status, output.out, output.err
-
-    return called
+    return partial(console.call, capsys)
 
 
 def trained(id, *columns, keys):
