@@ -6,6 +6,7 @@ Helpers in this folder (`handmade`, `loopback`) and in tracking/ (`offline_files
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 sys.path.append(str(Path(__file__).parent / "tracking"))
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: threads of torch would fight for them
+if "PYTEST_XDIST_WORKER" in os.environ:  # more processes than cores: threads of torch would fight for them
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where bytecode is not kept, as in containers, each program that a test starts would compile torch and wandb
 # anew, for ten seconds: they share it below .pytest_cache.
@@ -34,6 +35,17 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("busy")
 
 _LONGEST = 1800  # seconds of one test and of the fixtures that it starts and ends
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, because many tests wait for other programs and for a server."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of few tests first: they run whole programs, and one of these at the end keeps all waiting."""
+    tests_of = Counter(item.path for item in items)
+    items.sort(key=lambda item: tests_of[item.path])
 
 
 @pytest.hookimpl(wrapper=True)

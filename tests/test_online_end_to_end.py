@@ -29,10 +29,8 @@ def ranked(result: dict[str, Any]) -> list[tuple[float, float]]:
     return [(entry["config"]["learning_rate"], entry["score"]) for entry in group["ranking"]]
 
 
-@pytest.mark.parametrize(
-    "method",
-    ["simclr", *(pytest.param(method, marks=pytest.mark.slow) for method in OWN if method != "simclr")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", OWN)
 def test_a_sweep_online_and_offline(
     method: str, workplace: Workplace, wandb_here: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -194,7 +194,7 @@ def test_wrong_settings_of_wandb_are_one_line(
 def test_an_interrupted_run_is_reported_and_can_be_finished(
     tmp_path: Path, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = flags(epochs=240, milestone_every=120)
+    arguments = flags(epochs=30, milestone_every=15)
     command = [sys.executable, str(_TRAIN), *arguments]
     # Somebody's shell may have left SIGINT ignored for what runs in the background.
     process = subprocess.Popen(
@@ -205,7 +205,7 @@ def test_an_interrupted_run_is_reported_and_can_be_finished(
     )
     checkpoints = tmp_path / "runs"
     for _ in range(6000):
-        if list(checkpoints.glob("*/milestone-0120.ckpt")) or process.poll() is not None:
+        if list(checkpoints.glob("*/milestone-0015.ckpt")) or process.poll() is not None:
             break
         time.sleep(0.1)
     process.send_signal(how)
@@ -215,12 +215,12 @@ def test_an_interrupted_run_is_reported_and_can_be_finished(
     assert "--resume continues the run" in error
     run = only_run(tmp_path)
     assert run.state != "finished"
-    assert [m.epoch for m in run.milestones] == [0, 120]
+    assert [m.epoch for m in run.milestones] == [0, 15]
 
     assert train.main([*arguments, "--resume"]) == 0
     run = only_run(tmp_path)
     assert run.state == "finished"
-    assert [m.epoch for m in run.milestones] == [0, 120, 240]
+    assert [m.epoch for m in run.milestones] == [0, 15, 30]
 
     # Bit for bit what one process would have logged without the interruption.
     monkeypatch.setenv("WANDB_DIR", str(tmp_path / "whole"))

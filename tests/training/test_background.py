@@ -63,6 +63,7 @@ def in_this_process(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     return train(config(), tmp_path_factory.mktemp("here"), in_background=False)
 
 
+@pytest.mark.slow
 def test_the_rows_are_the_same_and_in_order(in_this_process: Rows, tmp_path: Path) -> None:
     log = train(config(), tmp_path, in_background=True)
     assert [row.epoch for row in log.rows] == [0, 1, 2, 3]
@@ -77,6 +78,7 @@ def test_the_rows_are_the_same_and_in_order(in_this_process: Rows, tmp_path: Pat
         assert row.values["cost/waited_seconds"] > 0
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_costs_no_milestone(
     in_this_process: Rows, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_process_that_is_killed_costs_no_milestone(
     assert "was killed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_resumed_run_evaluates_the_milestone_that_was_not_finished(
     in_this_process: Rows, tmp_path: Path
 ) -> None:
