@@ -4,16 +4,20 @@ import json
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
 from loopback import API_KEY, Workplace
+from PIL import Image
+from sklearn.datasets import load_digits
 from tiny_training import OWN, parameters
 from wandb.cli.cli import cli
 
 import train
 from selector.cli import main
 from selector.runs import read_source
+from selector.training.exported import load_encoder
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
@@ -53,6 +57,24 @@ def test_a_sweep_online_and_offline(
             assert metric["finite"] == 0
             continue
         assert metric["regret"] == pytest.approx(metric["best_accuracy"] - metric["chosen_accuracy"])
+
+    # On a machine that has nothing but W&B: labels that came later, and the encoder.
+    (workplace.folder / "runs").rename(workplace.folder / "runs elsewhere")
+    late = workplace.folder / "late"
+    for number, (image, label) in enumerate(zip(*load_digits(return_X_y=True), strict=True)):
+        if number < 120:
+            (late / str(label)).mkdir(parents=True, exist_ok=True)
+            pixels = (image.reshape(8, 8) * 255 / 16).astype(np.uint8)
+            Image.fromarray(pixels).save(late / str(label) / f"{number}.png")
+    found = output(capsys, "judge", path, "--labelled", str(late), "--device", "cpu")
+    (judged,), (group,) = found["groups"], online["groups"]
+    assert (found["labels"], len(found["classes"]), found["warnings"]) == (120, 10, [])
+    assert judged["pick"] == group["ranking"][0]["run"]
+    assert {one["run"] for one in judged["runs"]} == {one["run"] for one in group["ranking"]}
+    assert all(0.2 < one["accuracy"] <= 1 for one in judged["runs"])
+    assert main(["best", path, "--export", str(workplace.folder / "best")]) == 0
+    assert load_encoder(workplace.folder / "best")(np.zeros((2, 3, 8, 8), np.uint8)).shape[0] == 2
+    assert not (workplace.folder / "runs").exists()
 
     offline = workplace.folder / "offline"
     assert main(["sweep", str(workplace.folder / "sweep.yaml"), "--directory", str(offline)]) == 0
