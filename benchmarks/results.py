@@ -156,7 +156,7 @@ def without_figure(pools: Sequence[Pool]) -> Iterator[str]:
         some = {name_of(metric) for metric in label_free() if metric.key in logged(pool.runs.runs)}
         compared = {name_of(one) for one in pool.group.metrics}
         if apart := sorted(some - compared):
-            yield f"- {pool.title}: {', '.join(apart)} may not be compared between its runs."
+            yield f"- {pool.title}: {', '.join(apart)}: not comparable between its runs."
         if mute := sorted(some & compared - costs_of(pool.group).keys()):
             why = "no direction is known for this method, or no run has a finite value"
             yield f"- {pool.title}: {', '.join(mute)} cannot choose: {why}."

@@ -46,12 +46,11 @@ class Fingerprint:
         axes = np.linalg.eigh(first.T @ first)[1][:, ::-1][:, :DIMENSIONS]  # eigh has the largest last
         return cls((first @ axes).astype(np.float16), (other @ axes).astype(np.float16))
 
-    def write(self, path: Path) -> None:
-        """Into a file of numpy, in one step: readers find the old one or the new one."""
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, train=self.train, held_out=self.held_out)
-        partial.replace(path)
+    def content(self) -> memoryview:
+        """The bytes of its file, which is one of numpy."""
+        buffer = BytesIO()
+        np.savez(buffer, train=self.train, held_out=self.held_out)
+        return buffer.getbuffer()
 
     @classmethod
     def read(cls, file: Path | BytesIO) -> "Fingerprint | None":

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from selector.config import TrainConfig, own_values
+from selector.files import write_whole
 from selector.metrics.inputs import Inputs, MetricSettings
 from selector.metrics.metric import chosen
 from selector.metrics.pooled import FINGERPRINT, Fingerprint
@@ -300,7 +301,7 @@ class Milestones(pl.Callback):
             write_umap(self.folder, pending.epoch, found.points, pending.inputs.backbone)
         questions = pending.inputs.questions
         if self.folder is not None and questions is not None and (edges := questions.edges) is not None:
-            Fingerprint.of(edges.train, edges.held_out).write(self.folder / FINGERPRINT)
+            write_whole(self.folder / FINGERPRINT, Fingerprint.of(edges.train, edges.held_out).content())
         return self._log(found, {**waited, **pending.trained})
 
     def _define(self, found: Measured) -> None:

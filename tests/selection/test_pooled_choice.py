@@ -50,7 +50,7 @@ def test_its_name_chooses_it():
 def test_a_file_gives_back_what_was_written_and_damage_gives_none(tmp_path):
     (one,) = prints(0.5)
     file = tmp_path / FINGERPRINT
-    one.write(file)
+    file.write_bytes(one.content())
     found = Fingerprint.read(file)
     assert np.array_equal(found.train, one.train)
     assert np.array_equal(found.held_out, one.held_out)
