@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
 
 RESAMPLES = 2000
 SEED = 0
@@ -27,6 +26,8 @@ Interval = tuple[float, float]
 
 def t_quantile(probability: float, degrees: float = np.inf) -> float:
     """The quantile of Student's t; of the normal distribution for infinitely many degrees of freedom."""
+    from scipy.special import ndtri, stdtrit  # here: its import takes longer than ranking many runs
+
     return float(ndtri(probability) if np.isinf(degrees) else stdtrit(degrees, probability))
 
 
