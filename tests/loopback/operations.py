@@ -194,6 +194,22 @@ class Mutation:
         run.should_stop = run.should_stop or run.active
         return {"success": True}
 
+    def rewind_run(
+        self,
+        run_name: str,
+        metric_name: str,
+        metric_value: float,
+        entity_name: str | None = None,
+        project_name: str | None = None,
+    ) -> dict[str, Any]:
+        """Rows after a step are gone; what the client sends next follows those that are left."""
+        assert metric_name == "_step", "W&B rewinds to steps only"
+        run = self.store.find_run(entity_name, project_name, run_name)
+        run.rows = [row for row in run.rows if row["_step"] <= metric_value]
+        run.lines = run.lines[: len(run.rows)]
+        run.summary = {}
+        return {"rewound_run": run}
+
     def create_run_files(
         self, run_name: str, files: list[str], entity_name: str | None = None, project_name: str | None = None
     ) -> dict[str, Any]:
