@@ -152,8 +152,10 @@ Progress = Callable[[int, int], None]
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _PART = r"[^/\s.~][^/\s]*"
-_PATH = re.compile(rf"{_PART}/{_PART}(?: +{_PART})*(?:/{_PART})?/?")  # the name of a project may hold spaces
-_SWEEP_ID = re.compile(r"[a-z0-9]{4,}")
+_PROJECT = rf"{_PART}(?: +{_PART})*"  # its name may hold spaces
+_PATH = re.compile(rf"{_PART}/{_PROJECT}(?:/(?:sweeps/|groups/|runs/)?{_PART})?/?")
+_OF_ENTITY = re.compile(rf"{_PROJECT}/{_PART}/?")
+_SWEEP_ID = re.compile(r"[a-z0-9]{4,}/?")
 
 
 def read_source(
@@ -183,14 +185,20 @@ def read_source(
         progress: Called with (runs read, runs in all) while a server is read, or of a folder with files.
         known: Filled with what a server said, so that the next call reads only what has changed.
         project: Of a folder, only runs of this W&B project.
-        sweep: Of a folder or a project, only runs of this sweep.
+        sweep: Of a folder, only runs of this sweep.
 
     Raises:
-        UserError: There are no runs; the text says what was looked for.
+        UserError: There are no runs, the text says what was looked for; or a server is asked for what only
+            folders know.
     """
     if not source.strip():
         raise UserError("the name of the source is empty: name a folder of runs, or entity/project/sweep_id")
     if is_online(source):
+        if project is not None or sweep is not None:
+            raise UserError(
+                f"--project and --sweep choose among the runs of a folder, and {printable(source)} is none:"
+                " name what you want as entity/project or entity/project/sweep_id"
+            )
         from selector.tracking.api import read_wandb
 
         try:
@@ -221,8 +229,10 @@ def is_online(source: str) -> bool:
         return True
     if os.path.exists(source):
         return False
-    bare = "WANDB_PROJECT" in os.environ and _SWEEP_ID.fullmatch(source.strip())
-    return bool(bare or _PATH.fullmatch(source.strip()))
+    forms = [_PATH]
+    forms += [_SWEEP_ID] if "WANDB_PROJECT" in os.environ else []
+    forms += [_OF_ENTITY] if "WANDB_ENTITY" in os.environ else []
+    return any(form.fullmatch(source.strip()) for form in forms)
 
 
 def _only(runs: RunSet, only: Mapping[str, str | None]) -> RunSet:

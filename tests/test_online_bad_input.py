@@ -77,7 +77,7 @@ def test_a_wrong_path_is_one_line_of_every_command(backend: Backend, call: Any, 
     backend.store.delete_sweep(sweep)
     said = fails(call, command, f"loopback/p/{sweep.name}")
     assert f"no sweep {sweep.name} in loopback/p on http" in said
-    assert "it was deleted, or it has another id" in said
+    assert "it was deleted, it has another id, or" in said
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] != "watch"], ids=" ".join)

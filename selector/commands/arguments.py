@@ -38,7 +38,7 @@ Sources = Annotated[
 Tag = Annotated[str | None, Shown("TAG", "Only runs that carry this W&B tag.")]
 Group = Annotated[str | None, Shown("GROUP", "Only runs of this W&B group.")]
 Project = Annotated[str | None, Shown("PROJECT", "Only runs of this W&B project, when SOURCE is a folder.")]
-Sweep = Annotated[str | None, Shown("ID", "Only runs of this sweep, when SOURCE is a folder or a project.")]
+Sweep = Annotated[str | None, Shown("ID", "Only runs of this sweep, when SOURCE is a folder.")]
 Quiet = Annotated[bool, Shown(help="Show no progress; warnings are still shown.")]
 MetricName = Annotated[
     str,

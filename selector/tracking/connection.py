@@ -131,14 +131,15 @@ def find(source: str, patience: Patience | None = None) -> Found:
                 return Found(api, place, server, None, patience)
             if place.sweep is not None and (sweep := _sweep(api, place, patience)) is not None:
                 return Found(api, place, server, sweep, patience)
-        project_exists = _project_exists(api, places[0], patience)
+        with_project = [one for one in places if one.sweep and _project_exists(api, one, patience)]
     except Exception as error:  # of wandb's client, which raises private kinds too
         raise Unreachable(f"cannot read {printable(source)} from {server}: {reason(error)}") from None
-    named = f"{printable(places[0].entity)}/{printable(places[0].project)}"
-    if project_exists:
+    place = (with_project or places)[0]
+    named = f"{printable(place.entity)}/{printable(place.project)}"
+    if with_project:
         raise UserError(
-            f"no sweep {printable(places[0].sweep or '')} in {named} on {server}:"
-            " it was deleted, or it has another id"
+            f"no sweep {printable(place.sweep or '')} in {named} on {server}:"
+            " it was deleted, it has another id, or this is the id of a run"
         )
     raise UserError(
         f"no project {named} on {server}, or no access to it:"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from loopback import API_KEY, Backend, Fault
+from loopback import API_KEY, Backend, Fault, Workplace
 
 from selector.errors import UserError
 from selector.runs import Last, Milestone, RunSet
@@ -327,6 +327,25 @@ def test_what_is_no_json_inside_an_answer(backend: Backend, read: Reader):
     assert (third.run, third.reason) == ("r002", "a row of its history is not a JSON object")
 
 
+# Online, W&B itself forgets the rows that a rewind takes back.
+REWOUND = """
+import wandb
+for source, scores in ({"id": "w1"}, range(1, 6)), ({"resume_from": "w1?_step=1"}, (103, 104)):
+    run = wandb.init(project="p", **source)
+    for epoch, score in enumerate(scores, 1 + run.starting_step):
+        run.log({"epoch": epoch, "score": score})
+    run.finish()
+"""
+
+
+def test_rows_that_were_taken_back_are_gone(workplace: Workplace, read: Reader):
+    workplace.end(workplace.start("-c", REWOUND))
+    (run,) = read("loopback/p").runs
+    assert [(m.epoch, m.values["score"]) for m in run.milestones] == [(1, 1), (2, 2), (3, 103), (4, 104)]
+    assert run.last["score"] == Last(104.0, 4)
+    assert run.state == "finished"
+
+
 # What cannot be read at all: one line each
 
 
@@ -338,7 +357,7 @@ def test_what_is_no_json_inside_an_answer(backend: Backend, read: Reader):
             r"no project loopback/nowhere on http://127\.0\.0\.1:\d+, or no access to it",
         ),
         ("nobody/p", r"no project nobody/p on http"),
-        ("loopback/p/abc", r"no sweep abc in loopback/p on http.*it was deleted, or it has another id"),
+        ("loopback/p/abc", r"no sweep abc in loopback/p on http.*it was deleted, it has another id, or"),
         ("loopback/p", r"project loopback/p has no runs: check"),
         ("abc", r"'abc' is not a sweep or project: name a sweep as entity/project/sweep_id"),
     ],

@@ -18,6 +18,8 @@ from selector.runs import Milestone, Run, is_online, read_source
         "HTTP://localhost:8080/e/p",
         "entity/project/",
         "entity/my own project/sweep1",
+        "entity/my own project/sweeps/sweep1/",
+        "entity/project/runs/run1",
     ],
 )
 def test_online(source: str):
@@ -31,8 +33,16 @@ def test_a_bare_sweep_id_is_online_where_wandb_knows_the_project(
     assert not is_online("a1b2c3d4")
     monkeypatch.setenv("WANDB_PROJECT", "p")
     assert is_online("a1b2c3d4")
+    assert is_online("a1b2c3d4/")
     (tmp_path / "a1b2c3d4").mkdir()
     assert not is_online("a1b2c3d4")
+
+
+def test_a_project_with_spaces_is_online_where_wandb_knows_the_entity(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("WANDB_ENTITY", raising=False)
+    assert not is_online("my project/a1b2c3d4")
+    monkeypatch.setenv("WANDB_ENTITY", "team")
+    assert is_online("my project/a1b2c3d4")
 
 
 @pytest.mark.parametrize(
@@ -103,3 +113,9 @@ def test_the_untrained_network_is_no_trained_milestone_but_step_zero_is():
     assert one.trained_milestones == rows[1:]
     for axis in ("_step", "trainer/global_step"):
         assert replace(one, counted_by=axis).trained_milestones == rows
+
+
+def test_what_chooses_in_a_folder_is_not_ignored_on_a_server():
+    for only in ({"project": "p"}, {"sweep": "s"}):
+        with pytest.raises(UserError, match="--project and --sweep choose among the runs of a folder, and e/p"):
+            read_source("e/p", **only)
