@@ -40,11 +40,12 @@ def expand(
         argv: Arguments as they came.
         kinds: The options that exist, with their types.
         prog: The program's name in messages.
-        positional: Whether there are positional arguments; if so, the last word of `--metric a b SOURCE` is
-            one.
+        positional: Whether there are positional arguments; if so, and if no other word is one, the last
+            word of `--metric a b SOURCE` is, whatever follows.
         agent: Whether an argument without dashes is `name=value`, JSON, or a JSON file.
     """
     waiting, options, others = deque(argv), list[str](), list[str]()
+    last_of_several = None
     while waiting:
         token = waiting.popleft()
         if token == "--":
@@ -53,10 +54,10 @@ def expand(
         if token in HELP:
             options.append(token)
         elif token.startswith("--"):
-            options += _option(token, waiting, kinds, prog, agent)
-            if positional and not (others or waiting) and len(values := _last_values(options, kinds)) > 1:
-                others.append(values[-1])
-                options.pop()
+            added = _option(token, waiting, kinds, prog, agent)
+            options += added
+            if len(added) > 1:
+                last_of_several = len(options) - 1
         elif not agent:
             if token.startswith("-"):
                 fail(prog, f"unexpected argument '{token}'")
@@ -65,6 +66,8 @@ def expand(
             waiting.appendleft(f"--{pair[1]}={pair[2]}")
         else:
             waiting.extendleft(reversed(_read_json(token, kinds, prog)))
+    if positional and not others and last_of_several is not None:
+        others.append(options.pop(last_of_several).partition("=")[2])
     return [*options, *(["--", *others] if others else [])]
 
 
@@ -113,14 +116,6 @@ def _values(kind: Any, waiting: deque[str]) -> list[str]:
     while waiting and not waiting[0].startswith("--") and len(values) < most:
         values.append(waiting.popleft())
     return values
-
-
-def _last_values(options: Sequence[str], kinds: Kinds) -> list[str]:
-    """The values of the last option, if it takes several."""
-    name = options[-1].partition("=")[0] if options else ""
-    if not takes_several(kinds.get(name[2:].replace("-", "_"))):
-        return []
-    return [option.partition("=")[2] for option in options if option.startswith(f"{name}=")]
 
 
 def _read_json(token: str, kinds: Kinds, prog: str) -> list[str]:
