@@ -38,29 +38,34 @@ def prepared(
     fingerprint_of: FingerprintOf = lambda _run: None,
 ) -> tuple[RunSet, list[LabelFreeMetric]]:
     """The runs, with all that a choice by `metrics` needs, and the metrics to choose by. These are `metrics`,
-    unless most runs never logged some part of the consensus, or no run has all of its parts. Then RankMe
-    replaces the consensus, with a warning. With `running`, runs that have not ended take part.
+    unless most runs never logged some part of the consensus, or no two runs that may be compared have all of
+    its parts. Then RankMe replaces the consensus, with a warning. With `running`, runs that have not ended
+    take part.
 
     Raises:
         UserError: As `with_pooled`, if the pooled probe is one of the metrics.
     """
     if POOLED in metrics:
         runs = with_pooled(runs, fingerprint_of, allow_mixed)
-    runs = _with_same_questions(runs, allow_mixed, warn=_SCORE in metrics)
+    # Beside a choice by the consensus stands what the pretext score says.
+    runs = _with_same_questions(runs, allow_mixed, warn=_SCORE in metrics or CONSENSUS in metrics)
     runs = replace(runs, warnings=(*runs.warnings, *_cautions(runs.runs, metrics)))
     if CONSENSUS not in metrics:
         return runs, list(metrics)
-    rows = [row for run in known_runs(runs, running) if (row := compared(run, milestone))]
-    whole = sum(map(has_all_parts, rows))
-    lacking = sum(not row.values.keys() >= set(CONSENSUS.parts) for row in rows)
-    if whole and 2 * lacking <= len(rows):
+    rows = [(run, row) for run in known_runs(runs, running) if (row := compared(run, milestone))]
+    whole = [run for run, row in rows if has_all_parts(row)]
+    lacking = sum(not row.values.keys() >= set(CONSENSUS.parts) for _, row in rows)
+    few = not whole or 2 * lacking > len(rows)
+    if not few and any(len(pool.runs) > 1 for pool in pools(whole, [CONSENSUS], allow_mixed)):
         return with_consensus(runs, milestone, allow_mixed, running), list(metrics)
     if rows:
         note = (
-            f"{whole} of {len(rows)} runs have {', '.join(part.name for part in PARTS)}, which make the"
-            " consensus: the choice is by rankme instead"
+            f"{len(whole)} of {len(rows)} runs have {', '.join(part.name for part in PARTS)}, which"
+            " make the consensus"
+            if few
+            else "the consensus compares runs with each other, and there is nothing to compare with"
         )
-        runs = replace(runs, warnings=(*runs.warnings, note))
+        runs = replace(runs, warnings=(*runs.warnings, f"{note}: the choice is by rankme instead"))
     rankme = label_free_metric("rankme")
     others = [one for one in metrics if one not in (CONSENSUS, rankme)]
     return runs, [rankme, *others]

@@ -111,5 +111,19 @@ def test_rankme_takes_its_place_where_most_runs_never_logged_a_part():
             f"{whole} runs have nesum, channel_std, idest, which make the consensus:"
             " the choice is by rankme instead",
         )
-    assert prepared(sweep(bare("a"), new), [CONSENSUS])[1] == [CONSENSUS]
-    assert prepared(sweep(logged("b", (1.0, 1.0, 1.0))), [CONSENSUS])[1] == [CONSENSUS]
+    other = logged("b", (1.0, 1.0, 1.0))
+    assert prepared(sweep(bare("a"), new, other), [CONSENSUS])[1] == [CONSENSUS]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [[], [bare("a")], [logged("b", (1.0, 1.0, 1.0), method="byol")]],
+    ids=["no other run", "one without its parts", "one of another method"],
+)
+def test_there_is_no_consensus_of_one(others):
+    runs, (metric,) = prepared(sweep(logged("n", (1.0, 1.0, 1.0)), *others), [CONSENSUS])
+    assert metric.name == "rankme"
+    assert (
+        "the consensus compares runs with each other, and there is nothing to compare with"
+        in runs.warnings[0]
+    )

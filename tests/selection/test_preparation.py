@@ -5,6 +5,7 @@ from handmade import run, sweep
 
 from selector.metrics import label_free_metric
 from selector.runs import Milestone
+from selector.selection.consensus import CONSENSUS
 from selector.selection.preparation import prepared
 from selector.selection.ranking import rank
 
@@ -60,6 +61,12 @@ def test_runs_without_these_criteria_are_left_alone():
 
 def said(*runs, metric=SCORE):
     return " | ".join(prepared(sweep(*runs), [metric])[0].warnings)
+
+
+def test_it_is_said_wherever_the_score_is_shown():
+    # Other metrics' opinions of a choice by the consensus, and a regret of all metrics, show the score, too.
+    assert "pretext_score leaves rotation_probe out" in said(*LOST, metric=CONSENSUS)
+    assert "pretext_score" not in said(*LOST, metric=label_free_metric("rankme"))
 
 
 def test_a_collapsed_run_is_named():
