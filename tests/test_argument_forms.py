@@ -92,7 +92,10 @@ def test_forms(line, expected):
     [
         ("--metric a b source", {"metric": ("a", "b"), "sources": ("source",)}),
         ("--metric a b source --labels", {"metric": ("a", "b"), "sources": ("source",), "labels": True}),
-        ("--metric a --metric b source --epochs=3", {"metric": ("a", "b"), "sources": ("source",), "epochs": 3}),
+        (
+            "--metric a --metric b source --epochs=3",
+            {"metric": ("a", "b"), "sources": ("source",), "epochs": 3},
+        ),
         ("x --metric a --metric=b --epochs=3", {"metric": ("a", "b"), "sources": ("x",), "epochs": 3}),
         ("x y --metric a b", {"metric": ("a", "b"), "sources": ("x", "y")}),
         ("--epochs=3 -- --odd", {"epochs": 3, "sources": ("--odd",)}),

@@ -85,7 +85,10 @@ TO = ["--output", "f.npz"]
         (["embed", "best", "photos", *TO, "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["embed", "best", "nowhere", *TO], "no folder 'nowhere'"),
         (["embed", "best", "empty", *TO], "no image in 'empty'"),
-        (["embed", "best", "photos/z.png", *TO, "--skip-bad-images"], "none of the 1 images can be read"),
+        (
+            ["embed", "best", "photos/z.png", *TO, "--skip-bad-images"],
+            "no image can be read (1 found), the first",
+        ),
         (["judge", *RANK, "--labelled", "nowhere"], "no labelled images in 'nowhere'"),
         (["judge", *RANK, "--labelled", "late/red"], "lies next to the classes of 'late/red'"),
         (["judge", *RANK, "--labelled", "one"], "'one' has images of one class only"),

@@ -83,7 +83,7 @@ def held_metrics(runs: RunSet) -> list[LabelFreeMetric]:
     held = [metric for metric in known if metric.key in keys]
     if not held:
         raise UserError(
-            f"the {len(runs.runs)} runs in {runs.source} logged none of our label-free metrics:"
+            f"no run in {runs.source} logged one of our label-free metrics:"
             " name their own keys with --metric KEY --direction max or min"
         )
     return held

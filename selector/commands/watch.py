@@ -40,7 +40,7 @@ def watch(
     """
     from selector.commands.encoders import fingerprints_in
     from selector.commands.named import named_label_free
-    from selector.reports.running import watch_table
+    from selector.reports.running import counts_line, watch_table
     from selector.reports.tables import coverage_line, open_console
     from selector.reports.words import label
     from selector.selection.preparation import prepared
@@ -63,7 +63,8 @@ def watch(
     if once:
         now = look()
         if now.ranking is None:
-            raise UserError(f"no run in {now.runs.source} has a milestone with a finite {now.metric.key} yet")
+            what = f"no run in {now.runs.source} has a milestone with a finite {now.metric.key}"
+            raise UserError(f"{what}: {counts_line(now)}")
         open_console().print(watch_table(now, ""))
         return 0
     last = _follow(look, interval)

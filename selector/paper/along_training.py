@@ -30,7 +30,7 @@ from selector.paper.published import Initial
 from selector.runs import Run, RunSet
 from selector.selection.candidates import Excluded, finished_runs
 from selector.selection.comparability import canonical, describe, differing
-from selector.text import nearest
+from selector.text import counted, nearest
 
 RUNS_RULE = (
     "each run by itself; of several runs the median, marked where more than half of the runs that have a"
@@ -136,7 +136,7 @@ def correlate_milestones(
     logged = {key for run in finished for row in run.milestones for key in row.values}
     if oracle.key not in logged:
         raise UserError(
-            f"none of the {len(finished)} finished runs of {runs.source} logged {oracle.key}"
+            f"no finished run of {runs.source} logged {oracle.key}"
             f"{nearest(oracle.key, logged)}: name what to compare them with, by --oracle KEY"
         )
     chosen = [m for m in metrics or METRICS if m.key in logged and m.key != oracle.key]
@@ -204,7 +204,7 @@ def _correlate_run(
         reason = "milestone 0, the untrained network, was not logged"
     length, resampled, interval, why = None, None, None, reason
     if reason is None and len(x) < LEAST_MILESTONES:
-        why = f"{len(x)} milestones, an interval needs {LEAST_MILESTONES}"
+        why = f"{counted(len(x), 'milestone')}, an interval needs {LEAST_MILESTONES}"
     elif reason is None:
         untrained = finite_pairs([run.milestones[0].values], metric, oracle)[0]
         length = block_length(x, y)

@@ -17,7 +17,7 @@ from selector.reports.opinions import Opinions, opinions_object
 from selector.runs import Run
 from selector.selection.ranking import RankedGroup, Ranking
 from selector.selection.verdicts import SCORES
-from selector.text import printable
+from selector.text import counted, printable
 
 # Where one run was to be written, and how it was started: a repetition decides that anew.
 _NOT_REPEATED = {"output_dir", "resume"}
@@ -161,7 +161,8 @@ def best_yaml(best: Best, ranking: Ranking, opinions: Opinions) -> str:
     lines = [
         *(opinions.lines() if opinions.others else ()),
         f"run {best.run.id} ({best.run.name}): {better} {ranking.metric.name}, {best.score:.6g},"
-        f" of {len(best.group.ranking)} runs" + (f"; {ties} more are tied with it" if ties else ""),
+        f" of {counted(len(best.group.ranking), 'run')}"
+        + (f"; {ties} more are tied with it" if ties else ""),
         f"repeat it: {best.command}" if best.command else "not a run of train.py: no command repeats it",
         f"checkpoint: {checkpoint_line(best)}",
         *([f"made by: {best.run.versions}"] if best.run.versions else []),

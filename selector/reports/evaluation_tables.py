@@ -9,6 +9,7 @@ from selector.metrics import LABELLED_PREFIX, METRICS
 from selector.reports.tables import paragraph, table_of
 from selector.reports.words import number
 from selector.runs import Milestone
+from selector.text import counted
 from selector.training.after_training import Added, summary_of
 from selector.training.stored import Stored
 
@@ -31,7 +32,8 @@ def added_notes(added: Sequence[Added], dry_run: bool) -> list[str]:
     total = summary_of(added)
     verb = "would be added" if dry_run else "added"
     lines = [
-        f"{total['values']} values {verb} at {total['milestones']} milestones of {total['runs']} runs"
+        f"{counted(total['values'], 'value')} {verb} at {counted(total['milestones'], 'milestone')}"
+        f" of {counted(total['runs'], 'run')}"
         + ("" if dry_run or not total["values"] else "; `wandb sync` uploads those of offline runs")
         + "."
     ]

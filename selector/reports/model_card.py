@@ -91,6 +91,6 @@ def _regret(best: Best) -> str:
         return "What the choice cost in accuracy is not known: no labels were used."
     top, own = max(accuracies.values()), accuracies[best.run.id]
     return (
-        f"Linear-probe accuracy {100 * own:.1f} %; the best of {len(accuracies)} runs has {100 * top:.1f} %,"
-        f" so the choice cost {100 * (top - own):.1f} points."
+        f"Linear-probe accuracy {100 * own:.1f} %; the best of {counted(len(accuracies), 'run')} has"
+        f" {100 * top:.1f} %, so the choice cost {100 * (top - own):.1f} points."
     )

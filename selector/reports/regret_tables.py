@@ -12,6 +12,7 @@ from selector.reports.words import label, number, share, sparkline
 from selector.selection.comparability import describe
 from selector.selection.regret import RegretGroup, RegretReport
 from selector.selection.stopping import STOPPING_RULE
+from selector.text import counted
 
 _ROOM = 26  # columns for the names of the metrics that chose a run
 
@@ -52,7 +53,7 @@ def accuracy_line(group: RegretGroup) -> str:
     runs = len(group.accuracies)
     error = "" if best.standard_error is None else f" ± {share(best.standard_error, percent)}"
     text = (
-        f"{runs} runs, {group.configurations} configurations: best"
+        f"{counted(runs, 'run')}, {counted(group.configurations, 'configuration')}: best"
         f" {share(best.accuracy, percent)}{error} ({label(best.run)}), mean {share(mean, percent)},"
         f" worst {share(worst.accuracy, percent)}"
     )

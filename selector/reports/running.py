@@ -17,7 +17,7 @@ from selector.selection.comparability import describe
 from selector.selection.losers import RULE, Verdicts
 from selector.selection.ranking import RankedGroup, Standing
 from selector.selection.verdicts import RULES, verdict_of
-from selector.text import printable
+from selector.text import counted, printable
 
 
 def watch_rows(now: Standing, group: RankedGroup) -> list[tuple[str, ...]]:
@@ -52,9 +52,10 @@ def counts_line(now: Standing) -> str:
     """How many runs there are, by state, and who leads."""
     runs = now.runs
     states = Counter(run.state for run in runs.runs)
-    counted = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
-    planned = f" of {runs.planned}" if runs.planned is not None else ""
-    return f"{len(runs.runs)}{planned} runs{f': {counted}' if counted else ''}{_leaders(now)}"
+    listed = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
+    number = len(runs.runs)
+    some = counted(number, "run") if runs.planned is None else f"{number} of {counted(runs.planned, 'run')}"
+    return f"{some}{f': {listed}' if listed else ''}{_leaders(now)}"
 
 
 def change_lines(before: Standing | None, now: Standing) -> Iterator[str]:
@@ -96,7 +97,7 @@ def _leaders(now: Standing) -> str:
         f" at {group.chosen.unit} {group.ranking[0].epoch}"
         for group in groups
     ]
-    return "; " + "; ".join(leaders) if leaders else "; no milestone yet"
+    return "; " + "; ".join(leaders) if leaders else "" if now.runs.ended else "; no milestone yet"
 
 
 def loser_lines(verdicts: Verdicts, stopped: Sequence[str] | None) -> Iterator[str]:

@@ -21,7 +21,7 @@ from selector.reports.tables import WIDTH
 from selector.reports.words import settings_of, sparkline
 from selector.sweeping.agent import Reporter
 from selector.sweeping.state import SweepRun, SweepState
-from selector.text import printable
+from selector.text import counted, printable
 
 
 class _TimeLeft(ProgressColumn):
@@ -81,7 +81,7 @@ class SweepBar(Reporter):
         self._task = self._bar.add_task("runs", total=state.planned, completed=state.done, **shown)
         self._say(f"sweep {state.id} in {state.directory}")
         if state.done:
-            of = f" of {state.planned} runs" if state.planned else ""
+            of = f" of {counted(state.planned, 'run')}" if state.planned else ""
             self._say(f"done before: {state.done}{of}")
         self._show(state)
 

@@ -12,6 +12,7 @@ from selector.reports.words import axis_of, label
 from selector.selection.comparability import describe
 from selector.selection.ranking import Ranking
 from selector.selection.regret import RegretReport
+from selector.text import counted
 from selector.tracking.notes import MARK, Changes, Notes, NotesTable, Pick
 
 
@@ -57,7 +58,7 @@ def change_object(changes: Changes, notes: Notes, dry_run: bool) -> dict[str, An
 
 def _changed(changes: Changes, notes: Notes) -> Iterator[str]:
     if changes.noted:
-        yield f"{notes.prefix}rank, score, … of {len(changes.noted)} runs"
+        yield f"{notes.prefix}rank, score, … of {counted(len(changes.noted), 'run')}"
     for what, on, off in (
         ("tag", changes.tag_on, changes.tag_off),
         ("alias", changes.alias_on, changes.alias_off),

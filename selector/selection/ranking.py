@@ -276,7 +276,7 @@ def _nothing_to_rank(
     counts = ", ".join(f"{n} {category.replace('_', ' ')}" for category, n in _count(excluded).items())
     first = excluded[0]
     text = (
-        f"none of the {len(excluded)} runs in {runs.source} can be ranked by {metric.key} {where}"
+        f"no run in {runs.source} can be ranked by {metric.key} {where}"
         f"{meant(metric)}: {counts} (run {first.run}: {first.reason}){reasons}"
     )
     return text + (f"; finish the sweep with: {runs.finish_command}" if runs.finish_command else "")

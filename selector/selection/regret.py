@@ -367,7 +367,7 @@ def _nothing_to_judge(
         first = f" (run {excluded[0].run}: {excluded[0].reason})" if excluded else ""
         return f"{runs.source} holds no finished run to judge among {len(excluded)}{first}"
     return (
-        f"none of the {len(finished)} finished runs in {runs.source} has a finite {oracle.key}{meant(oracle)}"
+        f"no finished run in {runs.source} has a finite {oracle.key}{meant(oracle)}"
         " at its last milestone: train with labels, name what judges the runs with --oracle, or judge"
         " them by labels that came later: selector judge SOURCE --labelled DIR"
     )
@@ -377,7 +377,7 @@ def _warnings(oracle: LabelledMetric, without: Sequence[Run], groups: Sequence[R
     warnings = []
     if without:
         ids = ", ".join(run.id for run in without[:5]) + (", …" if len(without) > 5 else "")
-        warnings.append(f"{len(without)} finished runs have no finite {oracle.key} and are left out: {ids}")
+        warnings.append(f"left out, as their last milestone has no finite {oracle.key}: {ids}")
     if oracle.name.endswith("accuracy") and any(a > 1 for one in groups for a in one.accuracies.values()):
         warnings.append(f"{oracle.key} exceeds 1: it is not a fraction, and is reported as logged")
     for group in groups:

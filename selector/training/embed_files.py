@@ -80,7 +80,7 @@ def embed_files(
             done = start + len(batch)
             progress(f"{done} of {len(paths)} images{clock.after(done, len(paths))}")
     if not parts:
-        raise UserError(f"none of the {len(paths)} images can be read, the first is {str(paths[0])!r}")
+        raise UserError(f"no image can be read ({len(paths)} found), the first is {str(paths[0])!r}")
     return Features(tuple(files), np.concatenate(parts), tuple(bad))
 
 

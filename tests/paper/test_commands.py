@@ -165,7 +165,7 @@ def test_images_without_labels_give_label_free_metrics(pretrained, place, tmp_pa
 MISTAKES = [
     ("correlate SWEEP --json --csv", 2, "give only one of --json, --csv and --latex"),
     ("correlate SWEEP --oracle labelled/knn", 2, "unknown labelled metric 'labelled/knn'"),
-    ("correlate SWEEP --oracle ami_labels", 1, "none of the 2 finished runs"),
+    ("correlate SWEEP --oracle ami_labels", 1, "no finished run of"),
     ("correlate SWEEP --metric rankm", 1, "logged rankm"),
     ("figures COURSES --run aaa", 1, "holds no run 'aaa', did you mean 'aa'?"),
     ("figures COURSES --run b.b", 1, "run b.b has 2 milestones with label_free/entropy, 3 are needed"),

@@ -186,7 +186,7 @@ def test_unfinished_runs_and_duplicates_are_left_out_and_unlike_definitions_are_
 @pytest.mark.parametrize(
     ("runs", "oracle", "metrics", "said"),
     [
-        ([FIVE], KNN, [], "none of the 1 finished runs of sweep/ logged labelled/knn_accuracy"),
+        ([FIVE], KNN, [], "no finished run of sweep/ logged labelled/knn_accuracy"),
         (
             [FIVE],
             declared_labelled("labelled/linear_prob_accuracy"),
@@ -200,7 +200,7 @@ def test_unfinished_runs_and_duplicates_are_left_out_and_unlike_definitions_are_
             [],
             "no metric besides labelled/linear_probe_accuracy",
         ),
-        ([], ACCURACY, [], "none of the 0 finished runs"),
+        ([], ACCURACY, [], "no finished run of"),
     ],
 )
 def test_refusals(runs, oracle, metrics, said):

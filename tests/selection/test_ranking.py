@@ -184,7 +184,7 @@ def test_nothing_to_rank_is_one_clear_line():
     with pytest.raises(UserError, match=r"sweep/ holds no runs"):
         rank(sweep(), RANKME)
     with pytest.raises(
-        UserError, match=r"none of the 2 runs .* 1 failed, 1 not finite \(run b: failed\); finish .*: do"
+        UserError, match=r"no run in .* 1 failed, 1 not finite \(run b: failed\); finish .*: do"
     ):
         rank(sweep(run("a", nan), run("b", 1.0, state="failed"), finish_command="do"), RANKME)
 

@@ -149,9 +149,9 @@ def test_runs_that_the_oracle_did_not_judge():
     assert [unjudged.id for unjudged in report.without_oracle] == ["e", "f"]
     assert "rankme chooses run e, which the oracle did not judge" in report.warnings[0]
     assert report.warnings[1] == (
-        "2 finished runs have no finite labelled/linear_probe_accuracy and are left out: e, f"
+        "left out, as their last milestone has no finite labelled/linear_probe_accuracy: e, f"
     )
-    with pytest.raises(UserError, match=r"none of the 1 finished runs .* --oracle"):
+    with pytest.raises(UserError, match=r"no finished run in .* --oracle"):
         judge(("a", 1.0, None))
     with pytest.raises(UserError, match=r"no finished run to judge among 1 \(run a: failed\)"):
         regret(sweep(run("a", 1.0, 0.5, state="failed")), [RANKME], ACCURACY)

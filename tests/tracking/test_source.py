@@ -117,5 +117,7 @@ def test_the_untrained_network_is_no_trained_milestone_but_step_zero_is():
 
 def test_what_chooses_in_a_folder_is_not_ignored_on_a_server():
     for only in ({"project": "p"}, {"sweep": "s"}):
-        with pytest.raises(UserError, match="--project and --sweep choose among the runs of a folder, and e/p"):
+        with pytest.raises(
+            UserError, match="--project and --sweep choose among the runs of a folder, and e/p"
+        ):
             read_source("e/p", **only)

@@ -91,7 +91,7 @@ def test_splits_are_found_whatever_their_capitals_and_what_lies_beside_them_is_s
     assert (len(found.train.pixels), found.test.labels.tolist()) == (2, [0])
     assert found.notes == (
         "all evaluation images are of class 'x'",
-        "ignored: 2 images outside of Train and TEST",
+        "ignored: 2 outside of Train and TEST",
     )
     (tmp_path / "TEST/x/c.png").write_bytes(b"?")
     with pytest.raises(UserError, match=r"no image in '.*TEST' can be read, of 1: repair them"):
@@ -123,7 +123,7 @@ def test_linked_folders_are_followed_and_a_loop_of_links_ends(tmp_path: Path) ->
     (tmp_path / "images" / "cat" / "loop").symlink_to(tmp_path / "images")
     (tmp_path / "images" / "fish").symlink_to(tmp_path / "gone")
     found = read(tmp_path / "images", 4)
-    assert (found.train.labels.tolist(), found.notes) == ([0, 1], ("ignored: 1 broken links",))
+    assert (found.train.labels.tolist(), found.notes) == ([0, 1], ("ignored: 1 behind a broken link",))
 
 
 def test_what_there_is_and_what_is_ignored_is_one_line(tmp_path: Path) -> None:

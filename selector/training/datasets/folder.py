@@ -59,7 +59,7 @@ def folder(config: "TrainConfig") -> Loaded:
     paths = [_images_of(part, ignored) for part in parts]
     beside = len(_images_of(top, Counter())) - sum(map(len, paths))
     if beside > 0:
-        ignored[f"images outside of {' and '.join(part.name for part in parts)}"] = beside
+        ignored[f"outside of {' and '.join(part.name for part in parts)}"] = beside
     classes, unlabelled = _classes_of_all(parts, paths) if config.labels else ((), "")
     reading = reading_of(config.image_size or _SIDE, config.channels or 3, config.background)
     images, mixed = _decoded([*chain(*paths)], reading, config.skip_bad_images)
@@ -137,7 +137,7 @@ def image_paths(folder: Path, extensions: frozenset[str], ignored: Counter[str])
             if suffix in extensions:
                 yield Path(parent, name)
             elif not Path(parent, name).exists():
-                ignored["broken links"] += 1
+                ignored["behind a broken link"] += 1
             else:
                 ignored[suffix or "without extension"] += 1
 
