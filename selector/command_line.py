@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -203,9 +204,11 @@ def _for_fish(prog: str, flags: Mapping[str, Sequence[str]]) -> str:
 
 def _field_docs(config: type) -> dict[str, str]:
     """The docstrings below the fields of a dataclass."""
-    (tree,) = ast.parse(inspect.getsource(config)).body
+    # Python 3.13 knows the lines of a class only where it was written down; TrainConfig was made from one.
+    module = ast.parse(inspect.getsource(sys.modules[config.__module__]))
+    written = (one for one in module.body if isinstance(one, ast.ClassDef) and one.name == config.__name__)
     docs = {}
-    for field, text in pairwise(getattr(tree, "body", ())):
+    for field, text in pairwise(next(written).body):
         match field, text:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
                 docs[name] = doc
