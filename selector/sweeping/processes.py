@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from multiprocessing import forkserver
@@ -172,6 +173,9 @@ def _become(program: str, args: Sequence[str], environment: Mapping[str, str], o
     os.environ.update(environment)
     for finalizer in sys.modules[_SERVER].FINALIZERS:
         finalizer.atexit = False
+    # From Python 3.13 on, multiprocessing forgets what the imports had left to do at the end. This one ends
+    # what the run itself begins, such as its temporary folders.
+    atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
     if "numpy.random" in sys.modules:
         # Python reseeds `random` after a fork; NumPy's global state would repeat itself in every run.
         sys.modules["numpy.random"].seed()
