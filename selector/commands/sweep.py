@@ -26,7 +26,7 @@ def sweep(
 
     Args:
         file: A W&B sweep file.
-        count: Total number of runs, over all calls; None: as the file says.
+        count: Total number of runs, over all calls; None: as an earlier call said, or else the file.
         directory: Sweep folder for runs, logs and checkpoints; None: sweep-<name of the file>, or the
             folder of the file, if that is a sweep folder.
         jobs: How many runs train at the same time; they share the cores.

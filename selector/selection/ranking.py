@@ -271,7 +271,8 @@ def _nothing_to_rank(
 ) -> str:
     reasons = "".join(f"; {warning}" for warning in runs.warnings[:2])
     if not excluded:
-        return f"{runs.source} holds no runs; give a folder with runs, or entity/project/sweep_id{reasons}"
+        advice = "; give a folder with runs, or entity/project/sweep_id" if runs.planned is None else ""
+        return f"{runs.source} holds no runs{advice}{reasons}"
     where = "at their last milestone" if milestone == "last" else f"at milestone {milestone}"
     counts = ", ".join(f"{n} {category.replace('_', ' ')}" for category, n in _count(excluded).items())
     first = excluded[0]

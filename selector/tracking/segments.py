@@ -131,10 +131,11 @@ def _marked_or_ended(
 def _open_ended(segment: Segment, now: float, ended: bool) -> tuple[State, str]:
     """State and detail of a run whose file has no end."""
     minutes = max(0, round((now - segment.written) / 60))  # a file server's clock may be ahead of this one's
+    ago = f"{minutes} min ago" if minutes else "just now"
     cut = f"; its file {segment.cut}" if segment.cut else ""
     if now - segment.written < CRASHED_AFTER_SECONDS and not ended:
-        return "running", f"has not ended; its file was last written {minutes} min ago{cut}"
-    return "crashed", f"was killed: no exit record, its file was last written {minutes} min ago{cut}"
+        return "running", f"has not ended; its file was last written {ago}{cut}"
+    return "crashed", f"was killed: no exit record, its file was last written {ago}{cut}"
 
 
 def _missing_milestone(summary: Mapping[str, Any], history: History) -> str:

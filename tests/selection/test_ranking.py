@@ -181,8 +181,10 @@ def test_scores_that_are_not_finite_are_never_chosen(score, direction):
 
 
 def test_nothing_to_rank_is_one_clear_line():
-    with pytest.raises(UserError, match=r"sweep/ holds no runs"):
+    with pytest.raises(UserError, match=r"sweep/ holds no runs; give a folder with runs"):
         rank(sweep(), RANKME)
+    with pytest.raises(UserError, match=r"sweep/ holds no runs; 4 have not begun"):
+        rank(sweep(planned=4, warnings=("4 have not begun",)), RANKME)
     with pytest.raises(
         UserError, match=r"no run in .* 1 failed, 1 not finite \(run b: failed\); finish .*: do"
     ):

@@ -75,6 +75,7 @@ def test_without_an_end_the_age_of_the_file_decides():
     six, eleven = NOW - 6 * 60, NOW - 11 * 60
     killed = "was killed: no exit record, its file was last written"
     assert state(segment(1, written=six)) == ("running", "has not ended; its file was last written 6 min ago")
+    assert state(segment(1, written=NOW))[1] == "has not ended; its file was last written just now"
     assert state(segment(1, written=eleven)) == ("crashed", f"{killed} 11 min ago")
     assert state(segment(1, written=six), ended=True) == ("crashed", f"{killed} 6 min ago")
     assert state(segment(1, cut="ends inside a record at byte 9"))[1].endswith(
