@@ -6,10 +6,12 @@ from math import inf, isfinite, sqrt
 from statistics import fmean, stdev
 from typing import Literal
 
+from selector.errors import UserError
 from selector.metrics import CONSENSUS_KEY, NOISE_PREFIX, Direction, LabelFreeMetric
 from selector.milestone import BOOTSTRAP_PREFIX
 from selector.runs import Milestone, Run, RunSet, State
 from selector.selection.comparability import canonical, configuration, hyperparameters, is_finite_number
+from selector.text import nearest
 
 MilestoneChoice = Literal["last"] | int
 Category = State | Literal["duplicate", "missing", "not_finite", "unreadable"]
@@ -75,7 +77,16 @@ def finished_runs(runs: RunSet, seed_key: str = "seed") -> tuple[list[Run], list
     Where no seed is known (other people's runs) equal configurations are taken for repetitions, and only
     runs that also logged the same numbers for one run. Diverged runs come first among the others: they were
     tried to their end, and are the worst.
+
+    Raises:
+        UserError: No run has the hyperparameter that is said to hold the seed.
     """
+    names = {name for run in runs.runs for name in run.config}
+    if names and seed_key not in ("", "seed", *names):
+        raise UserError(
+            f"no run in {runs.source} has a hyperparameter '{seed_key}'{nearest(seed_key, names)}:"
+            " --seed-key names the one that holds the seed"
+        )
     excluded = [Excluded(gone.run, "", "unreadable", gone.reason) for gone in runs.unreadable]
     finished: list[Run] = []
     first_with: dict[str, Run] = {}

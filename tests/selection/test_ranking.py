@@ -312,3 +312,15 @@ def test_the_order_of_the_runs_does_not_matter(scores, direction, rng: random.Ra
     assert first.coverage.ranked + sum(first.coverage.excluded.values()) == first.coverage.found == len(runs)
     scores_in_order = [ranked.score for ranked in first.groups[0].ranking]
     assert scores_in_order == sorted(scores_in_order, reverse=direction == "max")
+
+
+def test_the_seed_may_have_any_name_but_some_run_must_have_it():
+    # means: x 6, y 5, though y has the best run
+    alike = {"learning_rate": 0.1}
+    scores = {"a": ("x", 1, 5.0), "b": ("x", 2, 7.0), "c": ("y", 1, 9.0), "d": ("y", 2, 1.0)}
+    runs = sweep(*(run(id, s, init=seed, way=way, **alike) for id, (way, seed, s) in scores.items()))
+    (group,) = rank(runs, RANKME, seed_key="init").groups
+    assert [(one.run.id, one.score, len(one.runs)) for one in group.ranking] == [("b", 6.0, 2), ("c", 5.0, 2)]
+    assert rank(runs, RANKME, by="run", seed_key="init").groups[0].chosen.id == "c"
+    with pytest.raises(UserError, match="has a hyperparameter 'inti', did you mean 'init'"):
+        rank(runs, RANKME, seed_key="inti")

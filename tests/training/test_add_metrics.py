@@ -39,8 +39,8 @@ def test_what_was_added_in_words():
     # Metrics are in the order of the table.
     assert added_rows(added) == [("aa", "0, 5", "entropy, lidar"), ("aa", "–", "it is old")]
     text = " ".join(added_notes(added, dry_run=False))
-    assert "3 values added at 2 milestones of 1 runs; `wandb sync`" in text
+    assert "3 values added at 2 milestones of 1 run; `wandb sync`" in text
     assert "7 came out the same and 1 did not, as other versions of libraries" in text
     assert "aa: no checkpoint is left for epoch 10, 15" in text
-    assert "3 values would be added at 2 milestones of 1 runs." in added_notes(added, dry_run=True)[0]
+    assert "3 values would be added at 2 milestones of 1 run." in added_notes(added, dry_run=True)[0]
     assert added_object(added[0])["epochs"][1] == {"epoch": 5, "values": {"label_free/entropy": 2.0}}
