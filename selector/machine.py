@@ -14,3 +14,8 @@ def checkout() -> Path:
     package = Path(__file__).resolve().parent
     carried = package / "carried"  # see pyproject.toml
     return carried if carried.is_dir() else package.parent
+
+
+def train_command() -> list[str]:
+    """How a shell calls train.py: in a checkout by its name, from an installed package as a module."""
+    return ["python", *(["-m", "selector.carried.train"] if checkout().name == "carried" else ["train.py"])]

@@ -72,6 +72,12 @@ def test_it_ranks_and_reports(python, sources, tmp_path, kind):
     assert (tmp_path / "r.html").stat().st_size > 10_000
 
 
+def test_the_command_that_repeats_a_run_needs_no_checkout(python, sources, tmp_path):
+    status, out, err = call(python.parent / "selector", "best", sources["export"], cwd=tmp_path)
+    assert status == 0, err
+    assert "# repeat it: python -m selector.carried.train --method=simclr" in out
+
+
 def test_what_needs_torch_says_what_to_install(python, sources, tmp_path):
     status, out, err = call(
         python.parent / "selector", "figures", sources["export"], "--output", "f", cwd=tmp_path

@@ -11,6 +11,7 @@ import yaml
 
 from selector.config import Method, TrainConfig, paper_recipe
 from selector.errors import UserError
+from selector.machine import train_command
 from selector.metrics import Direction, LabelFreeMetric, label_free_metric
 from selector.reports.objects import plain
 from selector.reports.opinions import Opinions, opinions_object
@@ -79,7 +80,7 @@ def command_line(run: Run) -> str:
         for name, value in repeated(run).items()
         if name in ("method", "dataset") or value != recipe[name]
     ]
-    return shlex.join(["python", "train.py", *flags])
+    return shlex.join([*train_command(), *flags])
 
 
 def find_checkpoint(run: Run) -> Path | None:
@@ -158,11 +159,12 @@ def best_yaml(best: Best, ranking: Ranking, opinions: Opinions) -> str:
     """The hyperparameters as YAML, with what they are in comments above."""
     better = "highest" if best.group.direction == "max" else "lowest"
     ties = len(best.group.tie_set) - 1
+    several = any(len(one.runs) > 1 for one in best.group.ranking)  # seeds
     lines = [
         *(opinions.lines() if opinions.others else ()),
         f"run {best.run.id} ({best.run.name}): {better} {ranking.metric.name}, {best.score:.6g},"
-        f" of {counted(len(best.group.ranking), 'run')}"
-        + (f"; {ties} more are tied with it" if ties else ""),
+        f" of {counted(len(best.group.ranking), 'configuration' if several else 'run')}"
+        + (f"; tied with {ties} more" if ties else ""),
         f"repeat it: {best.command}" if best.command else "not a run of train.py: no command repeats it",
         f"checkpoint: {checkpoint_line(best)}",
         *([f"made by: {best.run.versions}"] if best.run.versions else []),
