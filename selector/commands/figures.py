@@ -11,15 +11,15 @@ def figures(
     runs: Runs,
     *,
     output: Path = Path("figures"),
-    metric: Names = ("entropy",),
+    metric: Names = ("rankme",),
     oracle: Name = "linear_probe_accuracy",
     run: Names = (),
     format: Literal["png", "svg", "pdf"] = "png",
     json: bool = False,
 ) -> int:
-    """Draw metrics over training beside the accuracy, one picture per run: the paper's Figures 2 to 4.
+    """Draw metrics over training beside the accuracy, one picture per run.
 
-    Milestones whose embedding has outliers are marked.
+    With --metric entropy, these are the paper's Figures 2 to 4. Milestones whose embedding has outliers are marked.
 
     Args:
         output: Folder for the pictures.

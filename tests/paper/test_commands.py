@@ -93,7 +93,9 @@ def test_a_picture_a_run_and_metric(call, courses, tmp_path):
 
 
 def test_figures_prints_the_rows_as_json(call, courses, tmp_path):
-    status, out, _ = call("figures", courses, "--output", tmp_path, "--run", "aa", "--json")
+    status, out, _ = call(
+        "figures", courses, "--output", tmp_path, "--run", "aa", "--json", "--metric=entropy"
+    )
     (figure,) = json.loads(out)["figures"]
     assert (status, figure["run"], figure["metric"]) == (0, "aa", "entropy")
     assert [point["epoch"] for point in figure["points"]] == [0, 5, 10, 15]
@@ -168,8 +170,12 @@ MISTAKES = [
     ("correlate SWEEP --oracle ami_labels", 1, "no finished run of"),
     ("correlate SWEEP --metric rankm", 1, "logged rankm"),
     ("figures COURSES --run aaa", 1, "holds no run 'aaa', did you mean 'aa'?"),
-    ("figures COURSES --run b.b", 1, "run b.b has 2 milestones with label_free/entropy, 3 are needed"),
-    ("figures COURSES --metric rankme", 1, "run b.b has 0 milestones with label_free/rankme"),
+    (
+        "figures COURSES --run b.b --metric entropy",
+        1,
+        "run b.b has 2 milestones with label_free/entropy, 3 are needed",
+    ),
+    ("figures COURSES", 1, "run b.b has 0 milestones with label_free/rankme"),
     ("figures COURSES --format gif", 2, "gif"),
     ("pretrained --dataset digits --models resnet19", 1, "unknown model 'resnet19', did you mean"),
     ("pretrained --dataset digits --models resnet18 --weights-dir .", 1, "no weights of resnet18 in '.'"),
