@@ -19,7 +19,8 @@ def figures(
 ) -> int:
     """Draw metrics over training beside the accuracy, one picture per run.
 
-    With --metric entropy, these are the paper's Figures 2 to 4. Milestones whose embedding has outliers are marked.
+    With --metric entropy, these are the paper's Figures 2 to 4. Milestones whose embedding has outliers
+    are marked.
 
     Args:
         output: Folder for the pictures.
