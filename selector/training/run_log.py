@@ -174,8 +174,9 @@ def run_log(config: TrainConfig, folder: Path, signals: StopSignals) -> Iterator
     except OSError as error:
         if error.errno not in _DISK:
             raise
+        where = error.filename2 or error.filename or config.output_dir
         raise UserError(
-            f"cannot write {str(error.filename2 or error.filename or config.output_dir or 'the run')!r}"
+            f"cannot write {repr(str(where)) if where else 'files of the run'}"
             f" ({error.strerror}): what was saved before is intact; make room, and the same command with"
             " --resume continues the run"
         ) from error
