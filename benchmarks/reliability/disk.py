@@ -3,7 +3,7 @@
     python benchmarks/reliability/disk.py [--kilobytes 10 100]
 
 Needs the right to mount a small tmpfs (root). On it a tiny training runs out of room for its checkpoints, for
-W&B's files, for both; so does a sweep's ledger. Each must end with one clear line, or
+W&B's files, for both; so does a sweep's journal. Each must end with one clear line, or
 go on; what was saved before must be whole; and when there is room again, the same command must bring the run
 to the milestones and weights of one that had room all the time.
 """
@@ -39,7 +39,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     rows = [Row("disk full: checkpoints"), Row("disk full: W&B's files"), Row("disk full: both")]
-    ledger = Row("disk full: a sweep's ledger")
+    ledger = Row("disk full: a sweep's journal")
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "small") as small:
         root = Path(name)
         fill_ledger(small, ledger)
