@@ -278,14 +278,15 @@ def _nothing_to_rank(
     first = excluded[0]
     text = (
         f"no run in {runs.source} can be ranked by {metric.key} {where}"
-        f"{meant(metric)}: {counts} (run {first.run}: {first.reason}){reasons}"
+        f"{meant(metric, runs)}: {counts} (run {first.run}: {first.reason}){reasons}"
     )
     return text + (f"; finish the sweep with: {runs.finish_command}" if runs.finish_command else "")
 
 
-def meant(metric: Metric) -> str:
-    """For a message that no run logged a key: the built-in metric that the key resembles."""
-    return nearest(metric.name, [ours.name for ours in METRICS]) if metric.logged_as else ""
+def meant(metric: Metric, runs: RunSet) -> str:
+    """For a message that no run logged a key: what the key resembles, a built-in metric or a logged key."""
+    logged = {key for run in runs.runs for row in run.milestones for key in row.values}
+    return nearest(metric.name, [*(ours.name for ours in METRICS), *logged]) if metric.logged_as else ""
 
 
 def _count(excluded: Sequence[Excluded]) -> dict[str, int]:

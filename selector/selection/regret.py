@@ -367,7 +367,7 @@ def _nothing_to_judge(
         first = f" (run {excluded[0].run}: {excluded[0].reason})" if excluded else ""
         return f"{runs.source} holds no finished run to judge among {len(excluded)}{first}"
     return (
-        f"no finished run in {runs.source} has a finite {oracle.key}{meant(oracle)}"
+        f"no finished run in {runs.source} has a finite {oracle.key}{meant(oracle, runs)}"
         " at its last milestone: train with labels, name what judges the runs with --oracle, or judge"
         " them by labels that came later: selector judge SOURCE --labelled DIR"
     )

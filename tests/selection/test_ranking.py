@@ -9,6 +9,7 @@ from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, curve, run, sweep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selector.commands.named import named_label_free
 from selector.errors import UserError
 from selector.runs import Unreadable
 from selector.selection.ranking import rank
@@ -189,6 +190,11 @@ def test_nothing_to_rank_is_one_clear_line():
         UserError, match=r"no run in .* 1 failed, 1 not finite \(run b: failed\); finish .*: do"
     ):
         rank(sweep(run("a", nan), run("b", 1.0, state="failed"), finish_command="do"), RANKME)
+
+
+def test_a_key_that_no_run_logged_and_one_that_it_resembles():
+    with pytest.raises(UserError, match="ranked by my/scor at their last milestone, did you mean 'my/score'"):
+        rank(sweep(run("a", values={"my/score": 1.0})), named_label_free("my/scor", "max"))
 
 
 def test_duplicates_count_once():
