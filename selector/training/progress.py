@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from selector.milestone import Milestone
+from selector.text import counted
 
 _SHOWN = ("label_free/rankme", "labelled/linear_probe_accuracy")
 # What leaves out or shrinks the steps of a milestone that take these parts of its time.
@@ -113,9 +114,11 @@ class TrainingProgress(pl.Callback):
             f"{hint} (saves up to {s:.1f} s of each)" for hint, s in step.items() if s > _WORTH_NAMING * each
         ]
         self._say(
-            f"about {timedelta(seconds=round(whole))} left: {epochs - epoch} epochs of"
-            f" {self._seconds / self._epochs:.1f} s and {milestones} milestones of {each:.1f} s, which are"
-            f" {milestones * each / whole:.0%} of it" + f"; cheaper: {', '.join(hints)}" * bool(hints)
+            f"about {timedelta(seconds=round(whole))} left: {counted(epochs - epoch, 'epoch')} of"
+            f" {self._seconds / self._epochs:.1f} s and {counted(milestones, 'milestone')} of {each:.1f} s;"
+            f" milestones take {milestones * each / whole:.0%} of it"
+            + f"; cheaper: {', '.join(hints)}"
+            * bool(hints)
         )
 
     def _say(self, line: str) -> None:
