@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # 32 MiB of float64 at a time: large enough for the matrix products, small beside the embeddings themselves.
 BLOCK_ELEMENTS = 2**22
 
+# Metrics that compare all pairs of images (CLID, IdEst, uniformity) take a random subset of more.
+PAIRWISE_MAX_IMAGES = 5000
+
 _LARGEST = 1e150  # beyond it, squares leave float64
 
 
@@ -76,6 +79,20 @@ def as_views(views: Array) -> torch.Tensor:
     return _checked_entries(tensor)
 
 
+def some_of(
+    vectors: torch.Tensor, most: int = PAIRWISE_MAX_IMAGES, rng: np.random.Generator | int = 0
+) -> torch.Tensor:
+    """The vectors, or a random subset of them if there are more than `most`: the same for each encoder."""
+    import torch
+
+    if most < 4:
+        raise ValueError(f"expected max_images of at least 4, got {most}")
+    if len(vectors) <= most:
+        return vectors
+    chosen = np.random.default_rng(rng).choice(len(vectors), most, replace=False)
+    return vectors[torch.from_numpy(chosen).to(vectors.device)]
+
+
 def float64_blocks(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
     """The vectors in float64, some rows at a time, so that they are never all in float64 at once."""
     import torch
@@ -122,6 +139,8 @@ def _as_tensor(array: Array) -> torch.Tensor:
 
     refuse_masked(array)
     if isinstance(array, torch.Tensor):
+        if array.layout != torch.strided:
+            raise ValueError(f"expected a dense tensor, got one of {array.layout}: pass tensor.to_dense()")
         # Apple's GPUs have no float64.
         return array.detach().cpu() if array.device.type == "mps" else array.detach()
     array = np.asarray(array)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import as_vectors, float64_blocks, one_thread, unit_vectors
+from selector.metrics.arrays import (
+    PAIRWISE_MAX_IMAGES,
+    as_vectors,
+    float64_blocks,
+    one_thread,
+    some_of,
+    unit_vectors,
+)
 from selector.metrics.metric import BACKBONE, OF_SUBSET, label_free
 from selector.metrics.neighbors import nearest_neighbors
 
@@ -39,7 +46,13 @@ def default_clusters(count: int) -> int:
     source="Lu et al. 2022, arXiv:2206.01251, in third-party code",
     settings=OF_CLID,
 )
-def cluster_learnability(embeddings: Array, *, clusters: int | None = None, seed: int = 0) -> float:
+def cluster_learnability(
+    embeddings: Array,
+    max_images: int = PAIRWISE_MAX_IMAGES,
+    *,
+    clusters: int | None = None,
+    seed: int = 0,
+) -> float:
     """How well the nearest image tells the k-means cluster of a held-out image.
 
     From 0 to 1.
@@ -53,10 +66,11 @@ def cluster_learnability(embeddings: Array, *, clusters: int | None = None, seed
 
     Args:
         embeddings: (N, D) array or tensor.
+        max_images: If there are more, a random subset is taken, the same of each encoder.
         clusters: Number of clusters; ⌊√N⌋ by default.
         seed: Of the k-means start and of the split into two halves.
     """
-    vectors = as_vectors(embeddings, least=2)
+    vectors = some_of(as_vectors(embeddings, least=2), max_images)
     count = len(vectors)
     if clusters is None:
         clusters = default_clusters(count)
@@ -71,6 +85,7 @@ def cluster_learnability(embeddings: Array, *, clusters: int | None = None, seed
 
 def twonn(
     embeddings: Array,
+    max_images: int = PAIRWISE_MAX_IMAGES,
     *,
     discard: float = 0.1,
     distances: NDArray[np.float32] | None = None,
@@ -88,12 +103,13 @@ def twonn(
 
     Args:
         embeddings: (N, D) array or tensor; the work is done where it is, exactly, in O(N² D).
+        max_images: If there are more, a random subset is taken, the same of each encoder.
         discard: Share of the largest ratios to leave out, above 0 and below 1.
         distances: (N, 2 or more) distances of each image to its nearest others, where they are known.
     """
     import torch
 
-    vectors = as_vectors(embeddings, least=3).to(torch.float64)
+    vectors = some_of(as_vectors(embeddings, least=3), max_images).to(torch.float64)
     if not 0 < discard < 1:
         raise ValueError(f"expected a share between 0 and 1 to discard, got {discard}")
     # Distances are float32, which holds no very small or large ones, and equal images count once.
@@ -124,15 +140,16 @@ def twonn(
     source="Lu et al. 2022, arXiv:2206.01251, in third-party code",
     settings=OF_CLID,
 )
-def clid(embeddings: Array, *, seed: int = 0) -> float:
+def clid(embeddings: Array, max_images: int = PAIRWISE_MAX_IMAGES, *, seed: int = 0) -> float:
     """How learnable the clusters are, and how many dimensions the images spread over.
 
-    From 0 to 2; `seed` is `cluster_learnability`'s.
+    From 0 to 2; `seed` is `cluster_learnability`'s. If there are more images than `max_images`, a random
+    subset is taken.
     The paper's own text was not read. That ID enters as ID/D is the reading of published third-party code;
     the paper may instead standardise both parts over the compared models, which is impossible for one
     model alone: for that, compare `cluster_learnability` and `twonn` themselves.
     """
-    vectors = as_vectors(embeddings, least=3)
+    vectors = some_of(as_vectors(embeddings, least=3), max_images)
     return cluster_learnability(vectors, seed=seed) + twonn(vectors) / vectors.shape[1]
 
 

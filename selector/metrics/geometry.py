@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from selector.metrics.arrays import (
     BLOCK_ELEMENTS,
+    PAIRWISE_MAX_IMAGES,
     Checked,
     as_vectors,
     float64_blocks,
     one_thread,
+    some_of,
     unit_vectors,
 )
 from selector.metrics.metric import BACKBONE, OF_SUBSET, PROJECTOR, label_free
@@ -74,18 +76,18 @@ def _sum_of_squared_cosines(vectors: torch.Tensor) -> float:
     source="Wang & Isola 2020, arXiv:2005.10242, equation 2",
     settings=OF_SUBSET,
 )
-def uniformity(embeddings: Array, *, t: float = 2.0) -> float:
+def uniformity(embeddings: Array, max_images: int = PAIRWISE_MAX_IMAGES, *, t: float = 2.0) -> float:
     """How unevenly the directions of the projections fill the sphere.
 
     Logarithm of a Gaussian kernel's mean, from −2t N/(N − 1) to 0, complete collapse; t is its sharpness.
 
     Directions spread evenly by chance have about −2t + 2t²/D, so values of different D are not comparable.
-    Unchanged by rotation and by rescaling single images. A zero vector stays zero. Time O(N² D), in blocks of
-    32 MiB, in float64.
+    Unchanged by rotation and by rescaling single images. A zero vector stays zero. Of more than `max_images`
+    images a random subset is taken, the same of each encoder; time O(N² D), in blocks of 32 MiB, in float64.
     """
     import torch
 
-    vectors = as_vectors(embeddings, least=2)
+    vectors = some_of(as_vectors(embeddings, least=2), max_images)
     if not t > 0:
         raise ValueError(f"expected t above 0, got {t}")
     directions = torch.cat([unit_vectors(block) for block in float64_blocks(vectors)])

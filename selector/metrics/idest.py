@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import BLOCK_ELEMENTS, as_vectors
+from selector.metrics.arrays import BLOCK_ELEMENTS, PAIRWISE_MAX_IMAGES, as_vectors, some_of
 from selector.metrics.metric import BACKBONE, OF_SUBSET, label_free
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from selector.metrics.arrays import Array
 
-MAX_IMAGES = 5000
 _PARTS = 16  # subsamples of 1/16, 2/16, … 15/16 of the images
 
 
@@ -32,7 +31,7 @@ _PARTS = 16  # subsamples of 1/16, 2/16, … 15/16 of the images
     source="Mordacq et al. 2026, arXiv:2606.03338, section 3.2",
     settings=OF_SUBSET,
 )
-def idest(embeddings: Array, max_images: int = MAX_IMAGES, *, seed: int = 0) -> float:
+def idest(embeddings: Array, max_images: int = PAIRWISE_MAX_IMAGES, *, seed: int = 0) -> float:
     """Intrinsic dimension of the images; its authors find it uninformative in early epochs.
 
     From 0 to D, by the growth of spanning trees.
@@ -51,12 +50,8 @@ def idest(embeddings: Array, max_images: int = MAX_IMAGES, *, seed: int = 0) -> 
     import torch
 
     vectors = as_vectors(embeddings, least=4)
-    if max_images < 4:
-        raise ValueError(f"expected max_images of at least 4, got {max_images}")
     rng = np.random.default_rng(seed)
-    if len(vectors) > max_images:
-        subset = torch.from_numpy(rng.choice(len(vectors), max_images, replace=False))
-        vectors = vectors[subset.to(vectors.device)]
+    vectors = some_of(vectors, max_images, rng)
     distances = _distances(vectors)
     different = len(torch.unique(vectors, dim=0))
     if 1 < different < len(vectors) / 2:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import Checked, one_thread
+from selector.metrics.arrays import PAIRWISE_MAX_IMAGES, Checked, one_thread, some_of
 from selector.metrics.clid import cluster_learnability, default_clusters, twonn
 from selector.metrics.clusters import KMEANS_RESTARTS, cosine_clusterings, silhouettes
 from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.geometry import channel_std
-from selector.metrics.idest import MAX_IMAGES as PAIRWISE_MAX_IMAGES
 from selector.metrics.metric import Registered, chosen, registered
 from selector.metrics.neighbors import nearest_neighbors
 from selector.metrics.pretext import Answers, Questions, bootstrap_scores, score_of
@@ -33,8 +32,7 @@ UmapEngine = Literal["fast", "umap-learn"]
 
 # Raised when a formula changes under the same settings.
 DEFINITION_VERSION = 3
-# The metrics that compare all pairs of images (CLID, IdEst, uniformity) take a random subset of more.
-PAIRWISE_SEED = 0
+PAIRWISE_SEED = 0  # of the images that the metrics of all pairs take
 # √D · channel std of equal directions in float32 is its rounding, 1e-7.
 _ONE_DIRECTION = 1e-6
 
@@ -388,11 +386,8 @@ class Inputs:
 
 
 def _subset(vectors: Checked) -> Checked:
-    count = len(vectors.tensor)
-    if count <= PAIRWISE_MAX_IMAGES:
-        return vectors
-    rng = np.random.default_rng(PAIRWISE_SEED)
-    return Checked(vectors.tensor[rng.choice(count, PAIRWISE_MAX_IMAGES, replace=False)])
+    some = some_of(vectors.tensor, PAIRWISE_MAX_IMAGES, PAIRWISE_SEED)
+    return vectors if some is vectors.tensor else Checked(some)  # what is equal is searched once
 
 
 def _mean(values: NDArray[np.float64] | None) -> float | None:

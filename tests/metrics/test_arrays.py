@@ -7,7 +7,7 @@ from handmade import FROM_UMAP
 from test_edge_cases import FUNCTIONS, OF_VIEWS
 
 from selector.metrics.arrays import as_vectors, unit_vectors
-from selector.metrics.clid import cluster_learnability, twonn
+from selector.metrics.clid import clid, cluster_learnability, twonn
 from selector.metrics.clusters import cosine_kmeans
 from selector.metrics.entropy import histogram_entropy, outlier_share, robust_histogram_entropy
 from selector.metrics.geometry import channel_std, collapse_level, self_clustering, uniformity
@@ -92,6 +92,8 @@ REFUSING = [
         (np.ones((20, 20), dtype=complex), "complex"),
         (torch.ones(20, 20, dtype=torch.complex64), "complex"),
         (torch.ones(20, 20, dtype=torch.bool), "bool"),
+        (torch.eye(20).to_sparse(), r"a dense tensor, got one of torch\.sparse_coo: pass tensor\.to_dense"),
+        (torch.eye(20).to_sparse_csr(), r"a dense tensor, got one of torch\.sparse_csr"),
         (np.array([["a", "b"]] * 20), "real numbers"),
         (np.ma.masked_array(np.ones((20, 20)), mask=np.eye(20)), "MaskedArray"),
     ],
@@ -118,3 +120,11 @@ def test_unit_vectors_of_any_length():
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64, np.longdouble])
 def test_kinds_of_numbers_that_torch_does_not_compute_with(dtype):
     assert rankme(np.eye(4).astype(dtype)) == rankme(np.eye(4))
+
+
+@pytest.mark.parametrize("metric", [clid, cluster_learnability, twonn, uniformity])
+def test_all_pairs_of_a_subset_are_compared_where_there_are_many(metric, embeddings):
+    chosen = np.random.default_rng(0).choice(90, 50, replace=False)  # as of the images of a milestone
+    assert metric(embeddings, 50) == metric(embeddings[chosen]) != metric(embeddings)
+    with pytest.raises(ValueError, match="expected max_images of at least 4, got 3"):
+        metric(embeddings, 3)
