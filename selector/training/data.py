@@ -102,10 +102,11 @@ def load_images(config: TrainConfig) -> ImageSplits:
         splits = [replace(images, labels=None) for images in splits]
     labels = splits[0].labels
     classes = None if labels is None else int(labels.max()) + 1
-    if splits[0].pixels.min() == splits[0].pixels.max():
+    if (level := int(splits[0].pixels.min())) == splits[0].pixels.max():
         raise UserError(
-            f"all pixels of the {len(splits[0])} training images have one value, with {_shown(pixel_range)}"
-            " as black and white: there is nothing to learn; --pixel-range names other limits"
+            f"all pixels of the {len(splits[0])} training images have one value, level {level} of 255 with"
+            f" {_shown(pixel_range)} as black and white: there is nothing to learn; look at the images, or"
+            " pass other limits with --pixel-range LO HI"
         )
     found = ImageSplits(splits[0], splits[1], classes, loaded.skipped, pixel_range)
     _refuse_too_few(config, found)
@@ -125,9 +126,10 @@ def clusters_of(config: TrainConfig, images: ImageSplits) -> int:
     if clusters is None:
         raise UserError("the images have no labels, so the number of clusters is unknown: pass --clusters")
     if 2 * clusters >= len(images.evaluation):
+        no_classes = "" if config.clusters else ", or --labels False if the folders are no classes"
         raise UserError(
             f"{len(images.evaluation)} evaluation images are too few for {clusters} and {2 * clusters}"
-            " clusters: pass a smaller --clusters or more images"
+            f" clusters: pass a smaller --clusters or more images{no_classes}"
         )
     return clusters
 

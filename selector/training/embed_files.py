@@ -57,7 +57,8 @@ def embed_files(
     parts = []
     clock = TimeLeft()
     config = encode.config
-    reading = partial(decode, reading=reading_of(config.image_size, config.channels, config.background))
+    fixed = reading_of(config.image_size, config.channels, config.background, is_fixed=True)
+    reading = partial(decode, reading=fixed)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, frozen(encode):
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,18 @@ def test_linked_folders_are_followed_and_a_loop_of_links_ends(tmp_path: Path) ->
     (tmp_path / "images" / "cat" / "loop").symlink_to(tmp_path / "images")
     (tmp_path / "images" / "fish").symlink_to(tmp_path / "gone")
     found = read(tmp_path / "images", 4)
-    assert (found.train.labels.tolist(), found.notes) == ([0, 1], ("ignored: 1 behind a broken link",))
+    ignored = ("ignored: 1 behind a broken link, 1 behind a link to what is read anyway",)
+    assert (found.train.labels.tolist(), found.notes) == ([0, 1], ignored)
+    (tmp_path / "images" / "cat" / "b.png").symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"b\.png' \(it is a broken link\)"):
+        read(tmp_path / "images", 4)
+
+
+def test_files_that_a_plug_in_reads_name_it(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.HEIC").write_bytes(b"?")
+    with pytest.raises(UserError, match=r"; there are 1 \.heic \(pip install pillow-heif reads them\)$"):
+        read(tmp_path)
 
 
 def test_what_there_is_and_what_is_ignored_is_one_line(tmp_path: Path) -> None:
@@ -313,7 +325,7 @@ def test_more_than_three_bands_are_used_or_refused(
         tifffile.imwrite(tmp_path / f"{number}.tif", cube, photometric="minisblack", planarconfig=planar)
     with pytest.raises(UserError, match=f"it has {bands} bands: pass --channels {bands}"):
         images(tmp_path)
-    with pytest.raises(UserError, match=f"it has {bands} bands, but --channels says 5"):
+    with pytest.raises(UserError, match=rf"it has {bands} bands: pass --channels {bands}\)$"):  # no repairs
         images(tmp_path, channels=5, probe="fast")
     splits = images(tmp_path, channels=bands, probe="fast")
     assert splits.train.pixels.shape == (32, bands, 8, 8)

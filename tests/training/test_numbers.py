@@ -99,3 +99,15 @@ def test_numbers_are_refused_where_training_saw_8_bits(tmp_path):
     encode = encoder_of(small_encoder(**NARROW)[0])
     with pytest.raises(UserError, match=r"it holds uint16 numbers, and the encoder was trained on 8-bit"):
         embed_files(encode, [tmp_path / "a.tif"], 4, False, lambda _: None)
+
+
+def test_an_encoder_asks_for_no_other_channels(tmp_path):
+    """Its own are given; `selector embed` has no --channels."""
+    encode = encoder_of(small_encoder(**NARROW)[0])
+    bands, pages = np.zeros((8, 8, 5), np.uint8), np.zeros((5, 8, 8), np.uint8)
+    write(tmp_path / "bands.tif", bands)
+    tifffile.imwrite(tmp_path / "pages.tif", pages, photometric="minisblack")
+    for name, said in (("bands", "5 bands, and the encoder takes 3"), ("pages", "5 pages: save each as")):
+        with pytest.raises(UserError, match=said) as refusal:
+            embed_files(encode, [tmp_path / f"{name}.tif"], 4, False, lambda _: None)
+        assert "--channels" not in str(refusal.value)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from selector.errors import UserError
 from selector.files import is_regular
-from selector.text import first_line
+from selector.text import counted, first_line
 from selector.training.datasets import GREY, Loaded, Pictures, dataset
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # first bytes; one of them, EPS, is a program, which it hands over to Ghostscript.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+_NEEDED = {suffix: f"{suffix} (pip install pillow-heif reads them)" for suffix in (".heic", ".heif")}
 # TIFF's tags of one sample: how many bits, how many to a pixel, what those beyond the colours are (0: nobody
 # says), and what kind of number it is.
 _BITS, _SAMPLES, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 277, 338, 339
@@ -42,12 +43,16 @@ _UNLABELLED = "unlabelled"
 
 @dataclass(frozen=True)
 class Reading:
-    """How an image is decoded: its side, its channels, what lies behind it, and in which formats."""
+    """How an image is decoded: its side, its channels, what lies behind it, and in which formats.
+
+    `is_fixed` says that the channels are those of an encoder: nobody is asked to pass other ones.
+    """
 
     size: int
     channels: int
     background: tuple[int, ...]
     formats: tuple[str, ...]
+    is_fixed: bool = False
 
 
 @dataset(side=_SIDE)
@@ -93,7 +98,7 @@ def _parts(top: Path) -> list[Path]:
     return [top] if test is None or "train" not in named else [named["train"], test]
 
 
-def reading_of(size: int, channels: int, background: str) -> Reading:
+def reading_of(size: int, channels: int, background: str, is_fixed: bool = False) -> Reading:
     """How the images of a run are decoded."""
     from PIL import ImageColor
 
@@ -101,7 +106,7 @@ def reading_of(size: int, channels: int, background: str) -> Reading:
         colour = ImageColor.getrgb(background)[:3]
     except ValueError:
         raise UserError(f"--background {background!r} is not a colour: use white, black or #rrggbb") from None
-    return Reading(size, channels, colour, readable()[0])
+    return Reading(size, channels, colour, readable()[0], is_fixed)
 
 
 def readable() -> tuple[tuple[str, ...], frozenset[str]]:
@@ -127,6 +132,7 @@ def image_paths(folder: Path, extensions: frozenset[str], ignored: Counter[str])
         status = os.stat(parent)
         if (status.st_dev, status.st_ino) in seen:  # a loop of links, or a folder that is linked twice
             folders.clear()
+            ignored["behind a link to what is read anyway"] += 1
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -139,7 +145,7 @@ def image_paths(folder: Path, extensions: frozenset[str], ignored: Counter[str])
             elif not Path(parent, name).exists():
                 ignored["behind a broken link"] += 1
             else:
-                ignored[suffix or "without extension"] += 1
+                ignored[_NEEDED.get(suffix, suffix) or "without extension"] += 1
 
 
 def _class_of(path: Path, folder: Path) -> str:
@@ -193,10 +199,10 @@ def _decoded(paths: list[Path], reading: Reading, skip_bad: bool) -> tuple[dict[
     bad = {path: why for path, why in found.items() if isinstance(why, str)}
     if bad and (len(bad) == len(paths) or not skip_bad):
         path, why = next(iter(bad.items()))
-        raise UserError(
-            f"{len(bad)} of {len(paths)} images cannot be read, the first is {str(path)!r}"
-            f" ({why}): repair or remove them" + ", or pass --skip-bad-images" * (len(bad) < len(paths))
-        )
+        told = f"{len(bad)} of {len(paths)} images cannot be read, the first is {str(path)!r} ({why})"
+        advice = [] if "--channels" in why else ["repair or remove them"]
+        advice += ["pass --skip-bad-images"] if len(bad) < len(paths) else []
+        raise UserError(f"{told}: {', or '.join(advice)}" if advice else told)
     return _of_one_kind({path: image for path, image in found.items() if not isinstance(image, str)})
 
 
@@ -225,6 +231,8 @@ def decode(path: Path, reading: Reading) -> "NDArray[Any] | str":
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
+        if not path.exists():
+            return "it is a broken link"
         if not is_regular(path):
             return "it is not a regular file"
         if reading.channels not in (1, 3):
@@ -234,7 +242,7 @@ def decode(path: Path, reading: Reading) -> "NDArray[Any] | str":
             # Pillow only warns of a decompression bomb up to twice its limit; here it is an error at once.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=reading.formats) as image:
-                if image.format == "TIFF" and (problem := _lost_by_pillow(image, path)):
+                if image.format == "TIFF" and (problem := _lost_by_pillow(image, path, reading)):
                     return problem
                 if (precise := _precise(image, path)) is not None:
                     return _numbers(precise, reading)
@@ -251,12 +259,12 @@ def decode(path: Path, reading: Reading) -> "NDArray[Any] | str":
         return first_line(error)
 
 
-def _lost_by_pillow(image: "Image", path: Path) -> str:
+def _lost_by_pillow(image: "Image", path: Path, reading: Reading) -> str:
     """One line on the bands or pages of a TIFF of which Pillow would read the first ones only, or ""."""
     tags: Any = getattr(image, "tag_v2", {})
     bands = tags.get(_SAMPLES, 1)
     if (bands > 3 and image.mode in ("RGB", "RGBX")) or (bands == 2 and tags.get(_EXTRA_SAMPLES) == (0,)):
-        return _asks_for(bands)
+        return _asks_for(bands, reading)
     if getattr(image, "n_frames", 1) > 1:
         from tifffile import TiffFile
 
@@ -264,13 +272,16 @@ def _lost_by_pillow(image: "Image", path: Path) -> str:
             pages = len(file.series[0].pages)
             one_band = file.series[0].ndim == 3
         if pages > 1:  # others are of other sizes, such as thumbnails
-            told = f"pass --channels {pages} to take them as bands, or " * (one_band and pages > 3)
+            may_be_bands = one_band and pages > 3 and not reading.is_fixed
+            told = f"pass --channels {pages} to take them as bands, or " * may_be_bands
             return f"it has {pages} pages: {told}save each as a file of its own"
     return ""
 
 
-def _asks_for(bands: int) -> str:
-    return f"it has {bands} bands: pass --channels {bands}"
+def _asks_for(bands: int, reading: Reading) -> str:
+    if reading.is_fixed:
+        return f"it has {counted(bands, 'band')}, and the encoder takes {reading.channels}"
+    return f"it has {counted(bands, 'band')}: pass --channels {bands}"
 
 
 def _precise(image: "Image", path: Path) -> "NDArray[Any] | None":
@@ -331,7 +342,7 @@ def _bands(path: Path, reading: Reading) -> "NDArray[Any] | str":
         with Image.open(path, formats=reading.formats) as image:
             array = np.atleast_3d(np.asarray(image))
     if array.shape[2] != reading.channels:
-        return f"it has {array.shape[2]} bands, but --channels says {reading.channels}"
+        return _asks_for(array.shape[2], reading)
     return _numbers(array, reading)
 
 
@@ -341,7 +352,7 @@ def _numbers(array: "NDArray[Any]", reading: Reading) -> "NDArray[Any] | str":
     from PIL import Image, ImageOps
 
     if array.shape[2] not in (1, 3, reading.channels):
-        return _asks_for(array.shape[2])
+        return _asks_for(array.shape[2], reading)
     if np.iscomplexobj(array):
         return f"it holds {array.dtype} numbers: save their real part or their magnitude"
     array = array.astype(array.dtype.newbyteorder("="))
