@@ -144,6 +144,6 @@ def _course(run: Run, metric: str) -> tuple[list[int], list[float]]:
 
 
 def _dimensions(run: Run) -> float:
-    """Of the projector, as far as the configuration says it; 0 where it does not."""
-    dimensions = run.config.get("projector_dim")
+    """Of the projector, as its projections or the configuration say; 0 where neither does."""
+    dimensions = run.definition.get("projector_dim") or run.config.get("projector_dim")
     return dimensions if is_finite_number(dimensions) else 0.0

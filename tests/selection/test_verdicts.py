@@ -44,6 +44,13 @@ def test_collapse(embeddings, expected):
     assert verdict_of(of(embeddings)) == expected
 
 
+def test_the_projector_of_a_run_without_such_a_setting_is_as_wide_as_its_projections():
+    """As in somebody's own loop."""
+    rows = tuple(Milestone(epoch, {"label_free/rankme": 2.0}) for epoch in EPOCHS)
+    found = verdict_of(run("a", milestones=rows, definition={"projector_dim": 64}))
+    assert found == Verdict("few dimensions", 5, "rankme")
+
+
 def test_a_training_that_recovers_has_not_collapsed():
     assert verdict_of(trained(rankme=[30, 1, 1, 1, 20, 30, 40])).kind == "unknown"
 
