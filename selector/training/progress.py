@@ -33,6 +33,7 @@ class TrainingProgress(pl.Callback):
         """`batch_size` counts all processes; without `every` (epochs per milestone), no end is estimated."""
         self.batch_size, self.stream, self.every = batch_size, stream or sys.stderr, every
         self._costs: Mapping[str, float] = {}  # of the last milestone
+        self._is_warm = False  # the first milestone of a process also loads what the others have
         self._epochs = 0  # trained by this process
         self.bar: Progress | None = None
         self._steps, self._images = 0, 0  # by this process; images of whole epochs
@@ -89,14 +90,14 @@ class TrainingProgress(pl.Callback):
         self._note()
         values = milestone.values
         figures = [f"{key.split('/')[1]} {values[key]:.4g}" for key in _SHOWN if key in values]
-        first = not self._costs
         self._costs = {key: value for key, value in values.items() if key.startswith("cost/")}
         seconds = values.get("cost/milestone_seconds")
         if seconds is not None:
             figures.append(f"{seconds:.1f} s")
         speed = f", {self.images_a_second:.0f} images/s" if self._seconds else ""
         self._say(f"milestone {milestone.epoch}: {', '.join(figures)}{speed}")
-        if first and self._epochs:
+        if self._epochs and not self._is_warm:
+            self._is_warm = True
             self._estimate()
 
     def _estimate(self) -> None:
@@ -113,8 +114,9 @@ class TrainingProgress(pl.Callback):
         hints += [
             f"{hint} (saves up to {s:.1f} s of each)" for hint, s in step.items() if s > _WORTH_NAMING * each
         ]
+        at_most = "" if self._is_warm else "at most "
         self._say(
-            f"about {timedelta(seconds=round(whole))} left: {counted(epochs - epoch, 'epoch')} of"
+            f"{at_most}about {timedelta(seconds=round(whole))} left: {counted(epochs - epoch, 'epoch')} of"
             f" {self._seconds / self._epochs:.1f} s and {counted(milestones, 'milestone')} of {each:.1f} s;"
             f" milestones take {milestones * each / whole:.0%} of it"
             + f"; cheaper: {', '.join(hints)}"

@@ -92,7 +92,7 @@ def test_images_a_second_is_all_images_over_all_seconds(monkeypatch):
         (1, {}, None),
     ],
 )
-def test_the_end_is_estimated_once_from_an_epoch_and_a_milestone(every, costs, said):
+def test_the_end_is_estimated_from_an_epoch_and_a_milestone(every, costs, said):
     progress = TrainingProgress(64, io.StringIO(), every=every)
     progress.milestone(Milestone(0, costs))
     progress.on_train_epoch_start(None, None)
@@ -100,4 +100,18 @@ def test_the_end_is_estimated_once_from_an_epoch_and_a_milestone(every, costs, s
         trainer = SimpleNamespace(current_epoch=epoch, max_epochs=4, num_training_batches=1)
         progress.on_train_epoch_end(trainer, None)
     (line,) = [text for text in progress.stream.getvalue().splitlines() if "left" in text] or [None]
-    assert (line is None) if said is None else (said in line and line.startswith("about 0:00:0"))
+    assert (line is None) if said is None else (said in line and line.startswith("at most about 0:00:0"))
+
+
+def test_the_end_is_estimated_again_without_what_the_first_milestone_loads():
+    progress = TrainingProgress(64, io.StringIO(), every=2)
+    progress.milestone(Milestone(0, {"cost/milestone_seconds": 9.0}))
+    progress.on_train_epoch_start(None, None)
+    for epoch in range(8):
+        trainer = SimpleNamespace(current_epoch=epoch, max_epochs=8, num_training_batches=1)
+        progress.on_train_epoch_end(trainer, None)
+        if epoch % 2:
+            progress.milestone(Milestone(epoch + 1, {"cost/milestone_seconds": 1.0}))
+    first, second = [text for text in progress.stream.getvalue().splitlines() if "left" in text]
+    assert first.startswith("at most about 0:00:36 left: 7 epochs")  # 4 milestones of 9 s
+    assert second.startswith("about 0:00:03 left: 6 epochs")
