@@ -115,14 +115,13 @@ def encoded_by(module: nn.Module, encode: Encode, images: Tensor) -> dict[Space,
     """The vectors of a batch, which is moved to the network's device and precision."""
     weight = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     images = images.to(weight.device)
-    if images.is_floating_point():
-        return encode(images.to(weight.dtype))
     try:
-        return encode(images)
-    except RuntimeError as error:
+        return encode(images.to(weight.dtype) if images.is_floating_point() else images)
+    except (RuntimeError, AssertionError) as error:
         raise UserError(
-            f"the encoder does not take {str(images.dtype).removeprefix('torch.')} images"
-            f" ({first_line(error)}): scale them as in training, in the loader or in Encoder(backbone=…)"
+            f"the encoder does not take {str(images.dtype).removeprefix('torch.')} images of shape"
+            f" {tuple(images.shape)} ({first_line(error)}): scale and shape them as in training,"
+            " in the loader or in Encoder(backbone=…)"
         ) from error
 
 
@@ -238,12 +237,12 @@ def as_batch(batch: Any) -> Batch:
             refuse_masked(part)
     except ValueError as error:
         raise UserError(f"expected batches of images and labels without gaps, {error}") from None
-    if isinstance(first, Tensor) and not first.is_sparse and first.ndim >= 2:
-        return first, rest[0] if rest and isinstance(rest[0], Tensor) else None
+    if isinstance(first, Tensor) and first.layout == torch.strided and first.ndim >= 2:
+        return first, _labels(rest[0]) if rest else None
     match first:
         case Mapping():
             wanted = f'a mapping with {", ".join(map(repr, first))}: pass image_key="{next(iter(first), "")}"'
-        case Tensor(is_sparse=True):
+        case Tensor() if first.layout != torch.strided:
             wanted = "a sparse tensor: pass image_key=torch.Tensor.to_dense"
         case Tensor():
             shape = tuple(first.shape)
@@ -253,3 +252,12 @@ def as_batch(batch: Any) -> Batch:
         case _:
             wanted = f"{type(first).__name__}: pass image_key, a function of a batch that gives its images"
     raise UserError(f"expected batches of images, a tensor (B, C, H, W) first, got {wanted}")
+
+
+def _labels(part: Any) -> Tensor | None:
+    """The second part of a batch, if it is numbers; file names, for instance, are no labels."""
+    if isinstance(part, Tensor):
+        return part
+    if isinstance(part, list | tuple) and all(isinstance(one, int) for one in part):
+        part = np.asarray(part)
+    return torch.as_tensor(part) if isinstance(part, np.ndarray) and part.dtype.kind in "iuf" else None

@@ -66,10 +66,12 @@ class Encoder:
             output = function(x)
         output = getattr(output, "last_hidden_state", output) if pool else output
         if not isinstance(output, Tensor):
+            called = f"module.{part if isinstance(part, str) else name}(x)"
+            named = f"Encoder({name}=lambda module, x: {called}[{_first(output)}])"
+            has_parts = isinstance(output, Mapping | tuple | list)
             raise UserError(
-                f"the {name} gives {_described(output)}, expected a tensor (B, D): say which part is meant,"
-                f" as in Encoder({name}=lambda module, x: module.{part if isinstance(part, str) else name}(x)"
-                f"[{_first(output)}])"
+                f"the {name} gives {_described(output)}, expected a tensor (B, D)"
+                + f": say which part is meant, as in {named}" * has_parts
             )
         vectors = _pooled(name, output, pool)
         if len(vectors) != len(x):

@@ -121,6 +121,8 @@ class Measuring:
         test = self._test(module)
         settings = self.settings
         learns = settings.probe != "none" and settings.reads("probed", "train_backbone")
+        if learns and settings.probe == "fast" and test.labels is None:
+            self._say("the evaluation images have no labels: no probe learns")
         learns = learns and test.labels is not None
         streamed = self.streamed(module)
         train = self._embed(module, self.train, "train", self._of_training(learns))

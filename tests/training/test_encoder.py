@@ -52,6 +52,7 @@ def test_vectors_are_what_was_asked_for(output, pool, expected) -> None:
         ((TOKENS, MAPS), None, r"gives a tuple of 2, .*module\.student\.backbone\(x\)\[0\]"),
         ({"cls": TOKENS}, "mean", r"gives a dict with 'cls', .*\(x\)\['cls'\]"),
         (Output(TOKENS), None, "gives a Output"),
+        (TOKENS.numpy(), None, r"gives a ndarray, expected a tensor \(B, D\)$"),
         (TOKENS, None, r"tokens \(B, T, D\) of shape \(2, 3, 4\), .*pool="),
         (MAPS, None, r"maps \(B, C, H, W\) of shape \(2, 3, 2, 2\)"),
         (MAPS, "cls", r"maps \(B, C, H, W\)"),

@@ -25,6 +25,7 @@ from selector.metrics.spectral import rankme
 from selector.metrics.views import lidar
 from selector.milestone import Milestone
 from selector.runs import read_source
+from selector.training.embed import as_batch
 from selector.training.encoder import Encoder
 from selector.training.measuring import KEPT_ROWS
 from selector.training.milestones import Milestones
@@ -312,6 +313,8 @@ def images_in(form: Callable[[torch.Tensor], object]) -> list[object]:
         (lambda x: (torch.arange(len(x)), x), None, r"a tensor of shape \(64,\): pass image_key=lambda"),
         (lambda x: x.numpy(), None, "got ndarray: pass image_key"),
         (lambda x: x.to_sparse(), None, "a sparse tensor: pass image_key=torch.Tensor.to_dense"),
+        (lambda x: x.flatten(1).to_sparse_csr(), None, "a sparse tensor: pass image_key=torch.Tensor.to"),
+        (lambda x: x[:, 0], None, r"float32 images of shape \(64, 8\) \(.*\): scale and shape them"),
         (lambda x: np.ma.masked_array(x.numpy()), None, "got a numpy MaskedArray, whose hidden entries"),
         (lambda x: (x, np.ma.zeros(len(x))), None, "got a numpy MaskedArray"),
         (lambda x: (x * 16).byte(), None, "the encoder does not take uint8 images"),
@@ -383,6 +386,14 @@ def test_labels_that_are_no_classes_are_named(change, said: str) -> None:
     with pytest.raises(UserError, match=said) as refusal:
         with_labels(LABELS[:200], change(LABELS[200:]))
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("form", [torch.Tensor.numpy, torch.Tensor.tolist])
+def test_labels_need_not_be_tensors(form) -> None:
+    found = as_batch((torch.zeros(3, 1, 8, 8), form(torch.tensor([1, 0, 2]))))[1]
+    assert found is not None
+    assert found.tolist() == [1, 0, 2]
+    assert as_batch((torch.zeros(2, 1, 8, 8), ["a.png", "b.png"]))[1] is None
 
 
 def test_what_else_is_known_stands_beside_the_definition() -> None:
