@@ -90,6 +90,7 @@ class TrainingProgress(pl.Callback):
         self._note()
         values = milestone.values
         figures = [f"{key.split('/')[1]} {values[key]:.4g}" for key in _SHOWN if key in values]
+        first = not self._costs
         self._costs = {key: value for key, value in values.items() if key.startswith("cost/")}
         seconds = values.get("cost/milestone_seconds")
         if seconds is not None:
@@ -97,7 +98,7 @@ class TrainingProgress(pl.Callback):
         speed = f", {self.images_a_second:.0f} images/s" if self._seconds else ""
         self._say(f"milestone {milestone.epoch}: {', '.join(figures)}{speed}")
         if self._epochs and not self._is_warm:
-            self._is_warm = True
+            self._is_warm = not first
             self._estimate()
 
     def _estimate(self) -> None:
