@@ -103,6 +103,55 @@ def test_the_tasks_of_a_slurm_array_share_a_sweep_without_an_account(tmp_path: P
     assert cells == Counter(f"slurm-77 a={a} b={b}" for a in (1, 2) for b in "xy")
 
 
+@pytest.mark.slow
+def test_the_commands_of_skypilot_and_kubernetes_run_every_cell_once(workplace: Workplace) -> None:
+    sweep = workplace.backend.sweep("p", CELLS)
+    (workplace.folder / "bin").mkdir()
+    for name, text in {"wandb": WANDB, "uv": '#!/bin/sh\nshift; exec "$@"\n'}.items():
+        workplace.write(f"bin/{name}", text)
+        (workplace.folder / "bin" / name).chmod(0o755)
+    path = f"loopback/p/{sweep.name}"
+    environment = workplace.backend.process_environment(workplace.folder) | {
+        "PATH": f"{workplace.folder / 'bin'}:{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "3",
+        "SWEEP": path,
+    }
+    job = yaml.safe_load((FILES / "skypilot.yaml").read_text())
+    pod = [word.replace("ENTITY/PROJECT/SWEEP_ID", path) for word in arguments("kubernetes-agents.yaml")]
+    for command, cells in ((["bash", "-c", job["run"]], 1), (pod, 4)):
+        done = subprocess.run(
+            command, cwd=workplace.folder, env=environment, text=True, capture_output=True, timeout=240
+        )
+        assert done.returncode == 0, done.stderr
+        assert len((workplace.folder / "cells").read_text().splitlines()) == cells
+    assert set((workplace.folder / "cells").read_text().splitlines()) == {
+        f"3 a={a} b={b}" for a in (1, 2) for b in "xy"
+    }
+
+
+@pytest.mark.slow
+def test_the_pods_of_a_job_share_a_sweep_without_an_account(tmp_path: Path) -> None:
+    (tmp_path / "photos.yaml").write_text(CELLS)
+    command = [word.replace("/sweep/", f"{tmp_path}/") for word in arguments("kubernetes-sweep.yaml")]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment["OMP_NUM_THREADS"] = "3"
+    pods = [
+        subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    printed = [pod.communicate(timeout=240)[1] for pod in pods]
+    assert [pod.returncode for pod in pods] == [0, 0], printed
+    cells = Counter((tmp_path / "cells").read_text().splitlines())
+    assert cells == Counter(f"3 a={a} b={b}" for a in (1, 2) for b in "xy")
+
+
+def arguments(name: str) -> list[str]:
+    """What the container of a pod is started with."""
+    (container,) = yaml.safe_load((FILES / name).read_text())["spec"]["template"]["spec"]["containers"]
+    words: list[str] = container["args"]
+    return words
+
+
 def test_the_skypilot_job_is_one_run_that_hears_signals() -> None:
     job = yaml.safe_load((FILES / "skypilot.yaml").read_text())
     assert job.keys() == {"name", "resources", "envs", "secrets", "workdir", "setup", "run"}
