@@ -317,7 +317,9 @@ def _database(url: str) -> RDBStorage:
 def _shown(url: str) -> str:
     """A database without its password."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        place = make_url(url)
+        place.get_dialect()  # refuses kinds of databases that there are not
+        return place.render_as_string(hide_password=True)
     except SQLAlchemyError:
         raise UserError(
             "--storage must be the URL of a database, such as postgresql://user@host/name"

@@ -150,3 +150,10 @@ def test_a_folder_and_a_database_belong_together(read, tmp_path):
 )
 def test_first_difference(before, now, expected):
     assert first_difference(before, now, "") == expected
+
+
+@pytest.mark.parametrize("url", ["photos", "postgres//host/name", "mongodb://user:secret@host/name"])
+def test_a_url_of_no_database_is_refused_before_anything_is_tried(tmp_path, url):
+    with pytest.raises(UserError, match="must be the URL of a database, such as postgresql://") as refused:
+        Ledger(tmp_path, url, 3, 4, {"method": "random"})
+    assert "secret" not in str(refused.value)
