@@ -72,6 +72,7 @@ def test_a_shown_command_is_understood(command):
             parse_config(arguments)
 
 
+@pytest.mark.slow
 def test_the_shown_commands_run(tmp_path, monkeypatch, capfd):
     for name in ("train.py", "sweeps", "examples", "selector"):
         (tmp_path / name).symlink_to(ROOT / name)

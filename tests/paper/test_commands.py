@@ -121,6 +121,7 @@ def pretrained(call, place):
     return lambda *arguments: call("pretrained", *arguments, "--cache-dir", place / "cache")
 
 
+@pytest.mark.slow
 def test_encoders_of_train_py_from_end_to_end_and_a_second_time_from_the_cache(
     pretrained, place, monkeypatch
 ):

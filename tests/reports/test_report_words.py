@@ -88,20 +88,20 @@ def threats_on(*runs, **more):
 @pytest.mark.parametrize(
     ("runs", "more", "said"),
     [
-        ([run("a", 3.0), run("b", 2.0)], {}, None),
+        ([run("a", 30.0), run("b", 20.0)], {}, None),
         (
             [
-                run("a", 3.0, values={"label_free/nesum": 1.0}),
-                run("b", 2.0, values={"label_free/nesum": 2.0}),
+                run("a", 30.0, values={"label_free/nesum": 1.0}),
+                run("b", 20.0, values={"label_free/nesum": 2.0}),
             ],
             {},
             "1 of 1 other recommended metrics would pick another configuration: nesum would pick b.",
         ),
         ([run("a", 1.0), run("b", 0.9)], {}, "The pick's training: Collapsed since epoch 10, by rankme"),
-        ([run("a", 3.0)], {}, "Only this run can be ranked"),
-        ([run("a", 3.0), run("b", 3.0)], {}, "rankme is 3.000 in all runs"),
-        ([run("a", 3.0), run("b", 3.0), run("c", 1.0)], {}, "2 of 3 are tied: rankme cannot say"),
-        ([run("a", 3.0), run("b", 2.0)], {"planned": 5}, "3 of 5 runs are not in this ranking."),
+        ([run("a", 30.0)], {}, "Only this run can be ranked"),
+        ([run("a", 30.0), run("b", 30.0)], {}, "rankme is 30.00 in all runs"),
+        ([run("a", 30.0), run("b", 30.0), run("c", 10.0)], {}, "2 of 3 are tied: rankme cannot say"),
+        ([run("a", 30.0), run("b", 20.0)], {"planned": 5}, "3 of 5 runs are not in this ranking."),
     ],
 )
 def test_only_what_threatens_the_pick_stands_above_it(runs, more, said):
