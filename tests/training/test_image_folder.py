@@ -409,3 +409,13 @@ def test_damaged_bytes_never_end_the_program(tmp_path: Path) -> None:
             )
             with contextlib.suppress(UserError):
                 assert read(tmp_path).train.pixels.shape == (1, 3, 8, 8)
+
+
+def test_animations_are_counted_and_give_their_first_frame(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:], lossless=True)
+    frames[1].save(tmp_path / "still.gif")
+    loaded = read(tmp_path)
+    assert loaded.notes[-1] == "2 animations, read up to the first frame"
+    assert [pixels[:, 0, 0].argmax() for pixels in loaded.train.pixels] == [0, 0, 2]

@@ -75,7 +75,9 @@ def folder(config: "TrainConfig") -> Loaded:
             raise UserError(f"no image in {str(part)!r} can be read, of {len(found)}: repair them")
         labels = [classes.index(_class_of(path, part)) for path in kept] if classes else None
         splits.append(_pictures([images[path] for path in kept], labels))
-    notes = tuple(filter(None, (unlabelled, mixed, _listed("ignored:", ignored))))
+    moving = sum(map(_is_animation, images))
+    first = f"{counted(moving, 'animation')}, read up to the first frame" if moving else ""
+    notes = tuple(filter(None, (unlabelled, mixed, first, _listed("ignored:", ignored))))
     skipped = tuple(str(path) for path in chain(*paths) if path not in images)
     return Loaded(splits[0], splits[1] if len(splits) > 1 else None, str(top), notes, skipped)
 
@@ -178,6 +180,16 @@ def _classes(folder: Path, paths: list[Path]) -> tuple[tuple[str, ...], str]:
         return (), f"{_UNLABELLED}: all of them lie in {names[0]!r}"
     beside = [name for name in names if (folder / name).is_dir()]
     return (), f"{_UNLABELLED}: {stray.name!r} lies next to the folders" if beside else _UNLABELLED
+
+
+def _is_animation(path: Path) -> bool:
+    from PIL import Image
+
+    if path.suffix.lower() not in (".gif", ".webp"):  # the rest need not be opened again
+        return False
+    with suppress(Exception), Image.open(path) as image:  # damage behind the first frame changes nothing
+        return bool(getattr(image, "is_animated", False))
+    return False
 
 
 def _listed(what: str, counts: Counter[str]) -> str:
