@@ -34,7 +34,7 @@ def main(epochs: int, learning_rate: float) -> None:
             optimizer.step()
     milestone = evaluate(encoder, train_loader, test_loader, settings, epoch=epochs, record=record)
     record.end("completed", epochs)
-    print(f"rankme {milestone.values['label_free/rankme']:.2f} after {epochs} epochs")
+    print(f"rankme {milestone.values['label_free/rankme']:.2f} at epoch {epochs}")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def main(epochs: int, learning_rate: float) -> None:
     )
     trainer.fit(SimCLR(learning_rate), train_loader)
     record.end("completed", epochs)
-    print(f"rankme {float(trainer.callback_metrics['label_free/rankme']):.2f} after {epochs} epochs")
+    print(f"rankme {float(trainer.callback_metrics['label_free/rankme']):.2f} at epoch {epochs}")
 
 
 if __name__ == "__main__":
