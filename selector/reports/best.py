@@ -7,8 +7,6 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from selector.config import Method, TrainConfig, paper_recipe
 from selector.errors import UserError
 from selector.machine import train_command
@@ -181,6 +179,8 @@ def checkpoint_line(best: Best) -> str:
 
 def _yaml(hyperparameters: Any) -> str:
     """In any script, unless there is a character in it that a terminal might obey: then all are escapes."""
+    import yaml  # here: `rank` does without
+
     content = plain(hyperparameters)
     text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     if text.replace("\n", "").isprintable():
