@@ -13,6 +13,8 @@ from selector.selection.comparability import canonical, is_finite_number, smalle
 from selector.selection.oracle import Judged
 
 LOSS = "train/loss"
+# Hyperparameters that are part of a loss: under other values it is another measure.
+_IN_LOSSES = {"temperature", "queue_size", "invariance_weight", "variance_weight", "covariance_weight"}
 
 BaselineName = Literal["random", "lowest_loss", "default", "last", "oracle"]
 
@@ -65,6 +67,16 @@ def baselines(judged: Sequence[Judged], default: Mapping[str, Any] | None = None
         "oracle": ([-one.quality for one in judged], ""),
     }
     return (mean, *(_pick(name, judged, cost, what, why_not) for name, (cost, why_not) in costs.items()))
+
+
+def unlike_losses(judged: Sequence[Judged]) -> str:
+    """One line where the lowest loss compares numbers that measure different things, or ""."""
+    runs = [one.run for one in judged]
+    varied = sorted(_IN_LOSSES & {*swept(runs)})
+    if not varied or all(final_value(run, LOSS) is None for run in runs):
+        return ""
+    differs = "differs between runs and is" if len(varied) == 1 else "differ between runs and are"
+    return f"{' and '.join(varied)} {differs} part of the loss: the lowest loss compares unlike numbers"
 
 
 def in_order(judged: Sequence[Judged]) -> list[Judged]:

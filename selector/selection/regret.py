@@ -9,7 +9,7 @@ from typing import Any
 from selector.errors import UserError
 from selector.metrics import Direction, LabelFreeMetric, LabelledMetric, UnknownDirection
 from selector.runs import Run, RunSet
-from selector.selection.baselines import Baseline, baselines, in_order
+from selector.selection.baselines import Baseline, baselines, in_order, unlike_losses
 from selector.selection.candidates import (
     Excluded,
     MilestoneChoice,
@@ -384,6 +384,8 @@ def _warnings(oracle: LabelledMetric, without: Sequence[Run], groups: Sequence[R
         where = f"{describe(group.group)}: " if len(groups) > 1 else ""
         if len(group.judged) == 1:
             warnings.append(f"{where}only run {group.best.run.id} was judged: there was no choice to regret")
+        if unlike := unlike_losses(group.judged):
+            warnings.append(where + unlike)
         last = [last_milestone(run, oracle.key) for one in group.judged for run in one.runs]
         warnings += [where + warning for warning in at_different_epochs([row.epoch for row in last if row])]
         warnings += [

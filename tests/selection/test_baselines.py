@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from handmade import ACCURACY, run
 
-from selector.selection.baselines import baselines
+from selector.selection.baselines import baselines, unlike_losses
 from selector.selection.oracle import read_oracle
 
 RESNETS = {
@@ -94,3 +94,27 @@ def test_last_is_the_run_that_started_last():
     assert (last.run.id, last.detail) == ("a", "not known of 1 of 3 runs")
     unknown = picks(runs[2])["last"]
     assert (unknown.run, unknown.detail) == (None, "the runs do not say when they started")
+
+
+@pytest.mark.parametrize(
+    ("configs", "said"),
+    [
+        ([{"temperature": 0.1}, {"temperature": 1.0}], "temperature differs between runs and is part of the"),
+        (
+            [{"variance_weight": 5, "covariance_weight": 1}, {"variance_weight": 50, "covariance_weight": 2}],
+            "covariance_weight and variance_weight differ between runs and are part of the loss",
+        ),
+        ([{"temperature": 0.1}, {"temperature": 0.1}], ""),
+    ],
+)
+def test_losses_that_measure_different_things_are_named(configs, said):
+    judged, _ = read_oracle(
+        [
+            run(name, accuracy=0.5, values={"train/loss": 1.0}, **config)
+            for name, config in zip("ab", configs, strict=True)
+        ],
+        ACCURACY,
+    )
+    found = unlike_losses(judged)
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
