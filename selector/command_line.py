@@ -204,7 +204,7 @@ def _for_fish(prog: str, flags: Mapping[str, Sequence[str]]) -> str:
 
 def _field_docs(config: type) -> dict[str, str]:
     """The docstrings below the fields of a dataclass."""
-    # Python 3.13 knows the lines of a class only where it was written down; TrainConfig was made from one.
+    # Python 3.13 finds the source of a written class only, and TrainConfig is made from one of that name.
     module = ast.parse(inspect.getsource(sys.modules[config.__module__]))
     written = (one for one in module.body if isinstance(one, ast.ClassDef) and one.name == config.__name__)
     docs = {}

@@ -14,7 +14,7 @@ from selector.selection.oracle import Judged
 
 LOSS = "train/loss"
 # Hyperparameters that are part of a loss: under other values it is another measure.
-_IN_LOSSES = {"temperature", "queue_size", "invariance_weight", "variance_weight", "covariance_weight"}
+_LOSS_PARAMETERS = {"temperature", "queue_size", "invariance_weight", "variance_weight", "covariance_weight"}
 
 BaselineName = Literal["random", "lowest_loss", "default", "last", "oracle"]
 
@@ -72,7 +72,7 @@ def baselines(judged: Sequence[Judged], default: Mapping[str, Any] | None = None
 def unlike_losses(judged: Sequence[Judged]) -> str:
     """One line where the lowest loss compares numbers that measure different things, or ""."""
     runs = [one.run for one in judged]
-    varied = sorted(_IN_LOSSES & {*swept(runs)})
+    varied = sorted(_LOSS_PARAMETERS & {*swept(runs)})
     if not varied or all(final_value(run, LOSS) is None for run in runs):
         return ""
     differs = "differs between runs and is" if len(varied) == 1 else "differ between runs and are"

@@ -81,12 +81,13 @@ def finished_runs(runs: RunSet, seed_key: str = "seed") -> tuple[list[Run], list
     Raises:
         UserError: No run has the hyperparameter that is said to hold the seed.
     """
-    names = {name for run in runs.runs for name in run.config}
-    if names and seed_key not in ("", "seed", *names):
-        raise UserError(
-            f"no run in {runs.source} has a hyperparameter '{seed_key}'{nearest(seed_key, names)}:"
-            " --seed-key names the one that holds the seed"
-        )
+    if seed_key not in ("", "seed"):
+        names = {name for run in runs.runs for name in run.config}
+        if names and seed_key not in names:
+            raise UserError(
+                f"no run in {runs.source} has a hyperparameter '{seed_key}'{nearest(seed_key, names)}:"
+                " --seed-key names the one that holds the seed"
+            )
     excluded = [Excluded(gone.run, "", "unreadable", gone.reason) for gone in runs.unreadable]
     finished: list[Run] = []
     first_with: dict[str, Run] = {}

@@ -173,8 +173,8 @@ def _become(program: str, args: Sequence[str], environment: Mapping[str, str], o
     os.environ.update(environment)
     for finalizer in sys.modules[_SERVER].FINALIZERS:
         finalizer.atexit = False
-    # From Python 3.13 on, multiprocessing forgets what the imports had left to do at the end. This one ends
-    # what the run itself begins, such as its temporary folders.
+    # From Python 3.13 on, multiprocessing drops the exit handlers of the imports. This one cleans up what the
+    # run itself creates, such as its temporary folders.
     atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
     if "numpy.random" in sys.modules:
         # Python reseeds `random` after a fork; NumPy's global state would repeat itself in every run.

@@ -318,7 +318,7 @@ def _shown(url: str) -> str:
     """A database without its password."""
     try:
         place = make_url(url)
-        place.get_dialect()  # refuses kinds of databases that there are not
+        place.get_dialect()  # refuses unknown kinds of databases
         return place.render_as_string(hide_password=True)
     except SQLAlchemyError:
         raise UserError(

@@ -126,7 +126,7 @@ def clusters_of(config: TrainConfig, images: ImageSplits) -> int:
     if clusters is None:
         raise UserError("the images have no labels, so the number of clusters is unknown: pass --clusters")
     if 2 * clusters >= len(images.evaluation):
-        no_classes = "" if config.clusters else ", or --labels False if the folders are no classes"
+        no_classes = "" if config.clusters else ", or --labels False if the folders are not classes"
         raise UserError(
             f"{len(images.evaluation)} evaluation images are too few for {clusters} and {2 * clusters}"
             f" clusters: pass a smaller --clusters or more images{no_classes}"

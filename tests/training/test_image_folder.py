@@ -417,5 +417,5 @@ def test_animations_are_counted_and_give_their_first_frame(tmp_path):
     frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:], lossless=True)
     frames[1].save(tmp_path / "still.gif")
     loaded = read(tmp_path)
-    assert loaded.notes[-1] == "2 animations, read up to the first frame"
+    assert loaded.notes[-1] == "2 animations, of which only the first frame is read"
     assert [pixels[:, 0, 0].argmax() for pixels in loaded.train.pixels] == [0, 0, 2]

@@ -76,7 +76,7 @@ def folder(config: "TrainConfig") -> Loaded:
         labels = [classes.index(_class_of(path, part)) for path in kept] if classes else None
         splits.append(_pictures([images[path] for path in kept], labels))
     moving = sum(map(_is_animation, images))
-    first = f"{counted(moving, 'animation')}, read up to the first frame" if moving else ""
+    first = f"{counted(moving, 'animation')}, of which only the first frame is read" if moving else ""
     notes = tuple(filter(None, (unlabelled, mixed, first, _listed("ignored:", ignored))))
     skipped = tuple(str(path) for path in chain(*paths) if path not in images)
     return Loaded(splits[0], splits[1] if len(splits) > 1 else None, str(top), notes, skipped)
