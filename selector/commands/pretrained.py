@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from selector.commands.arguments import Device, Json, Name, Names, Quiet, show, warn
-from selector.config import Dataset
 from selector.errors import UsageError
+from selector.text import nearest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def pretrained(
     *,
     models: Names = (),
-    dataset: tuple[Dataset, ...] = ("cifar10",),
+    dataset: Names = ("cifar10",),
     data_dir: str | None = None,
     weights: Literal["imagenet", "none"] = "imagenet",
     weights_dir: Path | None = None,
@@ -37,7 +37,7 @@ def pretrained(
     Args:
         models: Classification models of torchvision or timm, or checkpoints of train.py (*.ckpt); by
             default, the paper's 17 models.
-        dataset: Data sets to embed, one after another.
+        dataset: Data sets to embed, one after another, by their names in train.py.
         data_dir: Folder that holds them (not needed for digits).
         weights: ImageNet weights, or none: untrained networks, which say nothing about pretrained ones.
         weights_dir: Folder with one file of weights per model, NAME.pth or as torchvision names it; without
@@ -55,9 +55,13 @@ def pretrained(
         latex: Print the table as LaTeX.
     """
     from selector.commands.named import named_metric
+    from selector.training.datasets import DATASETS
 
     if json + csv + latex > 1:
         raise UsageError("give only one of --json, --csv and --latex")
+    for name in dataset:
+        if name not in DATASETS:
+            raise UsageError(f"unknown data set '{name}'{nearest(name, DATASETS)}: {', '.join(DATASETS)}")
     for name, value in (("images", images), ("umap-seeds", umap_seeds)):
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, got {value}")

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite, log10
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selector.errors import UserError
 from selector.metrics import SPECTRUM_PREFIX, LabelFreeMetric, LabelledMetric
-from selector.reports.report import GroupReport
 from selector.reports.words import (
     BASELINES,
     correlation,
@@ -28,6 +27,9 @@ from selector.selection.correlation import spearman
 from selector.selection.ranking import Ranked, RankedGroup
 from selector.selection.regret import Regret, RegretGroup
 from selector.tracking.umap_files import UmapPoints, read_umap_files
+
+if TYPE_CHECKING:
+    from selector.reports.report import GroupReport
 
 MOST_EPOCHS = 100  # a run of somebody else may have logged at each of a million steps
 MOST_SPECTRA = 7
@@ -247,7 +249,7 @@ def choice_rows(group: RegretGroup, metrics: Sequence[Regret] = ()) -> list[Choi
     return rows
 
 
-def heatmap(group: GroupReport) -> Heatmap:
+def heatmap(group: "GroupReport") -> Heatmap:
     """Spearman's ρ of the metrics' values at the last milestone; metrics without two values are left out."""
     columns = {}
     for metric in group.held:
@@ -263,7 +265,7 @@ def heatmap(group: GroupReport) -> Heatmap:
     )
 
 
-def curves(group: GroupReport) -> list[Curves]:
+def curves(group: "GroupReport") -> list[Curves]:
     """Every held metric along training; of more than 100 epochs, 100 are taken at even distances."""
     found = []
     for metric in group.held:
@@ -278,7 +280,7 @@ def curves(group: GroupReport) -> list[Curves]:
     return found
 
 
-def axes(group: GroupReport) -> list[Axis]:
+def axes(group: "GroupReport") -> list[Axis]:
     """The swept hyperparameters, then the metric, then the oracle."""
     names = [name for name in group.ranked.swept if name != "seed"]
     found = [_axis(name, [run.config.get(name) for run in group.runs]) for name in names]
@@ -289,7 +291,7 @@ def axes(group: GroupReport) -> list[Axis]:
     return found
 
 
-def spectrum_lines(group: GroupReport) -> list[SpectrumLine]:
+def spectrum_lines(group: "GroupReport") -> list[SpectrumLine]:
     """The pick's spectra, space by space; of more than 7 milestones, 7 at even distances."""
     logged = [row for row in group.ranked.chosen.milestones if any(map(_is_spectrum, row.lists))]
     lines = []
@@ -306,7 +308,7 @@ def _is_spectrum(key: str) -> bool:
     return key.startswith(SPECTRUM_PREFIX) and not key.endswith(_RANKS)
 
 
-def umap_panels(group: GroupReport) -> list[UmapPoints]:
+def umap_panels(group: "GroupReport") -> list[UmapPoints]:
     """The pick's UMAP points, along the first two of their three principal axes; at most 6 milestones. There
     are none if the pick's folder is not on this machine.
     """

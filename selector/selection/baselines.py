@@ -6,15 +6,12 @@ from math import log
 from statistics import fmean
 from typing import Any, Literal, get_args
 
-from selector.config import Method, paper_recipe
 from selector.runs import Run
 from selector.selection.candidates import final_value
 from selector.selection.comparability import canonical, is_finite_number, smallest_first, swept
 from selector.selection.oracle import Judged
 
 LOSS = "train/loss"
-# Hyperparameters that are part of a loss: under other values it is another measure.
-_LOSS_PARAMETERS = {"temperature", "queue_size", "invariance_weight", "variance_weight", "covariance_weight"}
 
 BaselineName = Literal["random", "lowest_loss", "default", "last", "oracle"]
 
@@ -71,8 +68,10 @@ def baselines(judged: Sequence[Judged], default: Mapping[str, Any] | None = None
 
 def unlike_losses(judged: Sequence[Judged]) -> str:
     """One line where the lowest loss compares numbers that measure different things, or ""."""
+    from selector.training.methods import METHODS
+
     runs = [one.run for one in judged]
-    varied = sorted(_LOSS_PARAMETERS & {*swept(runs)})
+    varied = sorted({name for one in METHODS.values() for name in one.in_loss} & {*swept(runs)})
     if not varied or all(final_value(run, LOSS) is None for run in runs):
         return ""
     differs = "differs between runs and is" if len(varied) == 1 else "differ between runs and are"
@@ -125,6 +124,8 @@ def _distances(judged: Sequence[Judged], default: Mapping[str, Any] | None) -> l
 
 def _recipe(run: Run) -> dict[str, Any]:
     """The recipe of the run's method, or nothing for a method that has none here."""
+    from selector.config import Method, paper_recipe
+
     methods: tuple[Method, ...] = get_args(Method)
     known = [method for method in methods if method == run.config.get("method")]
     return asdict(paper_recipe(known[0])) if known else {}

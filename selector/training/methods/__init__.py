@@ -1,7 +1,7 @@
 """Self-supervised methods. Each is one file in this folder, which is all it takes to add one.
 
-A file decorates the function that builds its heads and returns its loss. The arguments of the decorator are
-the recipe: values of TrainConfig where the method's paper differs from the defaults. The keyword arguments of
+A file decorates the function that builds its heads and returns its loss. The decorator gets the recipe:
+values of TrainConfig where the method's paper differs from the defaults. The keyword arguments of
 the function are the hyperparameters that the method has of its own: each becomes a field of TrainConfig, a
 flag of train.py and a parameter that can be swept, and is refused for methods without it.
 
@@ -10,7 +10,7 @@ Command lines read this, so no file in this folder imports torch before it build
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, get_args
@@ -44,6 +44,7 @@ class Method:
         name: Its name on the command line.
         recipe: Values of TrainConfig that its paper gives.
         own: The hyperparameters that it has of its own.
+        in_loss: Those of them that are part of the loss: under other values it is another measure.
         build: (network, **own values) → loss of two views; gives the network its heads.
         refuse: Its own values and the batch size → what is wrong with them together, or "".
     """
@@ -51,6 +52,7 @@ class Method:
     name: str
     recipe: Mapping[str, Any]
     own: Mapping[str, OwnField]
+    in_loss: Collection[str]
     build: Callable[..., Any]
     refuse: Callable[[Mapping[str, Any]], str]
 
@@ -59,7 +61,7 @@ METHODS: dict[str, Method] = {}
 
 
 def method(
-    refuse: Callable[[Mapping[str, Any]], str] = lambda _: "", **recipe: Any
+    refuse: Callable[[Mapping[str, Any]], str] = lambda _: "", in_loss: Collection[str] = (), **recipe: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as the method of its name; see `Method` for what it is given."""
 
@@ -70,7 +72,7 @@ def method(
         for p in (p for p in parameters if p.kind is p.KEYWORD_ONLY):
             kind, limits = get_args(p.annotation)
             own[p.name] = OwnField(kind, limits, p.default, meanings[p.name])
-        METHODS[build.__name__] = Method(build.__name__, recipe, own, build, refuse)
+        METHODS[build.__name__] = Method(build.__name__, recipe, own, in_loss, build, refuse)
         return build
 
     return register

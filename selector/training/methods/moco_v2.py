@@ -26,6 +26,7 @@ def _uneven_splits(config: Mapping[str, Any]) -> str:
 
 @method(
     refuse=_uneven_splits,
+    in_loss=("temperature", "queue_size"),
     epochs=800,
     learning_rate=0.06,
     weight_decay=5e-4,

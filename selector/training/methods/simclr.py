@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from selector.training.network import Loss, Network
 
 
-@method(epochs=1000, learning_rate=0.5, weight_decay=1e-4, projector_hidden=2048, projector_dim=128)
+@method(
+    in_loss=("temperature",),
+    epochs=1000,
+    learning_rate=0.5,
+    weight_decay=1e-4,
+    projector_hidden=2048,
+    projector_dim=128,
+)
 def simclr(net: "Network", *, temperature: Positive = 0.5) -> "Loss":
     """Two views of an image attract each other and repel all other views of the batch.
 

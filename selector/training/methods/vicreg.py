@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from selector.training.network import Loss, Network
 
 
-@method(epochs=800, learning_rate=0.03, weight_decay=1e-4, projector_hidden=2048, projector_dim=2048)
+@method(
+    in_loss=("invariance_weight", "variance_weight", "covariance_weight"),
+    epochs=800,
+    learning_rate=0.03,
+    weight_decay=1e-4,
+    projector_hidden=2048,
+    projector_dim=2048,
+)
 def vicreg(
     net: "Network",
     *,
