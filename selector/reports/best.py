@@ -11,8 +11,8 @@ from selector.config import Method, TrainConfig, paper_recipe
 from selector.errors import UserError
 from selector.machine import train_command
 from selector.metrics import Direction, LabelFreeMetric, label_free_metric
-from selector.reports.objects import plain
-from selector.reports.opinions import Opinions, opinions_object
+from selector.reports.objects import opinions_object, plain
+from selector.reports.opinions import Opinions
 from selector.runs import Run
 from selector.selection.ranking import RankedGroup, Ranking
 from selector.selection.verdicts import SCORES

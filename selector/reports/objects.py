@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from selector.reports.opinions import Opinions, opinions_object
+from selector.reports.opinions import Opinions
 from selector.selection.baselines import Baseline
 from selector.selection.candidates import Excluded
 from selector.selection.intervals import LEAST_REPEATED, LEAST_SEEDS, LEVEL, RESAMPLES, SEED
@@ -37,6 +37,26 @@ def ranking_object(ranking: Ranking, opinions: Sequence[Opinions]) -> dict[str, 
         "tie_rule": TIE_RULE,
         "tie_break": TIE_BREAK,
         "warnings": list(ranking.warnings),
+    }
+
+
+def opinions_object(opinions: Opinions) -> dict[str, Any]:
+    """What `rank` and `best` print of other metrics with `--json`."""
+    return {
+        "metrics": [
+            {
+                "metric": row.metric,
+                "picks": row.chosen.id,
+                "rank_of_pick": row.place,
+                "ranked": len(row.ranking),
+                "agrees": row.agrees,
+                "lead_in_standard_errors": row.margin,
+                "since_epoch": row.since,
+            }
+            for row in opinions.rows
+        ],
+        "disagree": len(opinions.others),
+        "settle": list(opinions.settle),
     }
 
 

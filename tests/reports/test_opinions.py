@@ -1,12 +1,13 @@
-"""Second opinions as people and programs get them, read off sweeps of three runs."""
+"""Second opinions: who picks what, how firmly and since when, on sweeps of two or three runs."""
 
 import io
 
 import pytest
-from handmade import RANKME, run, sweep
+from handmade import ENTROPY, RANKME, run, sweep
 
 from selector.metrics import label_free_metric
-from selector.reports.opinions import opinions_object, opinions_of
+from selector.reports.objects import opinions_object
+from selector.reports.opinions import Opinions, opinions_of
 from selector.reports.tables import open_console, print_ranking
 from selector.runs import Milestone
 from selector.selection.ranking import rank
@@ -106,3 +107,58 @@ def test_a_ranking_leads_with_them_where_they_disagree():
     assert split.startswith("1 of 2 other recommended metrics")
     assert split.index("To settle it, label about") < split.index("rankme, higher is better")
     assert drawn(A, course("d", (8.0, 0.5, 2.0))).startswith("rankme, higher is better")
+
+
+def asked(id, rankme, entropy, **config):
+    """A run with milestones at 10, 20, …; three UMAP seeds."""
+    rows = enumerate(zip(rankme, entropy, strict=True), start=1)
+    keys = ("label_free/rankme", "label_free/entropy", "noise/entropy")
+    milestones = (Milestone(10 * n, dict(zip(keys, (r, h, 0.3), strict=True))) for n, (r, h) in rows)
+    return run(id, milestones=tuple(milestones), **config)
+
+
+def by_entropy(*runs):
+    _, (found,) = opinions(*runs, metric=ENTROPY)
+    return found, *found.rows
+
+
+D = asked("d", (5.0, 6.0, 9.0), (4.0, 3.0, 3.0))
+
+
+def test_two_metrics_that_agree():
+    # Rankme picks d since 20 (b was ahead at 10); entropy, where low is better, too at 20 and 30: no dispute.
+    found, _, rankme = by_entropy(D, asked("b", (6.0, 5.0, 4.0), (3.5, 4.0, 5.0)))
+    assert (found.settle, found.others) == ((), ())
+    assert (rankme.chosen.id, rankme.since, rankme.held) == ("d", 20, 2)
+
+
+def test_two_metrics_that_disagree():
+    found, entropy, rankme = by_entropy(D, asked("b", (6.0, 5.0, 4.0), (3.0, 4.0, 2.0)))
+    assert (rankme.chosen.id, entropy.chosen.id) == ("d", "b")
+    # Entropy: 2 against 3, each ± 0.3 / √3: 1 / (0.3 √(2/3)) = 4.08 standard errors; rankme has no noise.
+    assert entropy.margin == pytest.approx(4.08, abs=0.01)
+    assert (rankme.margin, entropy.ranking[1].run.id) == (None, "d")
+    assert (entropy.since, entropy.held) == (30, 1)
+    assert [line.split(" ")[:2] for line in found.settle] == [
+        ["label", "about"],
+        ["train", "b"],
+        ["train", "longer:"],
+    ]
+
+
+def test_seeds_of_one_configuration_are_one_opinion():
+    seeds = [
+        asked(f"a{n}", (5.0, 6.0, 9.0 + n), (4.0, 3.0, 3.0 - n), learning_rate=1, seed=n) for n in (0, 1)
+    ]
+    found, _, rankme = by_entropy(*seeds, asked("b", (6.0, 5.0, 4.0), (3.5, 4.0, 5.0)))
+    assert found.settle == ()
+    assert [one.id for one in rankme.ranking[0].runs] == ["a0", "a1"]
+    # 9 and 10: mean 9.5, standard error 0.5; b has none measured. 5.5 / 0.5.
+    assert rankme.margin == pytest.approx(11)
+
+
+def test_a_metric_with_fewer_than_two_values_has_no_opinion():
+    alone = asked("d", (5.0,), (4.0,))
+    assert opinions(alone, metric=ENTROPY)[1] == [Opinions()]
+    one_more = run("e", milestones=(Milestone(10, {"label_free/entropy": 5.0}),))
+    assert opinions(alone, one_more, metric=ENTROPY)[1] == [Opinions()]
