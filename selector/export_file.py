@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from selector.errors import UserError
 from selector.files import is_regular
-from selector.milestone import LARGEST, Milestone, as_written, figure
+from selector.milestone import LARGEST, Milestone, as_written, figure, for_json
 from selector.record import plain, settings
 from selector.runs import Axis, Last, Run, RunSet, State, Unreadable
 from selector.text import printable
@@ -184,7 +184,7 @@ def _number(value: float | None, digits: int) -> float | str | None:
     if value is None:
         return None
     if not isfinite(value):
-        return str(float(value))
+        return for_json(value)
     rounded = float(f"{value:.{digits}g}")
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf, nan
+from math import inf, isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # commands that only read runs start without numpy
@@ -99,6 +99,12 @@ def figure(value: Any) -> float:
     if isinstance(value, bool):
         raise ValueError("a truth value among the figures")
     return _NOT_FINITE[value] if isinstance(value, str) else float(value)
+
+
+def for_json(value: float) -> float | str:
+    """A number as JSON can hold it, which `figure` reads."""
+    number = float(value)
+    return number if isfinite(number) else str(number)
 
 
 def within_limits(values: dict[str, float]) -> dict[str, float]:

@@ -17,14 +17,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args
 from zlib import crc32
 
 from selector.errors import UserError
 from selector.files import flush_folder, is_regular
-from selector.milestone import LARGEST_POSITION, Milestone, as_written
+from selector.milestone import LARGEST_POSITION, Milestone, as_written, for_json
 from selector.runs import MACHINE_SETTINGS, Identity
 from selector.text import printable
 
@@ -56,38 +55,23 @@ class Header(Identity):
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended.
-
-    Attributes:
-        status: See `Status`.
-        epoch: The last epoch that was trained, or the one in which the run diverged.
-        detail: One line on why the run is not complete, or "".
-        checkpoint: The last checkpoint, or None.
-    """
+    """How a run ended."""
 
     status: Status
-    epoch: int
-    detail: str = ""
-    checkpoint: str | None = None
+    epoch: int  # the last one that was trained, or the one in which the run diverged
+    detail: str = ""  # one line on why the run is not complete
+    checkpoint: str | None = None  # the last one
 
 
 @dataclass(frozen=True)
 class RecordContent:
-    """What a record says.
-
-    Attributes:
-        header: Which run it is.
-        definition: How the metrics are computed, or {} where the run does not say.
-        milestones: Ordered by epoch, one for each; of a value that was written twice the later.
-        end: How the run ended, or None while it goes on or where it was killed.
-        damage: Why lines at the end were left out, on one line, or "".
-    """
+    """What a record says."""
 
     header: Header
-    definition: Mapping[str, Any]
-    milestones: tuple[Milestone, ...]
-    end: End | None = None
-    damage: str = ""
+    definition: Mapping[str, Any]  # how the metrics are computed, or {} where the run does not say
+    milestones: tuple[Milestone, ...]  # by epoch, one for each; of a value that was written twice the later
+    end: End | None = None  # None while the run goes on, or where it was killed
+    damage: str = ""  # why lines at the end were left out, on one line
 
 
 def read_record(path: str | Path, lists: bool = True) -> RecordContent:
@@ -124,12 +108,7 @@ class Record:
         config: Mapping[str, Any] | None = None,
         *,
         id: str = "",
-        name: str = "",
-        group: str = "",
-        job_type: str = "",
-        sweep_id: str = "",
-        project: str = "",
-        tags: Iterable[str] = (),
+        **identity: Any,
     ) -> None:
         """Begin a record, or continue the one that is there.
 
@@ -137,12 +116,8 @@ class Record:
             folder: The run's own folder; it is made where there is none.
             config: What was asked for. None adds to the record of a run that has ended.
             id: Of the run; "" takes the folder's name.
-            name: Display name.
-            group: Group of runs.
-            job_type: Kind of run.
-            sweep_id: Sweep that it belongs to.
-            project: W&B project.
-            tags: Any words.
+            **identity: What is known of name, group, job_type, sweep_id, project (texts) and tags (a list
+                of texts): see `Run`.
 
         Raises:
             UserError: The folder cannot be written to, or holds the record of another configuration or one
@@ -158,14 +133,9 @@ class Record:
         if config is None:
             return
         header = Header(
+            **identity,
             id=id or Path(folder).resolve().name,
             config=plain(config),
-            name=name,
-            group=group,
-            job_type=job_type,
-            sweep_id=sweep_id,
-            project=project,
-            tags=tuple(tags),
             versions=versions(),
             host=platform.node(),
             started=time.time(),
@@ -208,12 +178,12 @@ class Record:
             raise ValueError(f"the epoch of a milestone is a whole number from 0 on, not {milestone.epoch}")
         row: dict[str, Any] = {
             "epoch": epoch,
-            "values": {key: _number(value) for key, value in milestone.values.items()},
+            "values": {key: for_json(value) for key, value in milestone.values.items()},
         }
         if milestone.texts:
             row["texts"] = dict(milestone.texts)
         if milestone.lists:
-            row["lists"] = {key: [_number(v) for v in values] for key, values in milestone.lists.items()}
+            row["lists"] = {key: list(map(for_json, values)) for key, values in milestone.lists.items()}
         self._append("milestone", row)
 
     def end(self, status: Status, epoch: int, detail: str = "", checkpoint: str | Path | None = None) -> None:
@@ -456,18 +426,13 @@ def nested_too_deeply(value: object, levels: int = DEEPEST) -> bool:
     return levels <= 0 or any(nested_too_deeply(inner, levels - 1) for inner in inside)
 
 
-def _number(value: float) -> float | str:
-    number = float(value)
-    return number if isfinite(number) else str(number)
-
-
 def plain(value: Any) -> Any:
     """Settings as values of JSON."""
     match value:
         case None | bool() | int() | str():
             return value
         case float():
-            return value if isfinite(value) else str(value)
+            return for_json(value)
         case Mapping():
             return {str(name): plain(inner) for name, inner in value.items()}
         case list() | tuple():

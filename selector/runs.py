@@ -209,18 +209,30 @@ def read_source(
             if _URL.match(source):
                 raise
             raise type(error)(f"{error} (and there is no folder of that name here)") from None
-    only = {"project": project, "sweep_id": sweep, "tag": tag, "group": group}
+    filters = {"project": project, "sweep": sweep, "tag": tag, "group": group}
+    only = {name: value for name, value in filters.items() if value is not None}
+
+    def wanted(run: Run) -> bool:
+        has = {"project": [run.project], "sweep": [run.sweep_id], "tag": run.tags, "group": [run.group]}
+        return all(value in has[name] for name, value in only.items())
+
     if source.endswith(".json"):
         from selector.export_file import read_records
 
-        return _only(read_records(Path(source)), only)
-    from selector.record import RECORD
-    from selector.tracking.offline import read_offline
+        found = read_records(Path(source))
+    else:
+        from selector.record import RECORD
+        from selector.tracking.offline import read_offline
 
-    if os.path.basename(source) == RECORD:
-        source = os.path.dirname(source) or "."
-
-    return _only(read_offline(source, spectra, progress, keys, lambda run: _is_wanted(run, only)), only)
+        if os.path.basename(source) == RECORD:
+            source = os.path.dirname(source) or "."
+        found = read_offline(source, spectra, progress, keys, wanted)
+    if not only:
+        return found
+    if not (kept := tuple(filter(wanted, found.runs))):
+        named = " and ".join(f"{name} '{printable(value)}'" for name, value in only.items())
+        raise UserError(f"{found.source} holds no runs of {named}: check the spelling")
+    return replace(found, runs=kept, planned=None, finish_command="")
 
 
 def is_online(source: str) -> bool:
@@ -233,23 +245,3 @@ def is_online(source: str) -> bool:
     forms += [_SWEEP_ID] if "WANDB_PROJECT" in os.environ else []
     forms += [_OF_ENTITY] if "WANDB_ENTITY" in os.environ else []
     return any(form.fullmatch(source.strip()) for form in forms)
-
-
-def _only(runs: RunSet, only: Mapping[str, str | None]) -> RunSet:
-    """The runs of a folder that carry a tag, and are of a group, a project or a sweep."""
-    wanted = {name: value for name, value in only.items() if value is not None}
-    if not wanted:
-        return runs
-    kept = tuple(run for run in runs.runs if _is_wanted(run, only))
-    if not kept:
-        filters = [f"{name.removesuffix('_id')} '{printable(value)}'" for name, value in wanted.items()]
-        raise UserError(f"{runs.source} holds no runs of {' and '.join(filters)}: check the spelling")
-    return replace(runs, runs=kept, planned=None, finish_command="")
-
-
-def _is_wanted(run: Run, only: Mapping[str, str | None]) -> bool:
-    return all(
-        value in run.tags if name == "tag" else getattr(run, name) == value
-        for name, value in only.items()
-        if value is not None
-    )

@@ -11,8 +11,7 @@ from loopback import API_KEY, Backend, Fault
 from loopback.records import Run, Sweep
 
 from selector.cli import main
-from selector.tracking.notes import DECISION, MARK
-from selector.tracking.write_back import write_back
+from selector.tracking.write_back import DECISION, MARK, write_back
 
 pytestmark = pytest.mark.usefixtures("wandb_here")
 

@@ -64,7 +64,7 @@ def fingerprint_of_run(run: Run, sources: Sequence[str]) -> "Fingerprint | None"
 
 def _artifact(run: Run, sources: Sequence[str]) -> str:
     """The artifact of its last checkpoint in W&B, or "" for a run that was read from a folder."""
-    from selector.tracking.place import places_named
+    from selector.tracking.connection import places_named
 
     server = [source for source in sources if is_online(source)]
     if not server or run.directory is not None:

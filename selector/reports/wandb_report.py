@@ -14,8 +14,7 @@ from selector.runs import SELECTION_JOB
 from selector.selection.comparability import describe
 from selector.selection.consensus import CONSENSUS, PARTS
 from selector.text import printable
-from selector.tracking.connection import find
-from selector.tracking.place import Place
+from selector.tracking.connection import Place, find
 
 MOST_ROWS = 20  # of the ranking
 MOST_NAMED = 500  # ranked runs that a panel names one by one

@@ -13,7 +13,7 @@ from selector.selection.comparability import describe
 from selector.selection.ranking import Ranking
 from selector.selection.regret import RegretReport
 from selector.text import counted
-from selector.tracking.notes import MARK, Changes, Notes, NotesTable, Pick
+from selector.tracking.write_back import MARK, Changes, Notes, NotesTable, Pick
 
 
 def notes_of(ranking: Ranking, regret: RegretReport | None, report: Report) -> Notes:

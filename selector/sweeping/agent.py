@@ -19,10 +19,18 @@ from typing import TYPE_CHECKING, Literal
 from selector.errors import UserError
 from selector.files import is_locked
 from selector.sweeping.hyperband import runs_to_stop
-from selector.sweeping.interruption import Interrupted, Interruption
 from selector.sweeping.launch import Launcher, check_program, is_our_train, log_path, with_program
 from selector.sweeping.objective import ObjectiveHistory, files_of, read_objective
-from selector.sweeping.processes import KILL_DELAY, RunProcess, end_leftover, ending, kill, last_line
+from selector.sweeping.processes import (
+    KILL_DELAY,
+    Interrupted,
+    Interruption,
+    RunProcess,
+    end_leftover,
+    ending,
+    kill,
+    last_line,
+)
 from selector.sweeping.search import draw, foreseen, planned_runs
 from selector.sweeping.state import Agent, Status, SweepRun, SweepState, agent_lock, new_id, read_sweep
 from selector.sweeping.sweep_file import SweepFile, read_sweep_file
@@ -136,24 +144,15 @@ def _presence(directory: Path) -> Iterator[Agent]:
 
 @dataclass
 class _ActiveRun:
-    """A run that this agent carries out.
-
-    Attributes:
-        run: As it was started.
-        process: What executes it.
-        log_start: Size of its log before it was started.
-        history: What it has logged of the sweep's metric.
-        stop_reason: Why hyperband ends it, or "".
-        kill_at: When patience with it ends, or None.
-    """
+    """A run that this agent carries out."""
 
     run: SweepRun
     process: RunProcess
-    log_start: int
+    log_start: int  # size of its log before it was started
     history: ObjectiveHistory = field(default_factory=ObjectiveHistory)
-    stop_reason: str = ""
-    kill_at: float | None = None
-    sizes: tuple[int, ...] = ()
+    stop_reason: str = ""  # why hyperband ends it
+    kill_at: float | None = None  # when patience with it ends
+    sizes: tuple[int, ...] = ()  # of the files that it logs to
 
     def look(self, directory: Path, metric: str) -> bool:
         """Read what it has logged. True where there are new values of the metric."""

@@ -9,19 +9,6 @@ from selector.sweeping.located_yaml import hint, shown
 
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
 
-_MACROS = (
-    "env",
-    "interpreter",
-    "program",
-    "args",
-    "args_no_equals",
-    "args_no_hyphens",
-    "args_no_boolean_flags",
-    "args_json",
-    "args_json_file",
-    "args_append_hydra",
-    "args_override_hydra",
-)
 _ENVIRONMENT = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 
 
@@ -32,7 +19,8 @@ def unknown_macro(part: str) -> str | None:
     name = part[2:-1]
     if name.startswith("envvar:"):
         return f"{shown(part)}: names of environment variables are A-Z, 0-9 and _"
-    return None if name in _MACROS else f"unknown macro {shown(part)}{hint(name, _MACROS)}"
+    known = ("env", "interpreter", "program", "args_json_file", *_macros({}))
+    return None if name in known else f"unknown macro {shown(part)}{hint(name, known)}"
 
 
 def build_command(

@@ -14,6 +14,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +22,7 @@ from contextlib import closing, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Thread
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from selector.errors import UserError
@@ -93,7 +93,7 @@ class ForkServer:
             os.environ.clear()
             os.environ.update(before)
         self._ready: int | None = None
-        self._waiting = Thread(target=self._await, daemon=True)
+        self._waiting = threading.Thread(target=self._await, daemon=True)
         self._waiting.start()
 
     def _await(self) -> None:
@@ -264,3 +264,54 @@ def last_line(log: Path, start: int) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     own = [line for line in lines if not _EXIT_NOISE.match(line)] or lines
     return printable(own[-1].strip())[:300] if own else ""
+
+
+class Interrupted(UserError):
+    """The sweep was told to stop; the same call continues it."""
+
+    def __init__(self, message: str, signum: signal.Signals) -> None:
+        super().__init__(message)
+        self.exit_status = 128 + signum
+
+
+class Interruption:
+    """Ctrl-C and other stop signals, counted instead of obeyed inside: the runs must end cleanly first.
+
+    Attributes:
+        count: How many came.
+        signum: The last one.
+    """
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.signum = signal.SIGINT
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        # Python lets only the main thread take signals; elsewhere whoever owns them decides.
+        if threading.current_thread() is threading.main_thread():
+            for signum in self._SIGNALS:
+                if signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup does
+                    self._handlers[signum] = signal.signal(signum, self._notice)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._handlers.items():
+            signal.signal(signum, handler)
+
+    def _notice(self, signum: int, _: FrameType | None) -> None:
+        self.count += 1
+        self.signum = signal.Signals(signum)
+
+    @property
+    def signal_for_runs(self) -> signal.Signals:
+        """What the runs are sent: Ctrl-C as it is, SIGTERM for any other or a second signal, then SIGKILL."""
+        match self.count, self.signum:
+            case 1, signal.SIGINT | signal.SIGHUP:
+                return self.signum
+            case 1 | 2, _:
+                return signal.SIGTERM
+            case _:
+                return signal.SIGKILL

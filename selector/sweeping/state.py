@@ -30,41 +30,23 @@ _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class SweepRun:
-    """One run of a sweep.
+    """One run of a sweep."""
 
-    Attributes:
-        index: Position in the sweep, from 0; the index-th configuration of the search.
-        id: W&B run id: 8 characters, made from the sweep's id and the index.
-        config: Hyperparameter → value; nested ones are dictionaries. Empty until it was drawn.
-        status: See `Status`.
-        reason: One line on why it is not "finished", or "".
-        exit_status: Of its process, negative for a signal; None while it runs or where its end was not seen.
-        objective: The sweep's metric, or None where the run did not log it or is not over.
-        values: All finite values of the metric so far, in the order logged.
-        coordinates: Where bayes found the configuration in its search space, or None.
-        attempt: How often it was started before.
-        failures: How often it failed.
-        number: Of the Optuna trial that is its last attempt.
-        agent: Process that carries out the last attempt: see `Agent`.
-        pid: Of the run's own process on the agent's machine, or None.
-        beat: Grows while the agent is alive.
-    """
-
-    index: int
-    id: str
-    config: Mapping[str, Any]
+    index: int  # position in the sweep, from 0; the index-th configuration of the search
+    id: str  # of W&B: 8 characters, made from the sweep's id and the index
+    config: Mapping[str, Any]  # nested hyperparameters are dictionaries; empty until it was drawn
     status: Status
-    reason: str = ""
-    exit_status: int | None = None
-    objective: float | None = None
-    values: tuple[float, ...] = ()
-    coordinates: Mapping[str, float] | None = None
-    attempt: int = 0
+    reason: str = ""  # one line on why it is not "finished"
+    exit_status: int | None = None  # negative for a signal; None while it runs, or where nobody saw its end
+    objective: float | None = None  # the sweep's metric; None where it was not logged, or the run is not over
+    values: tuple[float, ...] = ()  # all finite ones of the metric so far, in the order logged
+    coordinates: Mapping[str, float] | None = None  # where bayes found the configuration
+    attempt: int = 0  # how often it was started before
     failures: int = 0
-    number: int = 0
-    agent: "Agent | None" = None
-    pid: int | None = None
-    beat: int = 0
+    number: int = 0  # of the Optuna trial that is its last attempt
+    agent: "Agent | None" = None  # carries out the last attempt
+    pid: int | None = None  # of the run's own process, on the agent's machine
+    beat: int = 0  # grows while the agent is alive
 
     @property
     def done(self) -> bool:
@@ -82,25 +64,15 @@ class Agent:
 
 @dataclass(frozen=True)
 class SweepState:
-    """Where a sweep stands.
-
-    Attributes:
-        directory: The sweep folder.
-        id: W&B sweep id: 8 characters.
-        seed: Of the search.
-        planned: Number of runs that the sweep is to have, or None for no end.
-        sweep_file: Content of the sweep file.
-        runs: Ordered by index; none where a database keeps the ledger and the folder alone is read.
-        storage: That database, without its password, or "".
-    """
+    """Where a sweep stands."""
 
     directory: Path
-    id: str
+    id: str  # of W&B: 8 characters
     seed: int
-    planned: int | None
+    planned: int | None  # runs that the sweep is to have; None for no end
     sweep_file: Mapping[str, Any]
-    runs: tuple[SweepRun, ...] = ()
-    storage: str = ""
+    runs: tuple[SweepRun, ...] = ()  # by index; none where a database keeps them and the folder alone is read
+    storage: str = ""  # that database, without its password
 
     @property
     def done(self) -> int:

@@ -5,21 +5,19 @@ import queue
 import shlex
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from selector.errors import UserError
 from selector.milestone import LARGE_PREFIXES
 from selector.record import joined_versions
-from selector.runs import SELECTION_JOB, Run, RunSet, State, Unreadable
+from selector.runs import SELECTION_JOB, Progress, Run, RunSet, State, Unreadable
 from selector.text import printable
 from selector.tracking.completion import VERSIONS, marked_state, run_of, split_definition, unmarked_state
-from selector.tracking.connection import Found, Patience, Unreachable, again, find, reason
+from selector.tracking.connection import Found, Patience, Place, Unreachable, again, find, reason
 from selector.tracking.history import MOST_ROWS, History, how_read
-from selector.tracking.place import Place
 
-Progress = Callable[[int, int], None]
 # What became of a run's history: itself and what is strange about it, or None and why it was not read.
 Outcome = tuple[History | None, str]
 # Histories that were read before, by the run's id in W&B's storage, with what the server said of the run at

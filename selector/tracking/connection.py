@@ -1,4 +1,4 @@
-"""The way to a W&B server: wandb.Api, logged in, and what its client says in one line.
+"""The way to a W&B server: what a user may call a sweep, and wandb.Api, logged in.
 
 wandb's client repeats by itself, with growing pauses, what a server answers with 429 or 5xx or not at all,
 and heeds Retry-After. An answer that broke off it leaves to the caller: that is asked for again here.
@@ -6,18 +6,17 @@ and heeds Retry-After. An answer that broke off it leaves to the caller: that is
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from selector.errors import UserError
 from selector.text import first_line, printable
 from selector.tracking.history import MOST_SECONDS
-from selector.tracking.place import Place, places_named, service_of
 
 if TYPE_CHECKING:
     import wandb
@@ -27,6 +26,21 @@ T = TypeVar("T")
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # of WANDB_MODE
 SILENT_MODES = {"offline", "disabled", "dryrun"}  # nothing is to be sent
 
+_CLOUD_HOSTS = ("wandb.ai", "forge.coreweave.com")  # one service: W&B moved from the first to the second
+_PROJECT_PAGES = {
+    "workspace",
+    "table",
+    "overview",
+    "sweeps",
+    "runs",
+    "groups",
+    "artifacts",
+    "logs",
+    "reportlist",
+}
+_WANTED = (
+    "name a sweep as entity/project/sweep_id or by its URL, a project as entity/project, or a folder of runs"
+)
 _PAGE = 100  # runs in one answer of a list
 _SLOW = "did not respond in time"  # wandb's words where its own repetitions take longer than the timeout
 
@@ -52,6 +66,28 @@ class Patience:
     silence: float = 180.0
     run: float = MOST_SECONDS
     pauses: tuple[float, ...] = (0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A sweep, a group or a whole project."""
+
+    entity: str  # user or team that owns the project; "" is the one whose key is used
+    project: str
+    sweep: str | None = None
+    group: str | None = None
+    host: str | None = None  # of the URL that was given; None where it was a path
+
+    @property
+    def path(self) -> str:
+        """As W&B writes it."""
+        return "/".join(part for part in (self.entity, self.project, self.sweep) if part)
+
+    def filters(self, tag: str | None, group: str | None) -> dict[str, Any]:
+        """W&B's filters that select its runs."""
+        wanted = (("sweep", self.sweep), ("group", self.group), ("group", group), ("tags", tag))
+        filters = [{field: value} for field, value in wanted if value is not None]
+        return {"$and": filters} if filters else {}
 
 
 @dataclass(frozen=True)
@@ -85,6 +121,52 @@ class Found:
                 yield again(partial(listing.__getitem__, place), self.patience)
             except IndexError:
                 return
+
+
+def places_named(text: str, environment: Mapping[str, str] = os.environ) -> tuple[Place, ...]:
+    """Understand a path or a URL.
+
+    With WANDB_ENTITY and WANDB_PROJECT set, W&B's own commands take `project/sweep_id` and a bare sweep id.
+
+    Returns:
+        What it may mean, the likeliest first.
+
+    Raises:
+        UserError: If it names neither a sweep nor a project.
+    """
+    url = urlsplit(text.strip()) if "://" in text else None
+    host = (url.hostname or "") if url else None
+    parts = [unquote(part) for part in (url.path if url else text.strip()).split("/") if part]
+    if host and host.endswith("coreweave.com") and parts[:1] == ["wandb"]:
+        parts = parts[1:]  # https://forge.coreweave.com/wandb/entity/project
+    usual_entity, usual_project = (environment.get(f"WANDB_{what}", "") for what in ("ENTITY", "PROJECT"))
+    match parts:
+        case [entity, project, "runs", run, *_]:
+            raise UserError(f"'{printable(text)}' is the run {printable(run)}, not a sweep: {_WANTED}")
+        case [entity, project, "sweeps", sweep, *_]:
+            return (Place(entity, project, sweep=sweep, host=host),)
+        case [entity, project, "groups", group, *_]:
+            return (Place(entity, project, group=group, host=host),)
+        case [first, second]:
+            project_of_entity = Place(first, second, host=host)
+            if url or not usual_entity:
+                return (project_of_entity,)
+            return (project_of_entity, Place(usual_entity, first, sweep=second))
+        case [entity, project, page] if page in _PROJECT_PAGES:
+            return (Place(entity, project, host=host),)
+        case [entity, project, sweep] if not url:
+            return (Place(entity, project, sweep=sweep),)
+        case [sweep] if not url and usual_project:
+            return (Place(usual_entity, usual_project, sweep=sweep),)
+    raise UserError(f"'{printable(text)}' is not a sweep or project: {_WANTED}")
+
+
+def service_of(host: str) -> str:
+    """Which W&B service a host name belongs to: "cloud" for W&B's own, else the host itself."""
+    for cloud in _CLOUD_HOSTS:
+        if host == cloud or host.endswith(f".{cloud}"):
+            return "cloud"
+    return host
 
 
 @contextmanager

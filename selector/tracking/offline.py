@@ -43,35 +43,22 @@ RUN_FILE = re.compile(r"run-(?P<id>.+)\.wandb", re.DOTALL)
 
 @dataclass
 class Pieces:
-    """What the files of a folder say of one run.
-
-    Attributes:
-        records: Its records and where they are; where there is one, it alone counts.
-        segments: What each of its processes wrote for W&B.
-        damaged: Why files that seem to be of this run are not trusted.
-        blank: Which of its files and folders hold nothing.
-    """
+    """What the files of a folder say of one run. Where there is a record, it alone counts."""
 
     records: list[tuple[Path, RecordContent]] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    blank: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)  # why files that seem to be of this run are not trusted
+    blank: list[str] = field(default_factory=list)  # which of its files and folders hold nothing
 
 
 @dataclass
 class Found:
-    """What lies in a tree.
+    """What lies in a tree."""
 
-    Attributes:
-        files: Records, then .wandb files, in the order of paths; each once, however many links lead to it.
-        sweep_folders: Folders with a ledger of `selector sweep`.
-        runs: Run id → what is known of the run.
-        warnings: Folders that could not be looked into, one line each.
-    """
-
+    # Records, then .wandb files, in the order of paths; each once, however many links lead to it.
     files: list[Path] = field(default_factory=list)
-    sweep_folders: list[Path] = field(default_factory=list)
-    runs: dict[str, Pieces] = field(default_factory=lambda: defaultdict(Pieces))
+    sweep_folders: list[Path] = field(default_factory=list)  # those with a ledger of `selector sweep`
+    runs: dict[str, Pieces] = field(default_factory=lambda: defaultdict(Pieces))  # by id
     warnings: list[str] = field(default_factory=list)
 
 

@@ -77,37 +77,21 @@ class NothingWritten(Exception):
 
 @dataclass
 class Segment:
-    """What one process logged; a run that was resumed has several.
-
-    Attributes:
-        path: The file.
-        written: When the file was last changed (seconds since 1970).
-        run_id: W&B's run id.
-        names: What else it is called: name, group, job_type, sweep_id, project and tags, where it has them.
-        started: When the process called wandb.init (seconds since 1970), 0 where the file does not say.
-        last_logged: Time of the last row (seconds since 1970), 0 without one.
-        branch: Run and last step of it that this one goes on from (a rewind or a fork), or None.
-        config: As logged, later updates applied.
-        summary: As logged, later updates applied; of our own runs what train.py wrote there.
-        history: The rows.
-        exit_code: Of the process, or None where it has not ended or was killed.
-        records: How many the file holds.
-        cut: "" for a whole file, else how it ends too early.
-    """
+    """What one process logged; a run that was resumed has several. Times are seconds since 1970."""
 
     path: Path
-    written: float
+    written: float  # when the file was last changed
     run_id: str = ""
-    names: dict[str, Any] = field(default_factory=dict)
-    started: float = 0.0
-    last_logged: float = 0.0
-    branch: tuple[str, float] | None = None
+    names: dict[str, Any] = field(default_factory=dict)  # other fields of `Identity`, where the file has them
+    started: float = 0.0  # when the process called wandb.init, 0 where the file does not say
+    last_logged: float = 0.0  # time of the last row, 0 without one
+    branch: tuple[str, float] | None = None  # run and step of it that this one goes on from: rewind or fork
     config: dict[str, Any] = field(default_factory=dict)
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)  # of our own runs what train.py wrote there
     history: History = field(default_factory=History)
-    exit_code: int | None = None
+    exit_code: int | None = None  # None where the process has not ended or was killed
     records: int = 0
-    cut: str = ""
+    cut: str = ""  # how the file ends too early, if it does
 
 
 def read_segment(path: Path, spectra: bool = False) -> Segment:

@@ -4,13 +4,28 @@ A decision is written first, whole, in the run of job type `selection`; then run
 in line with the decision that stands, and looked at again until nothing differs. So whoever writes last
 also looks last, and what is in line then stays so. wandb's client replaces a summary only as a whole: each is
 read anew directly before it is written, to keep what others noted.
+
+Names in W&B, for the metric NAME:
+
+- on each ranked run the summary fields `selection/NAME/rank`, `/score`, `/epoch` (the score's milestone),
+  `/tied` (whether the metric cannot tell it from the best) and `/picked`;
+- on the picked run, and on no other of the source, the tag `label-free-best`;
+- on its checkpoint, an artifact of type `model`, the alias `label-free-best`: on the version
+  `milestone-EPOCH`, or where that is not kept on `last`;
+- in one run of job type `selection` for each source, always the same, the tables `ranking/NAME` and, where
+  the runs know an accuracy, `regret/NAME`, the report's charts as `charts/NAME/…`, and in its summary
+  `selection/decision`: what was decided last.
+
+Tag and alias follow the last decision, whatever its metric was.
 """
 
 import json
 import os
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -18,10 +33,98 @@ from selector.errors import UserError
 from selector.runs import SELECTION_JOB
 from selector.text import printable
 from selector.tracking.connection import SILENT_MODES, Found, Patience, again, find, reason
-from selector.tracking.notes import CHECKPOINT_TYPE, DECISION, MARK, Changes, Notes, Pick, decided
 
+MARK = "label-free-best"
+DECISION = "selection/decision"
+CHECKPOINT_TYPE = "model"
 _AT_ONCE = 6
 _ROUNDS = 6
+
+
+@dataclass(frozen=True)
+class NotesTable:
+    """A table: as many values in each row as there are columns."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The id of a chosen run, and the milestone that it was chosen at."""
+
+    run: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What a ranking says of runs."""
+
+    metric: str  # name of the one that chose
+    fields: Mapping[str, Mapping[str, Any]]  # run id → what is noted, such as {"rank": 1, "score": 41.2}
+    picks: tuple[Pick, ...]  # one of each group
+    tables: Mapping[str, NotesTable]  # for the run of job type `selection`, by name
+    charts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # Plotly figures as plain data
+
+    @property
+    def prefix(self) -> str:
+        """How the summary fields of this metric begin."""
+        return f"selection/{self.metric}/"
+
+    @property
+    def decision(self) -> str:
+        """As it is kept in the summary of the run of job type `selection`: equal for equal notes."""
+        tables = {name: [table.columns, table.rows] for name, table in self.tables.items()}
+        fields = {run: dict(f) for run, f in self.fields.items()}
+        charts = {name: dict(figure) for name, figure in self.charts.items()}
+        content = json.dumps([self.metric, fields, tables, charts], sort_keys=True)
+        signature = sha256(content.encode()).hexdigest()[:16]
+        picks = [[pick.run, pick.epoch] for pick in self.picks]
+        return json.dumps({"metric": self.metric, "picks": picks, "signature": signature})
+
+    def summary_of(self, run: str, summary: Mapping[str, Any]) -> dict[str, Any]:
+        """A run's summary with what is noted of it, in place of what an earlier ranking noted."""
+        kept = {key: value for key, value in summary.items() if not key.startswith(self.prefix)}
+        return kept | {self.prefix + name: value for name, value in self.fields.get(run, {}).items()}
+
+
+def decided(text: object) -> tuple[str, tuple[Pick, ...]] | None:
+    """Metric and picks of a decision as it is kept, or None for what is none."""
+    try:
+        decision = json.loads(text) if isinstance(text, str) else {}
+        return str(decision["metric"]), tuple(Pick(str(run), int(epoch)) for run, epoch in decision["picks"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@dataclass
+class Changes:
+    """What W&B lacks of some notes; or, after writing, what was changed."""
+
+    place: str  # where the tables are: the run of job type `selection`
+    tables: bool = False  # whether tables, charts and decision are not there yet
+    noted: list[str] = field(default_factory=list)  # runs whose summary fields differ
+    tag_on: list[str] = field(default_factory=list)  # runs that lack the tag
+    tag_off: list[str] = field(default_factory=list)  # … and those that must lose it
+    alias_on: list[str] = field(default_factory=list)  # checkpoints that lack the alias: collection:version
+    alias_off: list[str] = field(default_factory=list)
+    no_checkpoint: list[str] = field(default_factory=list)  # picked runs that have no artifact of theirs
+
+    def __bool__(self) -> bool:
+        return self.tables or any(self.lists)
+
+    @property
+    def lists(self) -> Sequence[list[str]]:
+        """What would be, or was, changed."""
+        return (self.noted, self.tag_on, self.tag_off, self.alias_on, self.alias_off)
+
+    def add(self, later: "Changes") -> None:
+        """Take in what was changed afterwards."""
+        self.tables = self.tables or later.tables
+        for mine, theirs in zip(self.lists, later.lists, strict=True):
+            mine += [name for name in theirs if name not in mine]
+        self.no_checkpoint = later.no_checkpoint
 
 
 class Overtaken(Exception):
@@ -38,7 +141,7 @@ def write_back(
     settle: float = 1.0,
     patience: Patience | None = None,
 ) -> Changes:
-    """Bring W&B in line with notes about the runs of a source; names are as in selector.tracking.notes.
+    """Bring W&B in line with notes about the runs of a source.
 
     Args:
         source: What the runs were read from.

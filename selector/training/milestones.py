@@ -22,6 +22,7 @@ from selector.metrics.metric import chosen
 from selector.metrics.pooled import FINGERPRINT, Fingerprint
 from selector.milestone import STEPS, Milestone
 from selector.record import Status
+from selector.tracking.umap_files import write_umap
 from selector.training.autoaugment import autoaugmented
 from selector.training.background import Worker, WorkerDied
 from selector.training.checkpoints import is_milestone
@@ -31,7 +32,6 @@ from selector.training.encoder import Encoder
 from selector.training.measuring import VIEWS_GIVEN, Clock, Measured, Measuring, measured, with_values
 from selector.training.pretext import PretextImages, drawn_order
 from selector.training.progress import TrainingProgress
-from selector.training.umap_file import write_umap
 from selector.training.views import TrainingViews
 
 _PIECE = 64 * 32 * 32  # pixels; 512 such images at once take half as long again

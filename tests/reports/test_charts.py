@@ -16,7 +16,7 @@ from selector.reports.ink import LIGHT, PICK, choices, curve_data, heat, scatter
 from selector.reports.report import report_of
 from selector.reports.rows import ChoiceRow, Curves, Heatmap, rank_rows
 from selector.reports.write_back import charts_of
-from selector.training.umap_file import write_umap
+from selector.tracking.umap_files import write_umap
 
 SPECTRUM = {"spectrum/projector": (1.0, 0.1), "spectrum/projector_ranks": (1.0, 2.0)}
 RUNS = [

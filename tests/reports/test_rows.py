@@ -21,7 +21,7 @@ from selector.reports.rows import (
     umap_panels,
 )
 from selector.runs import Milestone
-from selector.training.umap_file import write_umap
+from selector.tracking.umap_files import write_umap
 
 
 def group_of(*runs, **options):

@@ -6,8 +6,7 @@ import pytest
 import wandb
 
 from selector.errors import UserError
-from selector.tracking.connection import settings_of_wandb
-from selector.tracking.place import Place, places_named, service_of
+from selector.tracking.connection import Place, places_named, service_of, settings_of_wandb
 
 SWEEP = Place("team", "project", sweep="abc")
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from selector.metrics.embeddings import Embeddings
-from selector.tracking.umap_files import MOST_BYTES, read_umap_files
-from selector.training.umap_file import MOST_POINTS, write_umap
+from selector.tracking.umap_files import MOST_BYTES, MOST_POINTS, read_umap_files, write_umap
 
 rng = np.random.default_rng(0)
 
