@@ -9,7 +9,7 @@ from loopback import API_KEY, Backend, Fault
 from loopback.records import Sweep
 
 from selector.cli import main
-from selector.tracking.connection import Patience
+from selector.tracking import api, connection
 
 pytestmark = pytest.mark.usefixtures("wandb_here")
 
@@ -29,7 +29,10 @@ def call(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """`selector …` in this process: exit status, stdout, stderr."""
-    monkeypatch.setattr(Patience.__init__, "__defaults__", (5, 5, 5.0, 5.0, (0.0, 0.0)))
+    for name, value in {"LOGIN_SECONDS": 5, "ANSWER_SECONDS": 5, "PAUSES": (0.0, 0.0)}.items():
+        monkeypatch.setattr(connection, name, value)
+    for name in ("SILENT_SECONDS", "MOST_SECONDS"):
+        monkeypatch.setattr(api, name, 5.0)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         status = main(arguments)

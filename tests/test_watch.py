@@ -19,7 +19,7 @@ from loopback.records import Run, Sweep
 from offline_files import write_run
 
 from selector.cli import main
-from selector.tracking.connection import Patience
+from selector.tracking import connection
 
 pytestmark = pytest.mark.usefixtures("wandb_here")
 
@@ -142,7 +142,7 @@ def test_a_server_that_fails_for_a_while(backend: Backend, sweep: Sweep, watch: 
     log(run, 5, 10.0)
     sweep.state = "FINISHED"
     backend.fail(Fault("text", "Runs", after=1, times=4, text="7"))
-    monkeypatch.setattr(Patience.__init__, "__defaults__", (20, 90, 180.0, 120.0, (0.0,) * 3))
+    monkeypatch.setattr(connection, "PAUSES", (0.0,) * 3)
     status, lines, err = watch(lambda: None, lambda: finish(run))
     assert (status, lines[-2]) == (0, "ended; chosen: a")
     assert err.startswith("selector: warning: cannot read loopback/p/")

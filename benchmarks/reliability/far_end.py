@@ -22,14 +22,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from trials import Row, print_table
 
 from selector.errors import UserError
 from selector.runs import RunSet
 from selector.selection.ranking import rank
+from selector.tracking import api, connection
 from selector.tracking.api import read_wandb
-from selector.tracking.connection import Patience
 
 sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "tracking")]
 import test_far_end
@@ -59,10 +60,12 @@ def main() -> int:
         root = Path(name)
         os.environ.update(backend.environment(root / "wandb"))
         places = (root / f"trial-{number}" for number in itertools.count())
-        rows = [
-            row_of(fault, options.trials, backend)
-            for fault in (*_KINDS, "connection refused", "runs that log while they are read")
-        ]
+        impatient = patch.multiple(connection, LOGIN_SECONDS=2, ANSWER_SECONDS=2, PAUSES=(0.01, 0.01))
+        with impatient, patch.multiple(api, SILENT_SECONDS=3.0, MOST_SECONDS=3.0):
+            rows = [
+                row_of(fault, options.trials, backend)
+                for fault in (*_KINDS, "connection refused", "runs that log while they are read")
+            ]
         rows += list(as_tested(backend, places, options.trials))
     return print_table(rows)
 
@@ -131,7 +134,7 @@ class Trial:
     def judge(self, is_well: bool = False) -> None:
         """Read and rank, and look at what came of it."""
         try:
-            found = read_wandb(self.path, patience=Patience(2, 2, 3.0, 3.0, (0.01, 0.01)))
+            found = read_wandb(self.path)
         except UserError as error:
             if is_well or "\n" in str(error):
                 self.row.blame("wrong", f"{self.what}: {error}")
@@ -171,10 +174,7 @@ def as_tested(backend: Backend, places: Iterator[Path], trials: int) -> Iterator
         test_write_back.test_two_selectors_at_once(backend, sweep, place)
 
     def a_thousand(_: Path) -> None:
-        def read(source: str) -> RunSet:
-            return read_wandb(source, patience=Patience(pauses=(0.01, 0.01)))
-
-        test_far_end.test_a_thousand_runs_of_which_fifty_are_broken(backend, read)
+        test_far_end.test_a_thousand_runs_of_which_fifty_are_broken(backend, read_wandb)
 
     def clocks(place: Path) -> None:
         skew = drawn.choice((-1, 1)) * drawn.uniform(1, 7200)

@@ -15,8 +15,8 @@ from selector.record import joined_versions
 from selector.runs import SELECTION_JOB, Progress, Run, RunSet, State, Unreadable
 from selector.text import printable
 from selector.tracking.completion import VERSIONS, marked_state, run_of, split_definition, unmarked_state
-from selector.tracking.connection import Found, Patience, Place, Unreachable, again, find, reason
-from selector.tracking.history import MOST_ROWS, History, how_read
+from selector.tracking.connection import Found, Place, Unreachable, again, find, reason
+from selector.tracking.history import MOST_ROWS, MOST_SECONDS, History, how_read
 
 # What became of a run's history: itself and what is strange about it, or None and why it was not read.
 Outcome = tuple[History | None, str]
@@ -24,6 +24,7 @@ Outcome = tuple[History | None, str]
 # the time: as soon as it says anything else, the history is read anew.
 Known = dict[str, tuple[tuple[object, ...], Outcome]]
 
+SILENT_SECONDS = 180.0  # without the history of any run, until the server counts as gone
 _AT_ONCE = 12  # histories
 # `history` gives every row where there are no more than it is asked for, in one answer whatever their steps.
 # Longer ones come by `scan_history`, whose pages are ranges of steps: so wide that each has about …
@@ -47,7 +48,6 @@ def read_wandb(
     spectra: bool = False,
     progress: Progress | None = None,
     known: Known | None = None,
-    patience: Patience | None = None,
 ) -> RunSet:
     """Read the runs of a sweep, a group or a project from a W&B server.
 
@@ -60,7 +60,6 @@ def read_wandb(
         spectra: Keep the logged spectra too.
         progress: Called with (runs read, runs in all) whenever there is news.
         known: What earlier calls for the same source have read, for a caller that looks again and again.
-        patience: How long to wait for the server.
 
     Returns:
         The runs by id. A run whose history could not be read is among `unreadable`, never among `runs`.
@@ -69,8 +68,7 @@ def read_wandb(
         UserError: If the source cannot be understood, found or reached (`Unreachable`), or if no run is in
             it (`NoRunsYet` for a sweep).
     """
-    patience = patience or Patience()
-    found = find(source, patience)
+    found = find(source)
     listed, missing = _list(source, found, tag, group)
     trainings = [run for run in listed if run.job_type != SELECTION_JOB]
     runs: list[Run] = []
@@ -79,7 +77,7 @@ def read_wandb(
     # W&B may list a logged dictionary under its own name: its parts are asked for by dotted ones.
     wanted = frozenset(keys).union(key.partition(".")[0] for key in keys)
     known = {} if known is None else known
-    read = _histories(trainings, wanted, spectra, known, patience)
+    read = _histories(trainings, wanted, spectra, known)
     for done, (run, (history, problem)) in enumerate(read, start=1):
         if history is None:
             unreadable.append(Unreadable(run.id, problem))
@@ -126,7 +124,7 @@ def _list(
 
 
 def _histories(
-    runs: Sequence[Any], keys: frozenset[str], spectra: bool, known: Known, patience: Patience
+    runs: Sequence[Any], keys: frozenset[str], spectra: bool, known: Known
 ) -> Iterator[tuple[Any, Outcome]]:
     """Each run with what became of its history, as the answers come."""
     asked: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -150,7 +148,7 @@ def _histories(
                 run = asked.get_nowait()
             except queue.Empty:
                 return
-            answers.put((run, _read_history(run, spectra, patience)))
+            answers.put((run, _read_history(run, spectra)))
 
     # They end with the process: after Ctrl-C, or when a server is silent, nobody waits for them.
     for _ in range(min(_AT_ONCE, len(waiting))):
@@ -159,7 +157,7 @@ def _histories(
     try:
         while waiting:
             try:
-                run, outcome = answers.get(timeout=max(0.0, heard + patience.silence - time.monotonic()))
+                run, outcome = answers.get(timeout=max(0.0, heard + SILENT_SECONDS - time.monotonic()))
             except queue.Empty:
                 break
             if outcome[0] is not None:
@@ -171,7 +169,7 @@ def _histories(
         while not asked.empty():
             asked.get()
     for run in waiting.values():
-        yield run, (None, f"no history came from the server for {patience.silence:g} s")
+        yield run, (None, f"no history came from the server for {SILENT_SECONDS:g} s")
 
 
 def _signature(run: Any) -> tuple[object, ...]:
@@ -184,22 +182,22 @@ def _last_step(run: Any) -> int:
     return max(int(said), int(run.history_line_count) - 1)
 
 
-def _read_history(run: Any, spectra: bool, patience: Patience) -> Outcome:
+def _read_history(run: Any, spectra: bool) -> Outcome:
     lines = run.history_line_count
     if lines > MOST_ROWS:
         return None, f"history not read: {lines} rows, but at most {MOST_ROWS} are read per run"
     try:
         rows: list[Any] = []
         if lines <= _SAMPLES:
-            rows = again(lambda: run.history(samples=_SAMPLES, pandas=False), patience)
+            rows = again(lambda: run.history(samples=_SAMPLES, pandas=False))
         if len(rows) < lines:  # too many, thinned out, or moved to where only wandb's scanner looks
             rows = []
             began = time.monotonic()
             steps = math.ceil((_last_step(run) + 1) * _ROWS_OF_A_PAGE / lines)
             for row in run.scan_history(page_size=min(max(steps, _ROWS_OF_A_PAGE), _WIDEST_PAGE)):
                 rows.append(row)
-                if time.monotonic() - began > patience.run:
-                    why = f"{len(rows)} of its {lines} rows came within {patience.run:g} s"
+                if time.monotonic() - began > MOST_SECONDS:
+                    why = f"{len(rows)} of its {lines} rows came within {MOST_SECONDS:g} s"
                     return None, f"history not read: {why}, the longest wait for one run"
     except Exception as error:  # of wandb's client, which raises private kinds too
         return None, f"history not read: {reason(error)}"

@@ -16,7 +16,6 @@ from urllib.parse import unquote, urlsplit
 
 from selector.errors import UserError
 from selector.text import first_line, printable
-from selector.tracking.history import MOST_SECONDS
 
 if TYPE_CHECKING:
     import wandb
@@ -42,30 +41,14 @@ _WANTED = (
     "name a sweep as entity/project/sweep_id or by its URL, a project as entity/project, or a folder of runs"
 )
 _PAGE = 100  # runs in one answer of a list
+LOGIN_SECONDS = 20  # for the first answer of all, which a server that is there gives at once
+ANSWER_SECONDS = 90  # for one answer, wandb's own repetitions included; W&B's rate limits ask for up to 60
+PAUSES = (0.5, 1.0, 2.0)  # seconds, before an answer that broke off is asked for again, and again
 _SLOW = "did not respond in time"  # wandb's words where its own repetitions take longer than the timeout
 
 
 class Unreachable(UserError):
     """The server gives no useful answer just now; a later try may get one."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait, in seconds.
-
-    Attributes:
-        login: For the first answer of all; a server that is there gives it at once.
-        answer: For one answer, wandb's own repetitions included; W&B's rate limits ask for up to 60.
-        silence: Without the history of any run, until the server counts as gone.
-        run: For the history of one run, page by page.
-        pauses: Before an answer that broke off is asked for again, and again.
-    """
-
-    login: int = 20
-    answer: int = 90
-    silence: float = 180.0
-    run: float = MOST_SECONDS
-    pauses: tuple[float, ...] = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -92,21 +75,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Found:
-    """A sweep or project that is there.
+    """A sweep or project that is there."""
 
-    Attributes:
-        api: Logged in; several threads may ask it at once.
-        place: Which it is.
-        server: URL of the server.
-        sweep: What wandb's client says of the sweep, or None for a project.
-        patience: How long it is waited for.
-    """
-
-    api: "wandb.Api"
+    api: "wandb.Api"  # logged in; several threads may ask it at once
     place: Place
-    server: str
-    sweep: Any
-    patience: Patience
+    server: str  # its URL
+    sweep: Any  # what wandb's client says of it, or None for a project
 
     def runs(self, filters: dict[str, Any]) -> Any:
         """The runs that W&B's filters select, as wandb's client lists them: anew with each call."""
@@ -118,7 +92,7 @@ class Found:
         """The items of a list of wandb's client; by their places, so that a page can be asked for again."""
         for place in count():
             try:
-                yield again(partial(listing.__getitem__, place), self.patience)
+                yield again(partial(listing.__getitem__, place))
             except IndexError:
                 return
 
@@ -196,24 +170,23 @@ def _refused(error: Exception) -> str:
     return printable(first_line(error))
 
 
-def find(source: str, patience: Patience | None = None) -> Found:
+def find(source: str) -> Found:
     """Log in, and look for what a user named.
 
     Raises:
         UserError: The source names nothing, there is no such thing, or the key is missing or wrong.
         Unreachable: The server does not answer.
     """
-    patience = patience or Patience()
     places = places_named(source)
-    api, server = _connect(places[0].host, patience)
+    api, server = _connect(places[0].host)
     try:
         places = tuple(replace(one, entity=one.entity or api.default_entity or "") for one in places)
         for place in places:
-            if place.sweep is None and _project_exists(api, place, patience):
-                return Found(api, place, server, None, patience)
-            if place.sweep is not None and (sweep := _sweep(api, place, patience)) is not None:
-                return Found(api, place, server, sweep, patience)
-        with_project = [one for one in places if one.sweep and _project_exists(api, one, patience)]
+            if place.sweep is None and _project_exists(api, place):
+                return Found(api, place, server, None)
+            if place.sweep is not None and (sweep := _sweep(api, place)) is not None:
+                return Found(api, place, server, sweep)
+        with_project = [one for one in places if one.sweep and _project_exists(api, one)]
     except Exception as error:  # of wandb's client, which raises private kinds too
         raise Unreachable(f"cannot read {printable(source)} from {server}: {reason(error)}") from None
     place = (with_project or places)[0]
@@ -229,7 +202,7 @@ def find(source: str, patience: Patience | None = None) -> Found:
     )
 
 
-def _connect(host: str | None, patience: Patience) -> tuple["wandb.Api", str]:
+def _connect(host: str | None) -> tuple["wandb.Api", str]:
     """An API with the credentials that wandb finds in the environment, netrc or its settings.
 
     A key is never sent to where a URL happens to point: its host must be the server that wandb is set up for.
@@ -245,39 +218,39 @@ def _connect(host: str | None, patience: Patience) -> tuple["wandb.Api", str]:
             f" set WANDB_BASE_URL to the server of {printable(host)}"
         )
     try:
-        wandb.Api(timeout=patience.login)
-        return wandb.Api(timeout=patience.answer), server
+        wandb.Api(timeout=LOGIN_SECONDS)
+        return wandb.Api(timeout=ANSWER_SECONDS), server
     except wandb.errors.UsageError:
         raise UserError(f"no W&B login for {server}: run `wandb login`, or set WANDB_API_KEY") from None
     except (wandb.errors.Error, ValueError) as error:
         if _SLOW in str(error):
             raise Unreachable(
-                f"no answer from the W&B server {server} within {patience.login} s:"
+                f"no answer from the W&B server {server} within {LOGIN_SECONDS} s:"
                 " check the network, or WANDB_BASE_URL"
             ) from None
         raise UserError(f"cannot log in to W&B at {server}: {reason(error)}") from None
 
 
-def _project_exists(api: "wandb.Api", place: Place, patience: Patience) -> bool:
-    return _if_found(lambda: api.project(place.project, place.entity).id, patience) is not None
+def _project_exists(api: "wandb.Api", place: Place) -> bool:
+    return _if_found(lambda: api.project(place.project, place.entity).id) is not None
 
 
-def _sweep(api: "wandb.Api", place: Place, patience: Patience) -> Any | None:
-    return _if_found(lambda: api.sweep(place.path), patience)  # type: ignore[no-untyped-call]
+def _sweep(api: "wandb.Api", place: Place) -> Any | None:
+    return _if_found(lambda: api.sweep(place.path))  # type: ignore[no-untyped-call]
 
 
-def _if_found(call: Callable[[], T], patience: Patience) -> T | None:
+def _if_found(call: Callable[[], T]) -> T | None:
     try:
-        return again(call, patience)
+        return again(call)
     except Exception as error:
         if _says_no(error):
             return None
         raise
 
 
-def again(call: Callable[[], T], patience: Patience) -> T:
+def again(call: Callable[[], T]) -> T:
     """What a call of wandb's client gives; an answer that broke off is asked for again."""
-    for pause in patience.pauses:
+    for pause in PAUSES:
         try:
             return call()
         except Exception as error:

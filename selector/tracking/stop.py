@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from selector.errors import UserError
 from selector.text import printable
-from selector.tracking.connection import Patience, again, find, reason
+from selector.tracking.connection import again, find, reason
 
 if TYPE_CHECKING:
     import wandb
@@ -18,13 +18,12 @@ query RunStoppedStatus($entity: String, $project: String, $run: String!) {
 """
 
 
-def stop_runs(source: str, names: Sequence[str], patience: Patience | None = None) -> list[str]:
+def stop_runs(source: str, names: Sequence[str]) -> list[str]:
     """Ask for these runs to be stopped; the process of each hears of it within seconds and ends.
 
     Args:
         source: What the runs were read from.
         names: Ids of the runs; one that has ended since is left alone.
-        patience: How long to wait for the server.
 
     Returns:
         The runs that were asked to stop.
@@ -32,13 +31,13 @@ def stop_runs(source: str, names: Sequence[str], patience: Patience | None = Non
     Raises:
         UserError: The server refused, or cannot be reached; says which runs were asked by then.
     """
-    found = find(source, patience)
+    found = find(source)
     asked: list[str] = []
     try:
         for name in names:  # one by one: a run is looked at directly before it is stopped
             for run in found.each(found.runs({"name": name})):
                 if run.state == "running":
-                    again(run.stop, found.patience)
+                    again(run.stop)
                     asked.append(name)
     except Exception as error:  # of wandb's client, which raises private kinds too
         done = f" (asked to stop before: {printable(', '.join(asked))})" if asked else ""

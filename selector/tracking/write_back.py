@@ -32,7 +32,7 @@ from typing import Any
 from selector.errors import UserError
 from selector.runs import SELECTION_JOB
 from selector.text import printable
-from selector.tracking.connection import SILENT_MODES, Found, Patience, again, find, reason
+from selector.tracking.connection import SILENT_MODES, Found, again, find, reason
 
 MARK = "label-free-best"
 DECISION = "selection/decision"
@@ -139,7 +139,6 @@ def write_back(
     group: str | None = None,
     dry_run: bool = False,
     settle: float = 1.0,
-    patience: Patience | None = None,
 ) -> Changes:
     """Bring W&B in line with notes about the runs of a source.
 
@@ -150,7 +149,6 @@ def write_back(
         group: Only runs of this group were read.
         dry_run: Send nothing; say what would be changed.
         settle: Seconds after which what was written is looked at again.
-        patience: How long to wait for the server.
 
     Returns:
         What was, or would be, changed; empty where W&B held it all already.
@@ -161,7 +159,7 @@ def write_back(
     """
     if not dry_run and (mode := os.environ.get("WANDB_MODE", "")) in SILENT_MODES:
         raise UserError(f"nothing is sent to W&B while WANDB_MODE is {mode}: unset it, or pass --dry-run")
-    found = find(source, patience)
+    found = find(source)
     writer = _Writer(found, notes, found.place.filters(tag, group))
     try:
         done = writer.compare()
@@ -289,20 +287,20 @@ class _Writer:
         for name in missing.alias_on:
             self._checkpoints[name].aliases.append(MARK)
         for name in (*missing.alias_off, *missing.alias_on):
-            again(self._checkpoints[name].save, self._found.patience)
+            again(self._checkpoints[name].save)
         changed = {*missing.noted, *missing.tag_on, *missing.tag_off}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(lambda run: self._write(run, missing), [r for r in self._runs if r.id in changed]))
 
     def _write(self, run: Any, missing: Changes) -> None:
-        again(lambda: run.load(force=True), self._found.patience)
+        again(lambda: run.load(force=True))
         if run.id in missing.noted:
             noted = self._notes.summary_of(run.id, run.summary_metrics)
             for key in run.summary_metrics.keys() - noted.keys():
                 del run.summary[key]
             ours = {key: value for key, value in noted.items() if key.startswith(self._notes.prefix)}
-            again(lambda: run.summary.update(ours), self._found.patience)
+            again(lambda: run.summary.update(ours))
         if run.id in missing.tag_on or run.id in missing.tag_off:
             others = [tag for tag in run.tags or () if tag != MARK]
             run.tags = [*others, MARK] if run.id in missing.tag_on else others
-            again(run.update, self._found.patience)
+            again(run.update)

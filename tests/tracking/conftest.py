@@ -7,8 +7,8 @@ import pytest
 from offline_files import run_script, run_until_killed
 
 from selector.runs import RunSet
+from selector.tracking import connection
 from selector.tracking.api import read_wandb
-from selector.tracking.connection import Patience
 
 if TYPE_CHECKING:
     from loopback import Backend
@@ -79,12 +79,13 @@ for epoch in range(10_000):
 
 
 @pytest.fixture
-def read(wandb_here: None, backend: "Backend") -> Callable[..., RunSet]:
+def read(wandb_here: None, backend: "Backend", monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunSet]:
     """Reads runs from the backend, which then knows only what was asked for meanwhile."""
+    monkeypatch.setattr(connection, "PAUSES", (0.01, 0.01))
 
     def read(source: str, **keywords: Any) -> RunSet:
         backend.requests.clear()
-        return read_wandb(source, **{"patience": Patience(pauses=(0.01, 0.01)), **keywords})
+        return read_wandb(source, **keywords)
 
     return read
 

@@ -10,8 +10,8 @@ from loopback import API_KEY, Backend, Fault, Workplace
 
 from selector.errors import UserError
 from selector.runs import Last, Milestone, RunSet
-from selector.tracking import api
-from selector.tracking.connection import Patience, Unreachable
+from selector.tracking import api, connection
+from selector.tracking.connection import Unreachable
 
 pytestmark = pytest.mark.usefixtures("wandb_here")
 
@@ -391,11 +391,14 @@ def test_answers_that_are_no_answers(backend: Backend, read: Reader, operation: 
     assert "\n" not in str(error.value)
 
 
-def test_a_server_that_is_not_there(backend: Backend, read: Reader, capfd: pytest.CaptureFixture[str]):
+def test_a_server_that_is_not_there(
+    backend: Backend, read: Reader, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(connection, "LOGIN_SECONDS", 1)
     path = sweep_of(backend, 1)
     backend.refuse()
     with pytest.raises(Unreachable, match=r"no answer from the W&B server http://.* within 1 s: ch") as error:
-        read(path, patience=Patience(login=1))
+        read(path)
     assert "\n" not in str(error.value)
     assert API_KEY not in str(error.value) + "".join(capfd.readouterr())
 
