@@ -13,100 +13,43 @@ from typing import Any
 import numpy as np
 
 from selector.errors import UserError
-from selector.metrics import METRICS, LabelFreeMetric, LabelledMetric
+from selector.metrics import METRICS, LabelledMetric
 from selector.paper.association import (
+    INITIAL,
     LEAST_MILESTONES,
-    Association,
+    Entry,
     Floats,
+    Initial,
     Metric,
     associate,
     block_length,
     finite_pairs,
     percentile_interval,
     resampled_pearson,
-    undefined,
 )
-from selector.paper.published import Initial
 from selector.runs import Run, RunSet
 from selector.selection.candidates import Excluded, finished_runs
 from selector.selection.comparability import canonical, describe, differing
 from selector.text import counted, nearest
 
-RUNS_RULE = (
-    "each run by itself; of several runs the median, marked where more than half of the runs that have a"
-    " correlation have p < 0.05 and the sign of the median"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunCorrelation(Association):
-    """A metric over the milestones of one run.
-
-    Attributes:
-        run: Id of the run.
-        milestones: With finite values of both.
-        left_out: Milestones with one of the two values, or with one that is not finite.
-        block_length: Milestones per block of the bootstrap, or None without an interval.
-        interval_reason: Why there is no interval, or None.
-    """
-
-    run: str
-    milestones: int
-    left_out: int
-    block_length: int | None
-    interval_reason: str | None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of Table I: medians over the runs that have a correlation, None without any.
-
-    Attributes:
-        runs_significant: Runs with p < 0.05 and the sign of the median.
-        marked: Whether these are more than half of those with a correlation.
-        interval: 95 % interval of `pearson` over resampled milestones, the runs being the ones that there
-            are; None where one of the runs has none.
-    """
-
-    pearson: float | None
-    spearman: float | None
-    kendall_tau: float | None
-    runs_with_value: int
-    runs_significant: int
-    marked: bool
-    interval: tuple[float, float] | None
-    reason: str | None
-    interval_reason: str | None
-    runs: tuple[RunCorrelation, ...]
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """A metric's row of Table I: two cells, with and without the untrained network."""
-
-    metric: str
-    key: str
-    label_free: bool
-    with_init: Cell
-    without_init: Cell
-
-    def cell(self, initial: Initial) -> Cell:
-        """One of the two."""
-        return self.with_init if initial == "with_init" else self.without_init
-
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one method and data set; None where no run names one. A folder of images has its path."""
+    """Runs of one method and data set; None where no run names one. A folder of images has its path.
+
+    Each metric has an entry over the runs with milestone 0 and one without, in the same order.
+    """
 
     method: str | None
     dataset: str | None
     runs: tuple[Run, ...]
-    metrics: tuple[MetricRow, ...]
+    with_init: tuple[Entry, ...]
+    without_init: tuple[Entry, ...]
 
-    def cells(self, initial: Initial) -> dict[str, Cell]:
-        """By name of the metric."""
-        return {row.metric: row.cell(initial) for row in self.metrics}
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Both columns of Table I, one after the other."""
+        return self.with_init + self.without_init
 
 
 @dataclass(frozen=True)
@@ -134,17 +77,14 @@ def correlate_milestones(
     """
     finished, excluded = finished_runs(runs)
     logged = {key for run in finished for row in run.milestones for key in row.values}
-    if oracle.key not in logged:
-        raise UserError(
-            f"no finished run of {runs.source} logged {oracle.key}"
-            f"{nearest(oracle.key, logged)}: name what to compare them with, by --oracle KEY"
-        )
+    advice = {oracle.key: "name what to compare them with, by --oracle KEY"}
+    for key in (oracle.key, *(metric.key for metric in metrics)):
+        if key not in logged:
+            raise UserError(
+                f"no finished run of {runs.source} logged {key}{nearest(key, logged)}:"
+                f" {advice.get(key, 'name a key that they hold')}"
+            )
     chosen = [m for m in metrics or METRICS if m.key in logged and m.key != oracle.key]
-    if unknown := [metric.key for metric in metrics if metric.key not in logged]:
-        raise UserError(
-            f"no finished run of {runs.source} logged {unknown[0]}{nearest(unknown[0], logged)}:"
-            " name a key that they hold"
-        )
     if not chosen:
         raise UserError(
             f"{runs.source} has no metric besides {oracle.key}: name the runs' keys with --metric"
@@ -154,19 +94,16 @@ def correlate_milestones(
         members.setdefault(_method_and_dataset(run), []).append(run)
     groups = []
     for (method, dataset), group in sorted(members.items()):
-        rows = []
-        for metric in chosen:
-            cells = [correlate_metric(group, metric, oracle, initial) for initial in (True, False)]
-            rows.append(MetricRow(metric.name, metric.key, isinstance(metric, LabelFreeMetric), *cells))
-        groups.append(Group(method or None, dataset or None, tuple(group), tuple(rows)))
+        columns = [tuple(correlate_metric(group, m, oracle, initial) for m in chosen) for initial in INITIAL]
+        groups.append(Group(method or None, dataset or None, tuple(group), *columns))
     warnings = (*runs.warnings, *(warning for group in groups for warning in _warnings(group)))
     return CorrelationReport(oracle, tuple(groups), tuple(excluded), warnings)
 
 
-def correlate_metric(runs: Sequence[Run], metric: Metric, oracle: Metric, initial: bool) -> Cell:
+def correlate_metric(runs: Sequence[Run], metric: Metric, oracle: Metric, initial: Initial) -> Entry:
     """A metric over the milestones of runs of one method and data set, of which there is at least one.
 
-    `initial`: whether milestone 0 takes part; a run without one then has no correlation.
+    A run without milestone 0 has no correlation with it.
     """
     each, draws = zip(*(_correlate_run(run, metric, oracle, initial) for run in runs), strict=True)
     defined = [one for one in each if one.reason is None]
@@ -179,47 +116,57 @@ def correlate_metric(runs: Sequence[Run], metric: Metric, oracle: Metric, initia
         why = without[0] if without else "constant in most resamples"
     centre = _median([one.pearson for one in defined])
     significant = sum(one.marked and (one.pearson or 0.0) * (centre or 0.0) > 0 for one in defined)
-    return Cell(
+    return Entry(
+        source="median",
+        group=each[0].group,
+        dataset=each[0].dataset,
+        initial=initial,
+        metric=metric.name,
+        key=metric.key,
+        label_free=each[0].label_free,
         pearson=centre,
         spearman=_median([one.spearman for one in defined]),
         kendall_tau=_median([one.kendall_tau for one in defined]),
-        runs_with_value=len(defined),
-        runs_significant=significant,
         marked=2 * significant > len(defined),
         interval=interval,
         reason=None if defined else "; ".join(dict.fromkeys(str(one.reason) for one in each)),
         interval_reason=None if interval else why,
         runs=each,
+        runs_with_value=len(defined),
+        runs_significant=significant,
     )
 
 
-def _correlate_run(
-    run: Run, metric: Metric, oracle: Metric, initial: bool
-) -> tuple[RunCorrelation, Floats | None]:
-    """One run's figures, and Pearson's r of each resample."""
-    rows = run.milestones if initial else run.trained_milestones
-    x, y, left_out = finite_pairs([row.values for row in rows], metric, oracle)
-    reason = undefined(x, y, metric, oracle, "milestone")
-    if initial and len(run.trained_milestones) == len(run.milestones):
-        reason = "milestone 0, the untrained network, was not logged"
-    length, resampled, interval, why = None, None, None, reason
-    if reason is None and len(x) < LEAST_MILESTONES:
+def _correlate_run(run: Run, metric: Metric, oracle: Metric, initial: Initial) -> tuple[Entry, Floats | None]:
+    """One run's entry, and Pearson's r of each resample."""
+    method, dataset = _method_and_dataset(run)
+    with_init = initial == "with_init"
+    trained, missing = run.trained_milestones, None
+    if with_init and len(trained) == len(run.milestones):
+        missing = "milestone 0, the untrained network, was not logged"
+    rows = [row.values for row in (run.milestones if with_init else trained)]
+    fields, x, y = associate(rows, metric, oracle, "milestone", missing)
+    length, resampled, interval, why = None, None, None, fields["reason"]
+    if why is None and len(x) < LEAST_MILESTONES:
         why = f"{counted(len(x), 'milestone')}, an interval needs {LEAST_MILESTONES}"
-    elif reason is None:
-        untrained = finite_pairs([run.milestones[0].values], metric, oracle)[0]
+    elif why is None:
+        untrained, _ = finite_pairs(rows[:1], metric, oracle)
         length = block_length(x, y)
-        resampled = resampled_pearson(x, y, length, run.id, keep_first=initial and len(untrained) == 1)
+        resampled = resampled_pearson(x, y, length, run.id, keep_first=with_init and len(untrained) == 1)
         interval = percentile_interval(resampled)
         why = None if interval else "constant in most resamples"
-    found = RunCorrelation(
+    entry = Entry(
+        source="run",
+        group=method,
+        dataset=dataset,
+        initial=initial,
         run=run.id,
-        milestones=len(x),
-        left_out=left_out,
+        interval=interval,
         block_length=length if interval else None,
         interval_reason=why,
-        **associate(x, y, interval, reason),
+        **fields,
     )
-    return found, resampled
+    return entry, resampled
 
 
 def _median(values: Sequence[float | None]) -> float | None:
@@ -248,7 +195,7 @@ def _warnings(group: Group) -> list[str]:
             f"{where}: the median is over runs whose metrics were not computed the same way"
             f" ({', '.join(fields)}); each run's own correlations are unaffected"
         )
-    if left_out := max(one.left_out for row in group.metrics for one in row.with_init.runs):
+    if left_out := max(one.left_out for entry in group.with_init for one in entry.runs):
         warnings.append(
             f"{where}: up to {left_out} milestones of a run lack a finite value of a metric or of the oracle"
             " and were left out"

@@ -8,18 +8,19 @@ Source: Künsch 1989, The jackknife and the bootstrap for general stationary obs
 1992, A circular block-resampling procedure for stationary data.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import ceil, isfinite, sqrt
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selector.metrics import LabelFreeMetric, LabelledMetric
-from selector.selection.correlation import Correlation, kendall_test, pearson_test, spearman_test
+from selector.selection.correlation import UNDEFINED, kendall_test, pearson_test, spearman_test
+from selector.text import counted
 
 RESAMPLES = 2000
 SEED = 0
@@ -38,62 +39,106 @@ COVERAGE = "on autoregressive series such an interval holds the true correlation
 
 Floats = NDArray[np.float64]
 Metric = LabelFreeMetric | LabelledMetric
+Initial = Literal["with_init", "without_init"]  # with the untrained network, milestone 0, or without it
+INITIAL: dict[Initial, str] = {"with_init": "w/", "without_init": "w/o"}  # and how tables head them
+
+# What `--json` says of each correlation.
+STATISTICS = "pearson pearson_p spearman spearman_p kendall_tau kendall_p p_method marked interval reason"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Association:
-    """How well a metric follows the oracle; the fields are keys of `--json`.
+class Entry:
+    """How well one metric follows the oracle in one column of a table, ours or the paper's.
 
     Pearson's r, Spearman's ρ and Kendall's τ-b are None where they are undefined, for the reason given. Their
-    two-sided p-values take the pairs for independent observations.
+    two-sided p-values take the pairs for independent observations; a median of runs has none.
 
     Attributes:
+        source: What it is over: the milestones of a run, a median of runs, models, or the paper's.
+        group: Method, or family of models, or "overall".
+        initial: Of Table I alone.
+        key: W&B key of the metric.
+        n: Pairs with finite values of both; of the median None.
+        left_out: Milestones with one of the two values, or with one that is not finite.
         p_method: "exact": over all orders of the pairs; "asymptotic": the large-sample formulas.
-        marked: Whether pearson_p < 0.05.
-        interval: 95 % interval of Pearson's r over resampled pairs, or None.
+        marked: Whether p < 0.05; of the median, whether more than half of the runs with a correlation are
+            significant.
+        interval: 95 % interval of Pearson's r over resampled pairs; of the median over each run's resampled
+            milestones, the runs being the ones that there are, and None where one of them has none.
+        block_length: Milestones per block of the bootstrap, or None without an interval.
+        runs: What the median is over.
+        runs_significant: Runs with p < 0.05 and the sign of the median.
     """
 
+    source: Literal["run", "median", "models", "paper"]
+    group: str
+    dataset: str
+    initial: Initial | None = None
+    run: str = ""
+    metric: str
+    key: str = ""
+    label_free: bool | None = None
+    n: int | None = None
+    left_out: int = 0
     pearson: float | None
-    pearson_p: float | None
-    spearman: float | None
-    spearman_p: float | None
-    kendall_tau: float | None
-    kendall_p: float | None
-    p_method: str
+    pearson_p: float | None = None
+    spearman: float | None = None
+    spearman_p: float | None = None
+    kendall_tau: float | None = None
+    kendall_p: float | None = None
+    p_method: str = ""
     marked: bool
-    interval: tuple[float, float] | None
-    reason: str | None
+    interval: tuple[float, float] | None = None
+    block_length: int | None = None
+    reason: str | None = None
+    interval_reason: str | None = None
+    runs: tuple["Entry", ...] = ()
+    runs_with_value: int = 0
+    runs_significant: int = 0
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The lines above its column."""
+        dataset = self.dataset + " (paper)" * (self.source == "paper")
+        return (self.group, dataset, *([INITIAL[self.initial]] if self.initial else []))
+
+    def object(self, fields: str, **renamed: str) -> dict[str, Any]:
+        """Some of its fields for `--json`, those in `renamed` under another name."""
+        return {renamed.get(name, name): getattr(self, name) for name in fields.split()}
 
 
 def finite_pairs(
     rows: Iterable[Mapping[str, float]], metric: Metric, oracle: Metric
-) -> tuple[Floats, Floats, int]:
-    """Finite values of metric and oracle, in order, and in how many rows one side alone is finite."""
-    held = [row for row in rows if metric.key in row or oracle.key in row]
-    pairs = [(row.get(metric.key, np.nan), row.get(oracle.key, np.nan)) for row in held]
+) -> tuple[Floats, Floats]:
+    """Values of metric and oracle where both are finite, in order."""
+    pairs = [(row.get(metric.key, np.nan), row.get(oracle.key, np.nan)) for row in rows]
     finite = [pair for pair in pairs if isfinite(pair[0]) and isfinite(pair[1])]
     x, y = np.array(finite, dtype=np.float64).reshape(-1, 2).T
-    return x, y, len(held) - len(finite)
-
-
-def undefined(x: Floats, y: Floats, metric: Metric, oracle: Metric, unit: str) -> str | None:
-    """Why the pairs have no correlation, or None; `unit` is what a pair is of: "milestone" or "model"."""
-    n = len(x)
-    if n < LEAST_PAIRS:
-        return f"{n} {unit}{'' if n == 1 else 's'} with both values, {LEAST_PAIRS} are needed"
-    constant = [name for name, series in ((metric.name, x), (oracle.name, y)) if np.ptp(series) == 0]
-    where = "at" if unit == "milestone" else "for"
-    return f"{' and '.join(constant)} the same {where} all {n} {unit}s" if constant else None
+    return x, y
 
 
 def associate(
-    x: Floats, y: Floats, interval: tuple[float, float] | None, reason: str | None
-) -> dict[str, Any]:
-    """The fields of an Association: of the pairs, or of none for the reason given."""
-    none = Correlation(None, None, len(x), "exact")
-    tests = (none,) * 3 if reason else (pearson_test(x, y), spearman_test(x, y), kendall_test(x, y))
+    rows: Sequence[Mapping[str, float]], metric: Metric, oracle: Metric, unit: str, missing: str | None = None
+) -> tuple[dict[str, Any], Floats, Floats]:
+    """Fields of an Entry that follow from the rows, and the finite pairs of metric and oracle.
+
+    Args:
+        rows: Values by W&B key.
+        metric: What is held against the oracle.
+        oracle: The oracle.
+        unit: What a row is of: "milestone" or "model".
+        missing: Why there is no correlation, whatever the pairs are; or None.
+    """
+    x, y = finite_pairs(rows, metric, oracle)
+    reason = missing or _undefined(x, y, metric, oracle, unit)
+    tests = (UNDEFINED,) * 3 if reason else (pearson_test(x, y), spearman_test(x, y), kendall_test(x, y))
     pearson, spearman, kendall = tests
-    return {
+    fields = {
+        "metric": metric.name,
+        "key": metric.key,
+        "label_free": isinstance(metric, LabelFreeMetric),
+        "n": len(x),
+        "left_out": sum(metric.key in row or oracle.key in row for row in rows) - len(x),
         "pearson": pearson.value,
         "pearson_p": pearson.p_value,
         "spearman": spearman.value,
@@ -102,9 +147,18 @@ def associate(
         "kendall_p": kendall.p_value,
         "p_method": pearson.method,
         "marked": pearson.p_value is not None and pearson.p_value < SIGNIFICANT,
-        "interval": interval,
         "reason": reason,
     }
+    return fields, x, y
+
+
+def _undefined(x: Floats, y: Floats, metric: Metric, oracle: Metric, unit: str) -> str | None:
+    n = len(x)
+    if n < LEAST_PAIRS:
+        return f"{counted(n, unit)} with both values, {LEAST_PAIRS} are needed"
+    constant = [name for name, series in ((metric.name, x), (oracle.name, y)) if np.ptp(series) == 0]
+    where = "at" if unit == "milestone" else "for"
+    return f"{' and '.join(constant)} the same {where} all {n} {unit}s" if constant else None
 
 
 def block_length(x: Floats, y: Floats) -> int:

@@ -1,7 +1,6 @@
 """Tables of correlations: columns of figures for terminal and LaTeX, rows for CSV."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,13 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from selector.metrics import METRICS, LabelFreeMetric
-from selector.paper.along_training import Cell
-from selector.paper.association import Association
-from selector.paper.published import Published
+from selector.paper.association import Entry
 from selector.reports.words import correlation
 from selector.text import csv_cell, printable
 
-Figure = Association | Cell | Published  # has Pearson's r, and whether its p-value is below 0.05
+Column = tuple[tuple[str, ...], Mapping[str, Entry]]  # the lines above it, and its entries by metric
 UNKNOWN = "–"
 _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "{}$&#%_"}
@@ -24,26 +21,26 @@ _LATEX = str.maketrans(
 )
 
 
-@dataclass(frozen=True)
-class Column:
-    """The lines above a column of a table, and its figures by name of the metric."""
+def columns_of(entries: Iterable[Entry], lines: int | None = None) -> list[Column]:
+    """A column for each of the entries' heads, of which the first `lines` are kept (None: all)."""
+    columns: dict[tuple[str, ...], dict[str, Entry]] = {}
+    for entry in entries:
+        columns.setdefault(entry.heads[:lines], {})[entry.metric] = entry
+    return list(columns.items())
 
-    heads: tuple[str, ...]
-    cells: Mapping[str, Figure]
 
-
-def shown(figure: Figure | None) -> str:
+def shown(entry: Entry | None) -> str:
     """With two decimals, and a star if it is marked."""
-    if figure is None or figure.pearson is None:
+    if entry is None or entry.pearson is None:
         return UNKNOWN
-    return correlation(figure.pearson) + "*" * figure.marked
+    return correlation(entry.pearson) + "*" * entry.marked
 
 
-def shown_in_latex(figure: Figure | None) -> str:
+def shown_in_latex(entry: Entry | None) -> str:
     """As in the paper: gray without significance, red below zero."""
-    value = None if figure is None else figure.pearson
+    value = None if entry is None else entry.pearson
     text = "--" if value is None else f"${correlation(value)}$"
-    if figure is None or value is None or not figure.marked:
+    if entry is None or value is None or not entry.marked:
         return rf"\textcolor{{gray}}{{{text}}}"
     return rf"\textcolor{{red}}{{{text}}}" if value < 0 else text
 
@@ -53,49 +50,43 @@ def interval_text(interval: tuple[float, float] | None) -> str:
     return UNKNOWN if interval is None else "…".join(map(correlation, interval))
 
 
-def reason_lines(undefined: Iterable[tuple[str, str, str]], metrics: int) -> list[str]:
-    """Why figures are missing, each reason once with what it concerns.
+def reason_lines(entries: Sequence[Entry], head: int) -> list[str]:
+    """Why entries are missing, each reason once with its columns and metrics; "all" where it concerns all.
 
-    Args:
-        undefined: Column, metric and reason of each figure that is missing.
-        metrics: How many the table has: where a reason concerns so many they are not named.
+    `head` is the place of the line that tells the columns apart.
     """
     concerned: dict[tuple[str, str], list[str]] = {}
-    for column, metric, reason in undefined:
-        concerned.setdefault((column, reason), []).append(metric)
+    for entry in entries:
+        if entry.reason:
+            concerned.setdefault((entry.heads[head], entry.reason), []).append(entry.metric)
+    metrics = len({entry.metric for entry in entries})
     return [
         f"{UNKNOWN} {column} ({', '.join(names) if len(names) < metrics else 'all'}): {reason}"
         for (column, reason), names in concerned.items()
     ]
 
 
-def draw_columns(console: Console, columns: Sequence[Column], label_free: Set[str] = frozenset()) -> None:
-    """The metrics as rows; a tick at those that read no labels, beside the paper's own.
-
-    Args:
-        console: At most 80 columns wide.
-        columns: At least one.
-        label_free: Names of label-free metrics beside ours.
-    """
+def draw_columns(console: Console, columns: Sequence[Column]) -> None:
+    """The metrics as rows, with a tick at those that read no labels, on at most 80 columns of text."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)  # the box parts by a space
     table.add_column("metric", overflow="fold")
     table.add_column("no\nlabels", overflow="fold")
-    for column in columns:
-        head = Text("\n".join(map(printable, column.heads)))
+    for heads, _ in columns:
+        head = Text("\n".join(map(printable, heads)))
         table.add_column(head, justify="right", overflow="fold", max_width=8)
-    for name, mark, cells in _rows(columns, label_free):
+    for name, mark, cells in _rows(columns):
         table.add_row(*map(Text, (printable(name), "✓" if mark else "", *map(shown, cells))))
     console.print(table)
 
 
-def to_latex(columns: Sequence[Column], label_free: Set[str], comments: Sequence[str]) -> str:
+def to_latex(columns: Sequence[Column], comments: Sequence[str]) -> str:
     r"""A tabular for \usepackage{booktabs,xcolor}; gray: p >= 0.05, red: r < 0."""
     import pandas as pd
 
     columns = [column for place, column in enumerate(columns) if column not in columns[:place]]
-    rows = _rows(columns, label_free)
+    rows = _rows(columns)
     marks = [r"$\checkmark$" if mark else r"$\times$" for _, mark, _ in rows]
-    heads = [("",) * (len(columns[0].heads) - 1) + ("Label-free",), *(column.heads for column in columns)]
+    heads = [("",) * (len(columns[0][0]) - 1) + ("Label-free",), *(heads for heads, _ in columns)]
     frame = pd.DataFrame(
         [[mark, *map(shown_in_latex, cells)] for mark, (_, _, cells) in zip(marks, rows, strict=True)],
         index=[latex(name) for name, _, _ in rows],
@@ -131,12 +122,9 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], renamed: M
     return table
 
 
-def _rows(
-    columns: Sequence[Column], label_free: Set[str]
-) -> list[tuple[str, bool, tuple[Figure | None, ...]]]:
-    """Of each metric its name, whether it is label-free, and its figures."""
-    label_free = label_free | {metric.name for metric in METRICS if isinstance(metric, LabelFreeMetric)}
-    return [
-        (name, name in label_free, tuple(column.cells.get(name) for column in columns))
-        for name in dict.fromkeys(name for column in columns for name in column.cells)
-    ]
+def _rows(columns: Sequence[Column]) -> list[tuple[str, bool, list[Entry | None]]]:
+    """Of each metric its name, whether it is label-free, and its entries."""
+    label_free = {metric.name for metric in METRICS if isinstance(metric, LabelFreeMetric)}
+    label_free |= {entry.metric for _, own in columns for entry in own.values() if entry.label_free}
+    names = dict.fromkeys(name for _, own in columns for name in own)
+    return [(name, name in label_free, [own.get(name) for _, own in columns]) for name in names]

@@ -3,17 +3,14 @@
 Source: Xu, Lowe & Trappenberg 2022, arXiv:2409.06612.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from itertools import product
 
-Initial = Literal["with_init", "without_init"]  # with the untrained network, milestone 0, or without it
-INITIAL: tuple[Initial, ...] = ("with_init", "without_init")
+from selector.paper.association import INITIAL, Entry, Initial
 
 TABLE_I_SOURCE = "Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, Table I"
 TABLE_II_SOURCE = "Xu, Lowe & Trappenberg 2022, arXiv:2409.06612, Table II"
 METHODS = ("simsiam", "simclr", "moco_v2")
 DATASETS = ("cifar10", "cifar100")
-FAMILIES = ("resnet", "densenet", "efficientnet", "overall")
 
 # Smallest |r| with p < 0.05, two-sided (Student's t), by the number of pairs: the tables' colours follow it.
 _LEAST_SIGNIFICANT = {
@@ -42,36 +39,38 @@ _TABLE_II = {
 }
 
 
-@dataclass(frozen=True)
-class Published:
-    """Pearson's r with linear-probe accuracy over n pairs, two decimals, and whether its p < 0.05."""
-
-    pearson: float
-    n: int
-    marked: bool
-
-
-def table_one(method: str | None) -> dict[tuple[str, Initial], dict[str, Published]]:
-    """Table I of a method: by data set, with and without the initial network, by metric; empty for others."""
+def table_one(method: str | None) -> list[Entry]:
+    """Table I of a method, column by column; empty for methods that the paper has not."""
     if method not in METHODS:
-        return {}
-    columns: dict[tuple[str, Initial], dict[str, Published]] = {}
-    for place, dataset in enumerate(DATASETS):
-        for without, initial in enumerate(INITIAL):
-            column = 4 * METHODS.index(method) + 2 * place + without
-            n = _TRAINED_MILESTONES[method] + 1 - without
-            columns[dataset, initial] = {name: _figure(row[column], n) for name, row in _TABLE_I.items()}
-    return columns
+        return []
+    first, n = 4 * METHODS.index(method), _TRAINED_MILESTONES[method]
+    return [
+        _entry(method, dataset, metric, row[column], n + (initial == "with_init"), initial)
+        for column, (dataset, initial) in enumerate(product(DATASETS, INITIAL), start=first)
+        for metric, row in _TABLE_I.items()
+    ]
 
 
-def table_two(dataset: str) -> dict[str, dict[str, Published]]:
-    """Table II on one of DATASETS: by family or "overall", by metric."""
+def table_two(dataset: str) -> list[Entry]:
+    """Table II on one of DATASETS, column by column."""
     place = DATASETS.index(dataset)
-    return {
-        family: {name: _figure(row[2 * i + place], _MODELS[family]) for name, row in _TABLE_II.items()}
-        for i, family in enumerate(FAMILIES)
-    }
+    return [
+        _entry(family, dataset, metric, row[2 * number + place], n)
+        for number, (family, n) in enumerate(_MODELS.items())
+        for metric, row in _TABLE_II.items()
+    ]
 
 
-def _figure(value: float, n: int) -> Published:
-    return Published(value, n, abs(value) >= _LEAST_SIGNIFICANT[n])
+def _entry(
+    group: str, dataset: str, metric: str, value: float, n: int, initial: Initial | None = None
+) -> Entry:
+    return Entry(
+        source="paper",
+        group=group,
+        dataset=dataset,
+        initial=initial,
+        metric=metric,
+        n=n,
+        pearson=value,
+        marked=abs(value) >= _LEAST_SIGNIFICANT[n],
+    )

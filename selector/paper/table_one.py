@@ -1,14 +1,13 @@
 """Table I for people and for other programs: metrics against the oracle over the milestones of training."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 
 from selector.metrics import LabelledMetric
 from selector.paper import published as paper
-from selector.paper.along_training import RUNS_RULE, CorrelationReport, Group
+from selector.paper.along_training import CorrelationReport, Group
 from selector.paper.association import (
     BLOCK_RULE,
     COVERAGE,
@@ -18,10 +17,13 @@ from selector.paper.association import (
     RESAMPLES,
     SEED,
     SIGNIFICANT,
+    STATISTICS,
+    Entry,
 )
 from selector.paper.layout import (
     UNKNOWN,
     Column,
+    columns_of,
     draw_columns,
     interval_text,
     reason_lines,
@@ -29,7 +31,6 @@ from selector.paper.layout import (
     to_csv,
     to_latex,
 )
-from selector.paper.published import Initial
 from selector.reports.tables import paragraph, table_of
 from selector.reports.words import correlation, label, sparkline
 
@@ -41,36 +42,33 @@ STAR = (
 )
 _WIDTH = 16
 _COLUMNS_A_TABLE = 6  # what fits on 80 columns beside the metrics' names
-_INIT: dict[Initial, str] = {"with_init": "w/", "without_init": "w/o"}
 _CSV = (
     "source method dataset run metric label_free initial_network n pearson p_optimistic marked interval_low"
     " interval_high block_length spearman spearman_p_optimistic kendall_tau kendall_p_optimistic reason"
 )
-_P_VALUES = ("pearson_p", "spearman_p", "kendall_p")
+_RENAMED = {"group": "method", "pearson_p": "p_optimistic"}  # in the CSV file
+_RENAMED |= {name: f"{name}_optimistic" for name in ("spearman_p", "kendall_p")}
+_CELL = "pearson spearman kendall_tau runs_with_value runs_significant marked interval reason interval_reason"
+_RUN = f"{STATISTICS} run n left_out block_length interval_reason"
 
 
 def table_columns(report: CorrelationReport, published: bool) -> list[Column]:
     """Two columns per group, with milestone 0 and without; with `published`, the paper's beside ours."""
     columns = []
     for group in report.groups:
-        method, dataset = group.method or "", group.dataset or ""
-        columns += [Column((method, dataset, w), group.cells(initial)) for initial, w in _INIT.items()]
-        for (data, initial), cells in paper.table_one(group.method).items() if published else ():
-            columns.append(Column((method, f"{data} (paper)", _INIT[initial]), cells))
+        columns += columns_of([*group.entries, *(paper.table_one(group.method) if published else ())])
     return columns
 
 
 def association_rows(group: Group) -> list[tuple[str, ...]]:
     """All statistics of a group: name, with milestone 0 or without, r, ρ, τ, 95 % of r, the runs' r."""
     rows: list[tuple[str, ...]] = []
-    for row in group.metrics:
-        for initial, short in _INIT.items():
-            cell = row.cell(initial)
-            each = [one.pearson for one in cell.runs if one.pearson is not None]
-            figures = shown(cell), correlation(cell.spearman), correlation(cell.kendall_tau)
+    for both in zip(group.with_init, group.without_init, strict=True):
+        for entry, name in zip(both, (both[0].metric, ""), strict=True):
+            each = [one.pearson for one in entry.runs if one.pearson is not None]
+            figures = shown(entry), correlation(entry.spearman), correlation(entry.kendall_tau)
             span = interval_text((min(each), max(each))) if len(each) > 1 else UNKNOWN
-            name = row.metric if initial == "with_init" else ""
-            rows.append((name, short, *figures, interval_text(cell.interval), span))
+            rows.append((name, entry.heads[-1], *figures, interval_text(entry.interval), span))
     return rows
 
 
@@ -79,7 +77,7 @@ def course_rows(group: Group, oracle: LabelledMetric) -> list[tuple[str, str]]:
 
     Each line has a scale of its own: only its shape can be compared.
     """
-    keys = {oracle.name: oracle.key} | {row.metric: row.key for row in group.metrics}
+    keys = {oracle.name: oracle.key} | {entry.metric: entry.key for entry in group.with_init}
     rows = []
     for name, key in keys.items():
         courses = [[row.values[key] for row in run.milestones if key in row.values] for run in group.runs]
@@ -92,13 +90,13 @@ def print_correlations(report: CorrelationReport, console: Console, published: b
     paragraph(console, f"Pearson's r of each metric with {report.oracle.key} over milestones")
     columns = table_columns(report, published)
     for first in range(0, len(columns), _COLUMNS_A_TABLE):
-        draw_columns(console, columns[first : first + _COLUMNS_A_TABLE], _label_free(report))
+        draw_columns(console, columns[first : first + _COLUMNS_A_TABLE])
     for group in report.groups:
         console.print()
         paragraph(console, group_line(group))
         titles = ("metric", "init", "r", "ρ", "τ", "95 % of r", "runs' r")
         console.print(table_of(titles, association_rows(group), right=titles[2:]))
-        for line in group_reasons(group):
+        for line in reason_lines(group.entries, head=-1):
             paragraph(console, line)
         console.print()
         some = f" of the first {SIDE_BY_SIDE} runs" if len(group.runs) > SIDE_BY_SIDE else ""
@@ -134,30 +132,22 @@ def group_line(group: Group) -> str:
     name = ", ".join(filter(None, (group.method, group.dataset))) or "all runs"
     runs = "1 run" if len(group.runs) == 1 else f"medians of {len(group.runs)} runs"
     spans = []
-    for initial in _INIT:
-        n = {one.milestones for cell in group.cells(initial).values() for one in cell.runs}
-        spans.append(f"{min(n)}–{max(n)}" if len(n) > 1 else f"{min(n)}")
+    for entries in (group.with_init, group.without_init):
+        n = sorted({one.n or 0 for entry in entries for one in entry.runs})
+        spans.append("–".join(map(str, n if len(n) == 1 else (n[0], n[-1]))))
     return f"{name}: {runs}, {spans[0]} milestones w/, {spans[1]} w/o"
-
-
-def group_reasons(group: Group) -> list[str]:
-    """Why a group's figures are missing."""
-    cells = [(short, name, cell) for init, short in _INIT.items() for name, cell in group.cells(init).items()]
-    missing = [(short, name, cell.reason) for short, name, cell in cells if cell.reason]
-    return reason_lines(missing, len(group.metrics))
 
 
 def correlations_csv(report: CorrelationReport, published: bool = False) -> str:
     """One line per run, then their median, for each group and metric, with milestone 0 and without."""
-    renamed = {"milestones": "n"} | {name: f"{name.replace('pearson_', '')}_optimistic" for name in _P_VALUES}
-    return to_csv(_csv_rows(report, published), _CSV.split(), renamed)
+    return to_csv(_csv_rows(report, published), _CSV.split(), _RENAMED)
 
 
 def correlations_latex(report: CorrelationReport, published: bool = False) -> str:
     r"""Table I as a tabular, for \usepackage{booktabs,xcolor}."""
     what = f"Pearson's r with {report.oracle.key} over milestones"
     comments = (what, f"gray: p >= {SIGNIFICANT}; {STAR}")
-    return to_latex(table_columns(report, published), _label_free(report), comments)
+    return to_latex(table_columns(report, published), comments)
 
 
 def correlations_object(report: CorrelationReport, published: bool = False) -> dict[str, Any]:
@@ -170,7 +160,8 @@ def correlations_object(report: CorrelationReport, published: bool = False) -> d
         "oracle": report.oracle.name,
         "oracle_key": report.oracle.key,
         "groups": [_group_object(group, published) for group in report.groups],
-        "several_runs": RUNS_RULE,
+        "several_runs": "each run by itself; of several runs the median, marked where more than half of the"
+        " runs that have a correlation have p < 0.05 and the sign of the median",
         "significant_below": SIGNIFICANT,
         "p_values": f"optimistic: {STAR}",
         "least_milestones": LEAST_PAIRS,
@@ -189,38 +180,31 @@ def correlations_object(report: CorrelationReport, published: bool = False) -> d
 
 
 def _group_object(group: Group, published: bool) -> dict[str, Any]:
-    metrics = [asdict(row) | {"published": None} for row in group.metrics]
-    for row in metrics if published else ():
-        row["published"] = {}
-        for (dataset, initial), figures in paper.table_one(group.method).items():
-            if figure := figures.get(row["metric"]):
-                entry = {"pearson": figure.pearson, "milestones": figure.n, "marked": figure.marked}
-                row["published"].setdefault(dataset, {})[initial] = entry
-    runs = [run.id for run in group.runs]
-    return {"method": group.method, "dataset": group.dataset, "runs": runs, "metrics": metrics}
+    metrics = []
+    for both in zip(group.with_init, group.without_init, strict=True):
+        row = both[0].object("metric key label_free")
+        for entry in both:
+            runs = [one.object(_RUN, n="milestones") for one in entry.runs]
+            row[entry.initial or ""] = entry.object(_CELL) | {"runs": runs}
+        row["published"] = {} if published else None
+        for one in paper.table_one(group.method) if published else ():
+            if one.metric == both[0].metric:
+                figure = one.object("pearson n marked", n="milestones")
+                row["published"].setdefault(one.dataset, {})[one.initial] = figure
+        metrics.append(row)
+    ids = [run.id for run in group.runs]
+    return {"method": group.method, "dataset": group.dataset, "runs": ids, "metrics": metrics}
 
 
 def _csv_rows(report: CorrelationReport, published: bool) -> Iterator[dict[str, Any]]:
     """Lines of the CSV file; of one run there is no median."""
-    for group in report.groups:
-        place = {"method": group.method or "", "dataset": group.dataset or ""}
-        for initial in _INIT:
-            for row in group.metrics:
-                cell = row.cell(initial)
-                head = place | {"metric": row.metric, "label_free": row.label_free}
-                head["initial_network"] = initial.removesuffix("_init")
-                yield from (head | {"source": "run"} | vars(one) for one in cell.runs)
-                if len(cell.runs) > 1:
-                    yield head | {"source": "median"} | vars(cell)
-    for method in dict.fromkeys(group.method or "" for group in report.groups if published):
-        for (dataset, initial), figures in paper.table_one(method).items():
-            head = {"source": "paper", "method": method, "dataset": dataset}
-            head["initial_network"] = initial.removesuffix("_init")
-            yield from (head | {"metric": name} | vars(one) for name, one in figures.items())
-
-
-def _label_free(report: CorrelationReport) -> set[str]:
-    return {row.metric for group in report.groups for row in group.metrics if row.label_free}
+    entries: list[Entry] = []
+    for median in (median for group in report.groups for median in group.entries):
+        entries += [*median.runs, median] if len(median.runs) > 1 else median.runs
+    for method in dict.fromkeys(group.method for group in report.groups if published):
+        entries += paper.table_one(method)
+    for entry in entries:
+        yield vars(entry) | {"initial_network": (entry.initial or "").removesuffix("_init")}
 
 
 def _beside(texts: Sequence[str]) -> str:

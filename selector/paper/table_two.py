@@ -1,13 +1,14 @@
 """Table II: how well each metric follows the linear probe over models, by family and over all."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from rich.console import Console
 
 from selector.errors import UserError
-from selector.metrics import METRICS, LabelFreeMetric, labelled_metric
+from selector.metrics import METRICS, labelled_metric
 from selector.paper import published as paper
 from selector.paper.association import (
     DRAWS,
@@ -16,17 +17,16 @@ from selector.paper.association import (
     RESAMPLES,
     SEED,
     SIGNIFICANT,
-    Association,
+    STATISTICS,
+    Entry,
     Metric,
     associate,
-    finite_pairs,
     percentile_interval,
     resampled_pearson,
-    undefined,
 )
 from selector.paper.layout import (
     UNKNOWN,
-    Column,
+    columns_of,
     draw_columns,
     interval_text,
     reason_lines,
@@ -44,6 +44,8 @@ _CSV = (
     "kind dataset group model weights metric value n p marked interval_low interval_high spearman spearman_p"
     " reason"
 )
+_JSON = f"{STATISTICS} metric key label_free group n"
+_PAPER = "dataset group metric pearson n marked"
 
 
 @dataclass(frozen=True)
@@ -83,59 +85,29 @@ class Study:
         return [metric for metric in METRICS if metric.key in keys]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelCorrelation(Association):
-    """One figure of Table II: a metric held against the linear probe over the models of a group.
-
-    `group` is a family, or "overall"; `models` counts those with finite values of both.
-    """
-
-    metric: str
-    key: str
-    label_free: bool
-    group: str
-    models: int
-
-
-def correlate_models(study: Study) -> list[ModelCorrelation]:
-    """Every metric with linear-probe accuracy: a figure per family, then one over all models.
+def correlate_models(study: Study) -> list[Entry]:
+    """Every metric with linear-probe accuracy: an entry per family, then one over all models.
 
     Empty where no model has an accuracy. Where all models are of one family there is no `overall`. Intervals
     resample the models one by one.
     """
     if not any(ACCURACY.key in row.values for row in study.rows):
         return []
-    families = list(dict.fromkeys(row.family for row in study.rows))
-    groups = {family: [row.values for row in study.rows if row.family == family] for family in families}
-    if len(families) > 1:
+    groups: dict[str, list[Mapping[str, float]]] = {}
+    for row in study.rows:
+        groups.setdefault(row.family, []).append(row.values)
+    if len(groups) > 1:
         groups[OVERALL] = [row.values for row in study.rows]
     found = []
-    for metric in study.metrics:
-        for group, rows in groups.items() if metric.key != ACCURACY.key else ():
-            x, y, _ = finite_pairs(rows, metric, ACCURACY)
-            reason, interval = undefined(x, y, metric, ACCURACY, "model"), None
-            if not reason and len(x) >= LEAST_MODELS:
-                interval = percentile_interval(resampled_pearson(x, y, 1, f"{group} {metric.name}"))
-            free, figures = isinstance(metric, LabelFreeMetric), associate(x, y, interval, reason)
-            named = ModelCorrelation(
-                metric=metric.name, key=metric.key, label_free=free, group=group, models=len(x), **figures
-            )
-            found.append(named)
+    for metric, (group, rows) in product(study.metrics, groups.items()):
+        if metric.key == ACCURACY.key:
+            continue
+        fields, x, y = associate(rows, metric, ACCURACY, "model")
+        interval = None
+        if not fields["reason"] and len(x) >= LEAST_MODELS:
+            interval = percentile_interval(resampled_pearson(x, y, 1, f"{group} {metric.name}"))
+        found.append(Entry(source="models", group=group, dataset=study.dataset, interval=interval, **fields))
     return found
-
-
-def table_columns(study: Study) -> list[Column]:
-    """A column per family, then one over all models."""
-    found: dict[str, dict[str, ModelCorrelation]] = {}
-    for one in correlate_models(study):
-        found.setdefault(one.group, {})[one.metric] = one
-    return [Column((group, study.dataset), own) for group, own in found.items()]
-
-
-def published_columns(dataset: str) -> list[Column]:
-    """The paper's Table II for one of its data sets."""
-    published = paper.table_two(dataset).items()
-    return [Column((family, f"{dataset} (paper)"), own) for family, own in published]
 
 
 def print_study(study: Study, console: Console, published: bool = False) -> None:
@@ -157,20 +129,19 @@ def print_study(study: Study, console: Console, published: bool = False) -> None
     correlations = correlate_models(study)
     if correlations:
         paragraph(console, f"Pearson's r of each metric with {ACCURACY.key} over models")
-        draw_columns(console, _without_dataset(table_columns(study)))
+        draw_columns(console, columns_of(correlations, lines=1))
     for group in dict.fromkeys(one.group for one in correlations if not one.reason):
         console.print()
         paragraph(console, f"{group}:")
         heads = ("metric", "n", "r", "p", "ρ", "p", "95 % of r")
         console.print(table_of(heads, statistics_rows(correlations, group), right=heads[1:]))
-    missing = [(one.group, one.metric, one.reason) for one in correlations if one.reason]
-    for line in reason_lines(missing, len({one.metric for one in correlations})):
+    for line in reason_lines(correlations, head=0):
         paragraph(console, line)
     beside = (study.dataset,) if study.dataset in paper.DATASETS else paper.DATASETS
     for dataset in beside if published else ():
         console.print()
         paragraph(console, f"The paper's, {dataset}: 17 models pretrained on ImageNet")
-        draw_columns(console, _without_dataset(published_columns(dataset)))
+        draw_columns(console, columns_of(paper.table_two(dataset), lines=1))
     console.print()
     for line in notes(study, correlations, published):
         paragraph(console, line)
@@ -187,18 +158,18 @@ def model_rows(study: Study) -> list[tuple[str, ...]]:
     return rows
 
 
-def statistics_rows(correlations: Sequence[ModelCorrelation], group: str) -> list[tuple[str, ...]]:
+def statistics_rows(correlations: Sequence[Entry], group: str) -> list[tuple[str, ...]]:
     """A group's figures with number of models, significance and interval; what is undefined is left out."""
     rows: list[tuple[str, ...]] = []
     for one in correlations:
         if one.group == group and not one.reason:
             r, rho = correlation(one.pearson), correlation(one.spearman)
-            texts = (str(one.models), r, _p(one.pearson_p), rho, _p(one.spearman_p))
+            texts = (str(one.n), r, _p(one.pearson_p), rho, _p(one.spearman_p))
             rows.append((one.metric, *texts, interval_text(one.interval)))
     return rows
 
 
-def notes(study: Study, correlations: Sequence[ModelCorrelation], published: bool) -> list[str]:
+def notes(study: Study, correlations: Sequence[Entry], published: bool) -> list[str]:
     """What is printed below the tables."""
     lines = ["No linear probe was trained, so there is nothing to correlate the metrics with."]
     if correlations:
@@ -208,7 +179,7 @@ def notes(study: Study, correlations: Sequence[ModelCorrelation], published: boo
             f" 95 %: models resampled with replacement ({RESAMPLES} resamples, seed {SEED}), from"
             f" {LEAST_MODELS} models on. ρ: Spearman."
         ]
-        most = max(one.models for one in correlations)
+        most = max(one.n or 0 for one in correlations)
         if most < 4:
             lines.append(f"At most {most} models: no order of so few models is rare enough for p < 0.05.")
         elif most < 17:
@@ -225,8 +196,7 @@ def notes(study: Study, correlations: Sequence[ModelCorrelation], published: boo
 
 def study_csv(studies: Sequence[Study], published: bool = False) -> str:
     """Values of the models, then correlations over models, then the paper's."""
-    renamed = {"pearson": "value", "pearson_p": "p", "models": "n"}
-    return to_csv(_csv_rows(studies, published), _CSV.split(), renamed)
+    return to_csv(_csv_rows(studies, published), _CSV.split(), {"pearson": "value", "pearson_p": "p"})
 
 
 def study_latex(studies: Sequence[Study], published: bool = False) -> str:
@@ -235,13 +205,13 @@ def study_latex(studies: Sequence[Study], published: bool = False) -> str:
     Raises:
         UserError: No model has an accuracy.
     """
-    columns = [column for study in studies for column in table_columns(study)]
-    columns += [one for dataset in paper.DATASETS for one in published_columns(dataset)] if published else []
-    if not columns:
+    entries = [entry for study in studies for entry in correlate_models(study)]
+    entries += _published() if published else []
+    if not entries:
         raise UserError("no model has a linear-probe accuracy, so there is no table to print")
     comments = ["Pearson's r of each metric with linear-probe accuracy over models; gray: p >= 0.05"]
     comments += [UNTRAINED] if any(study.untrained for study in studies) else []
-    return to_latex(columns, set(), comments)
+    return to_latex(columns_of(entries), comments)
 
 
 def study_object(studies: Sequence[Study], published: bool = False) -> dict[str, Any]:
@@ -253,7 +223,7 @@ def study_object(studies: Sequence[Study], published: bool = False) -> dict[str,
             "evaluation_images": study.evaluation_images,
             "settings": dict(study.settings),
             "models": [vars(row) for row in study.rows],
-            "correlations": [asdict(one) for one in correlate_models(study)],
+            "correlations": [one.object(_JSON, n="models") for one in correlate_models(study)],
         }
         for study in studies
     ]
@@ -264,7 +234,7 @@ def study_object(studies: Sequence[Study], published: bool = False) -> dict[str,
         "least_models": LEAST_PAIRS,
         "significant_below": SIGNIFICANT,
         "bootstrap": {"over": "models, with replacement", **DRAWS, "least_models": LEAST_MODELS},
-        "published": list(_published_rows()) if published else None,
+        "published": [one.object(_PAPER, n="models") for one in _published()] if published else None,
         "published_source": paper.TABLE_II_SOURCE if published else None,
         "warnings": [warning for study in studies for warning in study.warnings],
     }
@@ -279,19 +249,11 @@ def _csv_rows(studies: Sequence[Study], published: bool) -> Iterator[dict[str, A
         head = {"kind": "correlation", "dataset": study.dataset}
         head["weights"] = "untrained" if study.untrained else ""
         yield from (head | vars(one) for one in correlate_models(study))
-    yield from ({"kind": "paper"} | row for row in _published_rows() if published)
+    yield from ({"kind": "paper"} | vars(one) for one in _published() if published)
 
 
-def _published_rows() -> Iterator[dict[str, Any]]:
-    for dataset in paper.DATASETS:
-        for group, figures in paper.table_two(dataset).items():
-            for name, one in figures.items():
-                place = {"dataset": dataset, "group": group, "metric": name}
-                yield place | {"pearson": one.pearson, "models": one.n, "marked": one.marked}
-
-
-def _without_dataset(columns: Sequence[Column]) -> list[Column]:
-    return [Column(one.heads[:1], one.cells) for one in columns]
+def _published() -> list[Entry]:
+    return [entry for dataset in paper.DATASETS for entry in paper.table_two(dataset)]
 
 
 def _p(value: float | None) -> str:

@@ -26,7 +26,7 @@ def trained(id, rankme, accuracy, first=0, **more):
     return run(id, milestones=tuple(rows), **more)
 
 
-def cell(*runs, initial=True):
+def cell(*runs, initial="with_init"):
     return correlate_metric(runs, RANKME, ACCURACY, initial)
 
 
@@ -40,13 +40,13 @@ FIVE = trained("a", (90.0, 10.0, 30.0, 20.0, 40.0), (0.1, 0.5, 0.6, 0.7, 0.8))
 
 def test_with_and_without_the_initial_network_by_hand():
     # Without: ranks 1, 3, 2, 4 against 1, 2, 3, 4, evenly spaced: r = ρ = 1 - 6 (1 + 1) / 60 = 0.8, τ = 4/6.
-    without = of_run(FIVE, initial=False)
-    assert without.milestones == 4
+    without = of_run(FIVE, initial="without_init")
+    assert without.n == 4
     assert (without.pearson, without.spearman, without.kendall_tau) == pytest.approx((0.8, 0.8, 4 / 6))
     # With: ranks 5, 1, 3, 2, 4 against 1 to 5: 1 - 6 (16 + 1 + 0 + 4 + 1) / 120 = -0.1; τ = (5 - 5) / 10.
     # Deviations 52, -28, -8, -18, 2 and -0.44, -0.04, 0.06, 0.16, 0.26: -24.6 over √(3880 · 0.292).
     given = of_run(FIVE)
-    assert given.milestones == 5
+    assert given.n == 5
     expected = (-24.6 / (3880 * 0.292) ** 0.5, -0.1, 0)
     assert (given.pearson, given.spearman, given.kendall_tau) == pytest.approx(expected)
 
@@ -54,14 +54,14 @@ def test_with_and_without_the_initial_network_by_hand():
 def test_as_scipy():
     rng = np.random.default_rng(0)
     rankme, accuracy = rng.standard_normal((2, 30)).cumsum(axis=1).round(1)
-    one = of_run(trained("a", rankme, accuracy), initial=False)
+    one = of_run(trained("a", rankme, accuracy), initial="without_init")
     for ours, theirs in (
         ((one.pearson, one.pearson_p), scipy.stats.pearsonr),
         ((one.spearman, one.spearman_p), scipy.stats.spearmanr),
         ((one.kendall_tau, one.kendall_p), scipy.stats.kendalltau),
     ):
         assert ours == pytest.approx(tuple(theirs(rankme[1:], accuracy[1:])))
-    assert one.milestones == 29
+    assert one.n == 29
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ def test_without_milestone_0_nothing_is_shown_as_with_it():
         None,
         "milestone 0, the untrained network, was not logged",
     )
-    assert cell(late, initial=False).pearson == pytest.approx(1)
+    assert cell(late, initial="without_init").pearson == pytest.approx(1)
     steps = replace(FIVE, counted_by="_step", definition={})
-    assert (cell(steps).pearson, of_run(steps, initial=False).milestones) == (None, 5)
+    assert (cell(steps).pearson, of_run(steps, initial="without_init").n) == (None, 5)
 
 
 def test_what_is_not_finite_is_left_out_and_counted():
     holes = trained("a", (1.0, nan, 2.0, 9.0, None, inf, 3.0), (0.1, 0.2, 0.2, None, 0.4, 0.5, 0.3), first=1)
-    one = of_run(holes, initial=False)
-    assert (one.milestones, one.left_out, one.pearson) == (3, 4, pytest.approx(1))
+    one = of_run(holes, initial="without_init")
+    assert (one.n, one.left_out, one.pearson) == (3, 4, pytest.approx(1))
     (warning,) = correlate_milestones(sweep(holes), ACCURACY).warnings
     assert "up to 4 milestones of a run lack a finite value" in warning
 
@@ -132,14 +132,14 @@ def test_marked_where_more_than_half_agree():
 
 def test_an_interval_from_twelve_milestones_on():
     x, y = np.random.default_rng(1).standard_normal((2, 13))
-    eleven = cell(trained("a", x[:12], y[:12]), initial=False)
+    eleven = cell(trained("a", x[:12], y[:12]), initial="without_init")
     assert (eleven.interval, eleven.runs[0].block_length) == (None, None)
     assert eleven.interval_reason == "11 milestones, an interval needs 12"
-    for initial, first in ((False, 1), (True, 0)):
+    for initial, first in (("without_init", 1), ("with_init", 0)):
         found = cell(trained("a", x, y), initial=initial)
         length = block_length(x[first:], y[first:])
         assert (found.runs[0].block_length, found.interval_reason) == (length, None)
-        drawn = resampled_pearson(x[first:], y[first:], length, "a", keep_first=initial)
+        drawn = resampled_pearson(x[first:], y[first:], length, "a", keep_first=initial == "with_init")
         assert found.interval == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
         assert found.runs[0].interval == found.interval
 

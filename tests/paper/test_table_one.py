@@ -8,15 +8,14 @@ import pytest
 from handmade import ACCURACY, ENTROPY, RANKME, run, sweep
 
 from selector.paper.along_training import correlate_milestones
-from selector.paper.layout import latex, shown, shown_in_latex
-from selector.paper.published import Published
+from selector.paper.association import Entry
+from selector.paper.layout import latex, reason_lines, shown, shown_in_latex
 from selector.paper.table_one import (
     association_rows,
     correlations_csv,
     correlations_latex,
     correlations_object,
     group_line,
-    group_reasons,
     notes,
     print_correlations,
     table_columns,
@@ -54,13 +53,17 @@ def lines(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
+def entry(pearson, marked):
+    return Entry(source="models", group="", dataset="", metric="m", pearson=pearson, marked=marked)
+
+
 @pytest.mark.parametrize(
     ("figure", "text", "in_latex"),
     [
-        (Published(0.876, 9, True), "0.88*", "$0.88$"),
-        (Published(-0.2, 9, False), "-0.20", r"\textcolor{gray}{$-0.20$}"),
-        (Published(-0.2, 9, True), "-0.20*", r"\textcolor{red}{$-0.20$}"),
-        (Published(-0.001, 9, False), "0.00", r"\textcolor{gray}{$0.00$}"),
+        (entry(0.876, True), "0.88*", "$0.88$"),
+        (entry(-0.2, False), "-0.20", r"\textcolor{gray}{$-0.20$}"),
+        (entry(-0.2, True), "-0.20*", r"\textcolor{red}{$-0.20$}"),
+        (entry(-0.001, False), "0.00", r"\textcolor{gray}{$0.00$}"),
         (None, "–", r"\textcolor{gray}{--}"),
     ],
 )
@@ -77,12 +80,12 @@ def test_all_statistics_of_one_run():
     ]
     assert [row[:3] for row in rows[2::2]] == [("entropy", "w/", "-0.80"), ("ami_labels", "w/", "–")]
     assert group_line(group) == "simclr, digits: 1 run, 4 milestones w/, 3 w/o"
-    assert group_reasons(group) == [
+    assert reason_lines(group.entries, head=-1) == [
         "– w/ (ami_labels): ami_labels the same at all 4 milestones",
         "– w/o (ami_labels): ami_labels the same at all 3 milestones",
     ]
     (two,) = report(trained("a", (1.0, 2.0))).groups
-    assert group_reasons(two) == [
+    assert reason_lines(two.entries, head=-1) == [
         "– w/ (all): 2 milestones with both values, 3 are needed",
         "– w/o (all): 1 milestone with both values, 3 are needed",
     ]
@@ -90,13 +93,13 @@ def test_all_statistics_of_one_run():
 
 def test_columns_of_table_one():
     runs = trained("a", FOUR), trained("b", FOUR, method="byol")
-    assert [column.heads for column in table_columns(report(*runs), published=False)] == [
+    assert [heads for heads, _ in table_columns(report(*runs), published=False)] == [
         ("byol", "digits", "w/"),
         ("byol", "digits", "w/o"),
         ("simclr", "digits", "w/"),
         ("simclr", "digits", "w/o"),
     ]
-    columns = {column.heads: column.cells for column in table_columns(report(*runs), published=True)}
+    columns = dict(table_columns(report(*runs), published=True))
     assert [shown(columns["simclr", "digits", init]["rankme"]) for init in ("w/", "w/o")] == ["0.80", "0.50"]
     papers = [(data, init) for data in ("cifar10 (paper)", "cifar100 (paper)") for init in ("w/", "w/o")]
     assert list(columns)[4:] == [("simclr", *place) for place in papers]
