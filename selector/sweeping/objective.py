@@ -64,6 +64,7 @@ def _finite(values: list[float]) -> tuple[float, ...]:
 
 def _of_wandb_files(directory: Path, run: str, metric: str) -> ObjectiveHistory:
     """Where a resumed run logs epochs that its earlier life had logged too, the later rows count."""
+    from selector.tracking.history import numbers_of
     from selector.tracking.offline_file import DamagedFile, NothingWritten, read_segment
 
     rows: list[tuple[float, float]] = []  # position in training, value
@@ -73,35 +74,15 @@ def _of_wandb_files(directory: Path, run: str, metric: str) -> ObjectiveHistory:
             segment = read_segment(path)
         except (DamagedFile, NothingWritten, OSError):
             continue  # its record was left out, or nothing is there yet
-        found = [(row, _number(_looked_up(row, metric))) for row in segment.history.rows]
-        life = [
-            (_number(row.get("epoch", row.get("_step"))) or 0.0, value)
-            for row, value in found
-            if value is not None
-        ]
+        found = [(row, dict(numbers_of(row))) for row in segment.history.rows]
+        life = [(_position(row), numbers[metric]) for row, numbers in found if metric in numbers]
         if life:
             rows = [(position, value) for position, value in rows if position < life[0][0]] + life
         summary |= segment.summary
     values = [value for _, value in rows]
-    return _history(metric, values, values[-1] if values else _number(summary.get(metric)))
+    return _history(metric, values, values[-1] if values else dict(numbers_of(summary)).get(metric))
 
 
-def _looked_up(row: Mapping[str, Any], metric: str) -> Any:
-    """A metric by its key, or by the dotted path into a logged dictionary, as W&B writes such a name."""
-    if metric in row:
-        return row[metric]
-    outer, _, inner = metric.partition(".")
-    value = row.get(outer)
-    return _looked_up(value, inner) if inner and isinstance(value, dict) else None
-
-
-def _number(value: Any) -> float | None:
-    """The value as a number; None for what is none, such as a text or true. W&B writes NaN as a text."""
-    if value in ("NaN", "Infinity", "-Infinity"):
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
+def _position(row: Mapping[str, Any]) -> float:
+    position = row.get("epoch", row.get("_step"))
+    return position if isinstance(position, int | float) else 0.0

@@ -68,7 +68,7 @@ class History:
             if set(map(type, logged.values())) == _ONLY_FLOATS:  # nearly always
                 values.update(logged)
             else:
-                values.update(_numbers(logged))
+                values.update(numbers_of(logged))
                 lists.update(_lists(logged))
                 texts.update(_texts(logged))
         return tuple(
@@ -89,11 +89,12 @@ class History:
         epochs: dict[str, int] = {}
         for row in self.rows:
             epoch = position if (position := _position(row.get(axis))) is not None else epoch
-            numbers = dict(_numbers(metrics.of(row)))
+            numbers = dict(numbers_of(metrics.of(row)))
             values |= numbers
             epochs |= dict.fromkeys(numbers, epoch)
         found = {key: Last(value, epochs[key]) for key, value in within_limits(values).items()}
-        for key, value in within_limits(dict(_numbers(summary))).items():
+        kept = {k: v for k, v in summary.items() if k != "epoch" and not k.startswith(_NO_METRIC)}
+        for key, value in within_limits(dict(numbers_of(kept))).items():
             name, _, statistic = key.rpartition(".")
             if key not in found:
                 found[key] = Last(value, epoch, "summary")
@@ -157,17 +158,15 @@ def _position(value: object) -> int | None:
     return value if type(value) is int and 0 <= value <= LARGEST_POSITION else None
 
 
-def _numbers(row: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+def numbers_of(row: Mapping[str, object]) -> Iterator[tuple[str, float]]:
     """The numbers among some values; the parts of a nested key are joined by dots."""
     for key, value in row.items():
-        if key.startswith(_NO_METRIC) or key == "epoch":
-            continue
         if type(value) is float:
             yield key, value
         elif type(value) is int:
             yield key, _as_float(value)
         elif isinstance(value, Mapping):
-            yield from _numbers({f"{key}.{inner}": deeper for inner, deeper in value.items()})
+            yield from numbers_of({f"{key}.{inner}": deeper for inner, deeper in value.items()})
 
 
 def _asked_for_one(summary: Mapping[str, Any], name: str) -> bool:
