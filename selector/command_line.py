@@ -5,7 +5,10 @@ import inspect
 import json
 import sys
 import textwrap
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
@@ -27,6 +30,7 @@ _SECTIONS = {
     "milestone_every": "milestones",
     "seed": "machine",
 }
+_type_hints = cache(get_type_hints)
 _CONFIG_HELP = """\
 --config FILE reads these settings from a YAML file, such as `selector best
 SOURCE --output FILE` writes. Options after it take precedence."""
@@ -42,25 +46,32 @@ def parse_config(argv: Sequence[str], prog: str = "train.py") -> "TrainConfig":
         argv: Arguments without the program's name, in any form that a W&B agent or a person writes.
         prog: The program's name in messages.
     """
-    from selector.config import OWN_FIELDS, Method, TrainConfig, paper_recipe  # other commands do not need it
+    from selector.config import Method, TrainConfig, paper_recipe  # other commands do not need it
 
-    hints = get_type_hints(TrainConfig, include_extras=True)
-    tokens = expand(with_config(argv, prog), get_type_hints(TrainConfig), prog, agent=True)
+    tokens = expand(with_config(argv, prog), _type_hints(TrainConfig), prog, agent=True)
     named = [token.partition("=")[2] for token in tokens if token.startswith("--method=")]
     methods: tuple[Method, ...] = get_args(Method)
     recipe = paper_recipe(next((known for known in methods if known == (named or [""])[-1]), "simclr"))
+    given = read(_parser_of(recipe, prog), tokens)
+    try:
+        return replace(recipe, **given)
+    except ValueError as error:
+        fail(prog, str(error))
+
+
+@cache  # the check of a sweep asks for the same ones a thousand times
+def _parser_of(recipe: "TrainConfig", prog: str) -> ArgumentParser:
+    """What reads the settings that a command line gives; the recipe's values are in `--help`."""
+    from selector.config import OWN_FIELDS, TrainConfig
+
+    hints = get_type_hints(TrainConfig, include_extras=True)
     docs = _field_docs(TrainConfig)
     arguments = [
         argument(name, hint, getattr(recipe, name), docs.get(name, "")) for name, hint in hints.items()
     ]
     own = next(name for name in hints if name in OWN_FIELDS)
     sections = {**_SECTIONS, own: "single methods: loss, heads, momentum encoder"}
-    parser = parser_of(prog, TrainConfig.__doc__ or "", arguments, sections, _CONFIG_HELP)
-    given = read(parser, tokens)
-    try:
-        return TrainConfig(**{**{name: getattr(recipe, name) for name in hints}, **given})
-    except ValueError as error:
-        fail(prog, str(error))
+    return parser_of(prog, TrainConfig.__doc__ or "", arguments, sections, _CONFIG_HELP)
 
 
 def with_config(argv: Sequence[str], prog: str) -> list[str]:

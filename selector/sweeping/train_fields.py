@@ -1,23 +1,27 @@
 """A sweep over this project's own train.py, checked before the first run: names, types and values."""
 
 import ast
-import math
+import io
+import json
+import os
 import re
-import types
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from contextlib import redirect_stderr
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
-from selector.config import Method, TrainConfig, paper_recipe
-from selector.sweeping.located_yaml import KeyPath, hint, shown
+from selector.command_line import parse_config
+from selector.config import TrainConfig
+from selector.sweeping.command import build_command
+from selector.sweeping.located_yaml import KeyPath, shown
 from selector.sweeping.parameters import number_in_yaml
 from selector.sweeping.sweep_file import SweepFile
-from selector.text import nearest
 
 _MOST_CHECKED = 2_000
-_FIELDS: Mapping[str, Any] = get_type_hints(TrainConfig)
+_FIELDS = frozenset(field.name for field in fields(TrainConfig))
 
 
 def imported_modules(program: Path) -> frozenset[str]:
@@ -55,31 +59,41 @@ def train_config(sweep: SweepFile, config: Mapping[str, Any]) -> TrainConfig | N
     Raises:
         UserError: As `check_train_fields` does.
     """
+    leaves = tuple(_leaves(config, ()))
     keys: dict[str, KeyPath] = {}
-    values: dict[str, Any] = {}
-    for key, field, value in _leaves(config, ()):
-        if field not in _FIELDS:
-            known = tuple(_FIELDS)
-            raise sweep.yaml.error(key, f"train.py knows no parameter {shown(field)}{hint(field, known)}")
+    for key, field, _ in leaves:
         if field in keys:
             raise sweep.yaml.error(key, f"{field} is given twice, in two groups of parameters")
-        if value is False and "${args_no_boolean_flags}" in sweep.command:
-            left_out = f"${{args_no_boolean_flags}} leaves out {field} false"
-            raise sweep.yaml.error(key, f"{left_out}, and train.py would use its default: use ${{args}}")
-        try:
-            keys[field], values[field] = key, _typed(value, _FIELDS[field])
-        except ValueError as error:
-            raise sweep.yaml.error(key, f"train.py refuses {field} {shown(value)}: {error}") from None
-    if not all(part.startswith("${") for part in sweep.command):
-        return None
-    method: Method = values.get("method", "simclr")
+        keys[field] = key
+    plain = all(part.startswith("${") for part in sweep.command)
+    said = io.StringIO()
     try:
-        return replace(paper_recipe(method), **values)
-    except ValueError as error:
-        words = re.findall(r"\w+", str(error))
-        key = next((keys[word] for word in words if word in keys), ("parameters",))
-        chosen = ", ".join(f"{field}={shown(value)}" for field, value in values.items())
-        raise sweep.yaml.error(key, f"train.py refuses {chosen}: {error}") from None
+        with redirect_stderr(said):
+            found = parse_config(_arguments(sweep, config))
+    except SystemExit:
+        words = [word.strip("-").replace("-", "_") for word in re.findall(r"[\w-]+", said.getvalue())]
+        key = next((keys[word] for word in words if word in keys), ())
+        if key or plain:
+            raise sweep.yaml.error(key or ("parameters",), said.getvalue().strip()) from None
+        return None
+    for key, field, value in leaves:
+        used = getattr(found, field, value)
+        if used == (tuple(value) if isinstance(value, list) else value) or used == str(value):
+            continue
+        if isinstance(value, str):
+            better = number_in_yaml(value) or json.dumps(used)
+            raise sweep.yaml.error(key, f"{field} {value}: YAML reads it as a text; write {better}")
+        reason = f"train.py would use {field} {shown(used)}, not {shown(value)}: hand it over by ${{args}}"
+        raise sweep.yaml.error(key, reason)
+    return found if plain else None
+
+
+def _arguments(sweep: SweepFile, config: Mapping[str, Any]) -> list[str]:
+    """What the sweep's command hands over to train.py, by whatever macro."""
+    parts = sweep.command[sweep.command.index("${program}") + 1 :]
+    if not any(part.startswith("${args") for part in parts):
+        parts = (*parts, "${args}")
+    return build_command(parts, None, config, json.dumps(config), sys.executable, os.environ)
 
 
 def _leaves(config: Mapping[str, Any], at: KeyPath) -> Iterator[tuple[KeyPath, str, Any]]:
@@ -90,40 +104,3 @@ def _leaves(config: Mapping[str, Any], at: KeyPath) -> Iterator[tuple[KeyPath, s
             yield from _leaves(value, key)
         else:
             yield key, field, value
-
-
-def _typed(value: Any, declared: Any) -> Any:
-    """The value as train.py would read it from its command line.
-
-    Raises:
-        ValueError: It would not; says what is wanted.
-    """
-    kinds = get_args(declared) if isinstance(declared, types.UnionType) else (declared,)
-    if value is None and type(None) in kinds:
-        return None
-    kind = next(kind for kind in kinds if kind is not type(None))
-    if get_origin(kind) is tuple:
-        parts = get_args(kind)
-        if not isinstance(value, list | tuple) or len(value) != len(parts):
-            raise ValueError(f"it must be a list of {len(parts)} numbers")
-        return tuple(_typed(part, of) for part, of in zip(value, parts, strict=True))
-    if get_origin(kind) is Literal:
-        return _choice(value, get_args(kind))
-    if kind in (int, float) and isinstance(value, str) and (better := number_in_yaml(value)):
-        raise ValueError(f"YAML reads it as a text; write {better}")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float and number:
-        return float(value)
-    if kind is int and number and math.isfinite(value) and value == int(value):
-        return int(value)  # W&B's quantised distributions draw 64.0
-    if kind in (bool, str) and isinstance(value, kind):
-        return value
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    raise ValueError(f"it must be {words[kind]}{' or null' if len(kinds) > 1 else ''}")
-
-
-def _choice(value: Any, allowed: tuple[str, ...]) -> str:
-    # An agent hands over 32 as it hands over "32".
-    if isinstance(value, bool) or str(value) not in allowed:
-        raise ValueError(f"it is not one of {', '.join(allowed)}{nearest(str(value), allowed)}")
-    return str(value)

@@ -354,7 +354,7 @@ elif not Path("room").exists():
         (GRID.replace("values: [1, 2]", "valeus: [1, 2]"), "line 5: a: 'valeus' is not a key"),
         (
             "program: train.py\nmethod: grid\nparameters:\n  tempature: {value: 1}\n",
-            "line 4: train.py knows no parameter 'tempature', did you mean 'temperature'",
+            "line 4: train.py: unknown option --tempature, did you mean '--temperature'",
         ),
     ],
 )
