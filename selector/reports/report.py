@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from selector.errors import UserError
@@ -14,8 +15,6 @@ from selector.selection.judging import Judgement
 from selector.selection.ranking import By, RankedGroup, Ranking, rank
 from selector.selection.regret import Regret, RegretGroup, RegretReport, regret
 from selector.selection.verdicts import Verdict, verdict_of
-
-Weigh = Callable[[Sequence[LabelFreeMetric]], RegretReport]  # what choosing by each of the metrics cost
 
 
 @dataclass(frozen=True)
@@ -138,15 +137,17 @@ def report_of(
         judged: RegretGroup | None = None
         regrets: tuple[Regret, ...] = ()
         if oracle.key in keys:
-
-            def weigh(metrics: Sequence[LabelFreeMetric], some: RunSet = some) -> RegretReport:
-                way, told = (direction, None) if metrics[0] is metric else (None, progress)
-                return regret(
-                    some, metrics, oracle, milestone, allow_mixed, way, progress=told, seed_key=seed_key
-                )
-
+            weigh = partial(
+                regret,
+                some,
+                oracle=oracle,
+                milestone=milestone,
+                allow_mixed=allow_mixed,
+                progress=progress,
+                seed_key=seed_key,
+            )
             label_free = [one for one in others if isinstance(one, LabelFreeMetric)]
-            judged, regrets, notes = _judged(metric, label_free, oracle, weigh)
+            judged, regrets, notes = _judged(weigh, metric, label_free, direction)
             warnings += notes
         opinions = opinions_of(some, ranked, metric, milestone, seed_key)
         verdicts = {run.id: verdict_of(run) for run in seeds}
@@ -155,18 +156,28 @@ def report_of(
 
 
 def _judged(
-    metric: LabelFreeMetric, others: Sequence[LabelFreeMetric], oracle: LabelledMetric, weigh: Weigh
+    weigh: Callable[..., RegretReport],
+    metric: LabelFreeMetric,
+    others: Sequence[LabelFreeMetric],
+    direction: Direction | None,
 ) -> tuple[RegretGroup | None, tuple[Regret, ...], list[str]]:
     """The group as labels see it, every metric that may compare exactly its runs, and what is left out."""
     try:
-        own = weigh([metric])
+        own = weigh(metrics=[metric], direction=direction, progress=None)
     except UserError as error:
         return None, (), [str(error)]
     if len(own.groups) != 1:
-        return None, (), [f"{oracle.name} cannot compare all runs that {metric.name} compares"]
+        return None, (), [f"{own.oracle.name} cannot compare all runs that {metric.name} compares"]
     judged = own.groups[0]
     regrets, notes = list(judged.metrics), list(own.warnings)
-    for group in [group for report in _reports(others, weigh, notes) for group in report.groups]:
+    groups: tuple[RegretGroup, ...] = ()
+    try:
+        if others:
+            rest = weigh(metrics=others)
+            groups, notes = rest.groups, [*notes, *rest.refused]
+    except UserError as error:  # none of them can choose
+        notes.append(str(error))
+    for group in groups:
         chosen = [regret for regret in group.metrics if regret.chosen is not None]
         if len(group.judged) == len(judged.judged):
             regrets += chosen
@@ -174,14 +185,3 @@ def _judged(
             names = ", ".join(regret.metric.name for regret in chosen)
             notes.append(f"{names}: may not compare all of these runs, left out of the comparison")
     return judged, tuple(regrets), notes
-
-
-def _reports(metrics: Sequence[LabelFreeMetric], weigh: Weigh, notes: list[str]) -> list[RegretReport]:
-    """One report on all metrics or, where some metric cannot be weighed, one on each that can."""
-    try:
-        return [weigh(metrics)] if metrics else []
-    except UserError as error:
-        if len(metrics) == 1:
-            notes.append(str(error))
-            return []
-    return [report for metric in metrics for report in _reports([metric], weigh, notes)]

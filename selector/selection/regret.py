@@ -1,13 +1,13 @@
 """Selection regret: what choosing by a label-free metric cost, in accuracy, against the best one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import inf, nan
 from statistics import fmean
 from typing import Any
 
 from selector.errors import UserError
-from selector.metrics import Direction, LabelFreeMetric, LabelledMetric, UnknownDirection
+from selector.metrics import Direction, LabelFreeMetric, LabelledMetric
 from selector.runs import Run, RunSet
 from selector.selection.baselines import Baseline, baselines, in_order, unlike_losses
 from selector.selection.candidates import (
@@ -24,7 +24,6 @@ from selector.selection.correlation import (
     kendall_test,
     pearson_test,
     spearman_test,
-    weighted_tau,
 )
 from selector.selection.intervals import (
     Interval,
@@ -43,8 +42,6 @@ from selector.selection.ranking import (
 )
 from selector.selection.stopping import NEVER, AlongTraining, along_training
 
-SHORTLISTS = (1, 3, 5)
-HIT = 0.01  # one percentage point, or the oracle's own standard error where that is more
 NO_REPETITION = (
     "seeds were not repeated: train at least two of the configurations with 2 more seeds each (the same"
     " settings with --seed 1 and --seed 2)"
@@ -53,10 +50,11 @@ NO_REPETITION = (
 
 @dataclass(frozen=True)
 class Regret:
-    """What choosing by one metric cost in one pool. None wherever a figure is undefined.
+    """What choosing by one metric cost in one pool; None wherever a figure is undefined.
 
     What is chosen is a configuration: its score and its accuracy are means over its seeds. Where several
-    have the best score, the choice is the first by `ranking.TIE_BREAK`.
+    have the best score, the choice is the first by `ranking.TIE_BREAK`. Accuracies and regrets are in the
+    oracle's own unit.
 
     Attributes:
         metric: The label-free metric.
@@ -66,10 +64,6 @@ class Regret:
         chosen_accuracy: The oracle's value of the configuration chosen.
         regret: Best accuracy less the choice's: 0 is perfect.
         normalised: Regret as a share of best less worst: 0 to 1; None where all accuracies are equal.
-        against_random: Regret as a share of the expected regret of a random choice: below 1 beats it.
-        random_as_good: Share of the configurations that are at least as good: how often chance is.
-        hit: Whether the regret is within one percentage point or one standard error of the best accuracy.
-        shortlist: k → regret of the best of the metric's k first configurations.
         tie_set: The choice and all that the metric cannot tell from it, by the runs handed over.
         tied_expected: Mean regret over the tie set: what choosing in it at random costs.
         tied_worst: Largest regret in the tie set.
@@ -80,7 +74,6 @@ class Regret:
         repetition_interval: 95 % interval of the regret if all were trained again with other seeds; likewise.
         pearson, spearman, kendall: Of the oriented score with the accuracy: 1 ranks as labels do; p-values
             are exact below 8.
-        weighted_tau: Kendall's τ with more weight at the top.
         training: The metric's choices at earlier epochs.
     """
 
@@ -91,10 +84,6 @@ class Regret:
     chosen_accuracy: float | None = None
     regret: float | None = None
     normalised: float | None = None
-    against_random: float | None = None
-    random_as_good: float | None = None
-    hit: bool | None = None
-    shortlist: Mapping[int, float] = field(default_factory=dict)
     tie_set: tuple[Run, ...] = ()
     tied_expected: float | None = None
     tied_worst: float | None = None
@@ -104,7 +93,6 @@ class Regret:
     pearson: Correlation = UNDEFINED
     spearman: Correlation = UNDEFINED
     kendall: Correlation = UNDEFINED
-    weighted_tau: float | None = None
     training: AlongTraining = NEVER
 
 
@@ -154,11 +142,6 @@ class RegretGroup:
         return {run.id: one.accuracy for one in self.judged for run in one.runs}
 
     @property
-    def paired(self) -> bool:
-        """Whether it is known which images each run got right."""
-        return all(one.correct is not None for one in self.judged)
-
-    @property
     def repetition_reason(self) -> str:
         """Why nothing is said of other seeds, or ""."""
         repeated = seeds_are_repeated([one.accuracies for one in self.judged])
@@ -182,6 +165,7 @@ class RegretReport:
         groups: Pools that cannot be compared with one another.
         excluded: Runs that are in no group.
         without_oracle: Finished runs that the oracle did not judge; they are in no group either.
+        refused: Why metrics are in no group, one line each; these are among the warnings, too.
         warnings: One line each.
     """
 
@@ -190,6 +174,7 @@ class RegretReport:
     groups: tuple[RegretGroup, ...]
     excluded: tuple[Excluded, ...]
     without_oracle: tuple[Run, ...]
+    refused: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -207,7 +192,7 @@ def regret(
     """What choosing by each metric cost, beside what choosing without one would have cost.
 
     A pool's runs are those that `rank` would compare and that the oracle judged; every metric is judged on
-    the same runs where it compares the same ones.
+    the same runs where it compares the same ones. Of a metric that cannot choose, a warning says why.
 
     Args:
         runs: What a source holds.
@@ -221,7 +206,7 @@ def regret(
         seed_key: Name of the hyperparameter that holds the seed.
 
     Raises:
-        UserError: When no run can be judged, no metric has a finite score, or definitions differ.
+        UserError: When no run can be judged, or no metric can choose.
     """
     for metric in metrics:
         check_label_free(metric)
@@ -230,9 +215,9 @@ def regret(
     judged, without = read_oracle(finished, oracle, seed_key)
     if not judged:
         raise UserError(_nothing_to_judge(runs, oracle, finished, excluded))
-    shared = _shared_pools(finished, metrics, oracle, allow_mixed)
+    shared, refused = _shared_pools(finished, metrics, oracle, allow_mixed)
     total, done = sum(len(users) for _, users in shared), 0
-    groups, warnings = [], list(runs.warnings)
+    groups, warnings, unclear = [], [*runs.warnings, *refused], [*refused]
     for pool, users in shared:
         ids = {run.id for run in pool.runs}
         some = sorted(in_order([one for one in judged if one.run.id in ids]), key=lambda one: -one.quality)
@@ -243,8 +228,9 @@ def regret(
         for metric in users:
             try:
                 figures, said = _regret(some, pool, metric, milestone, direction, seed_key)
-            except UnknownDirection as error:
+            except UserError as error:  # which way is better is not known, or not the same
                 figures, said = Regret(metric), [str(error)]
+                unclear += said
             found.append(figures)
             warnings += said
             done += 1
@@ -254,24 +240,34 @@ def regret(
         nearest, beside = _near_best(some), baselines(some, default)
         groups.append(RegretGroup(pool.group, tuple(some), expected, nearest, tuple(found), beside))
     if all(metric.chosen is None for group in groups for metric in group.metrics):
+        if unclear:
+            raise UserError(unclear[0])
         names = ", ".join(metric.key for metric in metrics)
         where = "their last milestone" if milestone == "last" else f"milestone {milestone}"
         raise UserError(f"no judged run in {runs.source} has a finite value of {names} at {where}")
     warnings += _warnings(oracle, without, groups)
-    return RegretReport(oracle, milestone, tuple(groups), tuple(excluded), tuple(without), tuple(warnings))
+    return RegretReport(
+        oracle, milestone, tuple(groups), tuple(excluded), tuple(without), refused, tuple(warnings)
+    )
 
 
 def _shared_pools(
     runs: Sequence[Run], metrics: Sequence[LabelFreeMetric], oracle: LabelledMetric, allow_mixed: bool
-) -> list[tuple[Pool, list[LabelFreeMetric]]]:
-    """Pools of the same runs once, with all metrics that compare just these."""
+) -> tuple[list[tuple[Pool, list[LabelFreeMetric]]], tuple[str, ...]]:
+    """Pools of the same runs once, with all metrics that compare just these; and why others compare none."""
     shared: dict[frozenset[str], tuple[Pool, list[LabelFreeMetric]]] = {}
+    refused = []
     for metric in metrics:
-        for pool in pools(runs, [metric, oracle], allow_mixed):
+        try:
+            found = pools(runs, [metric, oracle], allow_mixed)
+        except UserError as error:  # it was computed in different ways
+            refused.append(str(error))
+            continue
+        for pool in found:
             ids = frozenset(run.id for run in pool.runs)
             known, users = shared.get(ids, (pool, []))
             shared[ids] = replace(known, group={**known.group, **pool.group}), [*users, metric]
-    return list(shared.values())
+    return list(shared.values()), tuple(dict.fromkeys(refused))
 
 
 def _regret(
@@ -303,9 +299,8 @@ def _regret(
     sign = 1 if ranked.direction == "max" else -1
     scores, quality = [sign * place.score for place in ranked.ranking], [one.quality for one in order]
     errors = [difference_error(one, pick) for one in judged]
-    hit = configurations = repetitions = None
+    configurations = repetitions = None
     if _are_shares(judged):
-        hit = cost <= max(HIT, best.standard_error or 0.0) + 1e-12  # 0.91 - 0.90 > 0.01
         configurations = configuration_interval([one.accuracies for one in judged], chosen)
         score = {one.run.id: sign * one.score for one in candidates}
         repetitions = repetition_interval([_seeds(one, score) for one in judged])
@@ -317,10 +312,6 @@ def _regret(
         pick.accuracy,
         cost,
         normalised=_share(cost, best.quality - judged[-1].quality),
-        against_random=_share(cost, fmean(best.quality - one.quality for one in judged)),
-        random_as_good=fmean(one.quality >= pick.quality for one in judged),
-        hit=hit,
-        shortlist={k: best.quality - max(quality[:k]) for k in SHORTLISTS if k <= len(order)},
         tie_set=tuple(place.run for place in ranked.tie_set),
         tied_expected=fmean(tied),
         tied_worst=max(tied),
@@ -332,7 +323,6 @@ def _regret(
         pearson=pearson_test(scores, quality),
         spearman=spearman_test(scores, quality),
         kendall=kendall_test(scores, quality),
-        weighted_tau=weighted_tau(scores, quality),
         training=along_training(judged, metric, ranked.direction, ranked.swept, seed_key),
     )
     return figures, warnings

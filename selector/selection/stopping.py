@@ -28,8 +28,7 @@ class StoppingPoint:
         chosen: The run that the metric would hand over then.
         final_accuracy: Of its configuration, at the end.
         regret: Best final accuracy less that one.
-        saved: Share of the pool's epochs saved if all its runs stop here.
-        saved_finishing_choice: The same if the choice is trained to its end, as final_accuracy assumes.
+        saved_finishing_choice: Share of the pool's epochs saved if all its runs but the choice stop here.
         standing: For how many milestones in a row its configuration has been the choice, this one included.
     """
 
@@ -37,23 +36,15 @@ class StoppingPoint:
     chosen: Run
     final_accuracy: float
     regret: float
-    saved: float
     saved_finishing_choice: float
     standing: int
 
 
 @dataclass(frozen=True)
 class AlongTraining:
-    """Choices at all milestones.
+    """Choices at all milestones, by epoch."""
 
-    Attributes:
-        points: By epoch.
-        first_agreeing_epoch: Earliest epoch whose choice is the last epoch's: known only in
-            hindsight.
-    """
-
-    points: tuple[StoppingPoint, ...]
-    first_agreeing_epoch: int | None
+    points: tuple[StoppingPoint, ...] = ()
 
     @property
     def settled(self) -> StoppingPoint | None:
@@ -61,7 +52,7 @@ class AlongTraining:
         return next((point for point in self.points if point.standing >= SETTLED), None)
 
 
-NEVER = AlongTraining((), None)
+NEVER = AlongTraining()
 
 
 def along_training(
@@ -88,14 +79,11 @@ def along_training(
                 chosen,
                 pick.accuracy,
                 best - pick.quality,
-                saved=1 - spent / total,
                 saved_finishing_choice=1 - (spent + rest) / total,
                 standing=before.standing + 1 if before else 1,
             )
         )
-    last = owner[points[-1].chosen.id] if points else None
-    agreeing = next((point.epoch for point in points if owner[point.chosen.id] is last), None)
-    return AlongTraining(tuple(points), agreeing)
+    return AlongTraining(tuple(points))
 
 
 def choices(

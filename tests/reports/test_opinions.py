@@ -6,7 +6,7 @@ import pytest
 from handmade import ENTROPY, RANKME, run, sweep
 
 from selector.metrics import label_free_metric
-from selector.reports.objects import opinions_object
+from selector.reports.objects import opinions_object, plain
 from selector.reports.opinions import Opinions, opinions_of
 from selector.reports.tables import open_console, print_ranking
 from selector.runs import Milestone
@@ -53,7 +53,7 @@ def test_the_metric_that_chose_comes_first_and_then_where_the_pick_stands():
         "train a and b again wi",
         "train longer: the choi",
     ]
-    assert opinions_object(found)["metrics"][1] == {
+    assert plain(opinions_object(found))["metrics"][1] == {
         "metric": "nesum",
         "picks": "b",
         "rank_of_pick": 3,
