@@ -10,6 +10,7 @@ from selector.metrics import LabelFreeMetric, LabelledMetric, Metric
 from selector.reports import ink
 from selector.reports.best import checkpoint_line
 from selector.reports.charts import Chart, charts
+from selector.reports.curves import packed
 from selector.reports.late_labels import points
 from selector.reports.report import GroupReport, Report
 from selector.reports.report_words import lead, next_steps, notes, source_name, threats, tiles, why
@@ -18,7 +19,7 @@ from selector.reports.tables import excluded_rows
 from selector.reports.words import label, number
 from selector.selection.comparability import describe, is_finite_number
 from selector.selection.ranking import TIE_BREAK, TIE_RULE
-from selector.text import escaped, printable
+from selector.text import printable
 
 
 def page_of(report: Report) -> str:
@@ -73,14 +74,14 @@ def _section(group: GroupReport, report: Report, place: int) -> dict[str, Any]:
         "photos": group.photos,
         **_ranking(group, report),
         "tie_note": f"Coloured edge: the pick, and runs tied with it. Otherwise {TIE_BREAK}.",
-        "charts": [_chart(chart, place) for chart in charts(group, report)],
+        "charts": [_chart(chart, place, group) for chart in charts(group, report)],
     }
 
 
-def _chart(chart: Chart, place: int) -> dict[str, Any]:
+def _chart(chart: Chart, place: int, group: GroupReport) -> dict[str, Any]:
     figure = chart.figure.to_plotly_json()
     if chart.curves:
-        figure["runs"] = [ink.plain(run) for run in chart.runs]
+        figure["runs"] = [ink.plain(label(run)) for run in group.runs]
     return {
         "id": f"g{place}-{chart.name}",
         "title": chart.title,
@@ -88,7 +89,7 @@ def _chart(chart: Chart, place: int) -> dict[str, Any]:
         "height": figure["layout"]["height"],
         "json": _json(figure),
         "choices": [one.metric for one in chart.curves],
-        "blocks": [_json(ink.curve_data(one)) for one in chart.curves],
+        "blocks": [_json(packed(one)) for one in chart.curves],
     }
 
 
@@ -167,8 +168,7 @@ def _json(value: Any) -> Any:
     from markupsafe import Markup
     from plotly.utils import PlotlyJSONEncoder
 
-    made = json.dumps(value, cls=PlotlyJSONEncoder, ensure_ascii=False, separators=(",", ":"))
-    text = escaped(made)
+    text = json.dumps(value, cls=PlotlyJSONEncoder, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)

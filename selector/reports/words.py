@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 from selector.runs import Run
 
@@ -15,6 +15,8 @@ BASELINES = {
 }
 _BARS = "▁▂▃▄▅▆▇█"
 _GAP = "·"  # NaN or infinity
+
+T = TypeVar("T")
 
 
 def label(run: Run) -> str:
@@ -75,8 +77,7 @@ def sparkline(
         high: Value of the highest bar; None uses the series' own maximum.
         width: Longest line.
     """
-    if len(values) > width:
-        values = [values[round(i * (len(values) - 1) / (width - 1))] for i in range(width)]
+    values = thinned(values, width)
     finite = [value for value in values if isfinite(value)]
     if not finite:
         return _GAP * len(values)
@@ -92,3 +93,10 @@ def _bar(value: float, low: float, high: float) -> str:
         return _BARS[len(_BARS) // 2]
     level = int((value - low) / (high - low) * len(_BARS))
     return _BARS[min(max(level, 0), len(_BARS) - 1)]
+
+
+def thinned(items: Sequence[T], most: int) -> list[T]:
+    """The first, the last and some between at even distances, `most` in all."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]

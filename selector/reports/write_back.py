@@ -5,10 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from selector.reports.charts import charts
-from selector.reports.ink import curve_figure
+from selector.reports.curves import curve_figure, curves
 from selector.reports.report import Report
-from selector.reports.rows import curves, rank_rows
-from selector.reports.words import axis_of, label
+from selector.reports.rows import rank_rows
 from selector.selection.comparability import describe
 from selector.selection.ranking import Ranking
 from selector.selection.regret import RegretReport
@@ -89,9 +88,8 @@ def charts_of(report: Report) -> dict[str, dict[str, Any]]:
         }
         for one in curves(group):
             if one.metric in (metric, report.oracle.name):
-                figure = curve_figure(one, [label(run) for run in group.runs], axis_of(group.runs[0]))
                 title = f"{one.metric} along training ({one.direction})"
-                figures[f"along-training/{one.metric}"] = title, figure
+                figures[f"along-training/{one.metric}"] = title, curve_figure(one, group)
         for name, (title, figure) in figures.items():
             top = 40 + (figure.layout.margin.t or 30)
             figure.update_layout(

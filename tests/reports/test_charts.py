@@ -4,7 +4,7 @@ import base64
 import re
 from dataclasses import replace
 from importlib.resources import files
-from math import isfinite, log10
+from math import inf, isfinite, log10, nan
 
 import numpy as np
 import pytest
@@ -12,10 +12,11 @@ from handmade import ACCURACY, RANKME, curve, run, sweep
 
 from selector.metrics.embeddings import Embeddings
 from selector.reports import charts
-from selector.reports.ink import LIGHT, PICK, choices, curve_data, heat, scatter
+from selector.reports.curves import Curves, curves, packed
+from selector.reports.ink import CLASSES, LIGHT, PICK
 from selector.reports.report import report_of
-from selector.reports.rows import ChoiceRow, Curves, Heatmap, rank_rows
 from selector.reports.write_back import charts_of
+from selector.runs import Milestone
 from selector.tracking.umap_files import write_umap
 
 SPECTRUM = {"spectrum/projector": (1.0, 0.1), "spectrum/projector_ranks": (1.0, 2.0)}
@@ -32,6 +33,11 @@ RUNS = [
     )
     for i in range(1, 7)
 ]
+
+
+def group_of(*runs):
+    (group,) = report_of(sweep(*runs), RANKME, ACCURACY).groups
+    return group
 
 
 def drawn_for(*runs):
@@ -101,9 +107,7 @@ def test_names_are_text_not_markup(drawn):
 def test_regret_is_a_line_from_the_pick_to_the_best():
     def lines(*accuracies):
         runs = (run(id, s, a) for id, s, a in zip("ab", (3.0, 1.0), accuracies, strict=True))
-        (group,) = report_of(sweep(*runs), RANKME, ACCURACY).groups
-        rows = rank_rows(group.ranked, RANKME.key, group.judged)
-        figure = scatter(rows, "rankme", "accuracy", max(accuracies), 0.8)
+        figure = drawn_for(*runs)["scatter"].figure
         assert [shape.y0 for shape in figure.layout.shapes] == [max(accuracies), 0.8]
         return [(trace.x, trace.y) for trace in figure.data if trace.name == "regret"]
 
@@ -112,10 +116,11 @@ def test_regret_is_a_line_from_the_pick_to_the_best():
 
 
 def test_intervals_reach_from_low_to_high_in_points():
-    rows = [ChoiceRow("rankme", "↑", "a", 0.9, 0.02, 0.01, 0.05), ChoiceRow("random", "", "", 0.8, 0.1)]
-    metric, baseline = choices(rows).data
+    group = group_of(run("a", 2.0, 0.7), run("b", 1.0, 0.9))
+    group = replace(group, metrics=(replace(group.metrics[0], regret=0.02, interval=(0.01, 0.05)),))
+    metric, baseline = charts.choices(group).figure.data
     assert [metric.x[0], metric.error_x.array[0], metric.error_x.arrayminus[0]] == pytest.approx([2, 3, 1])
-    assert [*baseline.error_x.array, *baseline.error_x.arrayminus] == [0.0, 0.0]
+    assert [*baseline.error_x.array, *baseline.error_x.arrayminus] == [0.0] * 2 * len(baseline.x)
 
 
 def test_the_pick_is_the_last_line_of_the_parallel_coordinates(drawn):
@@ -125,7 +130,7 @@ def test_the_pick_is_the_last_line_of_the_parallel_coordinates(drawn):
 
 
 def test_packed_curves_come_back_to_within_their_bits():
-    data = curve_data(Curves("m", "higher is better", (0, 5), ((1.0, None), (3.0, 2.25))))
+    data = packed(Curves("m", "higher is better", (0, 5), ((1.0, None), (3.0, 2.25))))
     codes = np.frombuffer(base64.b64decode(data["bits"]), "<u2").reshape(2, 2)
     assert codes[0, 1] == 65_535
     back = data["low"] + codes / 65_534 * (data["high"] - data["low"])
@@ -133,14 +138,98 @@ def test_packed_curves_come_back_to_within_their_bits():
     assert codes[1, 0] == 65_534  # the highest value is not taken for a missing one
 
 
-def test_correlations_are_short_and_never_minus_zero():
-    few = heat(Heatmap(("a", "b"), ((1.0, -0.001), (-0.001, None)), ((3, 3), (3, 3)))).data[0]
+def test_correlations_are_short_and_never_minus_zero(monkeypatch):
+    def heat(found):
+        monkeypatch.setattr(charts, "correlations", lambda group: found)
+        return charts.heatmap(None).figure
+
+    (few,) = heat({"a": [(1.0, 3), (-0.001, 3)], "b": [(-0.001, 3), (None, 3)]}).data
     assert [list(row) for row in few.text] == [["1.00", "0.00"], ["0.00", ""]]
     names = tuple(f"m{i}" for i in range(17))
-    cells = tuple(tuple(1.0 if a == b else -0.456 for a in names) for b in names)
-    many = heat(Heatmap(names, cells, ((17,) * 17,) * 17))
+    many = heat({a: [(1.0 if a == b else -0.456, 17) for b in names] for a in names})
     assert list(many.data[0].text[0][:2]) == ["1", "-.46"]
     assert many.layout.xaxis.ticktext == many.layout.yaxis.ticktext == names
+
+
+def test_correlations_are_spearmans_over_the_runs():
+    # rankme 1 2 3 4 against accuracy .1 .3 .2 .4: one swap of neighbours, ρ = 1 - 6·2/(4·15) = 0.8.
+    group = group_of(run("a", 1.0, 0.1), run("b", 2.0, 0.3), run("c", 3.0, 0.2), run("d", 4.0, 0.4))
+    one, swapped = (pytest.approx(1.0), 4), (pytest.approx(0.8), 4)
+    assert charts.correlations(group) == {"rankme": [one, swapped], "linear_probe_accuracy": [swapped, one]}
+
+
+def test_correlations_leave_out_constant_metrics_and_say_how_many_runs_a_figure_has():
+    flat = {"label_free/silhouette": 0.5}
+    found = charts.correlations(
+        group_of(
+            run("a", 1.0, 0.1, values=flat | {"label_free/entropy": 1.0}),
+            run("b", 2.0, 0.2, values=flat | {"label_free/entropy": 2.0}),
+            run("c", 3.0, 0.3, values=flat | {"label_free/entropy": nan}),
+        )
+    )
+    assert list(found) == ["rankme", "entropy", "linear_probe_accuracy"]
+    assert found["entropy"] == [(None, 2)] * 3  # two pairs always correlate perfectly
+
+
+def test_curves_align_runs_of_different_epochs_and_leave_gaps():
+    group = group_of(
+        run("a", milestones=curve((0, 1.0), (5, 2.0), (10, inf), (15, 9.0))),
+        run("b", milestones=curve((0, 1.0), (10, 4.0))),
+    )
+    (lines,) = curves(group)
+    assert (lines.metric, lines.direction) == ("rankme", "higher is better")
+    assert lines.epochs == (0, 5, 10, 15)
+    assert lines.values == ((1.0, 2.0, None, 9.0), (1.0, None, 4.0, None))
+
+
+def test_numbers_that_span_decades_are_placed_by_their_logarithm():
+    assert charts.placed([0.001, 0.1, None, 0.01])[0] == [0, 1, None, pytest.approx(0.5)]
+    places, ticks = charts.placed([0.1, 0.2, 0.4])
+    assert places == [0, pytest.approx(1 / 3), 1]
+    assert ticks == [(0, "0.1"), (pytest.approx(1 / 3), "0.2"), (1, "0.4")]
+    assert charts.placed([3, 2, 1, 0]) == (
+        [1, pytest.approx(2 / 3), pytest.approx(1 / 3), 0],
+        [(0, "0"), (1, "3")],
+    )
+    assert charts.placed(["b", "a"]) == ([1, 0], [(0, "a"), (1, "b")])
+
+
+def test_lines_run_through_what_was_swept_then_the_score():
+    (second, pick) = drawn_for(
+        run("a", 3.0, learning_rate=0.001, temperature=0.1), run("b", 2.0, learning_rate=0.1, temperature=0.2)
+    )["parallel"].figure.data
+    assert (pick.x, second.x) == ((0, 0, 1), (1, 1, 0, None))
+
+
+def with_spectra(*epochs):
+    key = "spectrum/projector"
+    return tuple(
+        Milestone(e, {"label_free/rankme": 1.0 + e}, {key: (1.0, 0.5 / (1 + e)), key + "_ranks": (1.0, 2.0)})
+        for e in epochs
+    )
+
+
+def test_spectra_are_those_of_the_pick():
+    figure = drawn_for(run("a", milestones=with_spectra(0, 5)), run("b", 2.0))["spectra"].figure
+    assert [(line.name, line.x, line.y) for line in figure.data] == [
+        ("epoch 0", (1.0, 2.0), (1.0, 0.5)),
+        ("epoch 5", (1.0, 2.0), (1.0, 0.5 / 6)),
+    ]
+    assert [title.text for title in figure.layout.annotations] == ["projector"]
+    assert "spectra" not in drawn_for(run("a", 1.0), run("b", 2.0))
+
+
+def test_umap_panels_are_the_two_longest_axes_of_the_picks_points(tmp_path):
+    rng = np.random.default_rng(0)
+    points = (rng.standard_normal((200, 3)) * [0.1, 5.0, 1.0]).astype(np.float32)
+    embeddings = Embeddings(np.zeros((200, 2), np.float32), np.arange(200) % 3, "backbone", "test")
+    write_umap(tmp_path / "runs" / "a", 5, points, embeddings)
+    chosen = replace(run("a", 2.0), checkpoint=str(tmp_path / "runs" / "a" / "milestone-0005.ckpt"))
+    (panel,) = drawn_for(chosen, run("b", 1.0))["umap"].figure.data
+    assert panel.hovertemplate.startswith("epoch 5")
+    assert list(panel.marker.color) == [CLASSES[i % 3] for i in range(200)]
+    lengths = np.linalg.svd(points - points.mean(0))[1] / 200**0.5
+    assert [np.std(panel.x), np.std(panel.y)] == pytest.approx(lengths[:2], rel=1e-3)
 
 
 # In W&B

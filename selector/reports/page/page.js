@@ -1,21 +1,17 @@
 "use strict";
 // Draws each chart when it comes into view, sorts and filters the tables. The data lie in the page as JSON.
 
-const json = (id) => JSON.parse(document.getElementById(id).textContent);
+const text = (id) => document.getElementById(id).textContent;
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const drawn = new Set();
 
-// Colours of the light page → those that the style sheet gives the same names in the present scheme.
-const names = json("colours");
-function painted(value, style) {
-  if (Array.isArray(value)) return value.map((inner) => painted(inner, style));
-  if (value !== null && typeof value === "object")
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, painted(inner, style)]));
-  const name = names[value];
-  return typeof value === "string" && name ? style.getPropertyValue(name).trim() : value;
-}
+// The style sheet gives the colours of the charts' light page others under the same names in the present scheme.
+const names = new Map(Object.entries(JSON.parse(text("colours"))));
+const style = getComputedStyle(document.documentElement);
+const colour = (name) => style.getPropertyValue(name).trim();
+const painted = (id) => JSON.parse(text(id), (_, value) => (names.has(value) ? colour(names.get(value)) : value));
 
-// Rows of numbers, one row a run, from the 16 bits a number that charts.py packs; null where there is none.
+// Rows of numbers, one row a run, from the 16 bits a number that curves.py packs; null where there is none.
 function unpacked({ epochs, low, high, bits }) {
   const bytes = Uint8Array.from(atob(bits), (character) => character.charCodeAt(0));
   const view = new DataView(bytes.buffer), rows = [];
@@ -26,8 +22,6 @@ function unpacked({ epochs, low, high, bits }) {
     }));
   return rows;
 }
-
-const named = (name) => Object.keys(names).find((colour) => names[colour] === name);
 
 // All runs but the pick in one grey line with gaps: a thousand traces would be slow.
 function curveTraces(curves, runs) {
@@ -44,9 +38,9 @@ function curveTraces(curves, runs) {
   const hovertemplate = "%{text}<br>epoch %{x}: %{y:.4g}<extra></extra>";
   return [
     { type: "scatter", mode: "lines", name: "other runs", x, y, text, hovertemplate, opacity: 0.55,
-      line: { color: named("--run"), width: 1.2 } },
+      line: { color: colour("--run"), width: 1.2 } },
     { type: "scatter", mode: "lines+markers", name: "the pick", x: pick.map((p) => p[0]), y: pick.map((p) => p[1]),
-      text: pick.map(() => runs[0]), hovertemplate, line: { color: named("--pick"), width: 3 } },
+      text: pick.map(() => runs[0]), hovertemplate, line: { color: colour("--pick"), width: 3 } },
   ];
 }
 
@@ -64,14 +58,13 @@ function fit(data, layout, chart) {
 }
 
 function draw(chart) {
-  const figure = json(chart.id + "-data");
+  const { data, layout, runs } = painted(chart.id + "-data");
   const choice = document.querySelector(`select[data-chart="${chart.id}"]`);
   if (choice) {
-    const curves = json(`${chart.id}-${choice.value}`);
-    figure.data = curveTraces(curves, figure.runs);
-    figure.layout.yaxis = { title: { text: `${curves.metric}: ${curves.direction}` } };
+    const curves = JSON.parse(text(`${chart.id}-${choice.value}`));
+    data.push(...curveTraces(curves, runs));
+    layout.yaxis = { title: { text: `${curves.metric}: ${curves.direction}` } };
   }
-  const { data, layout } = painted({ data: figure.data, layout: figure.layout }, getComputedStyle(document.documentElement));
   fit(data, layout, chart);
   layout.autosize = true;  // or a chart that is drawn again, as for paper, keeps its width
   Plotly.react(chart, data, layout, { responsive: true, displayModeBar: false });
