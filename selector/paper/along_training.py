@@ -7,6 +7,7 @@ has its own figures, and the table shows their medians.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 from statistics import median
 from typing import Any
 
@@ -23,7 +24,6 @@ from selector.paper.association import (
     Metric,
     associate,
     block_length,
-    finite_pairs,
     percentile_interval,
     resampled_pearson,
 )
@@ -150,9 +150,9 @@ def _correlate_run(run: Run, metric: Metric, oracle: Metric, initial: Initial) -
     if why is None and len(x) < LEAST_MILESTONES:
         why = f"{counted(len(x), 'milestone')}, an interval needs {LEAST_MILESTONES}"
     elif why is None:
-        untrained, _ = finite_pairs(rows[:1], metric, oracle)
+        first_is_finite = all(isfinite(rows[0].get(one.key, nan)) for one in (metric, oracle))
         length = block_length(x, y)
-        resampled = resampled_pearson(x, y, length, run.id, keep_first=with_init and len(untrained) == 1)
+        resampled = resampled_pearson(x, y, length, run.id, keep_first=with_init and first_is_finite)
         interval = percentile_interval(resampled)
         why = None if interval else "constant in most resamples"
     entry = Entry(

@@ -8,10 +8,10 @@ Source: Künsch 1989, The jackknife and the bootstrap for general stationary obs
 1992, A circular block-resampling procedure for stationary data.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from math import ceil, isfinite, sqrt
+from math import ceil, isfinite, nan, sqrt
 from typing import Any, Literal
 from zlib import crc32
 
@@ -107,16 +107,6 @@ class Entry:
         return {renamed.get(name, name): getattr(self, name) for name in fields.split()}
 
 
-def finite_pairs(
-    rows: Iterable[Mapping[str, float]], metric: Metric, oracle: Metric
-) -> tuple[Floats, Floats]:
-    """Values of metric and oracle where both are finite, in order."""
-    pairs = [(row.get(metric.key, np.nan), row.get(oracle.key, np.nan)) for row in rows]
-    finite = [pair for pair in pairs if isfinite(pair[0]) and isfinite(pair[1])]
-    x, y = np.array(finite, dtype=np.float64).reshape(-1, 2).T
-    return x, y
-
-
 def associate(
     rows: Sequence[Mapping[str, float]], metric: Metric, oracle: Metric, unit: str, missing: str | None = None
 ) -> tuple[dict[str, Any], Floats, Floats]:
@@ -129,7 +119,9 @@ def associate(
         unit: What a row is of: "milestone" or "model".
         missing: Why there is no correlation, whatever the pairs are; or None.
     """
-    x, y = finite_pairs(rows, metric, oracle)
+    pairs = [(row.get(metric.key, nan), row.get(oracle.key, nan)) for row in rows]
+    finite = [pair for pair in pairs if isfinite(pair[0]) and isfinite(pair[1])]
+    x, y = np.array(finite, dtype=np.float64).reshape(-1, 2).T
     reason = missing or _undefined(x, y, metric, oracle, unit)
     tests = (UNDEFINED,) * 3 if reason else (pearson_test(x, y), spearman_test(x, y), kendall_test(x, y))
     pearson, spearman, kendall = tests

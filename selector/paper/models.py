@@ -56,13 +56,9 @@ class Preprocessing:
 class PretrainedModel:
     """A model that can be built.
 
-    Attributes:
-        name: As the user named it.
-        family: Models of one family are of one architecture in several sizes.
-        preprocessing: Of its images.
-        weights: What they are, for people.
-        digest: Equal for equal weights.
-        build: Makes the encoder: normalised (B, 3, R, R) images → (B, D), in evaluation mode.
+    Models of one `family` are of one architecture in several sizes; equal weights have an equal `digest`, and
+    `weights` says for people what they are. `build` makes the encoder: normalised (B, 3, R, R) images →
+    (B, D), in evaluation mode.
     """
 
     name: str

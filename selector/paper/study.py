@@ -37,12 +37,8 @@ Progress = Callable[[str], None]
 class StudySettings:
     """How the paper evaluates pretrained models (section III-D), where it differs from training runs.
 
-    Attributes:
-        batch_size: Images per batch, of the encoder and of the paper's probe.
-        probe_peak: Peak of the learning rate of the paper's probe.
-        bin_width: Of the entropy, in standard deviations.
-        umap_seeds: UMAP layouts per model.
-        probe_epochs: Of the paper's probe.
+    `batch_size` is the encoder's and the paper's probe's; `probe_peak` of its learning rate; `bin_width` of
+    the entropy, in standard deviations.
     """
 
     probe: Probe = "paper"
@@ -87,14 +83,14 @@ def load_study_images(
             f"the images of {dataset} have no labels, so there is no linear probe to correlate with:"
             f" pass --probe none to get {', '.join(label_free)} of each model"
         )
-    splits = replace(splits, train=_first(splits.train, images), evaluation=_first(splits.evaluation, images))
+    train, evaluation = (
+        # The first of a permutation that does not depend on how many are taken.
+        split.take(np.random.default_rng(_SUBSET_SEED).permutation(len(split))[:images])
+        for split in (splits.train, splits.evaluation)
+    )
+    splits = replace(splits, train=train, evaluation=evaluation)
     shown = dataset if dataset != "folder" else f"folder {data_dir}"
-    return StudyImages(shown, splits.train, splits.evaluation, clusters_of(config, splits))
-
-
-def _first(images: Images, count: int | None) -> Images:
-    """The first of a permutation that does not depend on how many are taken; all, if there are fewer."""
-    return images.take(np.random.default_rng(_SUBSET_SEED).permutation(len(images))[:count])
+    return StudyImages(shown, train, evaluation, clusters_of(config, splits))
 
 
 class Embedder:
@@ -120,16 +116,17 @@ class Embedder:
         """Where the cache holds what only the paper's probe reads, until that probe is done."""
         return f"augmented-{self.group}"
 
-    def embed(self, pixels: Tensor, what: str, augmented: bool = False) -> NDArray[np.float32]:
-        """(N, 3, S, S) uint8 images → (N, D) float32 embeddings."""
+    def embed(self, images: Images, what: str, augmented: bool = False) -> Embeddings:
+        """(N, D) float32 embeddings of N images of three channels."""
         blocks: list[NDArray[np.float32]] = []
         done, clock = 0, TimeLeft()
-        for images in torch.split(pixels, self.batch_size * BLOCK_BATCHES):
-            blocks.append(self._block(images, self.augmented_group if augmented else self.group))
-            done += len(images)
-            speed = f"{clock.rate(done):.0f} images/s{clock.after(done, len(pixels))}"
-            self.progress(f"{self.title}: {what}, {done} of {len(pixels)}, {speed}")
-        return np.concatenate(blocks)
+        for pixels in torch.split(images.pixels, self.batch_size * BLOCK_BATCHES):
+            blocks.append(self._block(pixels, self.augmented_group if augmented else self.group))
+            done += len(pixels)
+            speed = f"{clock.rate(done):.0f} images/s{clock.after(done, len(images))}"
+            self.progress(f"{self.title}: {what}, {done} of {len(images)}, {speed}")
+        labels = None if images.labels is None else images.labels.numpy()
+        return Embeddings(np.concatenate(blocks), labels, "backbone", images.split)
 
     def forget_augmented(self) -> None:
         """Free the space of what only the probe read."""
@@ -220,9 +217,9 @@ def evaluate_model(embedder: Embedder, images: StudyImages, settings: StudySetti
 
     A pretrained model has no projector, so what is computed there is left out.
     """
-    test = _embeddings(embedder, images.evaluation, "evaluation images")
+    test = embedder.embed(images.evaluation, "evaluation images")
     probed = images.evaluation.labels is not None and settings.probe != "none"
-    train = _embeddings(embedder, images.train, "training images") if probed else None
+    train = embedder.embed(images.train, "training images") if probed else None
     if not all(np.isfinite(one.vectors).all() for one in (test, train) if one is not None):
         return {}
     inputs = Inputs(
@@ -251,7 +248,7 @@ def _paper_probe(
 
     def augmented(epoch: int) -> Embeddings:
         what = f"augmented training images, epoch {epoch + 1} of {settings.probe_epochs}"
-        return _embeddings(embedder, autoaugmented(images.train, 0, epoch), what, augmented=True)
+        return embedder.embed(autoaugmented(images.train, 0, epoch), what, augmented=True)
 
     return paper_probe(
         augmented,
@@ -260,11 +257,6 @@ def _paper_probe(
         peak_learning_rate=settings.probe_peak,
         batch_size=settings.batch_size,
     )
-
-
-def _embeddings(embedder: Embedder, images: Images, what: str, augmented: bool = False) -> Embeddings:
-    labels = None if images.labels is None else images.labels.numpy()
-    return Embeddings(embedder.embed(images.pixels, what, augmented), labels, "backbone", images.split)
 
 
 def _digest(images: Images) -> str:

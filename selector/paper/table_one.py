@@ -1,6 +1,6 @@
 """Table I for people and for other programs: metrics against the oracle over the milestones of training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -139,8 +139,14 @@ def group_line(group: Group) -> str:
 
 
 def correlations_csv(report: CorrelationReport, published: bool = False) -> str:
-    """One line per run, then their median, for each group and metric, with milestone 0 and without."""
-    return to_csv(_csv_rows(report, published), _CSV.split(), _RENAMED)
+    """One line per run, then the median of several; for each metric with milestone 0 and without."""
+    entries: list[Entry] = []
+    for median in (median for group in report.groups for median in group.entries):
+        entries += [*median.runs, median] if len(median.runs) > 1 else median.runs
+    for method in dict.fromkeys(group.method for group in report.groups if published):
+        entries += paper.table_one(method)
+    rows = [vars(one) | {"initial_network": f"{one.initial}".removesuffix("_init")} for one in entries]
+    return to_csv(rows, _CSV.split(), _RENAMED)
 
 
 def correlations_latex(report: CorrelationReport, published: bool = False) -> str:
@@ -152,10 +158,6 @@ def correlations_latex(report: CorrelationReport, published: bool = False) -> st
 
 def correlations_object(report: CorrelationReport, published: bool = False) -> dict[str, Any]:
     """What `correlate --json` prints: null, with a reason beside it, for what is undefined."""
-    gone = [
-        {"run": one.run, "name": one.name, "category": one.category, "reason": one.reason}
-        for one in report.excluded
-    ]
     return {
         "oracle": report.oracle.name,
         "oracle_key": report.oracle.key,
@@ -174,7 +176,7 @@ def correlations_object(report: CorrelationReport, published: bool = False) -> d
             "least_milestones": LEAST_MILESTONES,
         },
         "published_source": paper.TABLE_I_SOURCE if published else None,
-        "excluded": gone,
+        "excluded": [vars(one) for one in report.excluded],
         "warnings": list(report.warnings),
     }
 
@@ -194,17 +196,6 @@ def _group_object(group: Group, published: bool) -> dict[str, Any]:
         metrics.append(row)
     ids = [run.id for run in group.runs]
     return {"method": group.method, "dataset": group.dataset, "runs": ids, "metrics": metrics}
-
-
-def _csv_rows(report: CorrelationReport, published: bool) -> Iterator[dict[str, Any]]:
-    """Lines of the CSV file; of one run there is no median."""
-    entries: list[Entry] = []
-    for median in (median for group in report.groups for median in group.entries):
-        entries += [*median.runs, median] if len(median.runs) > 1 else median.runs
-    for method in dict.fromkeys(group.method for group in report.groups if published):
-        entries += paper.table_one(method)
-    for entry in entries:
-        yield vars(entry) | {"initial_network": (entry.initial or "").removesuffix("_init")}
 
 
 def _beside(texts: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Table II: how well each metric follows the linear probe over models, by family and over all."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -196,7 +196,16 @@ def notes(study: Study, correlations: Sequence[Entry], published: bool) -> list[
 
 def study_csv(studies: Sequence[Study], published: bool = False) -> str:
     """Values of the models, then correlations over models, then the paper's."""
-    return to_csv(_csv_rows(studies, published), _CSV.split(), {"pearson": "value", "pearson_p": "p"})
+    rows: list[Mapping[str, Any]] = []
+    for study in studies:
+        for row in study.rows:
+            model = {"kind": "model", "dataset": study.dataset, "group": row.family} | vars(row)
+            for metric in study.metrics:
+                rows.append(model | {"metric": metric.name, "value": row.values.get(metric.key)})
+        head = {"kind": "correlation", "weights": "untrained" if study.untrained else ""}
+        rows += [head | vars(one) for one in correlate_models(study)]
+    rows += [{"kind": "paper"} | vars(one) for one in _published() if published]
+    return to_csv(rows, _CSV.split(), {"pearson": "value", "pearson_p": "p"})
 
 
 def study_latex(studies: Sequence[Study], published: bool = False) -> str:
@@ -238,18 +247,6 @@ def study_object(studies: Sequence[Study], published: bool = False) -> dict[str,
         "published_source": paper.TABLE_II_SOURCE if published else None,
         "warnings": [warning for study in studies for warning in study.warnings],
     }
-
-
-def _csv_rows(studies: Sequence[Study], published: bool) -> Iterator[dict[str, Any]]:
-    for study in studies:
-        for row in study.rows:
-            model = {"kind": "model", "dataset": study.dataset, "group": row.family} | vars(row)
-            for metric in study.metrics:
-                yield model | {"metric": metric.name, "value": row.values.get(metric.key)}
-        head = {"kind": "correlation", "dataset": study.dataset}
-        head["weights"] = "untrained" if study.untrained else ""
-        yield from (head | vars(one) for one in correlate_models(study))
-    yield from ({"kind": "paper"} | vars(one) for one in _published() if published)
 
 
 def _published() -> list[Entry]:

@@ -135,27 +135,27 @@ def embedder(folder, model=None):
 
 
 def test_embeddings_are_the_networks_in_the_order_of_the_images(tmp_path):
-    pixels = coloured(BLOCK + 7, "train").pixels
-    found = embedder(tmp_path).embed(pixels, "images")
-    with torch.no_grad():
-        expected = tiny().build()((pixels / 255 - 0.5) / 0.25)
-    assert found.dtype == np.float32
-    assert np.allclose(found, expected.numpy(), atol=1e-6)
+    images = coloured(BLOCK + 7, "train")
+    found = embedder(tmp_path).embed(images, "images")
+    assert found.vectors.dtype == np.float32
+    assert np.allclose(found.vectors, embedded(images).vectors, atol=1e-6)
+    assert np.array_equal(found.labels, images.labels)
 
 
 def test_a_second_call_embeds_nothing_and_a_larger_subset_only_what_is_new(tmp_path):
-    pixels = coloured(3 * BLOCK, "train").pixels
-    embedder(tmp_path).embed(pixels[: 2 * BLOCK], "images")
+    images = coloured(3 * BLOCK, "train")
+    few = images.take(range(2 * BLOCK))
+    embedder(tmp_path).embed(few, "images")
     again = embedder(tmp_path)
-    again.embed(pixels[: 2 * BLOCK], "images")
+    again.embed(few, "images")
     assert Counting.seen == 0
-    again.embed(pixels, "images")
+    again.embed(images, "images")
     assert Counting.seen == BLOCK
 
 
 def test_an_interrupted_call_continues(tmp_path):
-    pixels = coloured(3 * BLOCK, "train").pixels
-    whole = embedder(tmp_path / "whole").embed(pixels, "images")
+    images = coloured(3 * BLOCK, "train")
+    whole = embedder(tmp_path / "whole").embed(images, "images")
 
     def interrupt(text):
         if f"{2 * BLOCK} of" in text:
@@ -164,9 +164,9 @@ def test_an_interrupted_call_continues(tmp_path):
     interrupted = embedder(tmp_path / "cut")
     interrupted.progress = interrupt
     with pytest.raises(KeyboardInterrupt):
-        interrupted.embed(pixels, "images")
+        interrupted.embed(images, "images")
     resumed = embedder(tmp_path / "cut")
-    assert np.array_equal(resumed.embed(pixels, "images"), whole)
+    assert np.array_equal(resumed.embed(images, "images").vectors, whole.vectors)
     assert Counting.seen == BLOCK
 
 
