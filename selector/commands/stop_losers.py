@@ -29,7 +29,8 @@ def stop_losers(
         yes: Stop them.
     """
     from selector.commands.named import named_label_free, refuse_consensus
-    from selector.reports.running import loser_lines, losers_object
+    from selector.reports.objects import losers_object
+    from selector.reports.running import loser_lines
     from selector.runs import is_online
     from selector.selection.losers import find_losers
 
@@ -41,12 +42,13 @@ def stop_losers(
             " `early_terminate: {type: hyperband, min_iter: …}`, which selector sweep obeys by itself"
         )
     found = runs.read([chosen.key])
-    verdicts = find_losers(found, chosen, direction)
+    losers, kept = find_losers(found, chosen, direction)
     warn(found.warnings)
     stopped: list[str] = []
-    if yes and verdicts.losers:
+    if yes and losers:
         from selector.tracking.stop import stop_runs
 
-        stopped = stop_runs(source, [loser.run.id for loser in verdicts.losers])
-    lines = map(printable, loser_lines(verdicts, stopped if yes else None))
-    return show(json, losers_object(verdicts, stopped, dry_run=not yes), lambda _: print(*lines, sep="\n"))
+        stopped = stop_runs(source, [one.run.id for one in losers])
+    lines = map(printable, loser_lines(losers, kept, stopped if yes else None))
+    content = losers_object(chosen.name, losers, kept, stopped, dry_run=not yes)
+    return show(json, content, lambda _: print(*lines, sep="\n"))

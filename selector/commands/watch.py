@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from selector.runs import RunSet
-    from selector.selection.ranking import Standing
+    from selector.selection.ranking import Ranking
+
+    Look = tuple[RunSet, Ranking]  # the runs as they are, and how they stand
 
 _DAY = 86_400
 
@@ -53,22 +55,21 @@ def watch(
     seen: set[str] = set()
     known: dict[str, Any] = {}
 
-    def look() -> "Standing":
+    def look() -> "Look":
         found = _read(runs, known)
         warn([text for text in found.warnings if text not in seen])
         seen.update(found.warnings)
         found, (by,) = prepared(found, [chosen], "last", allow_mixed, True, prints)
-        return standing(found, by, allow_mixed, direction)
+        return found, standing(found, by, allow_mixed, direction)
 
     if once:
-        now = look()
-        if now.ranking is None:
-            what = f"no run in {now.runs.source} has a milestone with a finite {now.metric.key}"
-            raise UserError(f"{what}: {counts_line(now)}")
-        open_console().print(watch_table(now, ""))
+        found, ranking = look()
+        if not ranking.groups:
+            what = f"no run in {found.source} has a milestone with a finite {ranking.metric.key}"
+            raise UserError(f"{what}: {counts_line(found, ranking)}")
+        open_console().print(watch_table(found, ranking, ""))
         return 0
-    last = _follow(look, interval)
-    found, (by,) = prepared(last.runs, [chosen], "last", allow_mixed, fingerprint_of=prints)
+    found, (by,) = prepared(_follow(look, interval), [chosen], "last", allow_mixed, fingerprint_of=prints)
     ranking = rank(found, by, "last", allow_mixed, direction)
     for group in ranking.groups:
         print(f"ended; chosen: {printable(label(group.chosen))}")
@@ -94,8 +95,8 @@ def _read(runs: Runs, known: dict[str, Any]) -> "RunSet":
         return RunSet(runs.source, (), ended=False)
 
 
-def _follow(look: "Callable[[], Standing]", interval: float) -> "Standing":
-    """Look again and again until the sweep has ended; how it stood then."""
+def _follow(look: "Callable[[], Look]", interval: float) -> "RunSet":
+    """Look again and again until the sweep has ended; its runs then."""
     from rich.live import Live
 
     from selector.reports.running import change_lines, watch_table
@@ -103,20 +104,21 @@ def _follow(look: "Callable[[], Standing]", interval: float) -> "Standing":
     from selector.tracking.connection import Unreachable
 
     console = open_console()
-    before, now = None, look()
+    before, (now, ranking) = None, look()
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
     with live or nullcontext():
         while True:
             if live:
-                live.update(watch_table(now, f"; looked at {time.strftime('%H:%M:%S')}"), refresh=True)
+                at = f"; looked at {time.strftime('%H:%M:%S')}"
+                live.update(watch_table(now, ranking, at), refresh=True)
             else:
-                for line in change_lines(before, now):
+                for line in change_lines(before, now, ranking):
                     print(f"{time.strftime('%H:%M:%S')} {printable(line)}", flush=True)
-            if now.runs.ended:
+            if now.ended:
                 return now
             before = now
             time.sleep(interval)
             try:
-                now = look()
+                now, ranking = look()
             except Unreachable as error:
                 warn([f"{error}; looking again in {interval:g} s"])

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import is_dataclass
 from math import isfinite
 from typing import Any
 
 from selector.reports.opinions import Opinions
 from selector.runs import Run
 from selector.selection.intervals import LEAST_REPEATED, LEAST_SEEDS, LEVEL, RESAMPLES, SEED
+from selector.selection.losers import RULE, RunningRun
 from selector.selection.ranking import TIE_BREAK, TIE_RULE, Ranked, RankedGroup, Ranking
 from selector.selection.regret import Regret, RegretGroup, RegretReport
 from selector.selection.stopping import SETTLED
@@ -16,7 +17,7 @@ from selector.text import escaped
 
 
 def as_json(value: Mapping[str, Any]) -> str:
-    """One JSON object; NaN and infinity become null, a run its id, other types their text."""
+    """One JSON object; NaN and infinity become null, other types as `plain` has them."""
     return escaped(json.dumps(plain(value, finite=True), indent=2, allow_nan=False, ensure_ascii=False))
 
 
@@ -31,8 +32,8 @@ def ranking_object(ranking: Ranking, opinions: Sequence[Opinions]) -> dict[str, 
             _ranked_group(group) | {"second_opinions": opinions_object(said)}
             for group, said in zip(ranking.groups, opinions, strict=True)
         ],
-        "excluded": [vars(gone) for gone in ranking.excluded],
-        "coverage": asdict(ranking.coverage),
+        "excluded": ranking.excluded,
+        "coverage": ranking.coverage,
         "tie_rule": TIE_RULE,
         "tie_break": TIE_BREAK,
         "warnings": ranking.warnings,
@@ -66,7 +67,7 @@ def regret_object(report: RegretReport) -> dict[str, Any]:
         "oracle_key": report.oracle.key,
         "milestone": report.milestone,
         "groups": [_regret_group(group) for group in report.groups],
-        "excluded": [vars(gone) for gone in report.excluded],
+        "excluded": report.excluded,
         "without_oracle": report.without_oracle,
         "bootstrap": {
             "over": "differences of two seeds of a repeated configuration",
@@ -77,6 +78,24 @@ def regret_object(report: RegretReport) -> dict[str, Any]:
             "least_seeds": LEAST_SEEDS,
         },
         "warnings": report.warnings,
+    }
+
+
+def losers_object(
+    metric: str,
+    losers: Sequence[RunningRun],
+    kept: Sequence[RunningRun],
+    stopped: Sequence[str],
+    dry_run: bool,
+) -> dict[str, Any]:
+    """What `stop-losers --json` prints."""
+    return {
+        "metric": metric,
+        "rule": RULE,
+        "dry_run": dry_run,
+        "losers": [{**vars(one), "name": one.run.name} for one in losers],
+        "kept": [{"run": one.run, "reason": one.reason} for one in kept],
+        "stopped": stopped,
     }
 
 
@@ -166,7 +185,7 @@ def _regret(regret: Regret, group: RegretGroup) -> dict[str, Any]:
             "settled_epoch": settled.epoch if settled else None,
             "settled_milestones": SETTLED,
             "settled_cost": settled.regret - points[-1].regret if settled else None,
-            "epochs": [vars(point) for point in points],
+            "epochs": points,
         },
     }
 
@@ -174,7 +193,7 @@ def _regret(regret: Regret, group: RegretGroup) -> dict[str, Any]:
 def plain(value: Any, finite: bool = False) -> Any:
     """A value in the types that JSON and YAML have; with `finite`, NaN is None.
 
-    A run is its id, and what else JSON cannot say its text.
+    A run is its id, another dataclass its fields, and what else JSON cannot say its text.
     """
     match value:
         case Run():
@@ -187,4 +206,6 @@ def plain(value: Any, finite: bool = False) -> Any:
             return [plain(inner, finite) for inner in value]
         case Mapping():
             return {str(name): plain(inner, finite) for name, inner in value.items()}
+        case _ if is_dataclass(value):
+            return plain(vars(value), finite)
     return str(value)

@@ -35,14 +35,12 @@ RULE = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the rule found at one milestone.
+    """What the rule found at one milestone; the fields are keys of `stop-losers --json`.
 
     Attributes:
-        epoch: Of the milestone.
-        score: Of the run, there.
+        epoch, score: Of the run, there.
         rank: From 1 for the best of all comparable runs that have reached that epoch.
-        reached: How many these are, the run among them.
-        finished: How many of them were trained to their end.
+        reached, finished: How many these are, the run among them, and how many were trained to their end.
         greatest_gain: Most by which one of the finished runs improved from there to its end, 0 if none did.
         margin: By how much the run would still be worse than the best finished one after such a gain and
             the allowance for noise; not above 0 where it may yet win.
@@ -56,118 +54,94 @@ class Evidence:
     greatest_gain: float
     margin: float
 
-    @property
-    def against(self) -> bool:
-        """Whether (2) and (3) of the rule hold."""
-        return 2 * self.rank > self.reached + 1 and self.margin > 0
-
 
 @dataclass(frozen=True)
-class Loser:
-    """A run that the rule names.
+class RunningRun:
+    """What the rule says of a running run; the fields are keys of `stop-losers --json`.
 
     Attributes:
         run: The run.
-        evidence: Of its last milestones, the latest last.
-        leader: The best finished run.
-        leader_score: Its score at its end.
+        reason: Why it cannot win any more, or why it goes on, in one line.
+        evidence: Against it, of its last milestones, the latest last; empty where it goes on.
+        leader: The best finished run; None where this one goes on.
+        leader_score: The leader's score at its end.
     """
 
     run: Run
-    evidence: tuple[Evidence, ...]
-    leader: Run
-    leader_score: float
-
-    @property
-    def reason(self) -> str:
-        """In one line."""
-        last = self.evidence[-1]
-        return (
-            f"rank {last.rank} of {last.reached} at epoch {last.epoch}; after the greatest gain that any of"
-            f" {last.finished} finished runs made from there ({last.greatest_gain:.4g}) it would still be"
-            f" worse than {self.leader.id} by {last.margin:.4g}"
-        )
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+    leader: Run | None = None
+    leader_score: float | None = None
 
 
-@dataclass(frozen=True)
-class Verdicts:
-    """What the rule says of all running runs.
+def find_losers(
+    runs: RunSet, metric: LabelFreeMetric, direction: Direction | None = None
+) -> tuple[list[RunningRun], list[RunningRun]]:
+    """Applies RULE to all running runs of a source; no label is read. The arguments are those of `rank`.
 
-    Attributes:
-        metric: What was compared.
-        losers: Runs that cannot win any more.
-        kept: Ids of the other running runs, and why each goes on.
+    Returns:
+        The runs that cannot win any more, and those that go on.
     """
-
-    metric: LabelFreeMetric
-    losers: tuple[Loser, ...]
-    kept: Mapping[str, str]
-
-
-def find_losers(runs: RunSet, metric: LabelFreeMetric, direction: Direction | None = None) -> Verdicts:
-    """Applies RULE to all running runs of a source; no label is read. The arguments are those of `rank`."""
     check_label_free(metric)
     running = [run for run in runs.runs if run.state == "running"]
-    losers, kept = [], {}
-    for pool in pools([*finished_runs(runs)[0], *running], [metric]):
-        for run in (run for run in pool.runs if run.state == "running"):
-            alike = [other for other in pool.runs if _planned(other) == _planned(run)]
-            ended, _ = read_scores([other for other in alike if other.state == "finished"], metric, "last")
-            try:
-                losers.append(_judged(run, alike, ended, pool.group, metric, direction))
-            except _GoesOnError as reason:
-                kept[run.id] = str(reason)
-    return Verdicts(metric, tuple(losers), kept)
-
-
-class _GoesOnError(Exception):
-    """Why a run is not stopped."""
+    found = [
+        _judged(run, [other for other in pool.runs if _planned(other) == _planned(run)], metric, direction)
+        for pool in pools([*finished_runs(runs)[0], *running], [metric])
+        for run in pool.runs
+        if run.state == "running"
+    ]
+    return [one for one in found if one.evidence], [one for one in found if not one.evidence]
 
 
 def _judged(
-    run: Run,
-    alike: Sequence[Run],
-    finished: Sequence[Candidate],
-    group: Mapping[str, object],
-    metric: LabelFreeMetric,
-    direction: Direction | None,
-) -> Loser:
-    """The run as a loser; raises why it goes on, where it does."""
+    run: Run, alike: Sequence[Run], metric: LabelFreeMetric, direction: Direction | None
+) -> RunningRun:
+    """`alike`: all runs of the pool that are planned for as many epochs, this one among them."""
     if run.counted_by != "epoch":
-        raise _GoesOnError("logs no epoch")
+        return RunningRun(run, "logs no epoch")
     first = max(LEAST_EPOCH, ceil(LEAST_SHARE * (_planned(run) or 0)))
     epochs = [row.epoch for row in run.trained_milestones if metric.key in row.values and row.epoch >= first]
     if len(epochs) < MILESTONES:
-        raise _GoesOnError(f"has {len(epochs)} milestones from epoch {first} on, {MILESTONES} are needed")
+        return RunningRun(run, f"has {len(epochs)} milestones from epoch {first} on, {MILESTONES} are needed")
+    finished, _ = read_scores([other for other in alike if other.state == "finished"], metric, "last")
     if len(finished) < LEAST_RUNS:
-        raise _GoesOnError(f"{len(finished)} finished runs can be compared with it, {LEAST_RUNS} are needed")
-    ranked = rank_pool(finished, group, metric, direction)
-    evidence = tuple(_evidence(run, epoch, alike, ranked, metric) for epoch in epochs[-MILESTONES:])
-    if not all(found.against for found in evidence):
-        raise _GoesOnError("may still win")
-    return Loser(run, evidence, ranked.chosen, ranked.ranking[0].score)
+        return RunningRun(run, _too_few(finished))
+    ranked, evidence = rank_pool(finished, {}, metric, direction), []
+    for epoch in epochs[-MILESTONES:]:
+        there = {one.run.id: one for one in read_scores(alike, metric, epoch)[0]}
+        if run.id not in there:
+            return RunningRun(run, f"its {metric.name} is not finite at epoch {epoch}")
+        ended = [end for end in ranked.ranking if end.run.id in there]
+        if len(ended) < LEAST_RUNS:
+            return RunningRun(run, _too_few(ended, f" at epoch {epoch}"))
+        evidence.append(_evidence(there[run.id], there, ended, ranked))
+    if not all(2 * one.rank > one.reached + 1 and one.margin > 0 for one in evidence):
+        return RunningRun(run, "may still win")
+    last, leader = evidence[-1], ranked.ranking[0]
+    reason = (
+        f"rank {last.rank} of {last.reached} at epoch {last.epoch}; after the greatest gain that any of"
+        f" {last.finished} finished runs made from there ({last.greatest_gain:.4g}) it would still be"
+        f" worse than {leader.run.id} by {last.margin:.4g}"
+    )
+    return RunningRun(run, reason, tuple(evidence), leader.run, leader.score)
+
+
+def _too_few(finished: Sequence[Candidate], where: str = "") -> str:
+    return f"{len(finished)} finished runs can be compared with it{where}, {LEAST_RUNS} are needed"
 
 
 def _evidence(
-    run: Run, epoch: int, alike: Sequence[Run], ranked: RankedGroup, metric: LabelFreeMetric
+    own: Candidate, there: Mapping[str, Candidate], ended: Sequence[Candidate], ranked: RankedGroup
 ) -> Evidence:
-    there = {c.run.id: c for c in read_scores(alike, metric, epoch)[0]}
-    if run.id not in there:
-        raise _GoesOnError(f"its {metric.name} is not finite at epoch {epoch}")
-    sign = 1 if ranked.direction == "max" else -1
-    # By how much each finished run improved from there to its end.
-    gains = [sign * (end.score - there[end.run.id].score) for end in ranked.ranking if end.run.id in there]
-    if len(gains) < LEAST_RUNS:
-        raise _GoesOnError(
-            f"{len(gains)} finished runs can be compared with it at epoch {epoch}, {LEAST_RUNS} are needed"
-        )
-    own, best, gain = there[run.id], ranked.ranking[0], max(0.0, *gains)
+    """Of a run among all that have reached the milestone, some of which were trained to their end."""
+    sign, best = 1 if ranked.direction == "max" else -1, ranked.ranking[0]
+    gain = max(0.0, *(sign * (end.score - there[end.run.id].score) for end in ended))
     return Evidence(
-        epoch,
+        own.epoch,
         own.score,
         1 + sum(sign * other.score > sign * own.score for other in there.values()),
         len(there),
-        len(gains),
+        len(ended),
         gain,
         sign * (best.score - own.score) - gain - STANDARD_ERRORS * error_of_difference(own, best)[0],
     )

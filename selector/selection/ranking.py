@@ -344,34 +344,14 @@ def at_different_epochs(epochs: Sequence[int]) -> list[str]:
     return [f"the runs are compared at different epochs: {', '.join(map(str, different))}"]
 
 
-@dataclass(frozen=True)
-class Standing:
-    """A sweep at one moment.
-
-    Attributes:
-        runs: As they are.
-        metric: What they are ranked by.
-        ranking: Of all that finished or still run, each by its last milestone; None before the first one.
-    """
-
-    runs: RunSet
-    metric: LabelFreeMetric
-    ranking: Ranking | None
-
-    @property
-    def places(self) -> Mapping[str, tuple[Ranked, RankedGroup]]:
-        """Run id → its place and the group that it is compared in."""
-        groups = self.ranking.groups if self.ranking else ()
-        return {ranked.run.id: (ranked, group) for group in groups for ranked in group.ranking}
-
-
 def standing(
     runs: RunSet, metric: LabelFreeMetric, allow_mixed: bool = False, direction: Direction | None = None
-) -> Standing:
+) -> Ranking:
     """Ranks a sweep that may still be running, as if each run had ended at its last milestone.
 
     This is a look at the race and no choice: runs stand at different epochs, and an early lead may pass.
-    Each run is ranked by itself. The arguments are those of `rank`.
+    Each run is ranked by itself. The arguments are those of `rank`. There is no group before the
+    first milestone.
     """
     stopped = replace(
         runs,
@@ -386,5 +366,5 @@ def standing(
     trained = [run for run in ended if run.trained_milestones]
     logged = any(metric.key in row.values for run in trained for row in run.trained_milestones)
     if not trained or (logged and not read_scores(trained, metric, "last")[0]):
-        return Standing(runs, metric, None)
-    return Standing(runs, metric, rank(stopped, metric, "last", allow_mixed, direction, "run"))
+        return Ranking(metric, "last", (), (), Coverage(runs.planned, len(runs.runs), 0, {}, None, ""), ())
+    return rank(stopped, metric, "last", allow_mixed, direction, "run")

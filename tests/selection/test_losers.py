@@ -30,8 +30,8 @@ def running(*rows, id="x", **config):
 
 
 def verdict(*runs, metric=RANKME, direction=None):
-    found = find_losers(sweep(*runs), metric, direction)
-    return {loser.run.id: loser for loser in found.losers}, found.kept
+    losers, kept = find_losers(sweep(*runs), metric, direction)
+    return {one.run.id: one for one in losers}, {one.run.id: one.reason for one in kept}
 
 
 def test_a_run_that_is_hopelessly_behind():
