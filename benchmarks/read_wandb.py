@@ -71,11 +71,11 @@ def by_loop(runs: Iterator[Any], count: int) -> int:
 def by_selector(path: str, known: dict[str, Any]) -> int:
     from rich.console import Console
 
-    from selector.reports.progress import reading_bar
+    from selector.reports.progress import progress
     from selector.tracking.api import read_wandb
 
-    with reading_bar(Console(file=sys.stderr, force_terminal=True)) as bar:
-        found = read_wandb(path, known=known, progress=bar)
+    with progress(console=Console(file=sys.stderr, force_terminal=True)) as show:
+        found = read_wandb(path, known=known, progress=partial(show, "reading runs"))
     assert not found.unreadable
     return sum(len(run.milestones) for run in found.runs)
 

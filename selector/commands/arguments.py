@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -98,11 +99,11 @@ class Runs:
             keys: From a server, only runs that logged one of these keys; empty reads them all.
             spectra: Read the logged lists, too.
         """
-        from selector.reports.progress import reading_bar
+        from selector.reports.progress import READING_SECONDS, progress
         from selector.runs import read_source
 
-        with reading_bar() as bar:
-            shown = None if self.quiet else bar
+        with progress(self.quiet, "runs", READING_SECONDS) as show:
+            bar = partial(show, "reading runs")
             return merged(
                 [
                     read_source(
@@ -111,7 +112,7 @@ class Runs:
                         group=self.group,
                         keys=keys,
                         spectra=spectra,
-                        progress=shown,
+                        progress=bar,
                         project=self.project,
                         sweep=self.sweep,
                     )

@@ -1,5 +1,6 @@
 """`selector embed`."""
 
+from functools import partial
 from pathlib import Path
 
 from selector.commands.arguments import Device, Quiet
@@ -37,14 +38,16 @@ def embed(
         raise UserError(f"--batch-size must be at least 1, got {batch_size}")
     if not images.exists():
         raise UserError(f"no folder {printable(str(images))!r}: name a folder of images, or an image")
-    from selector.reports.progress import step_line
+    from selector.reports.progress import progress
     from selector.training.embed_files import embed_files, images_below, write_features
     from selector.training.exported import load_encoder
     from selector.training.processes import device_named
 
     encode = load_encoder(encoder).to(device_named(device))
-    with step_line(quiet) as line:
-        found = embed_files(encode, images_below(images), batch_size, skip_bad_images, line)
+    with progress(quiet, "images") as show:
+        say = partial(show, "embedding")
+        say(0, None)
+        found = embed_files(encode, images_below(images), batch_size, skip_bad_images, say)
     write_features(found, output)
     left_out = f", {len(found.bad)} unreadable left out" if found.bad else ""
     print(f"{len(found.files)} images, {found.features.shape[1]} numbers each: {output}{left_out}")

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 from selector.commands.arguments import Device, Json, Names, Quiet, Runs, runs_named, show, warn
 from selector.errors import UsageError
 from selector.ranges import Shown
-from selector.time_left import TimeLeft
 
 Targets = Annotated[tuple[str, ...], Shown("CHECKPOINT…|SOURCE")]
 
@@ -58,17 +57,17 @@ def _evaluate_checkpoints(
     names: list[str], data_dir: str | None, probe: Any, device: str, quiet: bool, json: bool
 ) -> int:
     from selector.reports.evaluation_tables import checkpoint_object, print_checkpoints
-    from selector.reports.progress import step_line
+    from selector.reports.progress import progress
     from selector.training.after_training import Evaluator
     from selector.training.processes import device_named
     from selector.training.stored import read_stored
 
     evaluator = Evaluator(data_dir, probe, device_named(device))
     results = []
-    unique, left = list(dict.fromkeys(names)), TimeLeft()
-    with step_line(quiet) as line:
-        for number, name in enumerate(unique, start=1):
-            line(f"[{number}/{len(unique)}{left.after(number - 1, len(unique))}] {name}")
+    unique = list(dict.fromkeys(names))
+    with progress(quiet) as show_step:
+        for done, name in enumerate(unique):
+            show_step(f"evaluating {name}", done, len(unique))
             stored = read_stored(Path(name))
             found = evaluator.trained(stored)
             results.append((stored, found.milestone, found.definition))
@@ -92,16 +91,15 @@ def _evaluate_runs(
     where = _server(source)
 
     from selector.reports.evaluation_tables import added_object, print_added
-    from selector.reports.progress import step_line
+    from selector.reports.progress import progress
     from selector.training.after_training import Evaluator, folder_of, missing_metrics
     from selector.training.processes import device_named
 
     evaluator = Evaluator(data_dir, None, device_named(device))
     results = []
-    left = TimeLeft()
-    with step_line(quiet) as line:
-        for number, one in enumerate(chosen, start=1):
-            line(f"[{number}/{len(chosen)}{left.after(number - 1, len(chosen))}] {one.id}")
+    with progress(quiet) as show_step:
+        for done, one in enumerate(chosen):
+            show_step(f"evaluating {one.id}", done, len(chosen))
             added = missing_metrics(one, evaluator, every)
             if added.rows and not dry_run:
                 from selector.tracking.log import add_metrics

@@ -1,6 +1,5 @@
 """`selector judge`."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,7 @@ def judge(
     """
     from selector.commands.encoders import encoder_of_run
     from selector.reports.late_labels import print_judgements
-    from selector.reports.progress import step_line
+    from selector.reports.progress import progress
     from selector.selection.judging import judge as judge_runs
     from selector.training.embed_files import embed_files
     from selector.training.late_labels import knn_accuracy, probed, read_labelled
@@ -40,12 +39,12 @@ def judge(
     _, ranking = choice.rank(runs)
     warnings = list(ranking.warnings)
     where, judgements = device_named(device), []
-    with step_line(runs.quiet) as line:
+    with progress(runs.quiet) as show_step:
         for group in ranking.groups:
             right, knn, names = {}, {}, {}
             for number, ranked in enumerate(group.ranking, start=1):
                 run = ranked.run
-                head = f"[{number}/{len(group.ranking)}] {run.id}: "
+                head = f"[{number}/{len(group.ranking)}] {run.id}:"
                 try:
                     encode = encoder_of_run(run, runs.sources).to(where)
                 except UserError as error:
@@ -53,9 +52,9 @@ def judge(
                         raise
                     warnings.append(f"run {run.id} is left out: {error}")
                     continue
-                say = partial(_say, line, head)
+                say = partial(show_step, f"{head} embedding")
                 found = embed_files(encode, images.files, 64, skip_bad=False, progress=say)
-                say("probing")
+                show_step(f"{head} probing", 0, None)
                 right[run.id] = probed(found.features, images.labels)
                 knn[run.id] = knn_accuracy(found.features, images.labels)
                 names[run.id] = run.name
@@ -69,7 +68,3 @@ def judge(
         "warnings": warnings,
     }
     return show(json, content, lambda console: print_judgements(judgements, ranking.metric.name, console))
-
-
-def _say(line: Callable[[str], None], head: str, text: str) -> None:
-    line(head + text)

@@ -81,7 +81,7 @@ def pretrained(
     from selector.paper.cache import Cache, user_cache
     from selector.paper.models import PAPER_MODELS, find_model
     from selector.paper.study import StudySettings, load_study_images, study_models
-    from selector.reports.progress import step_line
+    from selector.reports.progress import progress
     from selector.training.processes import device_named
 
     where = device_named(device)
@@ -89,8 +89,8 @@ def pretrained(
     found = [find_model(name, weights, weights_dir) for name in dict.fromkeys(models or PAPER_MODELS)]
     settings = StudySettings(probe=probe, umap_seeds=umap_seeds)
     cache = Cache(cache_dir or user_cache())
-    with step_line(quiet) as line:
-        studies = [study_models(found, split, settings, cache, where, line) for split in loaded]
+    with progress(quiet, "images") as show_step:
+        studies = [study_models(found, split, settings, cache, where, show_step) for split in loaded]
     for study in studies:
         warn(study.warnings)
         if study.untrained:

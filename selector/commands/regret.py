@@ -1,5 +1,6 @@
 """`selector regret`."""
 
+from functools import partial
 from typing import Literal
 
 from selector.commands.arguments import Comparison, Json, Name, Names, Runs, runs_named, show, warn
@@ -30,7 +31,7 @@ def regret(
     from selector.commands.named import held_metrics, keys_of, named_label_free, named_labelled
     from selector.metrics import METRICS
     from selector.reports.objects import regret_object
-    from selector.reports.progress import step_line
+    from selector.reports.progress import progress
     from selector.reports.regret_tables import print_regret
     from selector.selection.consensus import CONSENSUS
     from selector.selection.preparation import prepared
@@ -47,16 +48,16 @@ def regret(
     found, chosen = prepared(found, named or [CONSENSUS], *how[:2], fingerprint_of=prints)
     metrics = chosen if named else held_metrics(found)
     default = dict(runs_named([default_run], found)[0].config) if default_run is not None else None
-    what = f"{counted(len(found.runs), 'run')}: weighing what the choice by each metric cost"
-    with step_line(runs.quiet) as line:
-        line(what)
+    what = f"{counted(len(found.runs), 'run')}: weighing the choice by each metric"
+    with progress(runs.quiet) as show_step:
+        show_step(what, 0, None)
         report = judge_choices(
             found,
             metrics,
             judge,
             *how,
             default,
-            lambda done, total: line(f"{what}, {done} of {total}"),
+            partial(show_step, what),
             comparison.seed_key,
         )
     warn(report.warnings)

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -41,7 +42,7 @@ def report(
     from selector.commands.named import named_labelled
     from selector.reports.late_labels import read_judgements, with_judgements
     from selector.reports.photos import with_photos
-    from selector.reports.progress import step_line
+    from selector.reports.progress import progress
     from selector.reports.report import report_of
     from selector.selection.preparation import prepared
 
@@ -52,11 +53,11 @@ def report(
     judge = named_labelled(oracle, oracle_direction)
     found = runs.read(spectra=not wandb)
     prints = fingerprints_in(runs.sources)
-    with step_line(runs.quiet) as line:
+    with progress(runs.quiet) as show_step:
         found, (metric,) = prepared(found, [metric], epoch, choice.allow_mixed, fingerprint_of=prints)
         size = counted(len(found.runs), "run")
-        what = f"[2/3] {size}: ranking, and weighing what the choice by each metric cost"
-        line(what)
+        what = f"[2/3] {size}: ranking, weighing the choice by each metric"
+        show_step(what, 0, None)
         page = report_of(
             found,
             metric,
@@ -66,13 +67,13 @@ def report(
             choice.direction,
             choice.by,
             choice.seed_key,
-            lambda done, total: line(f"{what}, {done} of {total}"),
+            partial(show_step, what),
         )
         if judged:
             page = with_judgements(page, late, judged)
         page = replace(page, sources=runs.sources, options=choice.options(runs))
         if not wandb:
-            line("[3/3] comparing neighbours, and writing")
+            show_step("[3/3] comparing neighbours, and writing", 0, None)
             page = with_photos(page)
         done = _save_report(runs.source, page) if wandb else _write_page(page, output)
     warn([*page.warnings, *_unknown_oracle(oracle, judge.key, found)])

@@ -23,14 +23,13 @@ from selector.metrics.probes import paper_probe
 from selector.paper.cache import Cache
 from selector.paper.models import Preprocessing, PretrainedModel, digest_of
 from selector.paper.table_two import ModelRow, Study
-from selector.time_left import TimeLeft
 from selector.training.data import Images, clusters_of, load_images
 
 _SUBSET_SEED = 0
 _ACCURACY = "labelled/linear_probe_accuracy"
 BLOCK_BATCHES = 10  # batches a file of the cache: what an interruption can cost
 
-Progress = Callable[[str], None]
+Progress = Callable[[str, int, int | None], None]  # what, parts done, parts in all
 
 
 @dataclass(frozen=True)
@@ -119,12 +118,11 @@ class Embedder:
     def embed(self, images: Images, what: str, augmented: bool = False) -> Embeddings:
         """(N, D) float32 embeddings of N images of three channels."""
         blocks: list[NDArray[np.float32]] = []
-        done, clock = 0, TimeLeft()
+        done = 0
         for pixels in torch.split(images.pixels, self.batch_size * BLOCK_BATCHES):
             blocks.append(self._block(pixels, self.augmented_group if augmented else self.group))
             done += len(pixels)
-            speed = f"{clock.rate(done):.0f} images/s{clock.after(done, len(images))}"
-            self.progress(f"{self.title}: {what}, {done} of {len(images)}, {speed}")
+            self.progress(f"{self.title}: {what}", done, len(images))
         labels = None if images.labels is None else images.labels.numpy()
         return Embeddings(np.concatenate(blocks), labels, "backbone", images.split)
 

@@ -1,44 +1,18 @@
 """A sweep's progress on the terminal."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from selector.reports.progress import TimeLeft
 from selector.reports.tables import WIDTH
 from selector.reports.words import settings_of, sparkline
 from selector.sweeping.agent import Reporter
 from selector.sweeping.state import SweepRun, SweepState
 from selector.text import counted, printable
-
-
-class _TimeLeft(ProgressColumn):
-    """How long the other runs will take, if they take as long as those that this call has done.
-
-    rich's own column judges by the time between the last runs, and runs side by side end together.
-    """
-
-    def render(self, task: Task) -> Text:
-        if task.finished:
-            return Text("")
-        done = task.completed - task.fields["before"]
-        if not done or task.total is None or task.elapsed is None:
-            return Text("-:--:-- left")
-        expected = task.fields["ended"] / done * (task.total - task.completed)
-        seconds = max(0.0, expected - (task.elapsed - task.fields["ended"]))
-        return Text(f"{timedelta(seconds=round(seconds))} left")
 
 
 class SweepBar(Reporter):
@@ -59,7 +33,7 @@ class SweepBar(Reporter):
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            _TimeLeft(),
+            TimeLeft(),
             TextColumn("{task.fields[best]}{task.fields[going]}", markup=False),
             console=self._console,
             disable=quiet,

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from selector.errors import UserError, writing
 from selector.text import printable
-from selector.time_left import TimeLeft
 from selector.training.data import levels_of
 from selector.training.datasets.folder import decode, image_paths, readable, reading_of
 from selector.training.embed import frozen
@@ -49,13 +48,19 @@ def images_below(place: Path) -> list[Path]:
 
 
 def embed_files(
-    encode: Encoder, paths: Sequence[Path], batch_size: int, skip_bad: bool, progress: Callable[[str], None]
+    encode: Encoder,
+    paths: Sequence[Path],
+    batch_size: int,
+    skip_bad: bool,
+    progress: Callable[[int, int], None],
 ) -> Features:
-    """Embed images batch by batch; no more than a batch of them is ever in memory."""
+    """Embed images batch by batch; no more than a batch of them is ever in memory.
+
+    `progress` is called with (images done, images in all).
+    """
     files: list[Path] = []
     bad: list[Path] = []
     parts = []
-    clock = TimeLeft()
     config = encode.config
     fixed = reading_of(config.image_size, config.channels, config.background, is_fixed=True)
     reading = partial(decode, reading=fixed)
@@ -78,8 +83,7 @@ def embed_files(
             if pixels:
                 images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
                 parts.append(encode(images).cpu().numpy())
-            done = start + len(batch)
-            progress(f"{done} of {len(paths)} images{clock.after(done, len(paths))}")
+            progress(start + len(batch), len(paths))
     if not parts:
         raise UserError(f"no image can be read ({len(paths)} found), the first is {str(paths[0])!r}")
     return Features(tuple(files), np.concatenate(parts), tuple(bad))

@@ -2,51 +2,37 @@
 
 import io
 
-import pytest
 from rich.console import Console
 
-from selector.reports.progress import reading_bar, step_line
+from selector.reports.progress import progress
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+def shown(terminal: bool = True, quiet: bool = False, after: float = 0.0, unit: str = "runs") -> str:
+    file = io.StringIO()
+    with progress(quiet, unit, after, Console(file=file, force_terminal=terminal, width=80)) as show:
+        show("reading\x1b[31m [red]", 0, None)
+        show("reading", 3, 12)
+    return file.getvalue()
 
 
-def steps(stream: io.StringIO, quiet: bool = False) -> str:
-    with step_line(quiet, stream) as line:
-        line("[1/2] first\x1b[31m")
-        line("x" * 300)
-    return stream.getvalue()
+def test_a_line_that_is_gone_in_the_end():
+    text = shown()
+    assert "reading [31m [red]" in text  # an escape or markup from elsewhere is none any more
+    assert "3/12" in text
+    assert text.rstrip().endswith("\x1b[2K")
 
 
-def test_one_line_that_is_gone_in_the_end(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    # 80 columns hold 79 characters and the cursor; an escape from elsewhere is none any more
-    assert steps(Terminal()).split("\r\x1b[K") == ["", "[1/2] first [31m", "x" * 79, ""]
+def test_no_line_where_nobody_looks_or_wants_one_or_nothing_takes_long():
+    assert shown(terminal=False) == shown(quiet=True) == shown(after=60.0) == ""
 
 
-def test_no_line_where_nobody_looks_or_wants_one():
-    assert steps(io.StringIO()) == steps(Terminal(), quiet=True) == ""
-    unused = Terminal()
-    with step_line(stream=unused):
-        pass
-    assert unused.getvalue() == ""
-
-
-def reading(terminal: bool) -> str:
-    shown = io.StringIO()
-    with reading_bar(Console(file=shown, force_terminal=terminal, width=80)) as bar:
-        bar(0, 0)
-        bar(3, 12)
-    return shown.getvalue()
-
-
-def test_a_bar_while_runs_are_read(monkeypatch: pytest.MonkeyPatch):
-    assert reading(terminal=True) == ""  # what is quick needs none
-    monkeypatch.setattr("selector.reports.progress._AFTER_SECONDS", 0.0)
-    shown = reading(terminal=True)
-    assert "reading runs" in shown
-    assert "3/12" in shown
-    assert shown.rstrip().endswith("\x1b[2K")  # its line is erased
-    assert reading(terminal=False) == ""
+def test_what_is_left_is_judged_by_what_is_done():
+    now = 100.0
+    file = io.StringIO()
+    with progress(
+        unit="images", console=Console(file=file, force_terminal=True, get_time=lambda: now)
+    ) as show:
+        show("embedding", 0, 40)
+        now = 130.0  # 10 of 40 took 30 s: 30 more take 90 s
+        show("embedding", 10, 40)
+    assert "10/40, 0.333 images/s 0:01:30 left" in file.getvalue()

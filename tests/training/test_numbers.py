@@ -75,7 +75,7 @@ def test_embedding_the_files_again_applies_it(trained):
     encode = load_encoder(trained.run)
     assert encode.config.pixel_range == trained.limits
     paths = images_below(trained.folder / "images")[:10]
-    found = embed_files(encode, paths, 4, skip_bad=False, progress=lambda _: None)
+    found = embed_files(encode, paths, 4, skip_bad=False, progress=lambda *_: None)
     low, high = trained.limits
     for path, features in zip(found.files, found.features, strict=True):
         pixels = np.atleast_3d(tifffile.imread(path)).astype(np.float32)
@@ -91,14 +91,14 @@ def test_an_8_bit_image_is_no_image_of_these_numbers(trained, tmp_path):
     else:
         Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"it is 8-bit, and the encoder was trained on numbers from"):
-        embed_files(load_encoder(trained.run), images_below(tmp_path), 4, False, lambda _: None)
+        embed_files(load_encoder(trained.run), images_below(tmp_path), 4, False, lambda *_: None)
 
 
 def test_numbers_are_refused_where_training_saw_8_bits(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", DIGITS[0].astype(np.uint16))
     encode = encoder_of(small_encoder(**NARROW)[0])
     with pytest.raises(UserError, match=r"it holds uint16 numbers, and the encoder was trained on 8-bit"):
-        embed_files(encode, [tmp_path / "a.tif"], 4, False, lambda _: None)
+        embed_files(encode, [tmp_path / "a.tif"], 4, False, lambda *_: None)
 
 
 def test_an_encoder_asks_for_no_other_channels(tmp_path):
@@ -109,5 +109,5 @@ def test_an_encoder_asks_for_no_other_channels(tmp_path):
     tifffile.imwrite(tmp_path / "pages.tif", pages, photometric="minisblack")
     for name, said in (("bands", "5 bands, and the encoder takes 3"), ("pages", "5 pages: save each as")):
         with pytest.raises(UserError, match=said) as refusal:
-            embed_files(encode, [tmp_path / f"{name}.tif"], 4, False, lambda _: None)
+            embed_files(encode, [tmp_path / f"{name}.tif"], 4, False, lambda *_: None)
         assert "--channels" not in str(refusal.value)
