@@ -36,14 +36,11 @@ OUTLIERS = "label_free/outlier_share"
 
 @dataclass(frozen=True)
 class Point:
-    """One milestone; the fields are keys of `--json`.
+    """One milestone; the fields are keys of `--json`, None where they are not known.
 
-    Attributes:
-        accuracy: Of the oracle, in percent where it is a share; None without one.
-        deviation: Standard deviation of the value over UMAP seeds, 0 where it has none.
-        outliers: Share of the UMAP points that are outliers; None where that was not logged.
-        accuracy_error: Standard error of the accuracy from the number of images, in percent, 0 where that is
-            not known or the oracle is no accuracy.
+    The oracle's `accuracy` is in percent where it is a share, and so is its standard error from the number of
+    images, which is 0 where it is not known. `deviation`: standard deviation over UMAP seeds, 0 without any.
+    `outliers`: share of the UMAP points.
     """
 
     epoch: int
@@ -56,29 +53,24 @@ class Point:
 
 @dataclass(frozen=True)
 class Course:
-    """One run's picture.
+    """One run's picture: milestones with a finite value, by epoch, and how many have none.
 
-    Attributes:
-        run: Its id.
-        title: Method and data set, as far as known.
-        points: Milestones with a finite value, by epoch.
-        left_out: Milestones without one.
-        with_init: Pearson's r with the oracle over all points; None where it is undefined.
-        without_init: The same without the untrained network.
-        evaluation_images: That the metric was computed from, or None where that is not known.
-        in_percent: Whether the oracle is a share, which is drawn in percent; else it is drawn as logged.
-        axis: What the milestones are counted by.
+    `with_init` and `without_init` are Pearson's r with the oracle over all points and without the untrained
+    network, None where undefined. `in_percent`: whether the oracle is a share, which is drawn in percent;
+    else it is drawn as logged.
     """
 
-    run: str
-    title: str
+    run: Run
     points: tuple[Point, ...]
-    left_out: int
     with_init: float | None
     without_init: float | None
     evaluation_images: int | None
     in_percent: bool
-    axis: str
+
+    @property
+    def left_out(self) -> int:
+        """Milestones without a finite value."""
+        return len(self.run.milestones) - len(self.points)
 
     @property
     def marked(self) -> list[Point]:
@@ -120,13 +112,15 @@ def draw_courses(
         warnings += said
         for course in found:
             # Names from a server are no paths, and different ids can be alike as file names.
-            stem = "-".join(re.sub(r"[^A-Za-z0-9_-]", "_", text)[:100] for text in (course.run, metric.name))
+            stem = "-".join(
+                re.sub(r"[^A-Za-z0-9_-]", "_", text)[:100] for text in (course.run.id, metric.name)
+            )
             names = (f"{stem}{f'-{number}' * (number > 1)}.{suffix}" for number in count(1))
             path = next(folder / name for name in names if folder / name not in pictures)
             draw_course(course, metric, oracle, path)
             pictures[path] = {
                 "file": str(path),
-                "run": course.run,
+                "run": course.run.id,
                 "metric": metric.name,
                 "evaluation_images": course.evaluation_images,
                 "with_init": course.with_init,
@@ -152,7 +146,7 @@ def courses(runs: RunSet, metric: Metric, oracle: Metric) -> tuple[list[Course],
     if not found:
         reason = warnings[-1] if runs.runs else "it holds no run"
         raise UserError(f"nothing in {runs.source} can be drawn: {reason}")
-    if unknown := [course.run for course in found if not course.outliers_known]:
+    if unknown := [course.run.id for course in found if not course.outliers_known]:
         warnings.append(
             f"{len(unknown)} of {len(found)} runs logged no outliers, so none are marked:"
             f" selector evaluate {runs.source} adds them where checkpoints are left"
@@ -179,22 +173,19 @@ def course_of(run: Run, metric: Metric, oracle: Metric) -> Course:
         )
     trained = [point for point in points if point.epoch > 0 or run.counted_by != "epoch"]
     return Course(
-        run=run.id,
-        title=", ".join(str(run.config[name]) for name in ("method", "dataset") if run.config.get(name)),
+        run=run,
         points=tuple(points),
-        left_out=len(run.milestones) - len(points),
         with_init=_correlation(points) if len(trained) < len(points) else None,
         without_init=_correlation(trained),
         evaluation_images=images,
         in_percent=percent,
-        axis=run.counted_by,
     )
 
 
 def caption_of(course: Course, oracle: Metric) -> str:
     """What stands under a picture: counts, correlations, what is marked, and what not to read into it."""
     images = f", {course.evaluation_images} evaluation images" if course.evaluation_images else ""
-    text = f"Run {course.run}: n = {counted(len(course.points), 'milestone')}{images}."
+    text = f"Run {course.run.id}: n = {counted(len(course.points), 'milestone')}{images}."
     both = ((course.with_init, "with"), (course.without_init, "without"))
     if figures := [f"{value:.2f} {how} the untrained network" for value, how in both if value is not None]:
         text += f" Pearson's r with {oracle.name}: {', '.join(figures)}."
@@ -273,8 +264,11 @@ def draw_course(course: Course, metric: Metric, oracle: Metric, path: Path) -> N
             _band(panels[1], accuracies, COLOURS[1], "s", _named(oracle) + " in %" * course.in_percent)
         panels[-1].xaxis.get_major_locator().set_params(integer=True)
         figure.align_ylabels()
-        panels[-1].set_xlabel(plain("epochs trained" if course.axis == "epoch" else course.axis))
-        panels[0].set_title(plain(f"{metric.name} over training: {course.title or course.run}"))
+        axis = course.run.counted_by
+        panels[-1].set_xlabel(plain("epochs trained" if axis == "epoch" else axis))
+        names = [course.run.config.get(name) for name in ("method", "dataset")]
+        title = ", ".join(str(name) for name in names if name) or course.run.id
+        panels[0].set_title(plain(f"{metric.name} over training: {title}"))
         caption(figure, caption_of(course, oracle))
 
 

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -122,21 +123,16 @@ def without_head(network: nn.Module, model: str) -> nn.Module:
     Raises:
         UserError: There is none.
     """
-    heads = [name for name, part in network.named_modules() if _outputs(part) == CLASSES]
+    heads = [
+        name
+        for name, part in network.named_modules()
+        if isinstance(part, nn.Linear | nn.Conv2d) and len(part.weight) == CLASSES
+    ]
     if not heads:
         raise UserError(f"{model} has no layer with {CLASSES} outputs, so its embedding is not known")
     parent, _, last = heads[-1].rpartition(".")
     setattr(network.get_submodule(parent), last, nn.Identity())
     return network.eval()
-
-
-def _outputs(part: nn.Module) -> int | None:
-    match part:
-        case nn.Linear():
-            return part.out_features
-        case nn.Conv2d():
-            return part.out_channels
-    return None
 
 
 def _timm() -> Any:
@@ -160,22 +156,15 @@ def _torchvision_model(name: str, weights: WeightsChoice, weights_dir: Path | No
     told = name in ("inception_v3", "googlenet")
     options = {"transform_input": True, "init_weights": True} if told else {}
 
-    def network() -> nn.Module:
-        built: nn.Module = models.get_model(name, weights=None, **options)
-        return built
-
+    network = partial(models.get_model, name, weights=None, **options)
+    headless = partial(without_head, model=name)
     if weights == "none":
-        return _untrained(name, preprocessing, lambda: without_head(network(), name))
+        return _untrained(name, preprocessing, lambda: headless(network()))
     if weights_dir is not None:
         path = find_weights(weights_dir, name, published.url)
-        label = path.name
-    else:
-        path, label = download_weights(name, published.url), published.name
-
-    def build() -> nn.Module:
-        return without_head(_filled(network(), path, name), name)
-
-    return PretrainedModel(name, family_of(name), preprocessing, label, digest_of_file(path), build)
+        return _filled_model(name, preprocessing, path, path.name, network, headless)
+    path = download_weights(name, published.url)
+    return _filled_model(name, preprocessing, path, published.name, network, headless)
 
 
 def _timm_model(name: str, plain: str, weights: WeightsChoice, weights_dir: Path | None) -> PretrainedModel:
@@ -184,37 +173,41 @@ def _timm_model(name: str, plain: str, weights: WeightsChoice, weights_dir: Path
     preprocessing = Preprocessing(
         wanted.input_size[-1], tuple(wanted.mean), tuple(wanted.std), wanted.interpolation
     )
+    network = partial(timm.create_model, plain)
 
-    def without_classifier(network: Any) -> nn.Module:
+    def headless(network: Any) -> nn.Module:
         network.reset_classifier(0)  # leaves the pooling that the model has
         encoder: nn.Module = network.eval()
         return encoder
 
     if weights == "none":
-        return _untrained(name, preprocessing, lambda: without_classifier(timm.create_model(plain)))
+        return _untrained(name, preprocessing, lambda: headless(network()))
     if weights_dir is not None:
         path = find_weights(weights_dir, plain, wanted.url or None)
-        label, digest = path.name, digest_of_file(path)
+        return _filled_model(name, preprocessing, path, path.name, network, headless)
+    try:
+        fetched = network(pretrained=True)
+    except Exception as error:  # whatever its hub and the network raise
+        raise UserError(
+            f"timm could not get the weights of {plain} ({first_line(error)}): put {plain}.pth into a"
+            " folder and pass it as --weights-dir, or pass --weights none to see the untrained network"
+        ) from error
+    label, digest = wanted.tag or "timm", digest_of(fetched.state_dict())
+    return PretrainedModel(name, family_of(name), preprocessing, label, digest, lambda: headless(fetched))
 
-        def network() -> Any:
-            return _filled(timm.create_model(plain), path, name)
 
-    else:
-        try:
-            fetched = timm.create_model(plain, pretrained=True)
-        except Exception as error:  # whatever its hub and the network raise
-            raise UserError(
-                f"timm could not get the weights of {plain} ({first_line(error)}): put {plain}.pth into a"
-                " folder and pass it as --weights-dir, or pass --weights none to see the untrained network"
-            ) from error
-        label, digest = wanted.tag or "timm", digest_of(fetched.state_dict())
+def _filled_model(
+    name: str,
+    preprocessing: Preprocessing,
+    path: Path,
+    label: str,
+    network: Callable[[], nn.Module],
+    headless: Callable[[nn.Module], nn.Module],
+) -> PretrainedModel:
+    def build() -> nn.Module:
+        return headless(_filled(network(), path, name))
 
-        def network() -> Any:
-            return fetched
-
-    return PretrainedModel(
-        name, family_of(name), preprocessing, label, digest, lambda: without_classifier(network())
-    )
+    return PretrainedModel(name, family_of(name), preprocessing, label, digest_of_file(path), build)
 
 
 def _untrained(name: str, preprocessing: Preprocessing, build: Callable[[], nn.Module]) -> PretrainedModel:

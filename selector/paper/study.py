@@ -126,10 +126,6 @@ class Embedder:
         labels = None if images.labels is None else images.labels.numpy()
         return Embeddings(np.concatenate(blocks), labels, "backbone", images.split)
 
-    def forget_augmented(self) -> None:
-        """Free the space of what only the probe read."""
-        self.cache.drop(self.augmented_group)
-
     def _block(self, images: Tensor, group: str) -> NDArray[np.float32]:
         key = self.model.identity | {"images": digest_of({"images": images})}
         if (content := self.cache.load(group, key)) is not None:
@@ -195,7 +191,7 @@ def study_models(
             embedder = Embedder(model, cache, settings.batch_size, device, progress, title)
             values = evaluate_model(embedder, images, settings)
             cache.store("rows", key, json.dumps(values).encode())
-            embedder.forget_augmented()
+            cache.drop(embedder.augmented_group)
         if not values:
             warnings.append(f"{model.name}: its embeddings are not finite, so it has no metrics")
         rows.append(ModelRow(model.name, model.family, model.weights, model.preprocessing.resolution, values))
