@@ -1,6 +1,7 @@
 """`selector best`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +12,6 @@ from selector.ranges import Shown
 from selector.text import printable
 
 if TYPE_CHECKING:
-    from selector.reports.best import Best
     from selector.reports.opinions import Opinions
     from selector.selection.ranking import Ranking
 
@@ -39,7 +39,7 @@ def best(
             torch alone), config.json and README.md, the model card.
         onnx: With --export: write encoder.onnx too.
     """
-    from selector.reports.best import best_object, best_of, best_yaml, checkpoint_line
+    from selector.reports.best import at_best_milestone, best_object, best_yaml, checkpoint_line, command_line
     from selector.reports.objects import as_json
 
     if onnx and export is None:
@@ -49,8 +49,11 @@ def best(
     found, ranking = choice.rank(runs)
     warn(ranking.warnings)
     opinions = choice.opinions(found, ranking)
-    winners = [best_of(group, ranking.metric if checkpoint == "any" else None) for group in ranking.groups]
-    documents = [best_yaml(winner, ranking, said) for winner, said in zip(winners, opinions, strict=True)]
+    if checkpoint == "any":
+        groups = tuple(at_best_milestone(group, ranking.metric) for group in ranking.groups)
+        ranking = replace(ranking, groups=groups)
+    winners = list(zip(ranking.groups, opinions, strict=True))
+    documents = [best_yaml(group, ranking.metric, said) for group, said in winners]
     for name, place in (("output", output), ("export", export)):
         if place is not None and len(documents) > 1:
             raise UserError(
@@ -58,43 +61,37 @@ def best(
                 f" {ranking.metric.name}: leave out --{name} to see the best of each"
             )
     if export is not None:
-        _export(winners[0], ranking, opinions[0], runs.sources, export, onnx)
+        _export(ranking, opinions[0], runs.sources, export, onnx)
     if output is not None:
         with writing(output):
             output.write_text(documents[0], encoding="utf-8")
     if json:
-        found_best = [best_object(one, ranking, said) for one, said in zip(winners, opinions, strict=True)]
         written = {"output": output and str(output), "export": export and str(export)}
+        found_best = [best_object(group, ranking.metric, said) for group, said in winners]
         print(as_json({"best": found_best, **written}))
         return 0
+    run = ranking.groups[0].chosen
     if (output or export) and opinions[0].others:
         print(*map(printable, opinions[0].lines()), sep="\n")
     if export is not None:
-        print(f"best: {printable(winners[0].run.id)}, its encoder is in {export}; start with its README.md")
+        print(f"best: {printable(run.id)}, its encoder is in {export}; start with its README.md")
     elif output is None:
         print("---\n".join(documents), end="")
     else:
-        print(f"best: {printable(winners[0].run.id)}, written to {output}")
-        print(f"repeat it: {printable(winners[0].command) or 'it is not a run of train.py'}")
-        print(f"checkpoint: {printable(checkpoint_line(winners[0]))}")
+        print(f"best: {printable(run.id)}, written to {output}")
+        print(f"repeat it: {printable(command_line(run)) or 'it is not a run of train.py'}")
+        print(f"checkpoint: {printable(checkpoint_line(run))}")
     return 0
 
 
 def _export(
-    winner: "Best",
-    ranking: "Ranking",
-    opinions: "Opinions",
-    sources: Sequence[str],
-    folder: Path,
-    onnx: bool,
+    ranking: "Ranking", opinions: "Opinions", sources: Sequence[str], folder: Path, onnx: bool
 ) -> None:
     from selector.commands.encoders import encoder_of_run
     from selector.reports.model_card import model_card
     from selector.training.exported import write_encoder
 
-    encoder = encoder_of_run(winner.run, sources)
+    encoder = encoder_of_run(ranking.groups[0].chosen, sources)
     config = encoder.config
-    card = model_card(
-        winner, ranking, opinions, config.image_size, config.channels, config.representation_dim
-    )
+    card = model_card(ranking, opinions, config.image_size, config.channels, config.representation_dim)
     write_encoder(encoder, folder, card, onnx)

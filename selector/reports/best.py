@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any, get_args
@@ -10,11 +10,11 @@ from typing import Any, get_args
 from selector.config import Method, TrainConfig, paper_recipe
 from selector.errors import UserError
 from selector.machine import train_command
-from selector.metrics import Direction, LabelFreeMetric, label_free_metric
+from selector.metrics import LabelFreeMetric, label_free_metric
 from selector.reports.objects import opinions_object, plain
 from selector.reports.opinions import Opinions
 from selector.runs import Run
-from selector.selection.ranking import RankedGroup, Ranking
+from selector.selection.ranking import RankedGroup
 from selector.selection.verdicts import SCORES
 from selector.text import counted, printable
 
@@ -23,43 +23,8 @@ _NOT_REPEATED = {"output_dir", "resume"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-@dataclass(frozen=True)
-class Best:
-    """The winner of one group.
-
-    Attributes:
-        run: The chosen run.
-        score: Its score.
-        group: What it was chosen among.
-        hyperparameters: Of train.py's runs the fields of TrainConfig, of others the whole configuration.
-        command: Command line of train.py that repeats it, or "" for a run of another script.
-        checkpoint: Path of its last checkpoint, or None where none was logged or found.
-        checkpoint_exists: Whether the checkpoint is there, on this machine.
-    """
-
-    run: Run
-    score: float
-    group: RankedGroup
-    hyperparameters: dict[str, Any]
-    command: str
-    checkpoint: Path | None
-    checkpoint_exists: bool
-
-
-def best_of(group: RankedGroup, metric: LabelFreeMetric | None = None) -> Best:
-    """The winner of a group, ready for use; with a `metric`, at the milestone that it places highest.
-
-    Raises:
-        UserError: That milestone is asked for, and not several of them left checkpoints with a score.
-    """
-    run = group.chosen if metric is None else at_best_milestone(group.chosen, metric, group.direction)
-    checkpoint = find_checkpoint(run)
-    exists = checkpoint is not None and _is_file(checkpoint)
-    return Best(run, group.ranking[0].score, group, repeated(run), command_line(run), checkpoint, exists)
-
-
 def repeated(run: Run) -> dict[str, Any]:
-    """The hyperparameters that make the run again."""
+    """The hyperparameters that make the run again: of train.py's runs the fields of TrainConfig."""
     if not run.definition:
         return dict(run.config)
     names = [field.name for field in fields(TrainConfig) if field.name not in _NOT_REPEATED]
@@ -98,8 +63,10 @@ def find_checkpoint(run: Run) -> Path | None:
     return logged
 
 
-def at_best_milestone(run: Run, metric: LabelFreeMetric, direction: Direction) -> Run:
-    """The run with the checkpoint of its milestone that the metric places highest; of equal ones the later.
+def at_best_milestone(group: RankedGroup, metric: LabelFreeMetric) -> RankedGroup:
+    """The group, its winner with the checkpoint of the milestone that the metric places highest.
+
+    Of equal milestones the later one counts.
 
     A score that the other runs have a part in, such as the consensus, compares no milestones of one run: the
     first of SCORES that the run logged takes its place.
@@ -107,6 +74,7 @@ def at_best_milestone(run: Run, metric: LabelFreeMetric, direction: Direction) -
     Raises:
         UserError: Fewer than two milestones left checkpoints and have a score.
     """
+    run, direction = group.chosen, group.direction
     if metric.parts:
         logged = [label_free_metric(name) for name in SCORES]
         rows = run.trained_milestones
@@ -124,7 +92,9 @@ def at_best_milestone(run: Run, metric: LabelFreeMetric, direction: Direction) -
             f"--checkpoint any: run {printable(run.id)} kept {len(found)} checkpoints of milestones with a"
             f" {metric.name}, but a choice needs two: train with --keep all, or use --checkpoint last"
         )
-    return replace(run, checkpoint=str(max(found)[2]))
+    first, *others = group.ranking
+    first = replace(first, run=replace(run, checkpoint=str(max(found)[2])))
+    return replace(group, ranking=(first, *others))
 
 
 def _is_file(path: Path) -> bool:
@@ -134,47 +104,49 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def best_object(best: Best, ranking: Ranking, opinions: Opinions) -> dict[str, Any]:
+def best_object(group: RankedGroup, metric: LabelFreeMetric, opinions: Opinions) -> dict[str, Any]:
     """What `best --json` prints for one group."""
+    run, checkpoint = group.chosen, find_checkpoint(group.chosen)
     return {
-        "group": dict(best.group.group),
-        "run": best.run.id,
-        "name": best.run.name,
-        "metric": ranking.metric.name,
-        "direction": best.group.direction,
-        "score": best.score,
-        "tied": [ranked.run.id for ranked in best.group.tie_set] if len(best.group.tie_set) > 1 else [],
-        "hyperparameters": best.hyperparameters,
-        "command": best.command or None,
-        "checkpoint": str(best.checkpoint) if best.checkpoint else None,
-        "checkpoint_exists": best.checkpoint_exists,
-        "versions": best.run.versions,
+        "group": group.group,
+        "run": run,
+        "name": run.name,
+        "metric": metric.name,
+        "direction": group.direction,
+        "score": group.ranking[0].score,
+        "tied": [ranked.run for ranked in group.tie_set] if len(group.tie_set) > 1 else [],
+        "hyperparameters": repeated(run),
+        "command": command_line(run) or None,
+        "checkpoint": str(checkpoint) if checkpoint else None,
+        "checkpoint_exists": checkpoint is not None and _is_file(checkpoint),
+        "versions": run.versions,
         "second_opinions": opinions_object(opinions),
     }
 
 
-def best_yaml(best: Best, ranking: Ranking, opinions: Opinions) -> str:
-    """The hyperparameters as YAML, with what they are in comments above."""
-    better = "highest" if best.group.direction == "max" else "lowest"
-    ties = len(best.group.tie_set) - 1
-    several = any(len(one.runs) > 1 for one in best.group.ranking)  # seeds
+def best_yaml(group: RankedGroup, metric: LabelFreeMetric, opinions: Opinions) -> str:
+    """A group's winner: its hyperparameters as YAML, with what they are in comments above."""
+    better = "highest" if group.direction == "max" else "lowest"
+    run, ties, command = group.chosen, len(group.tie_set) - 1, command_line(group.chosen)
+    several = any(len(one.runs) > 1 for one in group.ranking)  # seeds
     lines = [
         *(opinions.lines() if opinions.others else ()),
-        f"run {best.run.id} ({best.run.name}): {better} {ranking.metric.name}, {best.score:.6g},"
-        f" of {counted(len(best.group.ranking), 'configuration' if several else 'run')}"
+        f"run {run.id} ({run.name}): {better} {metric.name}, {group.ranking[0].score:.6g},"
+        f" of {counted(len(group.ranking), 'configuration' if several else 'run')}"
         + (f"; tied with {ties} more" if ties else ""),
-        f"repeat it: {best.command}" if best.command else "not a run of train.py: no command repeats it",
-        f"checkpoint: {checkpoint_line(best)}",
-        *([f"made by: {best.run.versions}"] if best.run.versions else []),
+        f"repeat it: {command}" if command else "not a run of train.py: no command repeats it",
+        f"checkpoint: {checkpoint_line(run)}",
+        *([f"made by: {run.versions}"] if run.versions else []),
     ]
-    return "".join(f"# {printable(line)}\n" for line in lines) + _yaml(best.hyperparameters)
+    return "".join(f"# {printable(line)}\n" for line in lines) + _yaml(repeated(run))
 
 
-def checkpoint_line(best: Best) -> str:
+def checkpoint_line(run: Run) -> str:
     """Where the checkpoint is, in words."""
-    if best.checkpoint is None:
+    checkpoint = find_checkpoint(run)
+    if checkpoint is None:
         return "none was logged"
-    return str(best.checkpoint) + ("" if best.checkpoint_exists else " (not found on this machine)")
+    return str(checkpoint) + ("" if _is_file(checkpoint) else " (not found on this machine)")
 
 
 def _yaml(hyperparameters: Any) -> str:

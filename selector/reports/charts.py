@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from selector.metrics import SPECTRUM_PREFIX, LabelFreeMetric, LabelledMetric
 from selector.reports import ink
+from selector.reports.best import find_checkpoint
 from selector.reports.curves import Curves, curves, frame
 from selector.reports.ink import plain
 from selector.reports.report import GroupReport, Report
@@ -344,7 +345,7 @@ def umap(group: GroupReport) -> Chart | None:
     """The pick's images at up to 6 milestones, along the first two of the three principal axes of their UMAP
     points, coloured by class where classes are known. None if the pick's folder is not on this machine.
     """
-    checkpoint = group.best.checkpoint
+    checkpoint = find_checkpoint(group.pick)
     panels = thinned(read_umap_files(checkpoint.parent), MOST_PANELS) if checkpoint else []
     if not panels:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from selector.metrics import LabelFreeMetric, LabelledMetric, Metric
 from selector.reports import ink
-from selector.reports.best import checkpoint_line
+from selector.reports.best import checkpoint_line, command_line, repeated
 from selector.reports.charts import Chart, charts
 from selector.reports.curves import packed
 from selector.reports.late_labels import points
@@ -56,17 +56,17 @@ def page_of(report: Report) -> str:
 
 def _section(group: GroupReport, report: Report, place: int) -> dict[str, Any]:
     """One group's part of the page."""
-    best = group.best
-    shown = group.ranked.swept or tuple(best.hyperparameters)
+    pick = group.pick
+    shown = group.ranked.swept or tuple(repeated(pick))
     return {
         "title": describe(group.ranked.group),
         "threats": list(threats(group, report)),
-        "pick": label(best.run),
+        "pick": label(pick),
         "why": why(group, report.ranking),
-        "verdict": group.verdicts[best.run.id].text,
-        "hyperparameters": [(name, str(best.run.config.get(name))) for name in shown],
-        "command": [shlex.quote(word) for word in shlex.split(best.command)],
-        "checkpoint": checkpoint_line(best),
+        "verdict": group.verdicts[pick.id].text,
+        "hyperparameters": [(name, str(pick.config.get(name))) for name in shown],
+        "command": [shlex.quote(word) for word in shlex.split(command_line(pick))],
+        "checkpoint": checkpoint_line(pick),
         "tiles": tiles(group),
         "opinions": group.opinions,
         "notes": notes(group),

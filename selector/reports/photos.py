@@ -89,7 +89,7 @@ def _thumbnail(pixels: NDArray[np.uint8], quality: int) -> str:
 
 
 def _photos(group: GroupReport) -> Photos | None:
-    pick = group.best.run
+    pick = group.pick
     others = [row.chosen for row in group.opinions.rows[1:]] + list(group.runs[1:])
     rivals = [run for run in others if run.id != pick.id and _same_images(run, pick)]
     with suppress(UserError, OSError, ModuleNotFoundError):  # no torch, no images, weights of another version

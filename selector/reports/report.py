@@ -7,7 +7,6 @@ from typing import Any
 
 from selector.errors import UserError
 from selector.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric
-from selector.reports.best import Best, best_of
 from selector.reports.opinions import Opinions, opinions_of
 from selector.runs import Run, RunSet
 from selector.selection.candidates import MilestoneChoice
@@ -39,7 +38,6 @@ class GroupReport:
 
     Attributes:
         ranked: The metric's ranking of it.
-        best: The pick, ready for use.
         judged: The same runs with their accuracy, and what the metric's choice cost; None without labels.
         metrics: What every held metric's choice cost among the same runs, the ranking metric first.
         held: Metrics of the table that some run of the group logged, and the ranking metric and oracle.
@@ -50,7 +48,6 @@ class GroupReport:
     """
 
     ranked: RankedGroup
-    best: Best
     judged: RegretGroup | None
     metrics: tuple[Regret, ...]
     held: tuple[LabelFreeMetric | LabelledMetric, ...]
@@ -65,6 +62,11 @@ class GroupReport:
         return tuple(ranked.run for ranked in self.ranked.ranking)
 
     @property
+    def pick(self) -> Run:
+        """The run that the metric chose."""
+        return self.ranked.chosen
+
+    @property
     def regret(self) -> Regret | None:
         """What the pick cost."""
         return self.metrics[0] if self.metrics else None
@@ -72,7 +74,7 @@ class GroupReport:
     @property
     def definition(self) -> Mapping[str, Any]:
         """How the pick's metrics were computed."""
-        return self.ranked.chosen.definition
+        return self.pick.definition
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def report_of(
             warnings += notes
         opinions = opinions_of(some, ranked, metric, milestone, seed_key)
         verdicts = {run.id: verdict_of(run) for run in seeds}
-        groups.append(GroupReport(ranked, best_of(ranked), judged, regrets, held, opinions, verdicts))
+        groups.append(GroupReport(ranked, judged, regrets, held, opinions, verdicts))
     return Report(runs.source, ranking, oracle, tuple(groups), tuple(dict.fromkeys(warnings)))
 
 

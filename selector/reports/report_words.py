@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from selector.metrics import METRICS
+from selector.reports.best import command_line
 from selector.reports.late_labels import judgement_lines, points
 from selector.reports.report import GroupReport, Report
 from selector.reports.rows import score_text
@@ -195,7 +196,7 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
     best = ["selector", "best", *map(printable, choice)]
     steps.append(Step("Take the hyperparameters:", shlex.join([*best, "--output", "best.yaml"])))
     steps.append(Step("Take the encoder:", shlex.join([*best, "--export", "best"])))
-    if group.best.command:
+    if command_line(group.pick):
         steps.append(Step("Train the pick longer or with another seed: change the command above."))
     return steps
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from selector.errors import UserError
+from selector.reports.best import command_line, repeated
 from selector.reports.ink import PICK
 from selector.reports.report import GroupReport, Report
 from selector.reports.report_words import lead, next_steps, notes, source_name, threats, tiles, why
@@ -68,20 +69,20 @@ def plain(text: str) -> str:
 
 def _blocks(group: GroupReport, report: Report, place: Place, wr: Any) -> list[Any]:
     """All that is said of one group of runs."""
-    pick = f"**{plain(label(group.best.run))}**: {plain(why(group, report.ranking))}"
-    shown = group.ranked.swept or tuple(group.best.hyperparameters)
-    settings = [f"- {plain(name)}: {plain(str(group.best.run.config.get(name)))}" for name in shown]
+    pick = f"**{plain(label(group.pick))}**: {plain(why(group, report.ranking))}"
+    shown = group.ranked.swept or tuple(repeated(group.pick))
+    settings = [f"- {plain(name)}: {plain(str(group.pick.config.get(name)))}" for name in shown]
     figures = [f"- **{plain(tile.value)}** {plain(tile.name)} ({plain(tile.note)})" for tile in tiles(group)]
     said = [f"- {plain(threat)}" for threat in threats(group, report)]
     text = [pick, "\n".join(said), "\n".join(settings), "\n".join(figures), *map(plain, notes(group))]
-    steps = []
+    steps, again = [], command_line(group.pick)
     for step in next_steps(group, report):
         command = printable(step.command).replace("`", "'")
         steps.append(f"- {plain(step.text)}" + (f" `{command}`" if command else ""))
     return [
         wr.H2(printable(describe(group.ranked.group)) or "All runs"),
         wr.MarkdownBlock("\n\n".join(part for part in text if part)),
-        *([wr.CodeBlock(printable(group.best.command), language=None)] if group.best.command else []),
+        *([wr.CodeBlock(printable(again), language=None)] if again else []),
         wr.PanelGrid(runsets=[_runset(group, place, wr)], panels=_panels(group, report, wr)),
         wr.H3("Ranking"),
         wr.MarkdownBlock(ranking_table(group, report.ranking.metric.key)),
@@ -113,7 +114,7 @@ def _runset(group: GroupReport, place: Place, wr: Any) -> Any:
         filters = f"Metric('Sweep') == {place.sweep!r}"
     else:
         filters = f"Metric('JobType') != {SELECTION_JOB!r}"
-    colours = {group.best.run.id: wr.RunSettings(color=PICK)}
+    colours = {group.pick.id: wr.RunSettings(color=PICK)}
     return wr.Runset(
         entity=place.entity, project=place.project, name="ranked runs", filters=filters, run_settings=colours
     )

@@ -12,8 +12,8 @@ from selector.metrics import label_free_metric
 from selector.reports.best import (
     at_best_milestone,
     best_object,
-    best_of,
     best_yaml,
+    checkpoint_line,
     command_line,
     find_checkpoint,
     repeated,
@@ -21,7 +21,7 @@ from selector.reports.best import (
 from selector.reports.opinions import Opinions
 from selector.runs import Milestone
 from selector.selection.consensus import CONSENSUS
-from selector.selection.ranking import rank
+from selector.selection.ranking import Ranked, RankedGroup, rank
 
 
 def trained(config: TrainConfig, **more):
@@ -64,15 +64,15 @@ def test_somebody_elses_run_keeps_its_configuration_and_has_no_command():
 
 def test_the_software_that_made_the_run_is_named():
     ranking = rank(sweep(trained(paper_recipe("simclr"), versions="torch 9.8.7")), RANKME)
-    best = best_of(ranking.groups[0])
-    assert "# made by: torch 9.8.7\n" in best_yaml(best, ranking, Opinions())
-    assert best_object(best, ranking, Opinions())["versions"] == "torch 9.8.7"
+    asked = ranking.groups[0], RANKME, Opinions()
+    assert "# made by: torch 9.8.7\n" in best_yaml(*asked)
+    assert best_object(*asked)["versions"] == "torch 9.8.7"
 
 
 def test_the_yaml_is_safe_and_says_where_it_is_from():
     evil = trained(paper_recipe("simclr"), name="a\nmethod: evil\x1b[31m", checkpoint="/c\nmethod: evil")
     ranking = rank(sweep(evil, run("b", 9.0)), RANKME)
-    text = best_yaml(best_of(ranking.groups[0]), ranking, Opinions())
+    text = best_yaml(ranking.groups[0], RANKME, Opinions())
     assert yaml.safe_load(text) == repeated(evil) or yaml.safe_load(text)["method"] == "simclr"
     assert "\x1b" not in text
     assert text.splitlines()[0].startswith("# run ")
@@ -89,14 +89,10 @@ def test_the_checkpoint_of_a_sweep_folder_that_was_moved(tmp_path):
     assert find_checkpoint(one) == moved
     gone = replace(one, checkpoint="/old/place/epoch_20.ckpt")
     assert str(find_checkpoint(gone)) == "/old/place/epoch_20.ckpt"
-    best = best_of(rank(sweep(gone), RANKME).groups[0])
-    assert (
-        best.checkpoint_exists,
-        best_object(best, rank(sweep(gone), RANKME), Opinions())["checkpoint_exists"],
-    ) == (
-        False,
-        False,
-    )
+    for found, there in ((gone, False), (one, True)):
+        (group,) = rank(sweep(found), RANKME).groups
+        assert best_object(group, RANKME, Opinions())["checkpoint_exists"] == there
+        assert checkpoint_line(found).endswith("(not found on this machine)") != there
 
 
 def test_a_run_id_is_never_a_path(tmp_path):
@@ -132,8 +128,9 @@ def test_any_checkpoint_is_that_of_the_milestone_the_metric_places_highest(tmp_p
         (tmp_path / f"milestone-{epoch:04d}.ckpt").touch()
     one = replace(run("a", milestones=tuple(rows)), checkpoint=str(tmp_path / "milestone-0015.ckpt"))
     by = CONSENSUS if metric == "consensus" else label_free_metric(metric)
+    group = RankedGroup({}, by.direction, (Ranked(one, 15, 1.0, rank=1, tied=False),), ())
     if chosen is None:
         with pytest.raises(UserError, match=r"kept \d checkpoints of milestones with a .*--keep all"):
-            at_best_milestone(one, by, by.direction)
+            at_best_milestone(group, by)
     else:
-        assert find_checkpoint(at_best_milestone(one, by, by.direction)).stem == f"milestone-{chosen:04d}"
+        assert find_checkpoint(at_best_milestone(group, by).chosen).stem == f"milestone-{chosen:04d}"
