@@ -24,7 +24,7 @@ from selector.selection.consensus import CONSENSUS, with_consensus
 from selector.selection.preparation import PRETEXT_PARTS as PARTS
 from selector.selection.preparation import TELLS
 from selector.selection.regret import Regret, RegretGroup, regret
-from selector.sweeping.distributions import quantile
+from selector.sweeping.parameters import quantile
 from selector.sweeping.search import nested
 from selector.sweeping.sweep_file import read_sweep_file
 

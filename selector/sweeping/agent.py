@@ -189,7 +189,7 @@ class _Agent:
 
     def __post_init__(self) -> None:
         self._directory = self.ledger.state.directory
-        self._metric = self.sweep.objective.name if self.sweep.objective else None
+        self._metric = self.sweep.metric.name if self.sweep.metric else None
         self._trials_before = self.ledger.trials
 
     def run(self, jobs: int, warm: bool) -> SweepState:
@@ -225,7 +225,7 @@ class _Agent:
     @property
     def _stopping(self) -> bool:
         """Whether no further run is started: interrupted, or the metric's target is reached."""
-        best, objective = self.ledger.state.best, self.sweep.objective
+        best, objective = self.ledger.state.best, self.sweep.metric
         reached = objective and best and best.objective is not None and objective.reached(best.objective)
         return self.interruption.count > 0 or bool(reached)
 
@@ -382,7 +382,7 @@ class _Agent:
             )
 
     def _stop_bad_runs(self) -> None:
-        hyperband, objective = self.sweep.early_terminate, self.sweep.objective
+        hyperband, objective = self.sweep.early_terminate, self.sweep.metric
         if hyperband is None or objective is None or self.interruption.count:
             return
         going = {a.run.id: a for a in self._active.values() if not a.stop_reason}

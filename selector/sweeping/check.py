@@ -7,9 +7,9 @@ from statistics import median
 from typing import Any
 
 from selector.config import TrainConfig
-from selector.sweeping.distributions import Categorical
 from selector.sweeping.launch import check_program, is_our_train, with_program
 from selector.sweeping.located_yaml import shown
+from selector.sweeping.parameters import Categorical
 from selector.sweeping.search import foreseen, number_of_draws, planned_runs
 from selector.sweeping.sweep_file import SweepFile, read_sweep_file
 from selector.sweeping.train_fields import check_train_fields, train_config
@@ -40,7 +40,7 @@ def check(file: Path, count: int | None = None, seed: int = 0, jobs: int = 1) ->
         lines.append(
             f"warning: there are {different} different configurations; some will be trained more than once"
         )
-    lines += [f"warning: {text}" for text in (*sweep.yaml.traps, *sweep.warnings)]
+    lines += [f"warning: {text}" for text in (*sweep.yaml.warnings, *sweep.warnings)]
     if is_our_train(sweep):
         check_train_fields(sweep, foreseen(sweep, seed, planned))
         lines += _time(sweep, seed, planned, jobs)

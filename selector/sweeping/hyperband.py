@@ -6,12 +6,19 @@ simplified in W&B's search engine (PyPI package sweeps 0.3.0), with which the de
 """
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from itertools import accumulate, islice, repeat, takewhile
 from operator import truediv
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from selector.sweeping.located_yaml import Wrong
+
+Iterations = Annotated[int, Field(ge=1, lt=10**9)]
 
 
-@dataclass(frozen=True)
+@dataclass(config=ConfigDict(strict=True), frozen=True)
 class Hyperband:
     """The settings of `early_terminate`.
 
@@ -24,11 +31,20 @@ class Hyperband:
             default is that of W&B's engine and schema (its documentation says False).
     """
 
-    min_iter: int | None = None
-    max_iter: int | None = None
-    s: float | None = None
-    eta: float = 3
+    min_iter: Iterations | None = None
+    max_iter: Iterations | None = None
+    s: Annotated[float, Field(ge=1, lt=1e9)] | None = None
+    # Below 1.01, bands are closer together than iterations for thousands of them.
+    eta: Annotated[float, Field(ge=1.01, lt=1e9)] = 3
     strict: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_iter is None and self.min_iter is None:
+            raise Wrong("hyperband needs min_iter, or max_iter together with s")
+        if self.max_iter is not None and self.s is None:
+            raise Wrong("max_iter needs s, the number of brackets before it", "max_iter")
+        if not bands(self, longest=10**9):
+            raise Wrong("max_iter is below eta: hyperband has nowhere to stop a run", "max_iter")
 
 
 def bands(settings: Hyperband, longest: int) -> list[int]:

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +148,7 @@ def with_program(sweep: SweepFile) -> SweepFile:
     """The sweep with the way to train.py, where the folder has none: the one that comes with selector."""
     if sweep.program != "train.py" or Path("train.py").is_file():
         return sweep
-    return replace(sweep, program=str(checkout() / "train.py"))
+    return sweep.model_copy(update={"program": str(checkout() / "train.py")})
 
 
 def check_program(sweep: SweepFile) -> None:

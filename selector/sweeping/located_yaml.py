@@ -27,27 +27,26 @@ _SCALARS = frozenset(_TAG + kind for kind in ("str", "int", "float", "bool", "nu
 
 @dataclass(frozen=True)
 class LocatedYaml:
-    """The content of a YAML file.
+    """The content of a YAML file."""
 
-    Attributes:
-        source: The file as the user named it.
-        data: Mappings with text keys, lists, numbers, texts, booleans and None.
-        lines: Path of keys and list positions → line, counted from 1.
-        traps: A warning for each plain word that YAML 1.1 does not read as people write it.
-        content: What was read; a pipe such as <(…) cannot be read again.
-    """
-
-    source: str
-    data: Any
-    lines: Mapping[KeyPath, int]
-    traps: tuple[str, ...]
-    content: bytes
+    source: str  # as the user named it
+    data: Any  # mappings with text keys, lists, numbers, texts, booleans and None
+    lines: Mapping[KeyPath, int]  # path of keys and list positions → line, counted from 1
+    traps: tuple[tuple[int, str], ...]  # line and text: plain words that YAML 1.1 does not read as people do
+    content: bytes  # what was read; a pipe such as <(…) cannot be read again
 
     def error(self, path: KeyPath, reason: str) -> UserError:
         """The error for what stands at `path`; its line is that of the closest key that exists."""
         while path not in self.lines:
             path = path[:-1]
-        return UserError(f"{self.source}, line {self.lines[path]}: {reason}")
+        inside = {line for key, line in self.lines.items() if key[: len(path)] == path}
+        said = "; ".join([reason, *(trap for line, trap in self.traps if line in inside)])
+        return UserError(f"{self.source}, line {self.lines[path]}: {said}")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One line for each trap."""
+        return tuple(f"{self.source}, line {line}: {trap}" for line, trap in self.traps)
 
 
 class Wrong(ValueError):
@@ -119,7 +118,7 @@ class _Builder:
     def __init__(self, source: str) -> None:
         self.source = source
         self.lines: dict[KeyPath, int] = {}
-        self.traps: dict[str, None] = {}  # in order; an alias repeats none
+        self.traps: dict[tuple[int, str], None] = {}  # in order; an alias repeats none
         self.scalars = yaml.SafeLoader("")
         self.nodes = 0
 
@@ -163,7 +162,7 @@ class _Builder:
         if node.style is None and _is_trap(kind, node.value):
             said = str(value).lower() if isinstance(value, bool) else value
             reason = f"YAML reads {node.value} as {said}; quote it, or write {said}"
-            self.traps[str(self.error(node, reason))] = None
+            self.traps[node.start_mark.line + 1, reason] = None
         return value
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath, level: int) -> dict[str, Any]:

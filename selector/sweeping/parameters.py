@@ -1,39 +1,183 @@
-"""The `parameters` section of a sweep file: names, nesting and distributions, checked key by key."""
+"""The `parameters` section of a sweep file: names, nesting, and the distributions of W&B sweeps.
 
+Each distribution is known by its quantile function: probability in, value out. Laws and defaults are those of
+https://docs.wandb.ai/models/sweeps/sweep-config-keys and of W&B's own search engine (PyPI package sweeps
+0.3.0), beside which they were compared quantile by quantile.
+"""
+
+import json
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from itertools import accumulate
+from statistics import NormalDist
 from typing import Any
 
-from selector.sweeping.distributions import (
-    Beta,
-    Categorical,
-    Constant,
-    Distribution,
-    IntUniform,
-    LogNormal,
-    LogUniform,
-    Normal,
-    Quantised,
-    Uniform,
-    grid_values,
-)
 from selector.sweeping.located_yaml import Wrong, hint, refuse_unknown, shown
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """One hyperparameter of the search space.
+class Constant:
+    """One value, always."""
 
-    Attributes:
-        key: Where it stands in the sweep file.
-        kind: W&B's name for its distribution.
-        distribution: Where its values come from.
+    value: Any
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One of several values, equally likely unless `probabilities` (same length, sum 1) says otherwise."""
+
+    values: Sequence[Any]
+    probabilities: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class IntUniform:
+    """Integers from `min` to `max`, both included."""
+
+    min: int
+    max: int
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Real numbers from `min` to `max`."""
+
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Real numbers from `min` > 0 to `max` whose logarithm is uniform.
+
+    Also the law of W&B's inv_log_uniform: where log(1/x) is uniform, so is log(x).
     """
 
-    key: tuple[str, ...]
-    kind: str
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Mean `mu`, standard deviation `sigma`."""
+
+    mu: float = 0.0
+    sigma: float = 1.0
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """Numbers whose natural logarithm has mean `mu` and standard deviation `sigma`."""
+
+    mu: float = 0.0
+    sigma: float = 1.0
+
+
+@dataclass(frozen=True)
+class Beta:
+    """Beta distribution on [0, 1] with shapes `a` and `b`."""
+
+    a: float = 1.0
+    b: float = 1.0
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """Another law, rounded to the nearest multiple of `q`, counted from 0 as W&B does.
+
+    The outermost multiples may lie up to q/2 outside the base's bounds. An integer q gives integers.
+    """
+
+    base: "Distribution"
+    q: float
+
+
+Distribution = (
+    Constant | Categorical | IntUniform | Uniform | LogUniform | Normal | LogNormal | Beta | Quantised
+)
+
+
+def quantile(distribution: Distribution, probability: float) -> Any:
+    """The value below which a share `probability` in [0, 1] of the draws lies.
+
+    Args:
+        distribution: What to draw from.
+        probability: A uniform random number gives a random draw; 0 and 1 are moved to the nearest number
+            inside, where a normal law is still finite.
+    """
+    p = min(max(probability, 2.0**-53), 1 - 2.0**-53)
+    match distribution:
+        case Constant(value):
+            return value
+        case Categorical(values, None):
+            return values[int(p * len(values))]
+        case Categorical(values, tuple(probabilities)):
+            return values[_drawn(probabilities, p)]
+        case IntUniform(low, high):
+            return min(low + int(p * (high - low + 1)), high)
+        case Uniform(low, high):
+            return low + p * (high - low)
+        case LogUniform(low, high):
+            # Rounding in exp(log(x)) must not leave the bounds.
+            return min(max(math.exp(math.log(low) + p * (math.log(high) - math.log(low))), low), high)
+        case Normal(mu, sigma):
+            return NormalDist(mu, sigma).inv_cdf(p)
+        case LogNormal(mu, sigma):
+            return math.exp(NormalDist(mu, sigma).inv_cdf(p))
+        case Beta(a, b):
+            from scipy.special import betaincinv
+
+            return float(betaincinv(a, b, p))
+        case Quantised(base, q):
+            return round(quantile(base, p) / q) * q
+
+
+def _drawn(probabilities: Sequence[float], p: float) -> int:
+    """Position whose interval of the cumulated probabilities holds p; one of probability 0 is never drawn."""
+    cumulated = list(accumulate(probabilities))
+    last_possible = max(i for i, share in enumerate(probabilities) if share > 0)
+    # The sum may miss 1 by a rounding error (W&B tolerates 1e-5), which the last possible value absorbs.
+    return min(bisect_right(cumulated, p), last_possible)
+
+
+def grid_values(distribution: Distribution) -> Sequence[Any] | None:
+    """All values of a distribution that a grid can step through, in W&B's order; None where it cannot.
+
+    W&B steps a q_uniform from `min`, with `max` left out, as NumPy's arange does, unlike its random draws,
+    which are multiples of q.
+    """
+    match distribution:
+        case Constant(value):
+            return [value]
+        case Categorical(values, None):
+            return _distinct(values)
+        case IntUniform(low, high):
+            return range(low, high + 1)
+        case Quantised(Uniform(low, high), q):
+            step = (low + q) - low  # arange's own step: it carries the rounding of its second value
+            return [low + i * step for i in range(max(math.ceil((high - low) / q), 0))]
+        case _:
+            return None
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    """Values in the order of first appearance; of equal ones (1 and 1.0) the last is kept, as in W&B."""
+    kept: dict[str, Any] = {}
+    for value in values:
+        whole = isinstance(value, float) and value.is_integer()
+        kept[json.dumps(int(value) if whole else value, sort_keys=True)] = value
+    return list(kept.values())
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One hyperparameter of the search space."""
+
+    key: tuple[str, ...]  # where it stands in the sweep file
+    kind: str  # W&B's name for its distribution
     distribution: Distribution
 
     @property
@@ -75,18 +219,16 @@ _LARGEST = 1e150
 _LARGEST_EXPONENT = math.log(_LARGEST)
 
 
-def read_parameters(content: Mapping[str, Any]) -> tuple[Parameter, ...]:
+def read_parameters(level: Any, at: tuple[str, ...] = ()) -> Iterator[Parameter]:
     """The search space, nested parameters flattened, in W&B's order: by name at each level.
+
+    Args:
+        level: The section, or one that is nested in it.
+        at: The keys that lead to a nested one.
 
     Raises:
         Wrong: A parameter is unknown, incomplete or contradictory.
     """
-    if "parameters" not in content:
-        raise Wrong("parameters is missing: a sweep needs at least one")
-    return tuple(_read_level(content["parameters"], ("parameters",)))
-
-
-def _read_level(level: Any, at: tuple[str, ...]) -> Iterator[Parameter]:
     if not isinstance(level, dict) or not level:
         raise Wrong(f"parameters must be a mapping of at least one parameter, got {shown(level)}", *at)
     for name, section in sorted(level.items()):
@@ -97,11 +239,11 @@ def _read_level(level: Any, at: tuple[str, ...]) -> Iterator[Parameter]:
         if not isinstance(section, dict):
             raise Wrong(f"{name} must be a mapping such as {{value: {shown(section)}}}", *key)
         if section.keys() == {"parameters"}:
-            yield from _read_level(section["parameters"], (*key, "parameters"))
+            yield from read_parameters(section["parameters"], (*key, "parameters"))
             continue
         try:
             kind = _kind(section)
-            yield Parameter(key, kind, _distribution(kind, section))
+            yield Parameter(("parameters", *key), kind, _distribution(kind, section))
         except Wrong as wrong:
             raise Wrong(f"{name}: {wrong}", *key, *wrong.path) from None
 

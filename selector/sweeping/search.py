@@ -17,16 +17,16 @@ from itertools import islice
 from math import prod
 from typing import Any
 
-from selector.sweeping.distributions import (
+from selector.sweeping.parameters import (
     Categorical,
     Constant,
     Distribution,
     IntUniform,
+    Parameter,
     Quantised,
     grid_values,
     quantile,
 )
-from selector.sweeping.parameters import Parameter
 from selector.sweeping.state import SweepRun
 from selector.sweeping.sweep_file import Objective, SweepFile
 
@@ -48,8 +48,8 @@ def draw(
         case "random":
             return random_config(sweep.parameters, seed, index), None
         case "bayes":
-            assert sweep.objective is not None  # read_sweep_file asks for it
-            return propose(sweep.parameters, runs, sweep.objective, seed, index)
+            assert sweep.metric is not None  # read_sweep_file asks for it
+            return propose(sweep.parameters, runs, sweep.metric, seed, index)
 
 
 def foreseen(sweep: SweepFile, seed: int, planned: int | None) -> Iterator[dict[str, Any]]:

@@ -503,7 +503,7 @@ match len(list(Path("out/logs").iterdir())):
     )
     path = sweep_file(BAYES.replace("goal: minimize", f"goal: minimize, impute: {impute}"))
     progress = run_sweep(path, folder / "out", count=3)
-    objective = read_sweep_file(path).objective
+    objective = read_sweep_file(path).metric
     assert [outcome(run, progress.runs, objective)[1] for run in progress.runs] == [8.0, 3.0, value]
 
 

@@ -111,4 +111,4 @@ def test_a_terminal_escape_in_a_key_is_shown_as_text(sweep_file):
 def test_words_that_yaml_misreads(sweep_file, text, said):
     path = sweep_file(f"a:\n  - &x {text}\n  - *x\n")
     expected = [f"{path}, line 2: YAML reads {text} as {said}; quote it, or write {said}"] if said else []
-    assert list(read_yaml(path).traps) == expected
+    assert list(read_yaml(path).warnings) == expected

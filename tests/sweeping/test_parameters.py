@@ -3,7 +3,7 @@ import math
 import pytest
 
 from selector.errors import UserError
-from selector.sweeping.distributions import (
+from selector.sweeping.parameters import (
     Beta,
     Categorical,
     Constant,

@@ -108,7 +108,7 @@ def test_bayes_proposes_no_configuration_twice_while_there_are_others(read):
     )
     runs = []
     for index in range(6):
-        config, coordinates = propose(sweep.parameters, runs, sweep.objective, 0, index)
+        config, coordinates = propose(sweep.parameters, runs, sweep.metric, 0, index)
         runs.append(
             SweepRun(index, f"run{index}", config, "finished", objective=config["a"], coordinates=coordinates)
         )

@@ -59,6 +59,13 @@ def test_accepts_what_train_py_accepts(read, method, parameters):
         ("grid", "epochs: {value: '3'}", 6, "YAML reads it as a text; write 3"),
         ("grid", "labels: {value: 'no'}", 6, "--labels cannot be 'no'"),
         ("grid", "image_size: {value: 'null'}", 6, "YAML reads it as a text; write null"),
+        (
+            "grid",
+            "temperature: {value: on}",
+            6,
+            "must be a number or None, got 'True'.*; YAML reads on as true",
+        ),
+        ("grid", "probe: {values: [fast,\nno]}", 6, "cannot be 'False'.*; YAML reads no as false"),
         ("grid", "dataset: {value: [digits]}", 6, r"cannot be .* \(one of cifar10"),
         ("random", "epochs: {min: 1.0, max: 9.0}", 6, "must be a whole number"),
         ("random", "momentum_min: {min: 0.5, max: 1.5}", 6, "momentum_min"),

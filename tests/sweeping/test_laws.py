@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from selector.sweeping.distributions import (
+from selector.sweeping.parameters import (
     Beta,
     Categorical,
     Constant,
