@@ -13,6 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from selector.metrics.pretext import standardised
+
 FINGERPRINT = "fingerprint.npz"
 DIMENSIONS = 32  # of a fingerprint
 COMPONENTS = 30  # of what the other runs have in common
@@ -39,10 +41,7 @@ class Fingerprint:
 
         Only the first 1,000 and 500 rows are taken. Channels that do not vary count nothing.
         """
-        first, other = (np.asarray(x, np.float64) for x in (train[:TRAIN], held_out[:HELD_OUT]))
-        mean, deviation = first.mean(axis=0), first.std(axis=0)
-        scale = np.where(deviation > 1e-6 * np.abs(first).max(initial=0.0), deviation, np.inf)
-        first, other = (first - mean) / scale, (other - mean) / scale
+        first, other = standardised(train[:TRAIN], held_out[:HELD_OUT])
         axes = np.linalg.eigh(first.T @ first)[1][:, ::-1][:, :DIMENSIONS]  # eigh has the largest last
         return cls((first @ axes).astype(np.float16), (other @ axes).astype(np.float16))
 

@@ -33,23 +33,6 @@ _of_answers = partial(label_free, space=_IMAGES, direction="max")
 
 
 @dataclass(frozen=True, eq=False)
-class Edges:
-    """What the HOG probe reads.
-
-    Attributes:
-        train: (N, D) representations of training images.
-        train_hog: (N, T) their gradients, as `hog` gives them.
-        held_out: (H, D) representations of evaluation images.
-        held_out_hog: (H, T) their gradients.
-    """
-
-    train: _Vectors
-    train_hog: _Array
-    held_out: _Vectors
-    held_out_hog: _Array
-
-
-@dataclass(frozen=True, eq=False)
 class Questions:
     """Representations of the images that an encoder is asked about.
 
@@ -59,7 +42,9 @@ class Questions:
         turned: (M, 4, D) evaluation images, likewise.
         first: (V, D) views of evaluation images by the common augmentation.
         second: (V, D) second views of the same images.
-        edges: For the HOG probe; None where the images are too small for it.
+        train: (N, D) training images, for the HOG probe.
+        held_out: (H, D) evaluation images, likewise.
+        hogs: (N, T) and (H, T) gradients of these images, as `hog` gives them; None where they are too small.
         views: What the common augmentation is, in a few words.
     """
 
@@ -67,33 +52,32 @@ class Questions:
     turned: _Vectors | None
     first: _Vectors
     second: _Vectors
-    edges: Edges | None = None
+    train: _Vectors
+    held_out: _Vectors
+    hogs: tuple[_Array, _Array] | None = None
     views: str = ""
 
     @property
     def is_finite(self) -> bool:
         """Whether the encoder gave numbers."""
-        edges = (None, None) if self.edges is None else (self.edges.train, self.edges.held_out)
-        found = (self.turned_train, self.turned, self.first, self.second, *edges)
+        found = (self.turned_train, self.turned, self.first, self.second, self.train, self.held_out)
         return all(vectors is None or bool(np.isfinite(vectors).all()) for vectors in found)
 
     @property
     def images(self) -> int:
         """How many evaluation images the largest question is about."""
-        edges = 0 if self.edges is None else len(self.edges.held_out)
+        edges = 0 if self.hogs is None else len(self.held_out)
         return max(len(self.first), edges, 0 if self.turned is None else len(self.turned))
 
     def answers(self) -> "Answers":
         """How each image was answered."""
-        rotations = None
+        rotations = residuals = targets = None
         if self.turned_train is not None and self.turned is not None:
             rotations = rotation_answers(self.turned_train, self.turned)
-        ranks = retrieval_answers(self.first, self.second)
-        if self.edges is None:
-            return Answers(rotations, ranks)
-        edges = self.edges
-        residuals = hog_answers(edges.train, edges.train_hog, edges.held_out, edges.held_out_hog)
-        return Answers(rotations, ranks, residuals, edges.held_out_hog)
+        if self.hogs is not None:
+            of_training, targets = self.hogs
+            residuals = hog_answers(self.train, of_training, self.held_out, targets)
+        return Answers(rotations, retrieval_answers(self.first, self.second), residuals, targets)
 
 
 @dataclass(frozen=True)
@@ -324,17 +308,21 @@ def hog(images: _Vectors) -> _Array:
 
 def _ridge(x: _Vectors, y: _Array, new: _Vectors, penalty: float) -> _Array:
     """Predictions for `new` of the ridge regression from standardised (N, D) `x` to (N, T) `y`."""
-    rows = np.asarray(x, np.float64)
-    others = np.asarray(new, np.float64)
-    if not (np.isfinite(rows).all() and np.isfinite(others).all() and np.isfinite(y).all()):
+    if not all(np.isfinite(part).all() for part in (x, new, y)):
         raise ValueError("expected finite representations and targets")
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
-    # A deviation of rounding errors is a constant feature: amplified, it would be noise.
-    scale = np.where(deviation > 1e-6 * np.abs(rows).max(initial=0.0), deviation, np.inf)
-    rows, others = (rows - mean) / scale, (others - mean) / scale
+    rows, others = standardised(x, new)
     middle = y.mean(axis=0)
     gram = rows.T @ rows + penalty * len(rows) * np.eye(rows.shape[1])
     return others @ np.linalg.solve(gram, rows.T @ (y - middle)) + middle  # type: ignore[no-any-return]
+
+
+def standardised(rows: NDArray[np.floating], others: NDArray[np.floating]) -> tuple[_Array, _Array]:
+    """Both in float64, each channel scaled to the mean 0 and the standard deviation 1 of its `rows`."""
+    first, other = np.asarray(rows, np.float64), np.asarray(others, np.float64)
+    mean, deviation = first.mean(axis=0), first.std(axis=0)
+    # A deviation of rounding errors is a constant feature: amplified, it would be noise.
+    scale = np.where(deviation > 1e-6 * np.abs(first).max(initial=0.0), deviation, np.inf)
+    return (first - mean) / scale, (other - mean) / scale
 
 
 def _directions(x: _Vectors) -> _Array:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -318,52 +317,32 @@ def _say_that_it_is_computed_anew(what: str, shape: Sequence[int], error: Except
 
 POINTS = 64
 _RANKS = "_ranks"
+_Numbers: TypeAlias = tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class CompactSpectrum:
-    """Some values of a spectrum, over the largest, with the ranks they stand for.
-
-    Attributes:
-        ranks: Ranks counted from 1, log-spaced; the last is the number of singular values. They depend on
-            that number alone, so they are the same at every milestone.
-        values: σ_rank / σ₁ at these ranks, from 1 down; all 0 when every singular value is.
-    """
-
-    ranks: tuple[int, ...]
-    values: tuple[float, ...]
-
-
-def compact_spectrum(singular_values: NDArray[np.float64], points: int = POINTS) -> CompactSpectrum:
+def logged_spectrum(
+    space: Space, singular_values: NDArray[np.float64], points: int = POINTS
+) -> dict[str, _Numbers]:
     """The (K,) descending singular values at `points` log-spaced ranks, or all where there are no more.
 
-    Values are taken at whole ranks, not averaged: exact where they are taken. The first ranks are 1, 2, 3, …
-    until log-spacing takes steps above 1.
+    W&B key → numbers: under spectrum/<space> the shares σ_rank / σ₁, from 1 down, or all 0 when every value
+    is; under spectrum/<space>_ranks the ranks, counted from 1 up to K: 1, 2, 3, … until log-spacing takes
+    steps above 1. They depend on K alone, so they are the same at every milestone. Values are taken at whole
+    ranks, not averaged, with four digits, because a row is read again and again.
     """
     count = len(singular_values)
     log_spaced = np.rint(np.geomspace(1, count, points)).astype(np.int64)
     ranks = np.unique(np.minimum(np.maximum(log_spaced, np.arange(1, points + 1)), count))
     shares = singular_values[ranks - 1] / (singular_values[0] or 1.0)
-    return CompactSpectrum(tuple(ranks.tolist()), tuple(shares.tolist()))
-
-
-def logged_spectrum(space: Space, singular_values: NDArray[np.float64]) -> dict[str, tuple[float, ...]]:
-    """`compact_spectrum` under its W&B keys: spectrum/<space>, and its ranks under spectrum/<space>_ranks.
-
-    Four digits of at most 64 values, because a row is read again and again.
-    """
-    compact = compact_spectrum(singular_values)
     key = SPECTRUM_PREFIX + space
-    values = tuple(float(f"{value:.4g}") for value in compact.values)
-    return {key: values, key + _RANKS: tuple(map(float, compact.ranks))}
+    return {key: tuple(float(f"{share:.4g}") for share in shares), key + _RANKS: tuple(map(float, ranks))}
 
 
-def spectra_of(lists: Mapping[str, Any]) -> dict[Space, CompactSpectrum]:
-    """The spectra in `Milestone.lists`, by space; what is not there is left out."""
-    spectra: dict[Space, CompactSpectrum] = {}
-    for space in get_args(Space):
-        values = lists.get(SPECTRUM_PREFIX + space)
-        ranks = lists.get(SPECTRUM_PREFIX + space + _RANKS)
-        if values and ranks and len(values) == len(ranks):
-            spectra[space] = CompactSpectrum(tuple(map(int, ranks)), tuple(map(float, values)))
+def spectra_of(lists: Mapping[str, _Numbers]) -> dict[str, tuple[_Numbers, _Numbers]]:
+    """Space → ranks and shares of the spectra in `Milestone.lists`; what has no ranks of its own is none."""
+    spectra = {}
+    for key, shares in lists.items():
+        ranks = lists.get(key + _RANKS, ())
+        if key.startswith(SPECTRUM_PREFIX) and shares and len(ranks) == len(shares):
+            spectra[key.removeprefix(SPECTRUM_PREFIX)] = ranks, shares
     return spectra

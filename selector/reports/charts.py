@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from selector.metrics import SPECTRUM_PREFIX, LabelFreeMetric, LabelledMetric
+from selector.metrics import LabelFreeMetric, LabelledMetric
+from selector.metrics.spectrum import spectra_of
 from selector.reports import ink
 from selector.reports.best import find_checkpoint
 from selector.reports.curves import Curves, curves, frame
@@ -30,7 +31,6 @@ MOST_PANELS = 6
 FEWEST_FOR_CORRELATION = 3
 MOST_NUMBERS = 16  # metrics of a heat map whose cells have room for 0.45; of more, it is .45
 
-_RANKS = "_ranks"
 # Role of a run → its name in the legend, colour, symbol and size.
 _ROLES = {
     "run": ("other runs", ink.RUN, "circle", 9),
@@ -291,37 +291,34 @@ def spectra(group: GroupReport) -> Chart | None:
     """The pick's singular values by rank, over the largest, one panel per space; the darker, the later the
     milestone. Of more than 7 milestones, 7 at even distances are drawn.
     """
-    logged = [row for row in group.ranked.chosen.milestones if any(map(_is_spectrum, row.lists))]
-    rows = thinned(logged, MOST_SPECTRA)
-    lines = [
-        (key, row.epoch, row.lists[key + _RANKS], row.lists[key])
-        for key in sorted({key for row in rows for key in row.lists if _is_spectrum(key)})
-        for row in rows
-        if row.lists.get(key) and len(row.lists.get(key + _RANKS, ())) == len(row.lists[key])
+    logged = [
+        (row.epoch, found) for row in group.ranked.chosen.milestones if (found := spectra_of(row.lists))
     ]
+    drawn = thinned(logged, MOST_SPECTRA)
+    spaces = sorted({space for _, found in drawn for space in found})
+    lines = [(space, epoch, *found[space]) for space in spaces for epoch, found in drawn if space in found]
     if not lines:
         return None
-    spaces = list(dict.fromkeys(key for key, *_ in lines))
     epochs = sorted({epoch for _, epoch, *_ in lines})
     figure = make_subplots(
         rows=len(spaces),
         cols=1,
-        subplot_titles=[plain(key.removeprefix(SPECTRUM_PREFIX)) for key in spaces],
+        subplot_titles=[plain(space) for space in spaces],
         vertical_spacing=0.32 / len(spaces),
         figure=ink.blank(40 + 280 * len(spaces)),
     )
-    for key, epoch, ranks, values in lines:
+    for space, epoch, ranks, values in lines:
         later = len(epochs) - 1 - epochs.index(epoch)
         shade = max(0, len(ink.SHADES) - 1 - round(later * len(ink.SHADES) / len(epochs)))
         figure.add_scatter(
-            row=spaces.index(key) + 1,
+            row=spaces.index(space) + 1,
             col=1,
             x=ranks,
             y=[value or None for value in values],
             mode="lines",
             name=f"epoch {epoch}",
             legendgroup=str(epoch),
-            showlegend=key == spaces[0],
+            showlegend=space == spaces[0],
             hovertemplate=f"epoch {epoch}, rank %{{x}}: %{{y:.3g}}<extra></extra>",
             line={"color": ink.SHADES[shade], "width": 2},
         )
@@ -335,10 +332,6 @@ def spectra(group: GroupReport) -> Chart | None:
         " collapse to fewer dimensions; RankMe counts how many directions carry weight.",
         figure,
     )
-
-
-def _is_spectrum(key: str) -> bool:
-    return key.startswith(SPECTRUM_PREFIX) and not key.endswith(_RANKS)
 
 
 def umap(group: GroupReport) -> Chart | None:

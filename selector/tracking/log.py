@@ -147,9 +147,9 @@ def with_chart(milestone: Milestone) -> dict[str, Any]:
     Logarithms of the values, because W&B's line chart has linear axes. A row without spectra has no chart.
     """
     points = [
-        [rank, math.log10(max(value, _LEAST_SHARE)), space]
+        [int(rank), math.log10(max(share, _LEAST_SHARE)), space]
         for space, spectrum in spectra_of(milestone.lists).items()
-        for rank, value in zip(spectrum.ranks, spectrum.values, strict=True)
+        for rank, share in zip(*spectrum, strict=True)
     ]
     if not points:
         return milestone.row

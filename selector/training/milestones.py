@@ -299,9 +299,9 @@ class Milestones(pl.Callback):
         self._define(found)
         if self.folder is not None and found.points is not None:
             write_umap(self.folder, pending.epoch, found.points, pending.inputs.backbone)
-        questions = pending.inputs.questions
-        if self.folder is not None and questions is not None and (edges := questions.edges) is not None:
-            write_whole(self.folder / FINGERPRINT, Fingerprint.of(edges.train, edges.held_out).content())
+        asked = pending.inputs.questions
+        if self.folder is not None and asked is not None and asked.hogs is not None:
+            write_whole(self.folder / FINGERPRINT, Fingerprint.of(asked.train, asked.held_out).content())
         return self._log(found, {**waited, **pending.trained})
 
     def _define(self, found: Measured) -> None:

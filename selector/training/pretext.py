@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from selector.metrics.pretext import ROTATIONS, SMALLEST_FOR_HOG, Edges, Questions, hog
+from selector.metrics.pretext import ROTATIONS, SMALLEST_FOR_HOG, Questions, hog
 from selector.training.views import augmented
 
 # Named differently whenever the common views change: scores of unlike views are not compared.
@@ -92,13 +92,14 @@ class PretextImages:
         if views is None:
             pairs = [encode(both.flatten(0, 1)).reshape(*both.shape[:2], -1) for both in self.views()]
             views = np.concatenate(pairs)
-        hogs = self._hogs
         return Questions(
             turned_train=_turned(encode, self.train[:_MOST_TURNED_TRAIN], train) if self.turns else None,
             turned=_turned(encode, self.held_out[:_MOST_TURNED], held_out) if self.turns else None,
             first=views[:, 0],
             second=views[:, 1],
-            edges=None if hogs is None else Edges(train, hogs[0], held_out, hogs[1]),
+            train=train,
+            held_out=held_out,
+            hogs=self._hogs,
             views=VIEWS,
         )
 

@@ -33,7 +33,7 @@ from selector.metrics.evaluate import evaluate
 from selector.metrics.geometry import channel_std, collapse_level, self_clustering
 from selector.metrics.idest import idest
 from selector.metrics.inputs import Inputs, MetricSettings
-from selector.metrics.pretext import Edges, Questions, hog_probe, rotation_probe, view_retrieval
+from selector.metrics.pretext import Questions, hog_probe, rotation_probe, view_retrieval
 from selector.metrics.probes import fast_probe, knn_accuracy, paper_probe
 from selector.metrics.spectrum import spectra_of
 from selector.metrics.umap import umap_points
@@ -62,9 +62,11 @@ VIEWS = ViewEmbeddings(
     + np.random.default_rng(6).standard_normal((40, 3, 6), dtype=np.float32),
     "training augmentations",
 )
-EDGES = Edges(TRAIN.vectors, TRAIN.vectors[:, :5] + 0.5, BACKBONE.vectors, BACKBONE.vectors[:, :5] + 0.5)
+HOGS = TRAIN.vectors[:, :5] + 0.5, BACKBONE.vectors[:, :5] + 0.5
 TURNED = np.random.default_rng(7).standard_normal((2, 60, 4, 12), dtype=np.float32)
-QUESTIONS = Questions(*TURNED, BACKBONE.vectors, BACKBONE.vectors + 0.3, EDGES, views="common views")
+QUESTIONS = Questions(
+    *TURNED, BACKBONE.vectors, BACKBONE.vectors + 0.3, TRAIN.vectors, BACKBONE.vectors, HOGS, "common views"
+)
 INPUTS = Inputs(
     BACKBONE,
     PROJECTOR,
@@ -167,7 +169,7 @@ def test_the_other_figures_are_those_of_their_functions(milestone):
         "lidar": lidar(views),
         "rotation_probe": rotation_probe(*TURNED),
         "view_retrieval": view_retrieval(BACKBONE.vectors, BACKBONE.vectors + 0.3),
-        "hog_probe": hog_probe(EDGES.train, EDGES.train_hog, EDGES.held_out, EDGES.held_out_hog),
+        "hog_probe": hog_probe(TRAIN.vectors, HOGS[0], BACKBONE.vectors, HOGS[1]),
         "silhouette_labels": silhouette_score(backbone.astype(float), BACKBONE.labels),
         "linear_probe_accuracy": fast_probe(TRAIN, BACKBONE).mean(),
         "knn_accuracy": knn_accuracy(TRAIN, BACKBONE),
@@ -182,9 +184,9 @@ def test_spectra_are_those_of_each_space(milestone):
     for embeddings in (BACKBONE, PROJECTOR, PREDICTOR):
         centred = embeddings.vectors.astype(float) - embeddings.vectors.mean(axis=0, dtype=float)
         sigma = svdvals(centred)
-        spectrum = spectra[embeddings.space]
-        assert spectrum.ranks == tuple(range(1, embeddings.vectors.shape[1] + 1))
-        assert spectrum.values == pytest.approx(sigma / sigma[0], rel=1e-3)
+        ranks, shares = spectra[embeddings.space]
+        assert ranks == tuple(range(1, embeddings.vectors.shape[1] + 1))
+        assert shares == pytest.approx(sigma / sigma[0], rel=1e-3)
 
 
 def test_of_many_images_all_pairs_are_of_a_random_subset(monkeypatch):

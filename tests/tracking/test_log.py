@@ -15,7 +15,7 @@ from offline_files import write_run
 from wandb.proto import wandb_internal_pb2 as pb
 
 from selector.errors import UserError
-from selector.metrics.spectrum import CompactSpectrum, spectra_of
+from selector.metrics.spectrum import spectra_of
 from selector.milestone import Milestone
 from selector.runs import read_source
 from selector.tracking import log
@@ -34,10 +34,7 @@ MILESTONE = Milestone(
     },
     {"correct/linear_probe_accuracy": "/w=="},
 )
-SPECTRA = {
-    "backbone": CompactSpectrum((1, 2, 5), (1.0, 0.1, 0.0)),
-    "projector": CompactSpectrum((1,), (1.0,)),
-}
+SPECTRA = {"backbone": ((1, 2, 5), (1.0, 0.1, 0.0)), "projector": ((1,), (1.0,))}
 ROWS = [Milestone(epoch, {"label_free/rankme": 1.0 + epoch}) for epoch in range(6)]
 
 

@@ -63,7 +63,7 @@ def test_images_of_other_channels_are_cropped_and_small_ones_have_no_gradients()
     def encode(images):
         return images.float().flatten(1).numpy()
 
-    assert PretextImages.drawn(bands, bands).ask(encode).edges is not None
+    assert PretextImages.drawn(bands, bands).ask(encode).hogs is not None
     small = bands[..., :6, :6]
     answers = PretextImages.drawn(small, small).ask(encode).answers()
     assert answers.residuals is None
@@ -89,7 +89,7 @@ def test_what_the_loaders_give_and_views_that_are_known_are_not_embedded_again()
     assert sum(embedded) == 3 * 40 + 3 * 30
     for name in ("turned_train", "turned", "first", "second"):
         assert np.array_equal(getattr(anew, name), getattr(again, name))
-    assert np.array_equal(anew.edges.held_out, again.edges.held_out)
+    assert np.array_equal(anew.held_out, again.held_out)
     untaught = PretextImages.drawn(train, held_out, turns=False).ask(encode)
     assert untaught.turned is None
     assert score_of(untaught.answers()) != score_of(anew.answers())
