@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from selector.config import TrainConfig, paper_recipe
-from selector.metrics.embeddings import Embeddings
+from selector.metrics.arrays import Embeddings
 from selector.metrics.probes import fast_probe, paper_probe
 from selector.training.autoaugment import autoaugmented
 from selector.training.data import Batches, load_images

@@ -169,7 +169,7 @@ def naive() -> Callable[..., tuple[Metrics, Metrics]]:
 
 
 def ours(seeds: int) -> Callable[..., tuple[Metrics, Metrics]]:
-    from selector.metrics.embeddings import Embeddings
+    from selector.metrics.arrays import Embeddings
     from selector.metrics.evaluate import evaluate
     from selector.metrics.inputs import Inputs, MetricSettings
 

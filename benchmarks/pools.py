@@ -21,8 +21,7 @@ from selector.runs import Milestone, Run, RunSet
 from selector.selection.candidates import final_value
 from selector.selection.comparability import configuration
 from selector.selection.consensus import CONSENSUS, with_consensus
-from selector.selection.preparation import PRETEXT_PARTS as PARTS
-from selector.selection.preparation import TELLS
+from selector.selection.preparation import PRETEXT_PARTS as PARTS, TELLS
 from selector.selection.regret import Regret, RegretGroup, regret
 from selector.sweeping.parameters import quantile
 from selector.sweeping.search import nested

@@ -20,7 +20,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from selector.config import TrainConfig
-from selector.metrics.embeddings import Embeddings
+from selector.metrics.arrays import Embeddings
 from selector.metrics.pooled import HELD_OUT, TRAIN, Fingerprint, pooled_probe
 from selector.metrics.pretext import Answers, bootstrap_scores, score_of
 from selector.metrics.probes import fast_probe

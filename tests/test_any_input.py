@@ -12,8 +12,7 @@ import pytest
 import torch
 import yaml
 from handmade import ACCURACY, RANKME, curve, run, sweep
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from selector.command_line import parse_config
 from selector.config import TrainConfig

@@ -235,8 +235,7 @@ def test_help_of_commands(capsys):
 
 
 def test_the_overview_fits_the_terminal_and_names_every_command(capsys, monkeypatch):
-    from selector.cli import COMMANDS as OURS
-    from selector.cli import main
+    from selector.cli import COMMANDS as OURS, main
 
     for columns in (80, 50, 200):
         monkeypatch.setenv("COLUMNS", str(columns))
@@ -250,8 +249,7 @@ def test_the_overview_fits_the_terminal_and_names_every_command(capsys, monkeypa
 
 @pytest.mark.parametrize("columns", [60, 80])
 def test_help_fits_the_terminal(capsys, monkeypatch, columns):
-    from selector.cli import COMMANDS as OURS
-    from selector.cli import main
+    from selector.cli import COMMANDS as OURS, main
 
     monkeypatch.setenv("COLUMNS", str(columns))
     for name in OURS:

@@ -7,8 +7,7 @@ from math import inf
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from selector.errors import UserError
 from selector.record import RECORD, End, Record, read_record

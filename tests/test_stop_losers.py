@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handmade import CONFIG, DEFINITION, write_sweep
-from handmade import run as handmade_run
+from handmade import CONFIG, DEFINITION, run as handmade_run, write_sweep
 from loopback import API_KEY, Backend, Fault
 from loopback.records import Run, Sweep
 

@@ -15,37 +15,45 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from selector.metrics.clid import clid, twonn
-from selector.metrics.clusters import cosine_kmeans
-from selector.metrics.embeddings import Embeddings, ViewEmbeddings
-from selector.metrics.evaluate import evaluate
-from selector.metrics.idest import idest  # as `clid`, a module's name too: type checkers want to be told
-from selector.metrics.inputs import DEFINITION_VERSION, Inputs, MetricSettings
-from selector.metrics.metric import (
-    AUGMENTATIONS,
-    CONFIG_FIELDS,
-    CONSENSUS_KEY,
-    LABEL_FREE_PREFIX,
-    LABELLED_PREFIX,
-    NOISE_PREFIX,
-    SAME_TRAINING,
-    SPECTRUM_PREFIX,
-    Direction,
-    LabelFreeMetric,
-    LabelledMetric,
-    Metric,
-    UnknownDirection,
-    declared_label_free,
-    declared_labelled,
-    label_free_metric,
-    labelled_metric,
-    registered,
+from selector.metrics.arrays import Embeddings as Embeddings, ViewEmbeddings as ViewEmbeddings
+from selector.metrics.clid import clid as clid, twonn as twonn
+from selector.metrics.clusters import cosine_kmeans as cosine_kmeans
+from selector.metrics.evaluate import evaluate as evaluate
+from selector.metrics.idest import idest as idest  # a module's name too: type checkers want to be told
+from selector.metrics.inputs import (
+    DEFINITION_VERSION as DEFINITION_VERSION,
+    Inputs as Inputs,
+    MetricSettings as MetricSettings,
 )
-from selector.metrics.probes import fast_probe, paper_probe
-from selector.metrics.spectral import alpha_req
-from selector.metrics.spectrum import Spectrum, SpectrumSums, spectrum_of
-from selector.metrics.umap import umap_points
-from selector.milestone import Milestone, correct_images
+from selector.metrics.metric import (
+    AUGMENTATIONS as AUGMENTATIONS,
+    CONFIG_FIELDS as CONFIG_FIELDS,
+    CONSENSUS_KEY as CONSENSUS_KEY,
+    LABEL_FREE_PREFIX as LABEL_FREE_PREFIX,
+    LABELLED_PREFIX as LABELLED_PREFIX,
+    NOISE_PREFIX as NOISE_PREFIX,
+    SAME_TRAINING as SAME_TRAINING,
+    SPECTRUM_PREFIX as SPECTRUM_PREFIX,
+    Direction as Direction,
+    LabelFreeMetric as LabelFreeMetric,
+    LabelledMetric as LabelledMetric,
+    Metric as Metric,
+    UnknownDirection as UnknownDirection,
+    declared_label_free as declared_label_free,
+    declared_labelled as declared_labelled,
+    label_free_metric as label_free_metric,
+    labelled_metric as labelled_metric,
+    registered as registered,
+)
+from selector.metrics.probes import fast_probe as fast_probe, paper_probe as paper_probe
+from selector.metrics.spectral import alpha_req as alpha_req
+from selector.metrics.spectrum import (
+    Spectrum as Spectrum,
+    SpectrumSums as SpectrumSums,
+    spectrum_of as spectrum_of,
+)
+from selector.metrics.umap import umap_points as umap_points
+from selector.milestone import Milestone as Milestone, correct_images as correct_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,45 +66,3 @@ for _module in iter_modules(__path__):
         import_module(f"{__name__}.{_module.name}")
 METRICS = tuple(one.metric for one in registered())
 globals().update({one.function.__name__: one.function for one in registered()})
-
-__all__ = [
-    "AUGMENTATIONS",
-    "CONFIG_FIELDS",
-    "CONSENSUS_KEY",
-    "DEFINITION_VERSION",
-    "LABELLED_PREFIX",
-    "LABEL_FREE_PREFIX",
-    "METRICS",
-    "NOISE_PREFIX",
-    "SAME_TRAINING",
-    "SPECTRUM_PREFIX",
-    "Direction",
-    "Embeddings",
-    "Inputs",
-    "LabelFreeMetric",
-    "LabelledMetric",
-    "Metric",
-    "MetricSettings",
-    "Milestone",
-    "Spectrum",
-    "SpectrumSums",
-    "UnknownDirection",
-    "ViewEmbeddings",
-    "alpha_req",
-    "clid",
-    "correct_images",
-    "cosine_kmeans",
-    "declared_label_free",
-    "declared_labelled",
-    "evaluate",
-    "fast_probe",
-    "idest",
-    "label_free_metric",
-    "labelled_metric",
-    "paper_probe",
-    "registered",
-    "spectrum_of",
-    "twonn",
-    "umap_points",
-]
-__all__ += sorted({one.function.__name__ for one in registered()} - set(__all__))

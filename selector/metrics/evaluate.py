@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from selector.metrics.arrays import TooFew, Undefined
-from selector.metrics.embeddings import Space
+from selector.metrics.arrays import Space, TooFew, Undefined
 from selector.metrics.inputs import Inputs, PerSeed
 from selector.metrics.metric import NOISE_PREFIX, Registered
 from selector.metrics.spectrum import Spectrum, logged_spectrum
@@ -58,7 +57,10 @@ def evaluate(epoch: int, inputs: Inputs, at: Callable[[str], None] = lambda _ste
                 values[one.metric.key] = float(np.mean(found))
             if len(found) > 1:
                 noise[NOISE_PREFIX + one.metric.name] = float(np.std(found, ddof=1))
-    return Milestone(epoch, values | noise, _lists(inputs), _texts(inputs))
+    texts = {}
+    if inputs.settings.reads("probed") and inputs.probed is not None:
+        texts[CORRECT_PREFIX + "linear_probe_accuracy"] = correct_text(inputs.probed)
+    return Milestone(epoch, values | noise, _lists(inputs), texts)
 
 
 def _lists(inputs: Inputs) -> dict[str, tuple[float, ...]]:
@@ -76,13 +78,6 @@ def _lists(inputs: Inputs) -> dict[str, tuple[float, ...]]:
         scores = tuple(float(f"{score:.5g}") for score in inputs.pretext_resamples)
         lists[BOOTSTRAP_PREFIX + "pretext_score"] = scores
     return lists
-
-
-def _texts(inputs: Inputs) -> dict[str, str]:
-    """Which images the probe gets right."""
-    if not inputs.settings.reads("probed") or inputs.probed is None:
-        return {}
-    return {CORRECT_PREFIX + "linear_probe_accuracy": correct_text(inputs.probed)}
 
 
 def _step(one: Registered) -> str:

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import PAIRWISE_MAX_IMAGES, Checked, one_thread, some_of
+from selector.metrics.arrays import (
+    PAIRWISE_MAX_IMAGES,
+    Checked,
+    Embeddings,
+    Space,
+    ViewEmbeddings,
+    one_thread,
+    some_of,
+)
 from selector.metrics.clid import cluster_learnability, default_clusters, twonn
 from selector.metrics.clusters import KMEANS_RESTARTS, cosine_clusterings, silhouettes
-from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
 from selector.metrics.geometry import channel_std
 from selector.metrics.metric import Registered, chosen, registered
 from selector.metrics.neighbors import nearest_neighbors

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import one_thread
-from selector.metrics.embeddings import Embeddings
+from selector.metrics.arrays import Embeddings, one_thread
 from selector.metrics.metric import TEST, labelled
 from selector.metrics.neighbors import nearest_neighbors
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from selector.metrics.arrays import BLOCK_ELEMENTS, as_vectors, float64_blocks, one_thread
-from selector.metrics.embeddings import Space
+from selector.metrics.arrays import BLOCK_ELEMENTS, Space, as_vectors, float64_blocks, one_thread
 from selector.metrics.metric import SPECTRUM_PREFIX
 
 if TYPE_CHECKING:

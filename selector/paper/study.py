@@ -16,7 +16,7 @@ from torchvision.transforms.v2.functional import resize
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.metrics import METRICS, LabelFreeMetric
-from selector.metrics.embeddings import Embeddings
+from selector.metrics.arrays import Embeddings
 from selector.metrics.evaluate import evaluate
 from selector.metrics.inputs import DEFINITION_VERSION, Inputs, MetricSettings, Probe, UmapEngine
 from selector.metrics.probes import paper_probe

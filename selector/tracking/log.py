@@ -16,7 +16,7 @@ import wandb
 
 from selector.errors import UserError
 from selector.metrics import SPECTRUM_PREFIX
-from selector.metrics.embeddings import Space
+from selector.metrics.arrays import Space
 from selector.metrics.spectrum import spectra_of
 from selector.milestone import Milestone
 from selector.record import RECORD, Record, Status, joined_versions, versions

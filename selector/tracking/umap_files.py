@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selector.files import write_whole
-from selector.metrics.embeddings import Embeddings
+from selector.metrics.arrays import Embeddings
 
 MOST_POINTS = 1000
 MOST_BYTES = 1_000_000  # train.py writes some kilobytes; what is larger is not its file

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import RandomSampler
 
 from selector.errors import UserError
-from selector.metrics.arrays import refuse_masked
-from selector.metrics.embeddings import Embeddings, Space
+from selector.metrics.arrays import Embeddings, Space, refuse_masked
 from selector.metrics.spectrum import Spectrum, SpectrumSums
 from selector.text import first_line
 from selector.training.processes import process_number, world_size

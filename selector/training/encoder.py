@@ -8,7 +8,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from selector.errors import UserError
-from selector.metrics.embeddings import Space
+from selector.metrics.arrays import Space
 from selector.text import counted
 
 Part = str | Callable[[Any, Tensor], Any]

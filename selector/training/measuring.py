@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from selector.metrics import LabelFreeMetric
-from selector.metrics.embeddings import Embeddings, Space, ViewEmbeddings
+from selector.metrics.arrays import Embeddings, Space, ViewEmbeddings
 from selector.metrics.evaluate import evaluate
 from selector.metrics.inputs import Inputs, MetricSettings
 from selector.metrics.pretext import Questions

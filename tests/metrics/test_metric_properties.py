@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 from handmade import FROM_UMAP
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from test_edge_cases import FUNCTIONS, MOVED, OF_VIEWS
 

@@ -26,8 +26,8 @@ from selector.metrics import (
     spectral,
     uniformity,
 )
+from selector.metrics.arrays import Embeddings, ViewEmbeddings
 from selector.metrics.clusters import cosine_kmeans
-from selector.metrics.embeddings import Embeddings, ViewEmbeddings
 from selector.metrics.entropy import histogram_entropy, outlier_share, robust_histogram_entropy
 from selector.metrics.evaluate import evaluate
 from selector.metrics.geometry import channel_std, collapse_level, self_clustering

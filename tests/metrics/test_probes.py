@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from selector.metrics.embeddings import Embeddings
+from selector.metrics.arrays import Embeddings
 from selector.metrics.probes import fast_probe, knn_accuracy, paper_probe
 
 CLASSES = 4

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from tiny_models import Counting, coloured, tiny
 
-from selector.metrics.embeddings import Embeddings
+from selector.metrics.arrays import Embeddings
 from selector.metrics.entropy import histogram_entropy
 from selector.metrics.probes import fast_probe, paper_probe
 from selector.metrics.umap import umap_learn_points

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from handmade import ACCURACY, RANKME, curve, run, sweep
 
-from selector.metrics.embeddings import Embeddings
+from selector.metrics.arrays import Embeddings
 from selector.reports import charts
 from selector.reports.curves import Curves, curves, packed
 from selector.reports.ink import CLASSES, LIGHT, PICK

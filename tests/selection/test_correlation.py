@@ -5,8 +5,7 @@ from math import erfc, sqrt
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from selector.selection.correlation import (
     kendall_test,

@@ -6,8 +6,7 @@ from math import inf, nan
 
 import pytest
 from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, curve, run, sweep
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from selector.commands.named import named_label_free
 from selector.errors import UserError

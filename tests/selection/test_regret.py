@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from handmade import ACCURACY, DEFINITION, ENTROPY, RANKME, curve, run, sweep
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from selector.errors import UserError
 from selector.metrics import declared_labelled

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from selector.errors import UserError
-from selector.sweeping import agent as agent_module
-from selector.sweeping import launch, processes
+from selector.sweeping import agent as agent_module, launch, processes
 from selector.sweeping.agent import Reporter, run_sweep
 from selector.sweeping.search import outcome, random_config
 from selector.sweeping.state import SweepState, read_sweep

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from offline_files import FILE_HEADER, as_log, items, leet_records, record
 from wandb.proto import wandb_internal_pb2
 

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from selector.metrics.embeddings import Embeddings
+from selector.metrics.arrays import Embeddings
 from selector.tracking.umap_files import MOST_BYTES, MOST_POINTS, read_umap_files, write_umap
 
 rng = np.random.default_rng(0)

@@ -9,8 +9,7 @@ import tifffile
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
-from tiny_encoder import NARROW
-from tiny_encoder import trained as small_encoder
+from tiny_encoder import NARROW, trained as small_encoder
 
 import train
 from selector.cli import main
