@@ -27,7 +27,7 @@ from selector.metrics.probes import fast_probe
 from selector.training.backbone import build_backbone
 from selector.training.data import ImageSplits, load_images
 from selector.training.pretext import Encode, PretextImages
-from selector.training.torch_file import load_plain
+from selector.training.stored import load_plain
 
 RECORDS = Path(__file__).parents[1] / "docs" / "evidence" / "pretext"
 FOLDS = 5

@@ -24,7 +24,7 @@ from zlib import crc32
 from selector.errors import UserError
 from selector.files import flush_folder, is_regular
 from selector.milestone import LARGEST_POSITION, Milestone, as_written, for_json
-from selector.runs import MACHINE_SETTINGS, Identity
+from selector.runs import NO_IDENTITY, Identity
 from selector.text import printable
 
 RECORD = "run.jsonl"
@@ -244,8 +244,7 @@ class Record:
             ) from error
 
     def _refuse_other_run(self, there: Header, header: Header) -> None:
-        ignored = MACHINE_SETTINGS | {"data_dir"}
-        for name in sorted((there.config.keys() & header.config.keys()) - ignored):
+        for name in sorted((there.config.keys() & header.config.keys()) - NO_IDENTITY):
             before, now = there.config[name], header.config[name]
             if before != now:
                 raise UserError(

@@ -16,6 +16,9 @@ MACHINE_SETTINGS = frozenset(
     {"checkpoint_minutes", "compile", "device", "devices", "threads", "output_dir", "resume", "keep"}
 )
 
+# What may differ between a run and its continuation: those, and where its data lies now.
+NO_IDENTITY = MACHINE_SETTINGS | {"data_dir"}
+
 Axis = Literal["epoch", "trainer/global_step", "_step"]
 State = Literal["finished", "diverged", "running", "interrupted", "crashed", "failed", "stopped"]
 

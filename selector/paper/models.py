@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from selector.errors import UserError
 from selector.text import counted, first_line, nearest
 from selector.training.exported import encoder_of
-from selector.training.stored import read_stored
-from selector.training.torch_file import load_plain
+from selector.training.stored import load_plain, read_stored
 
 # Section III-D of Xu, Lowe & Trappenberg: the 17 models of Table II.
 PAPER_MODELS = (

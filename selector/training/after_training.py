@@ -14,7 +14,7 @@ from selector.errors import UserError
 from selector.metrics import METRICS
 from selector.metrics.inputs import Probe
 from selector.record import RECORD
-from selector.runs import MACHINE_SETTINGS, Milestone, Run
+from selector.runs import NO_IDENTITY, Milestone, Run
 from selector.text import printable
 from selector.training.data import ImageSplits, load_images
 from selector.training.measuring import Measured
@@ -31,8 +31,6 @@ _OF_IMAGES = (
 )  # fmt: skip
 # Parts of a network that the metrics read; a checkpoint of another version may differ elsewhere.
 _READ = ("backbone.", "projection_head.", "prediction_head.", "views.")
-# Where and how a run was carried out, and where its data lies now: no part of what it was.
-_NO_IDENTITY = MACHINE_SETTINGS | {"data_dir"}
 
 
 class Evaluator:
@@ -205,7 +203,7 @@ def _stored(path: Path, epoch: int) -> Stored:
 
 
 def _differing(run: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> str:
-    shared = sorted((run.keys() & checkpoint.keys()) - _NO_IDENTITY)
+    shared = sorted((run.keys() & checkpoint.keys()) - NO_IDENTITY)
     return next((name for name in shared if run[name] != checkpoint[name]), "")
 
 

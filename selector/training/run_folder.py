@@ -13,13 +13,9 @@ from typing import Any
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.record import RECORD, read_record
+from selector.runs import NO_IDENTITY
 from selector.training.processes import is_main_process
 
-# What may change between an interruption and the continuation without making it another run.
-_NOT_IDENTITY = (
-    "resume", "output_dir", "threads", "compile", "device", "devices", "data_dir", "keep",
-    "checkpoint_minutes",
-)  # fmt: skip
 _CHECKPOINT = re.compile(r"milestone-(\d+)\.ckpt")
 LAST = "last.ckpt"
 
@@ -111,7 +107,7 @@ def refuse_other_configuration(config: TrainConfig, checkpoint: dict[str, Any]) 
 
 
 def _identity(config: TrainConfig) -> dict[str, Any]:
-    return {k: v for k, v in dataclasses.asdict(config).items() if k not in _NOT_IDENTITY}
+    return {k: v for k, v in dataclasses.asdict(config).items() if k not in NO_IDENTITY}
 
 
 def _fingerprint(config: TrainConfig) -> str:

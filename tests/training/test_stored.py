@@ -12,8 +12,7 @@ import torch
 from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.paper.models import read_state
-from selector.training.stored import read_checkpoint, read_stored
-from selector.training.torch_file import load_plain
+from selector.training.stored import load_plain, read_checkpoint, read_stored
 
 READERS = (read_checkpoint, read_stored, read_state)
 
@@ -152,10 +151,9 @@ def test_fields_younger_than_the_file_have_their_defaults(tmp_path):
         ({"config": CONFIG | {"learnin_rate": 1}}, "version.*'learnin_rate', did you mean 'learning_rate'"),
         ({"config": CONFIG | {"epochs": -1}}, "another version: epochs must be greater than 0"),
         ({"config": CONFIG | {"backbone": "resnet-19"}}, "does not know the backbone 'resnet-19'"),
-        ({"config": CONFIG | {"image_size": 10**9}}, "damaged: its image_size is 1000000000"),
-        ({"config": CONFIG | {"image_size": 1e9}}, "does not know the image_size 1000000000.0"),
-        ({"state_dict": {7: torch.ones(2)}}, "damaged, or of another program: its state_dict is not"),
-        ({"state_dict": {"a": 1}}, "damaged, or of another program: its state_dict is not"),
+        ({"config": CONFIG | {"seed": "a"}}, "damaged, or of another program"),
+        ({"config": 7}, "damaged, or of another program"),
+        ({"state_dict": 7}, "damaged, or of another program"),
         ({"train_config": None}, "is not a checkpoint of train.py"),
         ({"state_dict": None}, "is not a checkpoint of train.py"),
     ],
