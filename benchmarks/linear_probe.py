@@ -27,7 +27,7 @@ from selector.config import TrainConfig, paper_recipe
 from selector.metrics.arrays import Embeddings
 from selector.metrics.probes import fast_probe, paper_probe
 from selector.training.autoaugment import autoaugmented
-from selector.training.data import Batches, load_images
+from selector.training.data import batches, load_images
 from selector.training.embed import embed
 from selector.training.network import Network
 from selector.training.pretrain import pretrain
@@ -112,7 +112,7 @@ class Encoder:
         def encode(pixels: torch.Tensor) -> dict[Any, torch.Tensor]:
             return {"backbone": self.method.backbone(self.method.views.normalize(pixels))}
 
-        return embed(self.method, encode, Batches(images), images.split, {"backbone": None})["backbone"]
+        return embed(self.method, encode, batches(images), images.split, {"backbone": None})["backbone"]
 
     def augmented(self, seed: int) -> Callable[[int], Embeddings]:
         return lambda epoch: self.embedded(autoaugmented(self.images.train, seed, epoch))

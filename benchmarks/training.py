@@ -389,7 +389,7 @@ def accuracy(config: Any, by_lightly: bool, workers: int) -> float:
     import torch
 
     from selector.metrics.probes import fast_probe
-    from selector.training.data import Batches, load_images
+    from selector.training.data import batches, load_images
     from selector.training.embed import embed
     from selector.training.network import Network
     from selector.training.pretrain import pretrain
@@ -410,7 +410,7 @@ def accuracy(config: Any, by_lightly: bool, workers: int) -> float:
         return {"backbone": method.backbone(method.views.normalize(pixels))}
 
     train, test = (
-        embed(method, encode, Batches(split), split.split, {"backbone": None})["backbone"]
+        embed(method, encode, batches(split), split.split, {"backbone": None})["backbone"]
         for split in (images.train, images.evaluation)
     )
     return float(fast_probe(train, test).mean())

@@ -1,6 +1,6 @@
 """AutoAugment's CIFAR-10 policy on many images at once."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,42 +17,30 @@ _LEVELS = 10  # of each operation's strength
 _ELEMENTS = 2**24  # of pixels that go through an operation at once; it works in float32
 
 
-@dataclass(frozen=True)
-class Draws:
-    """What is drawn for N images, with the meaning that AutoAugment.get_params gives it.
+def draw(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What AutoAugment.get_params draws, for `count` images, each image's independent of the others'.
 
-    Attributes:
-        policy: (N,) which of the 25 sub-policies, each two operations in a row.
-        chance: (N, 2) in [0, 1): an operation is applied where it is at most the operation's probability.
-        sign: (N, 2) 0 or 1: whether its strength is negative, where the operation has a direction.
+    Returns:
+        (N,) which of the 25 sub-policies, each two operations in a row; (N, 2) in [0, 1): an operation is
+        applied where this is at most its probability; (N, 2) 0 or 1: 0 makes its strength negative, where
+        the operation has a direction.
     """
-
-    policy: Tensor
-    chance: Tensor
-    sign: Tensor
-
-
-def draw(count: int, seed: int) -> Draws:
-    """Sub-policies for so many images, each image's independent of the others'."""
     generator = torch.Generator().manual_seed(seed)
-    return Draws(
+    return (
         torch.randint(len(_POLICY.policies), (count,), generator=generator),
         torch.rand((count, 2), generator=generator),
         torch.randint(2, (count, 2), generator=generator),
     )
 
 
-def autoaugment(pixels: Tensor, draws: Draws) -> Tensor:
-    """The images after torchvision's AutoAugment, pixel for pixel, as if called on each with what was drawn.
+def autoaugment(pixels: Tensor, policy: Tensor, chance: Tensor, sign: Tensor) -> Tensor:
+    """(N, 1 or 3, H, W) uint8 images after torchvision's AutoAugment, pixel for pixel.
 
-    torchvision draws for a whole batch at once, so separate draws would take one call per image. Here
-    images that drew the same operation go through it together, on the device where they are.
+    As if called on each with what `draw` gave it. torchvision draws for a whole batch at once, so separate
+    draws would take one call per image. Here images that drew the same operation go through it together, on
+    the device where they are.
 
     Source: Cubuk et al. 2019, https://arxiv.org/abs/1805.09501.
-
-    Args:
-        pixels: (N, 1 or 3, H, W) uint8.
-        draws: Of N images.
     """
     strengths = _POLICY._augmentation_space(_LEVELS, tuple(pixels.shape[-2:]))
     result = pixels.clone()
@@ -61,8 +49,8 @@ def autoaugment(pixels: Tensor, draws: Draws) -> Tensor:
             name, probability, level = sub_policy[step]
             magnitudes, directed = strengths[name]
             magnitude = 0.0 if level is None else float(magnitudes[level])
-            drawn = (draws.policy == number) & (draws.chance[:, step] <= probability)
-            negative = drawn & (draws.sign[:, step] == 0) if directed else torch.zeros_like(drawn)
+            drawn = (policy == number) & (chance[:, step] <= probability)
+            negative = drawn & (sign[:, step] == 0) if directed else torch.zeros_like(drawn)
             for rows, strength in ((drawn & ~negative, magnitude), (negative, -magnitude)):
                 index = rows.nonzero()[:, 0].to(pixels.device)
                 for some in torch.split(index, max(1, _ELEMENTS // pixels[0].numel())):
@@ -81,5 +69,5 @@ def _apply(images: Tensor, name: str, strength: float) -> Tensor:
 
 def autoaugmented(images: Images, seed: int, epoch: int) -> Images:
     """Each image under AutoAugment's CIFAR-10 policy (Cubuk et al. 2018), as the paper's probe trains on."""
-    drawn = draw(len(images), int(np.random.SeedSequence([seed, epoch, 1]).generate_state(1, np.uint64)[0]))
-    return replace(images, pixels=autoaugment(images.pixels, drawn))
+    own = int(np.random.SeedSequence([seed, epoch, 1]).generate_state(1, np.uint64)[0])
+    return replace(images, pixels=autoaugment(images.pixels, *draw(len(images), own)))

@@ -1,6 +1,5 @@
 """Images as tensors: train on one split, evaluate on the other, labels optional everywhere."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ _MANY_REPEATED = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
+class Images(Pictures):
     """Images of one split, in a fixed order.
 
     Attributes:
@@ -36,28 +35,12 @@ class Images:
     labels: Tensor | None
     split: str
 
-    def __len__(self) -> int:
-        return len(self.pixels)
 
-    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "Images":
-        """The images at `indices`, in that order."""
-        chosen = torch.as_tensor(np.asarray(indices, dtype=np.int64))
-        return replace(
-            self, pixels=self.pixels[chosen], labels=None if self.labels is None else self.labels[chosen]
-        )
-
-
-@dataclass(frozen=True)
-class Batches:
-    """Batches of images in their order, as often as they are asked for."""
-
-    images: Images
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        for start in range(0, len(self.images), _BATCH):
-            part = slice(start, start + _BATCH)
-            labels = self.images.labels
-            yield self.images.pixels[part], None if labels is None else labels[part]
+def batches(images: Images) -> list[tuple[Tensor, Tensor | None]]:
+    """Batches of images in their order; views, not copies."""
+    pixels = torch.split(images.pixels, _BATCH)
+    labels = [None] * len(pixels) if images.labels is None else torch.split(images.labels, _BATCH)
+    return list(zip(pixels, labels, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +135,7 @@ def _hold_out(pictures: Pictures, config: TrainConfig, notes: list[str]) -> tupl
     """Split off a share of the images for evaluation; stratified where the classes are large enough."""
     from sklearn.model_selection import train_test_split
 
-    everything = np.arange(len(pictures.pixels))
+    everything = np.arange(len(pictures))
     held_out = int(np.ceil(config.holdout * len(everything)))
     stratify = pictures.labels if config.labels else None
     if not 0 < held_out < len(everything):
@@ -165,12 +148,8 @@ def _hold_out(pictures: Pictures, config: TrainConfig, notes: list[str]) -> tupl
     parts = train_test_split(
         everything, test_size=config.holdout, random_state=_SUBSET_SEED, stratify=stratify
     )
-    train, test = (_rows(pictures, np.sort(part)) for part in parts)
+    train, test = (pictures.take(np.sort(part)) for part in parts)
     return train, test
-
-
-def _rows(pictures: Pictures, rows: NDArray[np.int64]) -> Pictures:
-    return Pictures(pictures.pixels[rows], None if pictures.labels is None else pictures.labels[rows])
 
 
 def _range_of(config: TrainConfig, train: Pictures) -> tuple[float, float]:
@@ -187,11 +166,11 @@ def _images(
 ) -> Images:
     """The images that are used, as tensors of the size and the channels that are wanted."""
     wanted = getattr(config, count)
-    if wanted is not None and wanted > len(pictures.pixels):
-        raise UserError(f"{count} {wanted} is more than the {len(pictures.pixels)} available images")
-    if wanted is not None and wanted < len(pictures.pixels):
-        order = np.random.default_rng(_SUBSET_SEED).permutation(len(pictures.pixels))
-        pictures = _rows(pictures, np.sort(order[:wanted]))
+    if wanted is not None and wanted > len(pictures):
+        raise UserError(f"{count} {wanted} is more than the {len(pictures)} available images")
+    if wanted is not None and wanted < len(pictures):
+        order = np.random.default_rng(_SUBSET_SEED).permutation(len(pictures))
+        pictures = pictures.take(np.sort(order[:wanted]))
     pixels = torch.as_tensor(_in_channels(levels_of(pictures.pixels, pixel_range), config.channels or 3))
     if config.image_size is not None and pixels.shape[-1] != config.image_size:
         from torchvision.transforms.v2.functional import resize

@@ -26,7 +26,7 @@ from selector.tracking.umap_files import write_umap
 from selector.training.autoaugment import autoaugmented
 from selector.training.background import Worker, WorkerDied
 from selector.training.checkpoints import is_milestone
-from selector.training.data import Batches, ImageSplits, clusters_of
+from selector.training.data import ImageSplits, batches, clusters_of
 from selector.training.embed import Loader
 from selector.training.encoder import Encoder
 from selector.training.measuring import VIEWS_GIVEN, Clock, Measured, Measuring, measured, with_values
@@ -352,8 +352,8 @@ def milestones_of(
     # RankMe reads the first images: in a folder sorted by class these would all be of one class.
     shuffled = images.train.take(drawn_order(len(images.train)))
     return Milestones(
-        Batches(shuffled),
-        Batches(images.evaluation),
+        batches(shuffled),
+        batches(images.evaluation),
         settings,
         log,
         every=config.milestone_every,
@@ -361,7 +361,7 @@ def milestones_of(
             backbone=_represented,
             predictor="prediction_head" if "predictor_hidden" in own_values(config) else None,
         ),
-        augmented=lambda probe_epoch: Batches(autoaugmented(shuffled, config.seed, probe_epoch)),
+        augmented=lambda probe_epoch: batches(autoaugmented(shuffled, config.seed, probe_epoch)),
         views=TrainingViews(config, shuffled) if config.lidar_images and settings.reads("views") else None,
         view_source=TrainingViews.source,
         pretext=(

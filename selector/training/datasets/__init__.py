@@ -5,9 +5,9 @@ Command lines read the names, so no file in this folder imports torch before it 
 
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +27,17 @@ class Pictures:
         labels: (N,) int64 class indices, or None.
     """
 
-    pixels: "NDArray[Any]"
-    labels: "NDArray[np.int64] | None"
+    pixels: Any
+    labels: Any
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, rows: "NDArray[np.int64]") -> Self:
+        """The images in these rows, in that order."""
+        return replace(
+            self, pixels=self.pixels[rows], labels=None if self.labels is None else self.labels[rows]
+        )
 
 
 @dataclass(frozen=True, eq=False)
