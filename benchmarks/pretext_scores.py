@@ -24,8 +24,8 @@ from selector.metrics.arrays import Embeddings
 from selector.metrics.pooled import HELD_OUT, TRAIN, Fingerprint, pooled_probe
 from selector.metrics.pretext import Answers, bootstrap_scores, score_of
 from selector.metrics.probes import fast_probe
-from selector.training.backbone import build_backbone
 from selector.training.data import ImageSplits, load_images
+from selector.training.network import build_backbone
 from selector.training.pretext import Encode, PretextImages
 from selector.training.stored import load_plain
 

@@ -248,8 +248,8 @@ def lightly_training(config: Any, workers: int, epochs: int, keep: list[Any] | N
     from lightly.models.modules import SimCLRProjectionHead
     from lightly.transforms import SimCLRTransform
 
-    from selector.training.backbone import build_backbone
     from selector.training.data import load_images
+    from selector.training.network import build_backbone
 
     images = load_images(config)
     pixels = images.train.pixels
@@ -323,8 +323,8 @@ def stable_pretraining(asked: argparse.Namespace, dataset: str) -> None:
     from stable_pretraining.data.datasets import FromTorchDataset
     from stable_pretraining.methods import SimCLR
 
-    from selector.training.backbone import build_backbone
     from selector.training.data import load_images
+    from selector.training.network import build_backbone
 
     torch.set_num_threads(asked.threads)
     config = recipe(asked, dataset)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from selector.config import own_values, paper_recipe
-from selector.training.backbone import build_backbone
+from selector.training.network import build_backbone
 from selector.training.stored import Stored
 from selector.training.views import Normalize
 

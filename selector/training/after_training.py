@@ -154,21 +154,12 @@ def missing_metrics(run: Run, evaluator: Evaluator, every: bool = False) -> Adde
         again = [(value, known.values[key]) for key, value in row.values.items() if key in known.values]
         differing = sum(not _same(*pair) for pair in again)
         kept, changed = kept + len(again) - differing, changed + differing
-        new = row if every else _lacking(known, row)
+        lacking = {key: value for key, value in row.row.items() if key == "epoch" or key not in known.row}
+        new = row if every else Milestone.of_row(lacking)
         if new == Milestone(known.epoch):
             break
         rows[known.epoch] = new
     return Added(run, rows, kept, changed, tuple(without))
-
-
-def _lacking(known: Milestone, found: Milestone) -> Milestone:
-    """What was found and is not known."""
-    return Milestone(
-        known.epoch,
-        {key: value for key, value in found.values.items() if key not in known.values},
-        {key: value for key, value in found.lists.items() if key not in known.lists},
-        {key: value for key, value in found.texts.items() if key not in known.texts},
-    )
 
 
 def folder_of(run: Run) -> Path:

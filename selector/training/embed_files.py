@@ -23,13 +23,7 @@ from selector.training.exported import Encoder
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Images embedded.
-
-    Attributes:
-        files: N of them, in the order of their paths.
-        features: (N, D) float32.
-        bad: Files that could not be read.
-    """
+    """N images in the order of their paths, their (N, D) float32 features, and files that cannot be read."""
 
     files: tuple[Path, ...]
     features: NDArray[np.float32]

@@ -23,13 +23,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Images with classes.
-
-    Attributes:
-        files: N of them.
-        labels: (N,) class indices.
-        classes: Names of the classes.
-    """
+    """N images, (N,) class indices, and the names of the classes."""
 
     files: tuple[Path, ...]
     labels: NDArray[np.int64]

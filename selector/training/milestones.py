@@ -373,7 +373,8 @@ def milestones_of(
         progress=progress,
         in_background=config.device != "cpu" and torch.cuda.is_available(),
         resumable=True,
-        described=_of_numbers(images.pixel_range),
+        # What became black and white, where the images are not of 8 bits.
+        described={} if images.pixel_range == (0, 255) else {"pixel_range": list(images.pixel_range)},
     )
 
 
@@ -389,8 +390,3 @@ def _represented(network: Any, pixels: Tensor) -> Tensor:
     few = max(1, _PIECE // pixels[0, 0].numel())
     parts = torch.split(pixels, few) if pixels.device.type == "cpu" else (pixels,)
     return torch.cat([network.backbone(network.views.normalize(part)) for part in parts])
-
-
-def _of_numbers(pixel_range: tuple[float, float]) -> dict[str, Any]:
-    """What became black and white, where the images are not of 8 bits."""
-    return {} if pixel_range == (0, 255) else {"pixel_range": list(pixel_range)}

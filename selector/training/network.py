@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightly.models import ResNetGenerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 from torchmetrics import MeanMetric
 
 from selector.config import TrainConfig, own_values
-from selector.training.backbone import build_backbone
 from selector.training.batch_norm import share_statistics
 from selector.training.data import ImageSplits
 from selector.training.methods import method_named
@@ -163,6 +163,25 @@ class _Order(DistributedSampler[int]):
         batch_size = self.network.train_config.batch_size // world_size()
         trained = self.network.global_step - self.epoch * (len(self) // batch_size)
         return islice(super().__iter__(), trained * batch_size, None)
+
+
+def build_backbone(config: TrainConfig) -> tuple[nn.Module, int]:
+    """The encoder and its number of outputs D.
+
+    3x3 stem and no max-pool, as SimCLR uses ResNet-18 for CIFAR-10 (Chen et al. 2020, appendix B.9).
+    MoCo-v2's `batch_norm_splits` normalise each part of a batch alone, as its 8 GPUs would: without that,
+    query and key of an image share batch statistics, which give the pair away (He et al. 2020, section 3.3).
+    """
+    splits = own_values(config).get("batch_norm_splits", 0)
+    resnet = ResNetGenerator(config.backbone, config.backbone_width, num_splits=splits)
+    if (channels := config.channels or 3) != 3:
+        wide = resnet.conv1
+        resnet.conv1 = nn.Conv2d(channels, wide.out_channels, 3, wide.stride, wide.padding, bias=False)
+    stages = [resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4]
+    # Lightly's own pooling wants 32 px images; averaging over all positions takes any size.
+    pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten(1)]
+    backbone = nn.Sequential(resnet.conv1, resnet.bn1, nn.ReLU(inplace=True), *stages, *pool)
+    return backbone, resnet.linear.in_features
 
 
 def fit_on_gpu(pixels: Tensor) -> bool:

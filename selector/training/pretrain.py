@@ -36,13 +36,7 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
-
-    Attributes:
-        status: "completed" or "diverged".
-        epoch: The last epoch, or the one that diverged.
-        detail: One line.
-    """
+    """How a run ended; `epoch` is the last one, or the one that diverged, and `detail` one line."""
 
     status: Literal["completed", "diverged"]
     epoch: int

@@ -21,13 +21,9 @@ PATIENCE = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of one run, as seen by one of them.
+    """The processes of one run, as seen by one of them: number `rank` of `world`, on `nodes` machines.
 
-    Attributes:
-        rank: Number of this process among all of them.
-        world: How many there are.
-        nodes: On how many machines.
-        by_torchrun: Whether torchrun started them; else Lightning's launcher starts all but the first.
+    Where they are not `by_torchrun`, Lightning's launcher starts all but the first.
     """
 
     rank: int

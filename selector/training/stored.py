@@ -21,21 +21,13 @@ _FOLDER = 0x10  # among the attributes of a part of a zip file
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """One milestone of a run, as it lies on disk.
-
-    Attributes:
-        path: The file.
-        epoch: Epochs trained.
-        config: What the run was asked for.
-        state: Weights and buffers by name.
-        pixel_range: The numbers in the training images that became black and white.
-    """
+    """One milestone of a run, as it lies on disk; `state` holds weights and buffers by name."""
 
     path: Path
     epoch: int
     config: TrainConfig
     state: dict[str, Tensor]
-    pixel_range: tuple[float, float] = (0.0, 255.0)
+    pixel_range: tuple[float, float] = (0.0, 255.0)  # what became black and white
 
 
 def read_stored(path: Path) -> Stored:

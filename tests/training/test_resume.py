@@ -191,33 +191,6 @@ def test_a_run_starts_from_the_weights_of_another_and_not_from_another_encoder(
         start_from(tmp_path / "photo.ckpt", start)
 
 
-@pytest.mark.parametrize(
-    ("part", "value"),
-    [
-        ("milestones", [5]),
-        ("milestones", [{"loss": 1.0}]),
-        ("optimizer_states", [None]),
-        ("optimizer_states", [{"state": {}, "param_groups": [3]}]),
-        ("lr_schedulers", [3]),
-        ("loops", {}),
-        ("loops", {"fit_loop": {}}),
-        ("loops", {"fit_loop": {"epoch_progress": {"total": {}}}}),
-        ("loops", {"fit_loop": {"epoch_progress": {"total": {}, "current": {"ready": "x"}}}}),
-        ("train_config", 5),
-        ("state_dict", {1: torch.ones(2)}),
-        ("epoch", "3"),
-        ("global_step", None),
-    ],
-)
-def test_a_checkpoint_with_a_part_of_another_shape_is_named(
-    tmp_path: Path, images: ImageSplits, whole, part: str, value: object
-) -> None:
-    torch.save(whole(small_config())[0] | {part: value}, tmp_path / "milestone-0004.ckpt")
-    with pytest.raises(UserError, match=rf"damaged, or of another program: its {part} is not") as refusal:
-        run(small_config(), images, tmp_path)
-    assert "\n" not in str(refusal.value)
-
-
 def test_an_infinite_learning_rate_is_a_result(images: ImageSplits, tmp_path: Path) -> None:
     config = small_config(learning_rate=1e30)
     outcome = pretrain(Network(config, images), config, tmp_path, [])

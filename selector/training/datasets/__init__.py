@@ -61,11 +61,9 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set.
+    """A data set, named as on the command line, and the function that reads it.
 
     Attributes:
-        name: Its name on the command line.
-        load: Reads it.
         side: Of its images, in pixels, where a run does not ask for another.
         folder: Whether it lies in `data_dir`, and whether a folder that is not there is made and filled.
     """
