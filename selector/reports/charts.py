@@ -114,7 +114,7 @@ def choices(group: GroupReport) -> Chart | None:
     if judged is None or len(judged.judged) < 2:
         return None
     scale, unit, title = _points(judged.in_percent)
-    rows = choice_rows(judged, group.metrics)
+    rows = choice_rows(judged)
     known = [row for row in rows if row.regret is not None and row.chosen_by != "label oracle"]
     known.sort(key=lambda row: (row.is_metric, -(row.regret or 0.0), row.chosen_by))
     figure = ink.blank(150 + 26 * len(known))

@@ -35,7 +35,7 @@ def page_of(report: Report) -> str:
     held = {metric.name: metric for group in report.groups for metric in group.held}
     versions = (one.run.versions for group in report.ranking.groups for one in group.ranking)
     settings = [
-        *report.groups[0].definition.items(),
+        *report.groups[0].pick.definition.items(),
         *(("made by", text) for text in dict.fromkeys(versions) if text),
     ]
     return template.render(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from selector.errors import UserError
 from selector.metrics import METRICS, Direction, LabelFreeMetric, LabelledMetric
@@ -38,8 +37,8 @@ class GroupReport:
 
     Attributes:
         ranked: The metric's ranking of it.
-        judged: The same runs with their accuracy, and what the metric's choice cost; None without labels.
-        metrics: What every held metric's choice cost among the same runs, the ranking metric first.
+        judged: The same runs with their accuracy, and what the choice by each held metric cost, the ranking
+            metric first; None without labels.
         held: Metrics of the table that some run of the group logged, and the ranking metric and oracle.
         opinions: What the recommended metrics say of the pick, how firmly, and what would settle it.
         verdicts: Run id → what became of its training.
@@ -49,7 +48,6 @@ class GroupReport:
 
     ranked: RankedGroup
     judged: RegretGroup | None
-    metrics: tuple[Regret, ...]
     held: tuple[LabelFreeMetric | LabelledMetric, ...]
     opinions: Opinions
     verdicts: Mapping[str, Verdict]
@@ -69,12 +67,7 @@ class GroupReport:
     @property
     def regret(self) -> Regret | None:
         """What the pick cost."""
-        return self.metrics[0] if self.metrics else None
-
-    @property
-    def definition(self) -> Mapping[str, Any]:
-        """How the pick's metrics were computed."""
-        return self.pick.definition
+        return self.judged.metrics[0] if self.judged else None
 
 
 @dataclass(frozen=True)
@@ -136,8 +129,7 @@ def report_of(
         keys = {key for run in seeds for row in run.milestones for key in row.values}
         others = [one for one in METRICS if one.key in keys and one.key not in (metric.key, oracle.key)]
         held = (metric, *others, *([oracle] if oracle.key in keys else []))
-        judged: RegretGroup | None = None
-        regrets: tuple[Regret, ...] = ()
+        judged = None
         if oracle.key in keys:
             weigh = partial(
                 regret,
@@ -149,11 +141,11 @@ def report_of(
                 seed_key=seed_key,
             )
             label_free = [one for one in others if isinstance(one, LabelFreeMetric)]
-            judged, regrets, notes = _judged(weigh, metric, label_free, direction)
+            judged, notes = _judged(weigh, metric, label_free, direction)
             warnings += notes
         opinions = opinions_of(some, ranked, metric, milestone, seed_key)
         verdicts = {run.id: verdict_of(run) for run in seeds}
-        groups.append(GroupReport(ranked, judged, regrets, held, opinions, verdicts))
+        groups.append(GroupReport(ranked, judged, held, opinions, verdicts))
     return Report(runs.source, ranking, oracle, tuple(groups), tuple(dict.fromkeys(warnings)))
 
 
@@ -162,16 +154,16 @@ def _judged(
     metric: LabelFreeMetric,
     others: Sequence[LabelFreeMetric],
     direction: Direction | None,
-) -> tuple[RegretGroup | None, tuple[Regret, ...], list[str]]:
+) -> tuple[RegretGroup | None, list[str]]:
     """The group as labels see it, every metric that may compare exactly its runs, and what is left out."""
     try:
         own = weigh(metrics=[metric], direction=direction, progress=None)
     except UserError as error:
-        return None, (), [str(error)]
+        return None, [str(error)]
     if len(own.groups) != 1:
-        return None, (), [f"{own.oracle.name} cannot compare all runs that {metric.name} compares"]
+        return None, [f"{own.oracle.name} cannot compare all runs that {metric.name} compares"]
     judged = own.groups[0]
-    regrets, notes = list(judged.metrics), list(own.warnings)
+    regrets, notes = [*judged.metrics], [*own.warnings]
     groups: tuple[RegretGroup, ...] = ()
     try:
         if others:
@@ -186,4 +178,4 @@ def _judged(
         elif chosen:
             names = ", ".join(regret.metric.name for regret in chosen)
             notes.append(f"{names}: may not compare all of these runs, left out of the comparison")
-    return judged, tuple(regrets), notes
+    return replace(judged, metrics=tuple(regrets)), notes

@@ -10,7 +10,7 @@ from selector.metrics import LabelFreeMetric, LabelledMetric
 from selector.reports.words import BASELINES, correlation, label, number, settings_of, share, sparkline
 from selector.runs import Run
 from selector.selection.ranking import Ranked, RankedGroup
-from selector.selection.regret import Regret, RegretGroup
+from selector.selection.regret import RegretGroup
 
 
 @dataclass(frozen=True)
@@ -106,16 +106,11 @@ def along(run: Run, key: str) -> list[float]:
     return [row.values[key] for row in run.trained_milestones if key in row.values]
 
 
-def choice_rows(group: RegretGroup, metrics: Sequence[Regret] = ()) -> list[ChoiceRow]:
-    """What each metric's choice cost, in their order, then the baselines.
-
-    Args:
-        group: As labels see it.
-        metrics: Those to show; empty: the group's own.
-    """
+def choice_rows(group: RegretGroup) -> list[ChoiceRow]:
+    """What each metric's choice cost, in their order, then the baselines."""
     percent = group.in_percent
     rows = []
-    for one in metrics or group.metrics:
+    for one in group.metrics:
         low, high = one.interval or (None, None)
         arrow = {"max": "↑", "min": "↓", None: "–"}[one.direction]
         run = label(one.chosen) if one.chosen else ""

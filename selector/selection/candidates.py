@@ -28,14 +28,7 @@ _WHY = {
 
 @dataclass(frozen=True)
 class Excluded:
-    """A run that is never chosen.
-
-    Attributes:
-        run: Run id, or a file's name where no id could be read.
-        name: Display name, or "".
-        category: Why, as a keyword.
-        reason: Why, in one line.
-    """
+    """A run that is never chosen, by its id (or a file's name) and display name, and why in one line."""
 
     run: str
     name: str

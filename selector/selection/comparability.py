@@ -22,12 +22,7 @@ _SPECIFIC = {field for metric in METRICS for field in metric.settings} | {"spect
 
 @dataclass(frozen=True)
 class Pool:
-    """Runs that may be compared.
-
-    Attributes:
-        group: What they share, field → value; fields that no run knows are left out.
-        runs: In the order they came in.
-    """
+    """Runs that may be compared, and what they share: field → value, without fields that no run knows."""
 
     group: Mapping[str, Any]
     runs: tuple[Run, ...]

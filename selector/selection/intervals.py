@@ -132,11 +132,12 @@ def resampled_regrets(
     source = rng.integers(0, len(repeated), (RESAMPLES, len(centre)))
     of_scores = [np.asarray(seeds, np.float64) for seeds, _ in repeated]
     of_logits = [logit(shares) for _, shares in repeated]
-    seeds = np.array([len(some) for some in of_scores])[source]
+    lengths = [len(some) for some in of_scores]
+    seeds, start = np.array(lengths)[source], np.cumsum([0, *lengths])[source]
     first = rng.integers(0, seeds)
     second = (first + rng.integers(1, seeds)) % seeds  # any of the others
-    tables = (_padded(of_scores), _padded(of_logits))
-    shifts = [np.asarray(shrink) * (table[source, second] - table[source, first]) for table in tables]
+    both = (np.concatenate(of_scores), np.concatenate(of_logits))
+    shifts = [np.asarray(shrink) * (one[start + second] - one[start + first]) for one in both]
     chosen = (np.asarray(scores, np.float64) + shifts[0]).argmax(axis=1)
     quality = 1 / (1 + np.exp(-(centre + shifts[1])))
     regrets: Floats = quality.max(axis=1) - np.take_along_axis(quality, chosen[:, None], axis=1)[:, 0]
@@ -153,9 +154,3 @@ def logit(shares: ArrayLike) -> Floats:
     bounded = np.asarray(shares, np.float64).clip(_NEAREST_TO_CERTAIN, 1 - _NEAREST_TO_CERTAIN)
     odds: Floats = np.log(bounded / (1 - bounded))
     return odds
-
-
-def _padded(rows: Sequence[Floats]) -> Floats:
-    """(rows, longest), filled up with 0."""
-    longest = max(map(len, rows))
-    return np.array([np.pad(row, (0, longest - len(row))) for row in rows])

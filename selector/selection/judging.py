@@ -17,10 +17,7 @@ class JudgedRun:
     """One run by late labels; the fields are keys of `--json`.
 
     Attributes:
-        run: Its id.
-        name: Its display name.
-        accuracy: Of the probe, cross-validated, 0 to 1.
-        standard_error: Of the accuracy, over images.
+        accuracy, standard_error: Of the probe, cross-validated, 0 to 1; the error is over images.
         knn_accuracy: Of the nearest neighbours.
         pick: Whether the label-free metric chose it.
         told_from_pick: Whether so many labels can tell it from the pick.
@@ -41,13 +38,11 @@ class Judgement:
 
     Attributes:
         labels: Number of labelled images.
-        pick: Id of the run that the label-free metric chose.
-        best: Id of the best run by the labels.
+        pick, best: Ids of the runs that the label-free metric chose and that the labels place highest.
         regret: Accuracy of the best less that of the pick.
         interval: 95 % interval of the true regret (multiple comparisons with the best), or None for one run.
         told_apart: Whether the labels can tell the pick from the best, or from the second where it is best.
         labels_needed: About how many labels could, or None where the two are equal.
-        runs: Each run.
     """
 
     labels: int

@@ -117,7 +117,8 @@ def test_regret_is_a_line_from_the_pick_to_the_best():
 
 def test_intervals_reach_from_low_to_high_in_points():
     group = group_of(run("a", 2.0, 0.7), run("b", 1.0, 0.9))
-    group = replace(group, metrics=(replace(group.metrics[0], regret=0.02, interval=(0.01, 0.05)),))
+    known = replace(group.judged.metrics[0], regret=0.02, interval=(0.01, 0.05))
+    group = replace(group, judged=replace(group.judged, metrics=(known,)))
     metric, baseline = charts.choices(group).figure.data
     assert [metric.x[0], metric.error_x.array[0], metric.error_x.arrayminus[0]] == pytest.approx([2, 3, 1])
     assert [*baseline.error_x.array, *baseline.error_x.arrayminus] == [0.0] * 2 * len(baseline.x)

@@ -60,7 +60,7 @@ def test_every_way_of_choosing_and_what_it_costs():
         run("b", 30.0, 0.7, values=values[1]),  # highest rankme, lowest loss
         run("c", 20.0, 0.8, values=values[2]),
     )
-    found = choice_rows(group.judged, group.metrics)
+    found = choice_rows(group.judged)
     assert [(row.chosen_by, row.arrow, row.run, row.regret) for row in found[:4]] == [
         ("rankme", "↑", "b", pytest.approx(0.2)),
         ("entropy", "↓", "a", pytest.approx(0.0)),
