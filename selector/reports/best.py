@@ -2,18 +2,19 @@
 
 import re
 import shlex
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from selector.config import Method, TrainConfig, paper_recipe
+from selector.config import TrainConfig
 from selector.errors import UserError
 from selector.machine import train_command
 from selector.metrics import LabelFreeMetric, label_free_metric
 from selector.reports.objects import opinions_object, plain
 from selector.reports.opinions import Opinions
 from selector.runs import Run
+from selector.selection.baselines import recipe_of
 from selector.selection.ranking import RankedGroup
 from selector.selection.verdicts import SCORES
 from selector.text import counted, printable
@@ -33,11 +34,9 @@ def repeated(run: Run) -> dict[str, Any]:
 
 def command_line(run: Run) -> str:
     """The shell command that repeats a run of train.py; what the method's recipe already says is left out."""
-    methods: tuple[Method, ...] = get_args(Method)
-    method = next((known for known in methods if known == run.config.get("method")), None)
-    if not run.definition or method is None:
+    recipe = recipe_of(run)
+    if not run.definition or not recipe:
         return ""
-    recipe = asdict(paper_recipe(method))
     flags = [
         f"--{name.replace('_', '-')}={value}"
         for name, value in repeated(run).items()

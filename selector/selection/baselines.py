@@ -112,7 +112,7 @@ def _distances(judged: Sequence[Judged], default: Mapping[str, Any] | None) -> l
     Source: Gower 1971, A general coefficient of similarity and some of its properties.
     """
     names = [name for name in swept([one.run for one in judged]) if name != "seed"]
-    targets = [default or _recipe(one.run) for one in judged]
+    targets = [default or recipe_of(one.run) for one in judged]
     if not all(targets):
         return [None] * len(judged)
     both = [(one.run.config, target) for one, target in zip(judged, targets, strict=True)]
@@ -122,7 +122,7 @@ def _distances(judged: Sequence[Judged], default: Mapping[str, Any] | None) -> l
     return [round(sum(row) / max(1, len(names)), 12) for row in rows]
 
 
-def _recipe(run: Run) -> dict[str, Any]:
+def recipe_of(run: Run) -> dict[str, Any]:
     """The recipe of the run's method, or nothing for a method that has none here."""
     from selector.config import Method, paper_recipe
 
