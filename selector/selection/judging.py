@@ -69,38 +69,33 @@ def judge(
         names: Of each run, its display name.
         pick: The chosen run, one of these.
     """
-    ids = list(right)
+    ids = sorted(right, key=lambda id: -right[id].mean())
     shares = np.array([right[id] for id in ids])
     n = shares.shape[1]
     accuracy, chosen = shares.mean(axis=1), ids.index(pick)
     errors = (shares - shares[chosen]).std(axis=1, ddof=1) / np.sqrt(n)
-    others = max(1, len(ids) - 1)
-    reach = t_quantile(1 - (1 - LEVEL) / 2 / others) * errors
-    told = np.abs(accuracy - accuracy[chosen]) > reach
-    runs = [
-        JudgedRun(
-            run=id,
-            name=names[id],
-            accuracy=float(accuracy[place]),
-            standard_error=float(shares[place].std(ddof=1) / np.sqrt(n)),
-            knn_accuracy=knn[id],
-            pick=id == pick,
-            told_from_pick=bool(told[place]) and id != pick,
-        )
-        for place, id in enumerate(ids)
-    ]
-    order = sorted(range(len(ids)), key=lambda place: -accuracy[place])
-    rival = next((place for place in order if place != chosen), None)  # the best that was not chosen
-    needed = None
-    if rival is not None and (gap := abs(accuracy[rival] - accuracy[chosen])) > 0:
-        needed = ceil(n * (reach[rival] / gap) ** 2)
+    reach = t_quantile(1 - (1 - LEVEL) / 2 / max(1, len(ids) - 1)) * errors
+    gaps = np.abs(accuracy - accuracy[chosen])
+    told, rival = gaps > reach, int(chosen == 0)  # the best run that was not chosen
+    tied = len(ids) == 1 or gaps[rival] == 0
     return Judgement(
         labels=n,
         pick=pick,
-        best=ids[order[0]],
-        regret=float(accuracy.max() - accuracy[chosen]),
+        best=ids[0],
+        regret=float(gaps[0]),
         interval=distance_from_best(accuracy, chosen, errors),
-        told_apart=rival is not None and bool(told[rival]),
-        labels_needed=needed,
-        runs=tuple(runs[place] for place in order),
+        told_apart=not tied and bool(told[rival]),
+        labels_needed=None if tied else ceil(n * (reach[rival] / gaps[rival]) ** 2),
+        runs=tuple(
+            JudgedRun(
+                run=id,
+                name=names[id],
+                accuracy=float(accuracy[place]),
+                standard_error=float(shares[place].std(ddof=1) / np.sqrt(n)),
+                knn_accuracy=knn[id],
+                pick=id == pick,
+                told_from_pick=bool(told[place]),
+            )
+            for place, id in enumerate(ids)
+        ),
     )
