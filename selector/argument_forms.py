@@ -14,7 +14,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
-from selector.text import nearest, printable
+from selector.text import first_line, nearest, printable
 
 Kinds = Mapping[str, Any]  # option, with underscores → the type that it is declared with
 
@@ -42,7 +42,8 @@ def expand(
         prog: The program's name in messages.
         positional: Whether there are positional arguments; if so, and if no other word is one, the last
             word of `--metric a b SOURCE` is, whatever follows.
-        agent: Whether an argument without dashes is `name=value`, JSON, or a JSON file.
+        agent: Whether an argument without dashes is `name=value`, JSON, or a JSON file, and --config a YAML
+            file, such as `selector best --output` writes, whose settings stand in its place.
     """
     waiting, options, others = deque(argv), list[str](), list[str]()
     last_of_several = None
@@ -53,6 +54,9 @@ def expand(
             break
         if token in HELP:
             options.append(token)
+        elif agent and token.partition("=")[0] == "--config":
+            settings = _read_config(token.partition("=")[2], waiting, prog)
+            waiting.extendleft(reversed(_flags(_flat(settings, kinds, prog))))
         elif token.startswith("--"):
             added = _option(token, waiting, kinds, prog, agent)
             options += added
@@ -116,6 +120,22 @@ def _values(kind: Any, waiting: deque[str]) -> list[str]:
     while waiting and not waiting[0].startswith("--") and len(values) < most:
         values.append(waiting.popleft())
     return values
+
+
+def _read_config(file: str, waiting: deque[str], prog: str) -> dict[str, Any]:
+    """The settings in a YAML file, by default the next argument."""
+    if not file and not waiting:
+        fail(prog, "--config needs the name of a YAML file")
+    file = file or waiting.popleft()
+    import yaml
+
+    try:
+        settings = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        fail(prog, f"--config {file} cannot be read: {first_line(error)}")
+    if not isinstance(settings, dict):
+        fail(prog, f"--config {file} holds no settings, such as learning_rate: 0.1")
+    return settings
 
 
 def _read_json(token: str, kinds: Kinds, prog: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import json
 import sys
 import textwrap
 from argparse import ArgumentParser
@@ -10,12 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from selector.argument_forms import HELP, expand, fail
 from selector.parameters import argument, arguments_of, bound, help_width, parser_of, read
-from selector.text import first_line, nearest
+from selector.text import nearest
 
 if TYPE_CHECKING:
     from selector.config import TrainConfig
@@ -48,7 +46,7 @@ def parse_config(argv: Sequence[str], prog: str = "train.py") -> "TrainConfig":
     """
     from selector.config import Method, TrainConfig, paper_recipe  # other commands do not need it
 
-    tokens = expand(with_config(argv, prog), _type_hints(TrainConfig), prog, agent=True)
+    tokens = expand(argv, _type_hints(TrainConfig), prog, agent=True)
     named = [token.partition("=")[2] for token in tokens if token.startswith("--method=")]
     methods: tuple[Method, ...] = get_args(Method)
     recipe = paper_recipe(next((known for known in methods if known == (named or [""])[-1]), "simclr"))
@@ -72,32 +70,6 @@ def _parser_of(recipe: "TrainConfig", prog: str) -> ArgumentParser:
     own = next(name for name in hints if name in OWN_FIELDS)
     sections = {**_SECTIONS, own: "single methods: loss, heads, momentum encoder"}
     return parser_of(prog, TrainConfig.__doc__ or "", arguments, sections, _CONFIG_HELP)
-
-
-def with_config(argv: Sequence[str], prog: str) -> list[str]:
-    """A command line whose --config FILE is replaced by the settings of that YAML file.
-
-    Options after it take precedence. `selector best --output` writes such a file.
-    """
-    tokens = list(argv)
-    for place, token in enumerate(tokens):
-        name, equals, file = token.partition("=")
-        if name != "--config":
-            continue
-        if not equals and place + 1 == len(tokens):
-            fail(prog, "--config needs the name of a YAML file")
-        file = file if equals else tokens[place + 1]
-        import yaml
-
-        try:
-            settings = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            fail(prog, f"--config {file} cannot be read: {first_line(error)}")
-        if not isinstance(settings, dict):
-            fail(prog, f"--config {file} holds no settings, such as learning_rate: 0.1")
-        rest = tokens[place + (1 if equals else 2) :]
-        return [*tokens[:place], json.dumps(settings, default=str), *with_config(rest, prog)]
-    return tokens
 
 
 def parse_command(

@@ -362,10 +362,11 @@ def test_steps_and_bars_are_for_terminals_that_want_them(folder, tmp_path):
     page = tmp_path / "page.html"
     shown, status = in_a_terminal("report", folder, "--output", page)
     assert status == 0
-    assert "\r\x1b[K[2/3] 3 runs: ranking" in shown
+    assert "[2/3] 3 runs: ranking" in shown
+    assert "\x1b[2K" in shown  # the line is erased
     assert shown.rstrip().splitlines()[-1].endswith("open it in a browser")
     quiet, status = in_a_terminal("report", folder, "--output", page, "--quiet")
-    assert (status, "\x1b[K" in quiet, "[2/3]" in quiet) == (0, False, False)
+    assert (status, "\x1b" in quiet, "[2/3]" in quiet) == (0, False, False)
     elsewhere = selector("report", folder, "--output", page)
     assert "\x1b" not in elsewhere.stdout + elsewhere.stderr
 
@@ -381,3 +382,16 @@ def test_colours_are_for_terminals_that_want_them(folder):
     for text in (coloured, plain):
         lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
         assert max(len(line) for line in lines if not line.startswith("selector: warning:")) <= 80
+
+
+def test_the_demo_ranks_its_sweep_judges_the_choice_and_writes_a_page(tmp_path, capsys, monkeypatch):
+    def trained(file, directory, **options):
+        assert "digits" in file.read_text("utf-8")
+        write_sweep(directory, run("aa", 2.0, 0.7), run("bb", 1.0, 0.9))
+
+    monkeypatch.setattr("selector.sweeping.agent.run_sweep", trained)
+    status, out, _ = call(capsys, "demo", "--directory", tmp_path / "demo")
+    assert status == 0
+    told = ["Chosen: aa", "Selection regret in labelled/", "report.html", "selector best"]
+    assert [out.index(text) for text in told] == sorted(out.index(text) for text in told)
+    assert (tmp_path / "demo" / "report.html").stat().st_size > 1_000_000

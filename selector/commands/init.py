@@ -2,13 +2,13 @@
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 from statistics import median
 
 from selector.errors import UserError
 from selector.machine import usable_cores
 
-_EXTENSIONS = frozenset((".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 _MOST_JOBS = 8  # each of them holds the images in memory
 _LOOKED_AT = 100  # images whose size is read
 
@@ -24,12 +24,9 @@ def init(images: Path, /) -> int:
     """
     if not images.is_dir():
         raise UserError(f"there is no folder {str(images)!r}; name the folder with the images")
-    found = sorted(
-        Path(parent, name)
-        for parent, _, names in os.walk(images, followlinks=True)
-        for name in names
-        if not name.startswith(".") and Path(name).suffix.lower() in _EXTENSIONS
-    )
+    from selector.training.datasets.folder import image_paths, readable
+
+    found = sorted(image_paths(images, readable()[1], Counter()))
     if len(found) < 20:
         raise UserError(f"{str(images)!r} holds {len(found)} images; a sweep needs at least 20")
     print(sweep_for(images, len(found), _median_side(found), _gpu(), usable_cores()), end="")

@@ -38,16 +38,12 @@ def named_label_free(name: str, direction: Direction | None) -> LabelFreeMetric:
 
 def refuse_consensus(name: str) -> None:
     """Refuses it where a run's own score is needed, whatever other runs there are."""
-    if _is_consensus(name):
+    if name in (CONSENSUS.name, CONSENSUS.key):
         parts = ", ".join(key.removeprefix(LABEL_FREE_PREFIX) for key in CONSENSUS.parts)
         raise UsageError(
             "the consensus is a run's place among the others, not a score of its own: name rankme, or one of"
             f" the metrics in it, {parts}"
         )
-
-
-def _is_consensus(name: str) -> bool:
-    return name in (CONSENSUS.name, CONSENSUS.key)
 
 
 def keys_of(metric: LabelFreeMetric) -> list[str]:

@@ -75,7 +75,12 @@ def report(
         if not wandb:
             show_step("[3/3] comparing neighbours, and writing", 0, None)
             page = with_photos(page)
-        done = _save_report(runs.source, page) if wandb else _write_page(page, output)
+        if wandb:
+            from selector.reports.wandb_report import save_report
+
+            done = f"{printable(save_report(runs.source, page))}: the report in W&B"
+        else:
+            done = _write_page(page, output)
     warn([*page.warnings, *_unknown_oracle(oracle, judge.key, found)])
     print(done)
     return 0
@@ -114,9 +119,3 @@ def _check_wandb(source: str) -> None:
         )
     if (mode := os.environ.get("WANDB_MODE", "")) in SILENT_MODES:
         raise UserError(f"nothing is sent to W&B while WANDB_MODE is {mode}: unset it, or leave out --wandb")
-
-
-def _save_report(source: str, found: "Report") -> str:
-    from selector.reports.wandb_report import save_report
-
-    return f"{printable(save_report(source, found))}: the report in W&B"

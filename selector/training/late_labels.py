@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from selector.errors import UserError
 from selector.metrics.arrays import one_thread
+from selector.metrics.neighbors import nearest_neighbors
 from selector.text import counted, first_line, printable
 from selector.training.embed_files import images_below
 
@@ -117,11 +118,6 @@ def probed(features: NDArray[np.float32], labels: NDArray[np.int64]) -> Floats:
 
 def knn_accuracy(features: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """Share of images whose class most of their nearest neighbours have, by cosine, themselves left out."""
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = features / np.where(lengths == 0, 1, lengths)
-    k = min(NEIGHBOURS, int(np.bincount(labels).min()))
-    similar = unit @ unit.T
-    np.fill_diagonal(similar, -np.inf)
-    nearest = np.argsort(-similar, axis=1, kind="stable")[:, :k]
+    nearest, _ = nearest_neighbors(features, min(NEIGHBOURS, int(np.bincount(labels).min())), "cosine")
     votes = np.apply_along_axis(np.bincount, 1, labels[nearest], minlength=labels.max() + 1)
     return float((votes.argmax(axis=1) == labels).mean())

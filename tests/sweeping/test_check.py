@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import yaml
 from PIL import Image
@@ -81,7 +83,9 @@ def test_init_writes_a_sweep_that_check_explains(folder, monkeypatch, capsys):
     photos.mkdir()
     for number in range(24):
         Image.new("RGB", (40, 60 + number), (number, 0, 0)).save(photos / f"{number}.jpg")
-    assert main(["init", str(photos)]) == 0
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "torch", None)  # not needed to count images
+        assert main(["init", str(photos)]) == 0
     (folder / "photos.yaml").write_text(capsys.readouterr().out)
     monkeypatch.setattr(module, "timed_step", lambda config: (0.1, 19))
     lines = check(folder / "photos.yaml")
@@ -89,3 +93,11 @@ def test_init_writes_a_sweep_that_check_explains(folder, monkeypatch, capsys):
     assert not [line for line in lines if "warning" in line]
     assert main(["init", str(folder / "none")]) == 1
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_init_counts_what_train_py_reads(tmp_path, capsys):
+    for number in range(24):
+        (tmp_path / f"{number}.psd").touch()
+        Image.new("L", (40, 60)).save(tmp_path / f"{number}.pgm")
+    assert main(["init", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("# A sweep over 24 images of about 40 pixels")
