@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from selector.selection.regret import regret
     from selector.training.encoder import Encoder
     from selector.training.exported import load_encoder
+    from selector.training.measuring import evaluate
     from selector.training.milestones import Milestones
-    from selector.training.plain_loop import evaluate
 
 __all__ = [
     "Encoder",
@@ -38,7 +38,7 @@ _PLACES = {
     "MetricSettings": "selector.metrics.inputs.MetricSettings",
     "Milestones": "selector.training.milestones.Milestones",
     "Record": "selector.record.Record",
-    "evaluate": "selector.training.plain_loop.evaluate",
+    "evaluate": "selector.training.measuring.evaluate",
     "load_encoder": "selector.training.exported.load_encoder",
     "rank": "selector.selection.ranking.rank",
     "read_runs": "selector.runs.read_source",

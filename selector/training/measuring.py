@@ -1,4 +1,7 @@
-"""One network measured: its images are embedded, and the metrics computed from what comes of them."""
+"""One network measured: its images are embedded, and the metrics computed from what comes of them.
+
+Lightning's callback does it at every milestone, and `evaluate` once, for a training loop of one's own.
+"""
 
 import sys
 import time
@@ -14,14 +17,15 @@ from torch import Tensor, nn
 
 from selector.metrics import LabelFreeMetric
 from selector.metrics.arrays import Embeddings, Space, ViewEmbeddings
-from selector.metrics.evaluate import evaluate
+from selector.metrics.evaluate import evaluate as evaluated
 from selector.metrics.inputs import Inputs, MetricSettings
 from selector.metrics.pretext import Questions
 from selector.metrics.probes import paper_probe
 from selector.metrics.spectrum import Spectrum
 from selector.milestone import Milestone
+from selector.record import Record
 from selector.training.embed import Loader, embed, embed_views, labelled, streamed_spectra
-from selector.training.encoder import Encoder
+from selector.training.encoder import Encoder, Pool
 from selector.training.pretext import VIEWS, PretextImages
 
 # Rows that a milestone holds in memory at most: the paper's number for RankMe (Garrido et al. 2023).
@@ -73,7 +77,7 @@ def measured(
 ) -> Measured:
     """The metrics of these embeddings, which any process can compute; `spent`: seconds it took to embed."""
     clock = Clock(tell, spent)
-    milestone = evaluate(epoch, inputs, clock.at)
+    milestone = evaluated(epoch, inputs, clock.at)
     laid_out = inputs.settings.reads("points", "clusters", "finer_clusters")
     points = inputs.points[0] if laid_out and inputs.points else None
     seconds = clock.seconds()
@@ -257,3 +261,59 @@ def _is_finite(inputs: Inputs) -> bool:
     )
     finite = all(np.isfinite(one.vectors).all() for one in read if one is not None)
     return finite and (inputs.questions is None or inputs.questions.is_finite)
+
+
+def evaluate(
+    encoder: nn.Module,
+    train: Iterable[Any],
+    test: Iterable[Any],
+    settings: MetricSettings,
+    *,
+    projector: nn.Module | None = None,
+    epoch: int = 0,
+    record: Record | None = None,
+    pool: Pool | None = None,
+    image_key: str | Callable[[Any], Any] | None = None,
+    views: Callable[[], Iterable[Tensor]] | None = None,
+) -> Milestone:
+    """Measure an encoder: all metrics of `settings`, label-free ones alone where the batches hold no labels.
+
+    The networks are left as they were: their modes, gradients and the random states.
+
+        record = Record("runs/mine", {"learning_rate": 0.1})
+        for epoch in range(1, 101):
+            train_one_epoch(encoder)
+            milestone = evaluate(encoder, train, test, settings, epoch=epoch, record=record)
+            wandb.log(milestone.row)
+        record.end("completed", 100)
+
+    Args:
+        encoder: Images → (B, D) representations.
+        train: Batches of training images in a fixed order, as the encoder wants them: a tensor, or (images,
+            labels).
+        test: Batches of evaluation images, likewise.
+        settings: How the metrics are computed.
+        projector: (B, D) → (B, D') what the loss reads; None measures the representations in its place.
+        epoch: Epochs trained, or steps.
+        record: Where the milestone goes, and how it was computed; `selector rank` reads its folder.
+        pool: See `Encoder`.
+        image_key: Where a batch holds its images; see `Milestones`.
+        views: → batches (B, q, C, H, W) of augmented views of training images, for LiDAR and alignment; the
+            same views every time.
+
+    Raises:
+        UserError: The batches or what the encoder gives cannot be measured; says why.
+    """
+    whole = nn.ModuleDict({"backbone": encoder, "projector": projector or nn.Identity()})
+    measuring = Measuring(
+        Loader(train, image_key, "the loader of training images"),
+        Loader(test, image_key, "the loader of evaluation images"),
+        settings,
+        Encoder(lambda m, x: m["backbone"](x), lambda m, x: m["projector"](x), pool=pool),
+        views=None if views is None else lambda _: views(),
+    )
+    found = measuring.measure(whole, epoch)
+    if record is not None:
+        record.define(found.definition)
+        record.milestone(found.milestone)
+    return found.milestone

@@ -111,20 +111,10 @@ class SilentLog:
         """Keeps the milestones of an earlier process for the next checkpoint."""
         self.rows = list(rows)
 
-    def define(self, definition: Mapping[str, Any]) -> None:
-        """Nothing."""
+    def _nothing(self, *_: Any) -> None:
+        """What it does with all else that it is told."""
 
-    def milestone(self, milestone: Milestone) -> None:
-        """Nothing."""
-
-    def end(self, status: Status, epoch: int, detail: str = "", checkpoint: Path | None = None) -> None:
-        """Nothing."""
-
-    def tell(self, *lines: str) -> None:
-        """Nothing."""
-
-    def keep(self, path: Path, epoch: int) -> None:
-        """Nothing."""
+    define = milestone = end = tell = keep = _nothing
 
 
 @contextmanager
