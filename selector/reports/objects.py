@@ -168,6 +168,10 @@ def _regret(regret: Regret, group: RegretGroup) -> dict[str, Any]:
         "regret": regret.regret,
         "normalised_regret": regret.normalised,
         "expected_random_regret": group.expected_random,
+        "against_random": regret.against_random,
+        "random_as_good": regret.random_as_good,
+        "hit": regret.hit,
+        "regret_at": {str(k): value for k, value in regret.shortlist.items()},
         "tied": regret.tie_set if len(regret.tie_set) > 1 else [],
         "tied_expected_regret": regret.tied_expected,
         "tied_worst_regret": regret.tied_worst,
@@ -180,6 +184,7 @@ def _regret(regret: Regret, group: RegretGroup) -> dict[str, Any]:
         "kendall_p": regret.kendall.p_value,
         "pearson": regret.pearson.value,
         "pearson_p": regret.pearson.p_value,
+        "weighted_tau": regret.weighted_tau,
         "p_method": regret.spearman.method,
         "along_training": {
             "settled_epoch": settled.epoch if settled else None,

@@ -1,7 +1,7 @@
 """Selection regret: what choosing by a label-free metric cost, in accuracy, against the best one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf, nan
 from statistics import fmean
 from typing import Any
@@ -24,6 +24,7 @@ from selector.selection.correlation import (
     kendall_test,
     pearson_test,
     spearman_test,
+    weighted_tau,
 )
 from selector.selection.intervals import (
     Interval,
@@ -42,6 +43,8 @@ from selector.selection.ranking import (
 )
 from selector.selection.stopping import NEVER, AlongTraining, along_training
 
+SHORTLISTS = (1, 3, 5)
+HIT = 0.01  # one percentage point, or the oracle's own standard error where that is more
 NO_REPETITION = (
     "seeds were not repeated: train at least two of the configurations with 2 more seeds each (the same"
     " settings with --seed 1 and --seed 2)"
@@ -64,6 +67,10 @@ class Regret:
         chosen_accuracy: The oracle's value of the configuration chosen.
         regret: Best accuracy less the choice's: 0 is perfect.
         normalised: Regret as a share of best less worst: 0 to 1; None where all accuracies are equal.
+        against_random: Regret as a share of the expected regret of a random choice: below 1 beats it.
+        random_as_good: Share of the configurations that are at least as good: how often chance is.
+        hit: Whether the regret is within one percentage point or one standard error of the best accuracy.
+        shortlist: k → regret of the best of the metric's k first configurations.
         tie_set: The choice and all that the metric cannot tell from it, by the runs handed over.
         tied_expected: Mean regret over the tie set: what choosing in it at random costs.
         tied_worst: Largest regret in the tie set.
@@ -74,6 +81,7 @@ class Regret:
         repetition_interval: 95 % interval of the regret if all were trained again with other seeds; likewise.
         pearson, spearman, kendall: Of the oriented score with the accuracy: 1 ranks as labels do; p-values
             are exact below 8.
+        weighted_tau: Kendall's τ with more weight at the top.
         training: The metric's choices at earlier epochs.
     """
 
@@ -84,6 +92,10 @@ class Regret:
     chosen_accuracy: float | None = None
     regret: float | None = None
     normalised: float | None = None
+    against_random: float | None = None
+    random_as_good: float | None = None
+    hit: bool | None = None
+    shortlist: Mapping[int, float] = field(default_factory=dict)
     tie_set: tuple[Run, ...] = ()
     tied_expected: float | None = None
     tied_worst: float | None = None
@@ -93,6 +105,7 @@ class Regret:
     pearson: Correlation = UNDEFINED
     spearman: Correlation = UNDEFINED
     kendall: Correlation = UNDEFINED
+    weighted_tau: float | None = None
     training: AlongTraining = NEVER
 
 
@@ -299,8 +312,9 @@ def _regret(
     sign = 1 if ranked.direction == "max" else -1
     scores, quality = [sign * place.score for place in ranked.ranking], [one.quality for one in order]
     errors = [difference_error(one, pick) for one in judged]
-    configurations = repetitions = None
+    hit = configurations = repetitions = None
     if _are_shares(judged):
+        hit = cost <= max(HIT, best.standard_error or 0.0) + 1e-12  # 0.91 - 0.90 > 0.01
         configurations = configuration_interval([one.accuracies for one in judged], chosen)
         score = {one.run.id: sign * one.score for one in candidates}
         repetitions = repetition_interval([_seeds(one, score) for one in judged])
@@ -312,6 +326,10 @@ def _regret(
         pick.accuracy,
         cost,
         normalised=_share(cost, best.quality - judged[-1].quality),
+        against_random=_share(cost, fmean(best.quality - one.quality for one in judged)),
+        random_as_good=fmean(one.quality >= pick.quality for one in judged),
+        hit=hit,
+        shortlist={k: best.quality - max(quality[:k]) for k in SHORTLISTS if k <= len(order)},
         tie_set=tuple(place.run for place in ranked.tie_set),
         tied_expected=fmean(tied),
         tied_worst=max(tied),
@@ -323,6 +341,7 @@ def _regret(
         pearson=pearson_test(scores, quality),
         spearman=spearman_test(scores, quality),
         kendall=kendall_test(scores, quality),
+        weighted_tau=weighted_tau(scores, quality),
         training=along_training(judged, metric, ranked.direction, ranked.swept, seed_key),
     )
     return figures, warnings

@@ -37,12 +37,17 @@ class LastCheckpoint(pl.Callback):
     """
 
     def __init__(self, folder: Path, config: TrainConfig, signals: StopSignals) -> None:
-        """`config.checkpoint_minutes` says how often."""
+        """`config.checkpoint_minutes` says how often.
+
+        `began` says whether the training has, so that the checkpoint it goes on from was sound.
+        """
         self.folder, self.config, self.signals = folder, config, signals
+        self.began = False
         self._saved_at = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         """Take the signals back from Lightning; what follows is the untrained network's milestone."""
+        self.began = True
         self.signals.install()
         self.signals.follows = not trainer.is_global_zero
         self.signals.release()

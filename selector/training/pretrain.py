@@ -16,6 +16,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from selector.config import TrainConfig
 from selector.errors import UserError
+from selector.text import first_line, printable
 from selector.training.checkpoints import LastCheckpoint, MilestoneCheckpoints
 from selector.training.network import Network
 from selector.training.processes import PATIENCE, processes_of
@@ -82,11 +83,18 @@ def pretrain(
         trainer.fit(network, ckpt_path=checkpoint, weights_only=True)
     except Diverged as result:
         return Outcome("diverged", result.epoch, str(result))
-    except BaseException:
+    except BaseException as error:
         if trainer.strategy.launcher is not None:
             # The other processes wait for this one in vain. At exit: Lightning ends this one with them.
             atexit.register(trainer.strategy.launcher.kill, signal.SIGKILL)
-        raise
+        known = isinstance(error, UserError) or not isinstance(error, Exception)
+        if checkpoint is None or last.began or known:
+            raise
+        # Lightning and torch trust what they load, and fail anywhere.
+        raise UserError(
+            f"cannot go on from checkpoint {printable(str(checkpoint))!r} ({first_line(error)}): if it is"
+            " damaged, remove it to start from the one before"
+        ) from error
     return Outcome("completed", trainer.current_epoch, "")
 
 

@@ -106,9 +106,11 @@ def _content(path: Path, wanted: set[str], if_unreadable: str, if_foreign: str) 
         raise UserError(
             f"checkpoint {shown} cannot be read ({first_line(error)}): {if_unreadable}"
         ) from error
-    if not isinstance(content, dict) or not wanted <= content.keys():
+    named = isinstance(content, dict) and wanted <= content.keys()
+    if not named or not all(isinstance(content[part], dict) for part in ("train_config", "state_dict")):
         raise UserError(f"{shown} is not a checkpoint of train.py: {if_foreign}")
-    return content
+    found: dict[str, Any] = content
+    return found
 
 
 def _epoch(content: dict[str, Any], shown: str) -> int:

@@ -13,6 +13,7 @@ from selector.selection.correlation import (
     pearson_test,
     spearman,
     spearman_test,
+    weighted_tau,
 )
 
 
@@ -20,7 +21,7 @@ def kendall_tau_b(x, y):
     return kendall_test(x, y).value
 
 
-ALL = [pearson, spearman, kendall_tau_b]
+ALL = [pearson, spearman, kendall_tau_b, weighted_tau]
 # Few different values, so that ties are common.
 SERIES = st.integers(2, 30).flatmap(
     lambda n: st.tuples(*[st.lists(st.integers(-4, 4).map(float), min_size=n, max_size=n)] * 2)
@@ -40,6 +41,11 @@ SERIES = st.integers(2, 30).flatmap(
         (kendall_tau_b, [1, 2, 3, 4], [10, 30, 20, 400], 4 / 6),
         # x = (1, 1, 2): two of three pairs untied, both concordant; y untied: 2 / √(2 · 3).
         (kendall_tau_b, [1, 1, 2], [1, 2, 3], 2 / np.sqrt(6)),
+        # Largest to smallest, x ranks 0, 1, 2. Weights: (0,1) 1 + 1/2, (0,2) 1 + 1/3, (1,2) 1/2 + 1/3.
+        # y swaps the two lowest, by both sides' ranks pair (1,2): (3/2 + 4/3 - 5/6) / (11/3).
+        (weighted_tau, [1, 2, 3], [2, 1, 3], 6 / 11),
+        # Swapping the two highest costs more: pair (0,1) is discordant, (-3/2 + 4/3 + 5/6) / (11/3).
+        (weighted_tau, [1, 2, 3], [1, 3, 2], 2 / 11),
         *[(statistic, [1, 2], [5, 9], 1) for statistic in ALL],
         *[(statistic, [1, 2], [9, 5], -1) for statistic in ALL],
         *[(pearson, [n * scale for n in (1, 2, 3, 5)], [1, 2, 3, 5], 1) for scale in (1e-200, 1e200)],
@@ -59,11 +65,12 @@ def test_values_by_hand(statistic, x, y, expected):
 def test_values_are_scipys(series):
     x, y = series
     if len(set(x)) == 1 or len(set(y)) == 1:
-        assert [statistic(x, y) for statistic in ALL] == [None] * 3
+        assert [statistic(x, y) for statistic in ALL] == [None] * 4
         return
     assert pearson(x, y) == pytest.approx(scipy.stats.pearsonr(x, y).statistic, abs=1e-9)
     assert spearman(x, y) == pytest.approx(scipy.stats.spearmanr(x, y).statistic, abs=1e-9)
     assert kendall_tau_b(x, y) == pytest.approx(scipy.stats.kendalltau(x, y).statistic, abs=1e-9)
+    assert weighted_tau(x, y) == pytest.approx(scipy.stats.weightedtau(x, y).statistic, abs=1e-9)
 
 
 @pytest.mark.parametrize("n", [8, 12, 41])

@@ -43,6 +43,11 @@ def only(report):
                 "regret": 0.2,
                 "normalised": 0.2 / 0.7,  # of 0.9 - 0.2
                 "expected_random": 0.3,  # 0.9 - 0.6
+                "against_random": 0.2 / 0.3,
+                "random_as_good": 0.5,  # b and d of four
+                "hit": False,
+                # In rankme's order d, c, b, a the accuracies are 0.7, 0.6, 0.9, 0.2.
+                "shortlist": {1: 0.2, 3: 0},
                 # Ranks (1, 2, 3, 4) against (1, 4, 2, 3): 1 - 6 (0 + 4 + 1 + 1) / 60; 4 pairs agree, 2 not.
                 "spearman.value": 0.4,
                 "spearman.method": "exact",
@@ -52,6 +57,7 @@ def only(report):
                 "pearson.value": scipy.stats.pearsonr([1, 2, 3, 4], [2, 9, 6, 7]).statistic,
             },
         ),
+        ((*FOUR, ("e", 25.0, 0.5)), {"shortlist": {1: 0.2, 3: 0.2, 5: 0}}),
         (  # c and d score alike: 0.6 and 0.7 against 0.9. The smaller learning rate (c) is chosen.
             (("a", 10.0, 0.2), ("b", 20.0, 0.9), ("c", 40.0, 0.6), ("d", 40.0, 0.7)),
             {"chosen.id": "c", "regret": 0.3, "tied_expected": 0.25, "tied_worst": 0.3},
@@ -64,6 +70,7 @@ def only(report):
                 "spearman.value": None,
                 "kendall.value": None,
                 "pearson.value": None,
+                "weighted_tau": None,
             },
         ),
         (  # a constant accuracy costs nothing and normalises to nothing
@@ -71,12 +78,18 @@ def only(report):
             {
                 "regret": 0,
                 "normalised": None,
+                "against_random": None,
                 "expected_random": 0,
                 "spearman.value": None,
             },
         ),
         ((("a", 1.0, 0.5),), {"regret": 0, "spearman.value": None, "interval": None}),
         ((("a", 1.0, 0.5), ("b", 2.0, 0.6)), {"kendall.value": 1, "kendall.p_value": 1}),
+        # Hit: within a point, or within the oracle's own error; 0.5 of 400 images: 0.025.
+        ((("a", 1.0, 0.91), ("b", 2.0, 0.90)), {"hit": True}),
+        ((("a", 1.0, 0.50), ("b", 2.0, 0.48)), {"hit": True}),
+        ((("a", 1.0, 0.50), ("b", 2.0, 0.47)), {"hit": False}),
+        ((("a", 1.0, 50.0), ("b", 2.0, 47.0)), {"hit": None}),
         (  # 0.9 of 400 images: √(0.9 · 0.1 / 400) = 0.015; of 0.86: √(0.86 · 0.14 / 400) = 0.01735.
             # Their difference: √(0.015² + 0.01735²) = 0.02293, so 0.04 is within twice that and 0.2 is not.
             (("a", 1.0, 0.9), ("b", 2.0, 0.86), ("c", 3.0, 0.7)),
@@ -212,6 +225,7 @@ def test_what_always_holds(rows, direction):
     assert group.expected_random == pytest.approx(np.mean([max(accuracies) - a for a in accuracies]))
     assert figures.tied_expected <= figures.tied_worst + 1e-12
     assert figures.regret <= figures.tied_worst
+    assert list(figures.shortlist.values()) == sorted(figures.shortlist.values(), reverse=True)
     assert only(regret(sweep(*runs[::-1]), [RANKME], ACCURACY, direction=direction))[1] == figures
     oracle = {baseline.name: baseline for baseline in group.baselines}["oracle"]
     assert (oracle.regret, oracle.accuracy) == (0, max(accuracies))

@@ -142,6 +142,29 @@ def test_a_signal_in_the_last_step_is_too_late_only_after_the_last_milestone(
     assert (resumed.steps, [row.epoch for row in resumed.kept.rows]) == ([(3, 2)], [2, 4])
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("loops", {"fit_loop": 7}),
+        ("optimizer_states", [{"state": 7}]),
+        ("state_dict", {"backbone.0.weight": 1}),
+        ("state_dict", 7),
+        ("milestones", [{"epoch": "two"}]),
+    ],
+)
+def test_a_part_of_another_shape_is_one_line(
+    part: str, value: object, images: ImageSplits, tmp_path: Path, signals: StopSignals
+) -> None:
+    with pytest.raises(Stopped):
+        run(small_config(), images, tmp_path, signals, at=(3, 1))
+    signals.received = None
+    path = last_checkpoint(tmp_path)
+    torch.save({**read_checkpoint(path), part: value}, path)
+    with pytest.raises(UserError, match=r"cannot go on from|is not a checkpoint") as refusal:
+        run(small_config(), images, tmp_path, signals)
+    assert "\n" not in str(refusal.value)
+
+
 class Evaluated(Milestones):
     """Notes which epochs are evaluated, in place of evaluating them."""
 
