@@ -1,18 +1,8 @@
-"""Cells and lines of the Markdown tables that the benchmarks make of the records."""
+"""Cells of the Markdown tables that are made of the records."""
 
 from collections.abc import Callable, Sequence
 
 from verdict import BASELINES, mean_and_error
-
-
-def row(*cells: object) -> str:
-    """A line of a table."""
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
-
-
-def head(*cells: str) -> str:
-    """The first two lines of a table."""
-    return row(*cells) + "\n|" + "---|" * len(cells)
 
 
 def points(share: float | None) -> str:

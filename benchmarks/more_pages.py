@@ -9,7 +9,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
-from cells import ends, head, number, points, row
+from cells import ends, number, points
+from compare import head, row
 from pools import METHODS, ORACLE, Pool, label_free, name_of
 
 from selector.export_file import read_records

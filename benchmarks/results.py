@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from cells import both, ends, head, named, number, points, row
+from cells import both, ends, named, number, points
+from compare import head, row
 from more_pages import (
     cost_page,
     images_page,

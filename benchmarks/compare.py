@@ -1,0 +1,76 @@
+"""What the comparisons share: candidates take turns, and a table says what each of them costs."""
+
+import os
+import resource
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
+from statistics import median
+from typing import Any, NamedTuple
+
+
+class Cost(NamedTuple):
+    """Seconds of one turn, by the clock and of the processor."""
+
+    wall: float
+    cpu: float
+
+
+def cost_of(run: Callable[[], Any]) -> Cost:
+    """What one call takes, with the processes that it starts and waits for."""
+    wall, cpu = time.perf_counter(), processor_seconds()
+    run()
+    return Cost(time.perf_counter() - wall, processor_seconds() - cpu)
+
+
+def processor_seconds() -> float:
+    """What this process has used so far, and those of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def in_turns(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[Cost]]:
+    """A B A B, so that whatever else the machine does meets all of them alike."""
+    costs: dict[str, list[Cost]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, run in candidates.items():
+            costs[name].append(cost_of(run))
+    return costs
+
+
+def print_costs(title: str, costs: Mapping[str, Sequence[Cost]], base: str, slower: bool = False) -> None:
+    """One line per candidate, with the ratios of each round to `base`: how many times faster, or slower."""
+    rounds = len(costs[base])
+    print(f"\n{title}, {rounds} rounds, load {os.getloadavg()[0]:.1f}\n")
+    ratio = f"this / {base}" if slower else f"{base} / this"
+    print(head("", "seconds", "least", "most", ratio, "least", "most", "CPU s", ratio, "least", "most"))
+    for name, turns in costs.items():
+        cells = []
+        for kind in Cost._fields:
+            ours, theirs = ([getattr(one, kind) for one in some] for some in (turns, costs[base]))
+            pairs = zip(ours, theirs, strict=True) if slower else zip(theirs, ours, strict=True)
+            cells += [spread(ours), spread(a / b for a, b in pairs)]
+        wall, faster, cpu, less = cells
+        print(row(name, *wall, *faster, cpu[0], *less))
+
+
+def spread(values: Iterable[float]) -> list[str]:
+    """Median, least and most."""
+    found = list(values)
+    return [figure(one) for one in (median(found), min(found), max(found))]
+
+
+def figure(value: float) -> str:
+    """About three digits."""
+    places = next(places for places, below in ((3, 1), (2, 10), (1, 100), (0, inf)) if abs(value) < below)
+    return f"{value:,.{places}f}"
+
+
+def row(*cells: object) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def head(*cells: str) -> str:
+    """Its first two lines."""
+    return row(*cells) + "\n|" + "---|" * len(cells)
