@@ -4,7 +4,9 @@ import os
 import resource
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from math import inf
+from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -74,3 +76,13 @@ def row(*cells: object) -> str:
 def head(*cells: str) -> str:
     """Its first two lines."""
     return row(*cells) + "\n|" + "---|" * len(cells)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it started, itself first."""
+    found = [pid]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            with suppress(OSError):  # it has ended
+                found += map(int, task.read_text().split())
+    return found

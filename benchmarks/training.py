@@ -1,7 +1,7 @@
 """Training throughput: train.py's loop against loops that users write today, interleaved, the same encoder.
 
-    python benchmarks/training.py [--dataset digits fashion_mnist] [--rounds 5] [--batch-size 512]
-    python benchmarks/training.py --accuracy [--seeds 5]  the same probe accuracy, and how far seeds spread
+    python benchmarks/training.py [--dataset digits fashion_mnist] [--rounds 5]
+    python benchmarks/training.py --accuracy              the same probe accuracy, and how far seeds spread
     python benchmarks/training.py --peer /tmp/spt/bin/python  with stable-pretraining, which lives elsewhere:
         uv venv --python 3.11 /tmp/spt
         uv pip install --python /tmp/spt/bin/python stable-pretraining==0.1.8 lightly==1.6.0 torch==2.15.0
@@ -25,15 +25,18 @@ import threading
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
+from compare import family, figure, head, row, spread
+
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin slow each other down: for all alike
 EPOCHS = {"digits": 5, "fashion_mnist": 1, "cifar10": 1, "cifar100": 1}  # a turn, seconds long
-FASHION_IMAGES = 4000
-# Multiply-adds of a forward pass are 2 FLOP, a training step has three passes, an image two views.
-FLOPS_PER_MULTIPLY_ADD = 2 * 3 * 2
+FASHION_IMAGES, BATCH, WORKERS = 4000, 512, 2  # the workers are those of the other loops
+JUDGED_EPOCHS, JUDGED_BATCH, SEEDS = 10, 256, 5  # of --accuracy
+FOREVER = 10**6
 PEAK_BF16 = 989e12  # an H100 SXM without sparsity, from its data sheet
 
 
@@ -42,16 +45,12 @@ def options() -> argparse.Namespace:
     parser.add_argument("--dataset", nargs="+", default=["digits", "fashion_mnist"], choices=EPOCHS)
     parser.add_argument("--data-dir", default="/usr/share/datasets/fashion-mnist")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=512)
     parser.add_argument("--backbone", default="resnet-9")
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--workers", type=int, default=2, help="of the other loops' DataLoaders")
     parser.add_argument("--peer", help="a Python that has stable-pretraining")
     parser.add_argument("--accuracy", action="store_true")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--train-epochs", type=int, default=10, help="of --accuracy")
     parser.add_argument("--child", choices=CONTENDERS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -68,9 +67,7 @@ def main() -> None:
 def compare_speed(asked: argparse.Namespace, dataset: str) -> None:
     names = [name for name in CONTENDERS if name != "stable-pretraining" or asked.peer]
     turns = {name: Turns(name, asked, dataset) for name in names}
-    facts = turns["ours, 32"].turn()  # once each to warm up
-    for name in names[1:]:
-        turns[name].turn()
+    facts, *_ = [turns[name].turn() for name in names]  # once each to warm up
     results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(asked.rounds):
         for name in names:
@@ -78,26 +75,21 @@ def compare_speed(asked: argparse.Namespace, dataset: str) -> None:
     for turn in turns.values():
         turn.close()
     print(
-        f"\n{dataset}, {facts['shape']}, {asked.backbone} x {asked.width:g}, batch {asked.batch_size},"
-        f" {asked.threads} threads, load {os.getloadavg()[0]:.1f}"
+        f"\n{dataset}, {facts['shape']}, {asked.backbone} x {asked.width:g}, batch {BATCH},"
+        f" {asked.threads} threads, load {os.getloadavg()[0]:.1f}\n"
     )
-    print(f"{'':<20}{'images/s':>10}{'min':>8}{'max':>8}{'/ lightly':>11}{'min':>7}{'max':>7}", end="")
-    print(f"{'cpu ms/image':>14}{'/ lightly':>11}{'peak MiB':>10}")
+    ratio = ("/ lightly", "least", "most")
+    print(head("", "images/s", "least", "most", *ratio, "CPU ms per image", "/ lightly", "peak MiB"))
+    speeds = {name: [one["images"] / one["seconds"] for one in results[name]] for name in names}
+    cpu = {name: median(1e3 * one["cpu"] / one["images"] for one in results[name]) for name in names}
     for name in names:
-        speeds = [result["images"] / result["seconds"] for result in results[name]]
-        others = [result["images"] / result["seconds"] for result in results["lightly"]]
-        ratios = [own / other for own, other in zip(speeds, others, strict=True)]
-        cpu = median(result["cpu"] / result["images"] for result in results[name])
-        cpu_other = median(result["cpu"] / result["images"] for result in results["lightly"])
-        peak = max(result["peak"] for result in results[name]) / 2**20
-        print(f"{name:<20}{median(speeds):>10.0f}{min(speeds):>8.0f}{max(speeds):>8.0f}", end="")
-        print(f"{median(ratios):>11.2f}{min(ratios):>7.2f}{max(ratios):>7.2f}", end="")
-        print(f"{1e3 * cpu:>14.3f}{cpu_other / cpu:>11.2f}{peak:>10.0f}")
-    rate = facts["multiply_adds"] * FLOPS_PER_MULTIPLY_ADD
-    best = max(median(r["images"] / r["seconds"] for r in results[name]) for name in names)
-    share = 100 * best * rate / PEAK_BF16
-    peak = f", {share:.1f} % of an H100's bf16 peak" if asked.device == "cuda" else ""
-    print(f"{rate / 1e9:.2f} GFLOP an image: the fastest computes {best * rate / 1e9:.0f} GFLOP/s{peak}")
+        ratios = [own / other for own, other in zip(speeds[name], speeds["lightly"], strict=True)]
+        work = figure(cpu[name]), figure(cpu["lightly"] / cpu[name])
+        peak = max(one["peak"] for one in results[name]) / 2**20
+        print(row(name, *spread(speeds[name]), *spread(ratios), *work, figure(peak)))
+    rate = facts["flops"] * max(map(median, speeds.values()))
+    share = f", {rate / PEAK_BF16:.1%} of an H100's bf16 peak" if asked.device == "cuda" else ""
+    print(f"{facts['flops'] / 1e9:.2f} GFLOP an image: the fastest computes {rate / 1e9:.0f} GFLOP/s{share}")
 
 
 class Turns:
@@ -118,42 +110,40 @@ class Turns:
         done = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(done,))
         watcher.start()
-        before = sum(map(cpu_seconds, tree(self.process.pid)))
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
+        before = sum(map(cpu_seconds, family(self.process.pid)))
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
         line = "not yet"
         while line and not line.startswith("{"):  # packages print, too
             line = self.process.stdout.readline()
         result = json.loads(line)
-        cpu = sum(map(cpu_seconds, tree(self.process.pid))) - before
+        cpu = sum(map(cpu_seconds, family(self.process.pid))) - before
         done.set()
         watcher.join()
         return result | {"cpu": cpu, "peak": self.peak}
 
     def _watch(self, done: threading.Event) -> None:
         while not done.wait(0.5):
-            self.peak = max(self.peak, sum(map(proportional_bytes, tree(self.process.pid))))
+            self.peak = max(self.peak, sum(map(proportional_bytes, family(self.process.pid))))
 
     def close(self) -> None:
         self.process.communicate()
 
 
-def serve(train: Callable[[], int], **facts: Any) -> None:
+def serve(train: Callable[[], int]) -> None:
     """In a contender: train when a line comes, and say how it went."""
     out, sys.stdout = sys.stdout, sys.stderr
     for _ in sys.stdin:
         start = time.perf_counter()
         images = train()
-        result = {"images": images, "seconds": time.perf_counter() - start} | facts
+        result = {"images": images, "seconds": time.perf_counter() - start}
         print(json.dumps(result), file=out, flush=True)
 
 
 def recipe(asked: argparse.Namespace, dataset: str, **changes: Any) -> Any:
     from selector.config import paper_recipe
 
-    own: dict[str, Any] = {"batch_size": asked.batch_size, "threads": asked.threads, "device": asked.device}
+    own: dict[str, Any] = {"batch_size": BATCH, "threads": asked.threads, "device": asked.device}
     if dataset != "digits":
         own["data_dir"] = asked.data_dir
     if dataset == "fashion_mnist":
@@ -166,70 +156,49 @@ def recipe(asked: argparse.Namespace, dataset: str, **changes: Any) -> Any:
     return dataclasses.replace(paper_recipe("simclr"), dataset=dataset, **(own | changes))
 
 
-def ours(precision: str) -> Callable[[argparse.Namespace, str], None]:
-    def contend(asked: argparse.Namespace, dataset: str) -> None:
-        import tempfile
-
-        import pytorch_lightning as pl
-        import torch
-
-        from selector.training.data import load_images
-        from selector.training.network import Network
-        from selector.training.pretrain import pretrain
-
-        torch.set_num_threads(asked.threads)
-        config = recipe(asked, dataset, precision=precision, epochs=10**6, milestone_every=10**6)
-        images = load_images(config)
-        method = Network(config, images)
-        epochs, out = EPOCHS[dataset], sys.stdout
-        sys.stdout = sys.stderr
-        facts = {
-            "shape": str(tuple(images.train.pixels.shape)),
-            "multiply_adds": multiply_adds(method, images),
-        }
-
-        class ByTurns(pl.Callback):
-            start = 0.0
-
-            def on_train_epoch_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
-                if trainer.current_epoch % epochs == 0:
-                    if not sys.stdin.readline():
-                        os._exit(0)
-                    self.start = time.perf_counter()
-
-            def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
-                if (trainer.current_epoch + 1) % epochs == 0:
-                    seconds = time.perf_counter() - self.start
-                    steps = len(images.train) // config.batch_size
-                    result = {"images": epochs * steps * config.batch_size, "seconds": seconds} | facts
-                    print(json.dumps(result), file=out, flush=True)
-
-        with tempfile.TemporaryDirectory() as folder:
-            pretrain(method, config, Path(folder), [ByTurns()])
-
-    return contend
-
-
-def multiply_adds(method: Any, images: Any) -> int:
-    """Of one forward pass of one image, convolutions and linear layers."""
+def ours(precision: str, asked: argparse.Namespace, dataset: str) -> None:
+    import pytorch_lightning as pl
     import torch
-    from torch import nn
+    from encoders import trained
 
-    total = 0
+    from selector.training.data import load_images
 
-    def count(module: nn.Module, _: Any, output: torch.Tensor) -> None:
-        nonlocal total
-        total += module.weight[0].numel() * output[0].numel()  # type: ignore[operator, index]
+    torch.set_num_threads(asked.threads)
+    config = recipe(asked, dataset, precision=precision, epochs=FOREVER, milestone_every=FOREVER)
+    images = load_images(config)
+    epochs, out = EPOCHS[dataset], sys.stdout
+    sys.stdout = sys.stderr
+    facts = {"shape": str(tuple(images.train.pixels.shape)), "flops": flops(config, images)}
+    facts["images"] = epochs * (len(images.train) // BATCH) * BATCH
 
-    parts = [*method.backbone.modules(), *method.projection_head.modules()]
-    hooks = [m.register_forward_hook(count) for m in parts if isinstance(m, nn.Conv2d | nn.Linear)]
-    method.eval()
-    with torch.no_grad():
-        method.projection_head(method.backbone(torch.zeros(1, *images.train.pixels.shape[1:])))
-    method.train()
-    for hook in hooks:
-        hook.remove()
-    return total
+    class ByTurns(pl.Callback):
+        start = 0.0
+
+        def on_train_epoch_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+            if trainer.current_epoch % epochs == 0:
+                if not sys.stdin.readline():
+                    os._exit(0)
+                self.start = time.perf_counter()
+
+        def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+            if (trainer.current_epoch + 1) % epochs == 0:
+                seconds = time.perf_counter() - self.start
+                print(json.dumps(facts | {"seconds": seconds}), file=out, flush=True)
+
+    trained(config, images, ByTurns())
+
+
+def flops(config: Any, images: Any) -> int:
+    """Of one image in a step: two views, each with a forward pass and a backward pass of twice the work."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from selector.training.network import Network
+
+    network = Network(config, images).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.project(torch.zeros(1, *images.train.pixels.shape[1:]))
+    return 2 * 3 * counter.get_total_flops()
 
 
 def lightly_loop(asked: argparse.Namespace, dataset: str) -> None:
@@ -237,11 +206,11 @@ def lightly_loop(asked: argparse.Namespace, dataset: str) -> None:
 
     config = recipe(asked, dataset)
     torch.set_num_threads(asked.threads)
-    epoch = lightly_training(config, asked.workers, epochs=10**6)
+    epoch = lightly_training(config, FOREVER)
     serve(lambda: sum(next(epoch) for _ in range(EPOCHS[dataset])))
 
 
-def lightly_training(config: Any, workers: int, epochs: int, keep: list[Any] | None = None) -> Iterator[int]:
+def lightly_training(config: Any, epochs: int, keep: list[Any] | None = None) -> Iterator[int]:
     """Trains an epoch each time it is asked; yields its images. `keep` is given the backbone."""
     import torch
     from lightly.loss import NTXentLoss
@@ -266,15 +235,15 @@ def lightly_training(config: Any, workers: int, epochs: int, keep: list[Any] | N
     if keep is not None:
         keep.append(backbone)
     criterion = NTXentLoss(config.temperature)
-    batches = loader(config, pil_images(images, transform), workers)
+    batches = loader(config, pil_images(images, transform))
     return plain_loop(model, lambda a, b: criterion(model(a), model(b)), batches, config, epochs)
 
 
-def loader(config: Any, dataset: Any, workers: int) -> Any:
+def loader(config: Any, dataset: Any) -> Any:
     from torch.utils.data import DataLoader
 
-    kept = {"persistent_workers": workers > 0, "pin_memory": config.device == "cuda", "drop_last": True}
-    return DataLoader(dataset, config.batch_size, shuffle=True, num_workers=workers, **kept)
+    kept = {"persistent_workers": True, "pin_memory": config.device == "cuda", "drop_last": True}
+    return DataLoader(dataset, config.batch_size, shuffle=True, num_workers=WORKERS, **kept)
 
 
 def pil_images(images: Any, transform: Callable[[Any], Any]) -> Any:
@@ -341,7 +310,7 @@ def stable_pretraining(asked: argparse.Namespace, dataset: str) -> None:
     pictures = [(every[place], 0) for place in range(len(every))]
     two_views = T.MultiViewTransform([view, view])
     data = FromTorchDataset(pictures, names=["image", "label"], transform=two_views)
-    batches = loader(config, data, asked.workers)
+    batches = loader(config, data)
     model = SimCLR(
         build_backbone(config)[0], (config.projector_hidden, config.projector_dim), config.temperature
     )
@@ -353,7 +322,7 @@ def stable_pretraining(asked: argparse.Namespace, dataset: str) -> None:
         def __iter__(self) -> Iterator[tuple[Any, Any]]:
             return ((views[0]["image"], views[1]["image"]) for views in (batch["views"] for batch in batches))
 
-    epoch = plain_loop(model, lambda a, b: model(a, b).loss, Pairs(), config, 10**6)
+    epoch = plain_loop(model, lambda a, b: model(a, b).loss, Pairs(), config, FOREVER)
     serve(lambda: sum(next(epoch) for _ in range(EPOCHS[dataset])))
 
 
@@ -363,70 +332,41 @@ def compare_accuracy(asked: argparse.Namespace, dataset: str) -> None:
 
     torch.set_num_threads(asked.threads)
     found: dict[str, list[float]] = {"lightly": [], "ours, 32": [], "ours, bf16": []}
-    for seed in range(asked.seeds):
-        for name in found:
-            precision = "bf16" if name.endswith("bf16") else "32"
-            config = recipe(
-                asked, dataset, precision=precision, epochs=asked.train_epochs, seed=seed, batch_size=256
-            )
-            found[name].append(accuracy(config, by_lightly=name == "lightly", workers=asked.workers))
-            print(f"{dataset}, seed {seed}, {name}: {found[name][-1]:.4f}", file=sys.stderr, flush=True)
-    print(f"\n{dataset}, {asked.train_epochs} epochs of batch 256: probe accuracy over {asked.seeds} seeds")
+    own = {"epochs": JUDGED_EPOCHS, "batch_size": JUDGED_BATCH, "milestone_every": FOREVER}
+    for seed in range(SEEDS):
+        for name, values in found.items():
+            precision = "bf16" if name == "ours, bf16" else "32"
+            config = recipe(asked, dataset, precision=precision, seed=seed, **own)
+            values.append(accuracy(config, by_lightly=name == "lightly"))
+            print(f"{dataset}, seed {seed}, {name}: {values[-1]:.4f}", file=sys.stderr, flush=True)
+    print(f"\n{dataset}, {JUDGED_EPOCHS} epochs of batch {JUDGED_BATCH}, probe accuracy of {SEEDS} seeds\n")
+    print(head("", "mean", "sd", "points above lightly"))
     base = found["lightly"]
     for name, values in found.items():
-        error = ((stdev(values) ** 2 + stdev(base) ** 2) / len(values)) ** 0.5
-        shift = (
-            ""
-            if name == "lightly"
-            else f", {100 * (mean(values) - mean(base)):+.2f} ± {100 * error:.2f} points"
-        )
-        print(f"{name:<16}{mean(values):.4f}, standard deviation {stdev(values):.4f}{shift}")
+        error = ((stdev(values) ** 2 + stdev(base) ** 2) / SEEDS) ** 0.5
+        shift = f"{100 * (mean(values) - mean(base)):+.2f} ± {100 * error:.2f}"
+        print(row(name, f"{mean(values):.4f}", f"{stdev(values):.4f}", "" if values is base else shift))
 
 
-def accuracy(config: Any, by_lightly: bool, workers: int) -> float:
-    import tempfile
-
-    import torch
+def accuracy(config: Any, by_lightly: bool) -> float:
+    from encoders import embedded, trained
 
     from selector.metrics.probes import fast_probe
-    from selector.training.data import batches, load_images
-    from selector.training.embed import embed
+    from selector.training.data import load_images
     from selector.training.network import Network
-    from selector.training.pretrain import pretrain
 
     images = load_images(config)
-    method = Network(config, images)
     if by_lightly:
-        keep: list[Any] = []
-        for _ in lightly_training(config, workers, config.epochs, keep):
+        network, keep = Network(config, images), []
+        for _ in lightly_training(config, config.epochs, keep):
             pass
-        method.backbone = keep[0]
+        network.backbone = keep[0]
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            pretrain(method, dataclasses.replace(config, milestone_every=10**6), Path(folder), [])
-    method.cpu()
-
-    def encode(pixels: torch.Tensor) -> dict[Any, torch.Tensor]:
-        return {"backbone": method.backbone(method.views.normalize(pixels))}
-
-    train, test = (
-        embed(method, encode, batches(split), split.split, {"backbone": None})["backbone"]
-        for split in (images.train, images.evaluation)
+        network = trained(config, images)
+    network.cpu()
+    return float(
+        fast_probe(*(embedded(network, split) for split in (images.train, images.evaluation))).mean()
     )
-    return float(fast_probe(train, test).mean())
-
-
-def tree(pid: int) -> list[int]:
-    """A process and all of its children and theirs."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:  # it has ended
-            continue
-        for child in children:
-            found += tree(int(child))
-    return found
 
 
 def cpu_seconds(pid: int) -> float:
@@ -447,8 +387,8 @@ def proportional_bytes(pid: int) -> int:
 
 
 CONTENDERS: dict[str, Callable[[argparse.Namespace, str], None]] = {
-    "ours, 32": ours("32"),
-    "ours, bf16": ours("bf16"),
+    "ours, 32": partial(ours, "32"),
+    "ours, bf16": partial(ours, "bf16"),
     "lightly": lightly_loop,
     "stable-pretraining": stable_pretraining,
 }

@@ -5,7 +5,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,9 @@ from typing import Any
 import yaml
 
 from selector.runs import Run
+
+sys.path.append(str(Path(__file__).parents[1]))
+from compare import family
 
 TRAIN = Path(__file__).parents[2] / "train.py"
 # The smallest training with all parts in it: three epochs of three steps, and four milestones.
@@ -88,16 +91,6 @@ def differences(found: Mapping[int, str], wanted: Mapping[int, str]) -> str:
     return ""
 
 
-def family(pid: int) -> list[int]:
-    """A process and all that it started, itself first."""
-    found = [pid]
-    for parent in found:
-        for task in _tasks(parent):
-            with suppress(OSError):
-                found += [int(child) for child in (task / "children").read_text().split()]
-    return found
-
-
 def kill_family(pid: int) -> None:
     """As a machine that dies: the process, W&B's service and all else at once."""
     for member in family(pid):
@@ -111,11 +104,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def _tasks(pid: int) -> Iterator[Path]:
-    with suppress(OSError):
-        yield from Path(f"/proc/{pid}/task").iterdir()
 
 
 def uniform(seed: int, index: int, low: float, high: float) -> float:
