@@ -18,11 +18,11 @@ class Cost(NamedTuple):
     cpu: float
 
 
-def cost_of(run: Callable[[], Any]) -> Cost:
-    """What one call takes, with the processes that it starts and waits for."""
+def measured(run: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Cost, Any]:
+    """What one call takes, with the processes that it starts and waits for, and what it gives."""
     wall, cpu = time.perf_counter(), processor_seconds()
-    run()
-    return Cost(time.perf_counter() - wall, processor_seconds() - cpu)
+    result = run(*arguments, **options)
+    return Cost(time.perf_counter() - wall, processor_seconds() - cpu), result
 
 
 def processor_seconds() -> float:
@@ -36,7 +36,7 @@ def in_turns(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> dict[s
     costs: dict[str, list[Cost]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, run in candidates.items():
-            costs[name].append(cost_of(run))
+            costs[name].append(measured(run)[0])
     return costs
 
 

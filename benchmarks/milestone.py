@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import Cost, cost_of, head, in_turns, print_costs, row
+from compare import Cost, head, in_turns, measured, print_costs, row
 
 Metrics = dict[str, float]
 Evaluate = Callable[[np.ndarray, np.ndarray, np.ndarray, int], tuple[Metrics, Metrics]]
@@ -67,19 +67,15 @@ def compare_cold(images: int, clusters: int, rounds: int) -> None:
 def cold(name: str, arguments: list[str], environment: dict[str, str]) -> tuple[Cost, dict[str, Any]]:
     """What a fresh process takes, but for making the embeddings, and what it found."""
     command = [sys.executable, __file__, "--child", name, *arguments]
-    results = {}
-
-    def run() -> None:
-        output = subprocess.check_output(command, env=os.environ | environment, text=True)
-        results.update(json.loads(output.splitlines()[-1]))
-
-    wall, cpu = (whole - made for whole, made in zip(cost_of(run), results["preparation"], strict=True))
-    return Cost(wall, cpu), results
+    run = partial(subprocess.check_output, command, env=os.environ | environment, text=True)
+    whole, output = measured(run)
+    found = json.loads(output.splitlines()[-1])
+    wall, cpu = found["preparation"]
+    return Cost(whole.wall - wall, whole.cpu - cpu), found
 
 
 def child(name: str, images: int, clusters: int) -> dict[str, Any]:
-    data: list[np.ndarray] = []
-    preparation = cost_of(lambda: data.extend(embeddings(images, clusters)))
+    preparation, data = measured(embeddings, images, clusters)
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     metrics, noise = RUNS[name]()(*data, clusters)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - resident
