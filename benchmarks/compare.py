@@ -20,15 +20,21 @@ class Cost(NamedTuple):
 
 def measured(run: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Cost, Any]:
     """What one call takes, with the processes that it starts and waits for, and what it gives."""
-    wall, cpu = time.perf_counter(), processor_seconds()
+    before = clock()
     result = run(*arguments, **options)
-    return Cost(time.perf_counter() - wall, processor_seconds() - cpu), result
+    return since(before), result
 
 
-def processor_seconds() -> float:
-    """What this process has used so far, and those of its children that have ended."""
+def since(before: Cost) -> Cost:
+    """What has been used from then on."""
+    now = clock()
+    return Cost(now.wall - before.wall, now.cpu - before.cpu)
+
+
+def clock() -> Cost:
+    """The time, and what this process and those of its children that have ended have used so far."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return Cost(time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used))
 
 
 def in_turns(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[Cost]]:

@@ -13,53 +13,50 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from compare import clock, figure, head, row, since, spread
+
 ROOT = Path(__file__).parents[1]
 EPOCHS = {"digits": 8, "fashion_mnist": 2}
+OF_METHOD: dict[str, dict[str, Any]] = {
+    "simclr": {},
+    "moco_v2": {"queue_size": 1024, "batch_norm_splits": 2},
+}
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", nargs="+", default=list(EPOCHS), choices=EPOCHS)
-    parser.add_argument("--method", nargs="+", default=["simclr", "moco_v2"], choices=["simclr", "moco_v2"])
+    parser.add_argument("--method", nargs="+", default=list(OF_METHOD), choices=OF_METHOD)
     parser.add_argument("--data-dir", default="/usr/share/datasets/fashion-mnist")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        dataset, method, data_dir = options.child
-        child(dataset, method, data_dir)
+        child(*options.child)
         return
-    print(f"load {os.getloadavg()[0]:.1f}")
-    print(
-        f"{'':<26}{'images/s by 1':>14}{'by 2':>8}{'ratio':>7}{'min':>6}{'max':>6}{'efficiency':>12}", end=""
-    )
-    print(f"{'cpu by 2 / by 1':>17}{'loss differs by':>17}")
+    print(f"load {os.getloadavg()[0]:.1f}\n")
+    ratio = ("ratio", "least", "most", "efficiency")
+    print(head("", "images/s by 1", "by 2", *ratio, "CPU by 2 / by 1", "loss differs by"))
     for dataset in options.dataset:
         for method in options.method:
-            compare(dataset, method, options.data_dir, options.rounds)
+            rounds = [
+                [turn(n, dataset, method, options.data_dir) for n in (1, 2)] for _ in range(options.rounds)
+            ]
+            print(row(f"{dataset}, {method}", *compared(*zip(*rounds, strict=True))), flush=True)
 
 
-def compare(dataset: str, method: str, data_dir: str, rounds: int) -> None:
-    turns: dict[int, list[dict[str, float]]] = {1: [], 2: []}
-    for _ in range(rounds):
-        for world in turns:
-            turns[world].append(turn(world, dataset, method, data_dir))
-    one, two = ([result["images_a_second"] for result in turns[world]] for world in (1, 2))
-    ratios = [b / a for a, b in zip(one, two, strict=True)]
-    cpu = median(r["cpu"] for r in turns[2]) / median(r["cpu"] for r in turns[1])
-    loss = abs(turns[2][0]["loss"] / turns[1][0]["loss"] - 1)
-    print(
-        f"{dataset + ', ' + method:<26}{median(one):>14.0f}{median(two):>8.0f}{median(ratios):>7.2f}", end=""
-    )
-    print(f"{min(ratios):>6.2f}{max(ratios):>6.2f}{100 * median(ratios) / 2:>10.0f} %", end="")
-    print(f"{cpu:>17.2f}{loss:>17.1e}", flush=True)
+def compared(one: list[dict[str, float]], two: list[dict[str, float]]) -> list[str]:
+    """The cells of a data set and a method, from the turns of one process and of two."""
+    speeds, cpu = ([[turn[key] for turn in turns] for turns in (one, two)] for key in ("speed", "cpu"))
+    ratios = [b / a for a, b in zip(*speeds, strict=True)]
+    loss = abs(two[0]["loss"] / one[0]["loss"] - 1)
+    cells = [*(figure(median(some)) for some in speeds), *spread(ratios), f"{median(ratios) / 2:.0%}"]
+    return [*cells, figure(median(cpu[1]) / median(cpu[0])), f"{loss:.0e}"]
 
 
 def turn(world: int, dataset: str, method: str, data_dir: str) -> dict[str, float]:
@@ -75,38 +72,34 @@ def turn(world: int, dataset: str, method: str, data_dir: str) -> dict[str, floa
 def child(dataset: str, method: str, data_dir: str) -> None:
     import pytorch_lightning as pl
     import torch
+    from encoders import SMALL, trained
 
     from selector.config import paper_recipe
     from selector.training.data import load_images
-    from selector.training.network import Network
-    from selector.training.pretrain import pretrain
     from selector.training.processes import meet, process_number, processes_of
 
     torch.set_num_threads(1)
-    own: dict[str, Any] = {"data_dir": data_dir, "train_images": 4000} if dataset == "fashion_mnist" else {}
-    own |= {"queue_size": 1024, "batch_norm_splits": 2} if method == "moco_v2" else {}
-    own |= {"devices": int(os.environ["LOCAL_WORLD_SIZE"]), "epochs": 1 + EPOCHS[dataset], "dataset": dataset}
-    own |= {"backbone": "resnet-9", "backbone_width": 0.25, "projector_hidden": 256, "projector_dim": 64}
-    own |= {"batch_size": 512, "milestone_every": 10**6, "learning_rate": 0.05, "device": "cpu", "threads": 1}
+    own = SMALL | OF_METHOD[method] | {"dataset": dataset, "epochs": 1 + EPOCHS[dataset]}
+    own |= {"data_dir": data_dir, "train_images": 4000} if dataset == "fashion_mnist" else {}
+    own |= {"batch_size": 512, "learning_rate": 0.05, "device": "cpu", "threads": 1}
+    own |= {"devices": int(os.environ["LOCAL_WORLD_SIZE"])}
     config = dataclasses.replace(paper_recipe(method), **own)
+    result = {}
 
     class Timed(pl.Callback):
-        wall = cpu = loss = 0.0
-
         def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
-            self.loss = float(trainer.callback_metrics["train/loss"])
             if trainer.current_epoch == 0:
-                self.wall, self.cpu = time.perf_counter(), time.process_time()
+                self.start = clock()
             elif trainer.current_epoch == EPOCHS[dataset]:
-                self.wall, self.cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
+                wall, cpu = since(self.start)
+                steps = len(images.train) // config.batch_size
+                result.update(cpu=cpu, speed=EPOCHS[dataset] * steps * config.batch_size / wall)
+                result.update(loss=float(trainer.callback_metrics["train/loss"]))
 
     meet(processes_of(config))
-    images, timed = load_images(config), Timed()
-    with tempfile.TemporaryDirectory() as folder:
-        pretrain(Network(config, images), config, Path(folder), [timed])
-    trained = EPOCHS[dataset] * (len(images.train) // config.batch_size) * config.batch_size
-    result = {"rank": process_number(), "images_a_second": trained / timed.wall}
-    print(json.dumps(result | {"cpu": timed.cpu, "loss": timed.loss}), flush=True)
+    images = load_images(config)
+    trained(config, images, Timed())
+    print(json.dumps(result | {"rank": process_number()}), flush=True)
 
 
 if __name__ == "__main__":
