@@ -1,150 +1,101 @@
 """How fast a large sweep is read from a W&B server, beside the loop that W&B's documentation shows.
 
-Both read every history row of the same sweep from the same server (tests/loopback, in a process of its
-own) within one process and one run. Prints seconds, requests and the ratio.
+    python benchmarks/read_wandb.py [--runs 1000] [--latency 0.05] [--rounds 2]
 
-    python benchmarks/read_wandb.py [--runs 1000] [--milestones 50] [--latency 0.05] [--rounds 2]
+Both read every history row of the same sweep from the same server (tests/loopback, in a process of its
+own) within one process, in turns; the loop reads a part of the runs in each round. A second look is what
+`selector watch` does: it asks again, and reads only what has changed.
 """
 
-import json
 import multiprocessing
 import os
 import random
 import sys
 import tempfile
-import time
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
+import wandb
+from compare import figure, head, measured, row
+from read_offline import MILESTONES, history
+from rich.console import Console
 
-from loopback import Backend, Fault  # noqa: E402 - found on the path above
+from selector.reports.progress import reading_bar
+from selector.tracking.api import read_wandb
 
-METRICS = ["rankme", "rankme_backbone", "entropy", "entropy_robust", "silhouette", "clustering_agreement"]
-LABELLED = ["linear_probe_accuracy", "knn_accuracy", "ami_labels", "silhouette_labels"]
-
-
-def rows(milestones: int, rng: random.Random, spectra: int) -> list[dict[str, Any]]:
-    """History as train.py writes it: 22 keys a milestone, and spectra of 64 values."""
-    return [
-        {
-            "epoch": 20 * milestone,
-            **{f"label_free/{name}": rng.random() for name in METRICS},
-            **{f"noise/{name}": rng.random() for name in METRICS},
-            **{f"labelled/{name}": rng.random() for name in LABELLED},
-            "train/loss": rng.random(),
-            "cost/milestone_seconds": rng.random(),
-            **{f"spectrum/space{n}": [rng.random() for _ in range(64)] for n in range(spectra)},
-            "_timestamp": 1.7e9 + milestone,
-            "_runtime": float(milestone),
-        }
-        for milestone in range(milestones)
-    ]
-
-
-def serve(connection: Any, runs: int, milestones: int, latency: float, spectra: int = 0) -> None:
-    """The server's process: fill it, say where it is, and tell how many requests came when asked."""
-    rng = random.Random(0)
-    with Backend() as backend:
-        sweep = backend.sweep("bench", "method: random\nparameters: {lr: {values: [1]}}")
-        for number in range(runs):
-            config = {"learning_rate": rng.random(), "definition": {"projector_dim": 128, "version": 1}}
-            summary = {"completion/status": "completed"}
-            history = rows(milestones, rng, spectra)
-            backend.run("bench", f"run{number:05}", history, config, summary, sweep=sweep)
-        if latency:
-            backend.fail(Fault("slow", times=None, seconds=latency))
-        connection.send((backend.environment(Path(tempfile.gettempdir())), sweep.name))
-        while connection.recv() == "requests":
-            connection.send(len(backend.requests))
-
-
-def by_loop(runs: Iterator[Any], count: int) -> int:
-    """The loop of W&B's documentation, over the next so many runs."""
-    return sum(1 for run in islice(runs, count) for _ in run.scan_history())
-
-
-def by_selector(path: str, known: dict[str, Any]) -> int:
-    from rich.console import Console
-
-    from selector.reports.progress import progress
-    from selector.tracking.api import read_wandb
-
-    with progress(console=Console(file=sys.stderr, force_terminal=True)) as show:
-        found = read_wandb(path, known=known, progress=partial(show, "reading runs"))
-    assert not found.unreadable
-    return sum(len(run.milestones) for run in found.runs)
+sys.path += [str(Path(__file__).parents[1] / "tests")]
+from loopback import Backend, Fault
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--milestones", type=int, default=50)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds that every answer is held back")
-    parser.add_argument("--spectra", type=int, default=0, help="spectra that each milestone holds")
-    parser.add_argument("--rounds", type=int, default=2, help="the loop reads a part of the runs in each")
-    arguments = parser.parse_args()
-
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    size = (arguments.runs, arguments.milestones, arguments.latency, arguments.spectra)
-    server = context.Process(target=serve, args=(there, *size), daemon=True)
-    server.start()
+    context.Process(target=serve, args=(there, options.runs, options.latency), daemon=True).start()
     environment, sweep = here.recv()
     os.environ.update(environment)
-    import wandb
-
-    path = f"loopback/bench/{sweep}"
-    runs = iter(wandb.Api().sweep(path).runs)
+    runs = iter(wandb.Api().sweep(f"loopback/bench/{sweep}").runs)
+    part = options.runs // options.rounds
     found: dict[str, list[tuple[float, int, int]]] = {}
 
     def timed(name: str, read: Callable[[], int]) -> None:
-        here.send("requests")
-        before = here.recv()
-        start = time.perf_counter()
-        rows = read()
-        seconds = time.perf_counter() - start
-        here.send("requests")
-        found.setdefault(name, []).append((seconds, here.recv() - before, rows))
+        before = requests(here)
+        cost, rows = measured(read)
+        found.setdefault(name, []).append((cost.wall, requests(here) - before, rows))
 
-    # In turns, so that whatever else this machine does meets all of them.
-    for _ in range(arguments.rounds):
+    for _ in range(options.rounds):
         known: dict[str, Any] = {}
-        timed("selector", partial(by_selector, path, known))
-        timed("selector, a second look", partial(by_selector, path, known))
-        timed(
-            "for run in sweep.runs: scan_history", lambda: by_loop(runs, arguments.runs // arguments.rounds)
-        )
+        look = partial(by_selector, f"loopback/bench/{sweep}", known)
+        timed("selector", look)
+        timed("a second look", look)
+        timed("loop", lambda: sum(1 for run in islice(runs, part) for _ in run.scan_history()))
     here.send("end")
-    show(found, arguments)
-
-
-def show(found: dict[str, list[tuple[float, int, int]]], arguments: Namespace) -> None:
-    """The median round of the selector, the sum of the loop's parts, and their ratio."""
-    print(
-        f"{arguments.runs} runs of {arguments.milestones} milestones, {arguments.spectra} spectra in each,"
-        f" {arguments.latency:g} s of latency"
-    )
-    ours, cached, loop = found.values()
-    totals = [
-        sorted(ours)[len(ours) // 2],
-        sorted(cached)[len(cached) // 2],
-        tuple(map(sum, zip(*loop, strict=True))),
-    ]
-    for name, (seconds, requests, rows) in zip(found, totals, strict=True):
-        print(f"{name:36}{seconds:8.2f} s {requests:6} requests {rows:7} rows")
-    print(
-        json.dumps(
-            {
-                "ratio": round(totals[2][0] / totals[0][0], 1),
-                "ratio_second_look": round(totals[2][0] / totals[1][0], 1),
-            }
+    print(f"{options.runs} runs x {MILESTONES} milestones, {options.latency:g} s of latency", end="")
+    print(f", load {os.getloadavg()[0]:.1f}\n\n" + head("", "seconds", "requests", "rows", "loop / this"))
+    loop = [sum(parts) for parts in zip(*found["loop"], strict=True)]
+    for name, turns in found.items():
+        whole = loop if name == "loop" else [median(parts) for parts in zip(*turns, strict=True)]
+        print(
+            row(name, figure(whole[0]), *(f"{count:,.0f}" for count in whole[1:]), figure(loop[0] / whole[0]))
         )
-    )
+
+
+def by_selector(path: str, known: dict[str, Any]) -> int:
+    with reading_bar(Console(file=sys.stderr, force_terminal=True)) as bar:
+        found = read_wandb(path, known=known, progress=bar)
+    assert not found.unreadable
+    return sum(len(run.milestones) for run in found.runs)
+
+
+def requests(server: Any) -> int:
+    """How many have come so far."""
+    server.send("requests")
+    return server.recv()
+
+
+def serve(connection: Any, runs: int, latency: float) -> None:
+    """The server's process: fill it, say where it is, and tell how many requests came when asked."""
+    drawn = random.Random(0)
+    rows = [history(epoch) | {"_timestamp": 1.7e9 + epoch} for epoch in range(MILESTONES)]
+    with Backend() as backend:
+        sweep = backend.sweep("bench", "method: random\nparameters: {lr: {values: [1]}}")
+        for number in range(runs):
+            config = {"learning_rate": drawn.random(), "definition": {"projector_dim": 128, "version": 1}}
+            summary = {"completion/status": "completed"}
+            backend.run("bench", f"run{number:05}", rows, config, summary, sweep=sweep)
+        backend.fail(Fault("slow", times=None, seconds=latency))
+        connection.send((backend.environment(Path(tempfile.gettempdir())), sweep.name))
+        while connection.recv() == "requests":
+            connection.send(len(backend.requests))
 
 
 if __name__ == "__main__":

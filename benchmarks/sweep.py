@@ -15,14 +15,17 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import yaml
+from compare import in_turns, print_costs
+
+from selector.tracking.offline import read_offline
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,48 +37,28 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=20)
     options = parser.parse_args()
-    ways = {
-        "train.py, one by one": 0,
-        "selector sweep": 1,
-        f"selector sweep --jobs {options.jobs}": options.jobs,
-    }
     sweep = yaml.safe_load((ROOT / "sweeps" / "digits.yaml").read_text())
     sweep["parameters"]["epochs"] = {"value": options.epochs}
     sweep["parameters"]["milestone_every"] = {"value": max(1, options.epochs // 2)}
     become_subreaper()
-    times: dict[str, list[float]] = {way: [] for way in ways}
-    cpus: dict[str, list[float]] = {way: [] for way in ways}
     figures: dict[str, list[float]] = {}
-    for _ in range(options.rounds):
-        for way, jobs in ways.items():
-            with tempfile.TemporaryDirectory() as folder:
-                wall, cpu = time.perf_counter(), cpu_of_children()
-                if jobs:
-                    by_sweep(sweep, options.runs, jobs, Path(folder))
-                else:
-                    by_loop(sweep, options.runs, Path(folder))
-                with suppress(ChildProcessError):  # the fork server ends after `selector sweep`
-                    while True:
-                        os.wait()
-                times[way].append(time.perf_counter() - wall)
-                cpus[way].append(cpu_of_children() - cpu)
-                figures[way] = rankme_of_runs(Path(folder))
-            print(f"{way}: {times[way][-1]:.1f} s", file=sys.stderr, flush=True)
-    print(f"{options.runs} digits configurations, {options.rounds} rounds, load {os.getloadavg()[0]:.1f}")
-    print(
-        f"{'':<28}{'wall s':>8}{'min':>8}{'max':>8}{'faster by':>11}{'min':>6}{'max':>6}{'cpu s':>8}", end=""
-    )
-    print(f"{'less by':>9}")
+
+    def trained(way: str, run: Callable[[Path], None]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            run(Path(folder))
+            with suppress(ChildProcessError):  # the fork server ends after `selector sweep`
+                while True:
+                    os.wait()
+            figures[way] = rankme_of_runs(Path(folder))
+
+    ways = {"train.py, one by one": partial(by_loop, sweep, options.runs)}
+    for jobs in (1, options.jobs):
+        ways[f"selector sweep --jobs {jobs}"] = partial(by_sweep, sweep, options.runs, jobs)
+    costs = in_turns({way: partial(trained, way, run) for way, run in ways.items()}, options.rounds)
     first = next(iter(ways))
-    for way in ways:
-        ratios = [loop / own for loop, own in zip(times[first], times[way], strict=True)]
-        print(f"{way:<28}{median(times[way]):>8.1f}{min(times[way]):>8.1f}{max(times[way]):>8.1f}", end="")
-        print(
-            f"{median(ratios):>11.2f}{min(ratios):>6.2f}{max(ratios):>6.2f}{median(cpus[way]):>8.1f}", end=""
-        )
-        print(f"{median(cpus[first]) / median(cpus[way]):>9.2f}")
+    print_costs(f"{options.runs} digits configurations", costs, first)
     same = all(values == figures[first] for values in figures.values())
-    print(f"RankMe of all {len(figures[first])} runs: {'the same in all ways' if same else figures}")
+    print(f"\nRankMe of all {len(figures[first])} runs: {'the same in all ways' if same else figures}")
 
 
 def configurations(sweep: dict[str, Any], count: int) -> list[dict[str, Any]]:
@@ -93,9 +76,8 @@ def by_loop(sweep: dict[str, Any], count: int, folder: Path) -> None:
     for number, config in enumerate(configurations(sweep, count)):
         flags = [f"--{name}={value}" for name, value in config.items()]
         run = environment | {"WANDB_RUN_ID": f"run{number}"}
-        subprocess.run(
-            [sys.executable, "train.py", *flags], cwd=ROOT, env=run, check=True, capture_output=True
-        )
+        command = [sys.executable, "train.py", *flags]
+        subprocess.run(command, cwd=ROOT, env=run, check=True, capture_output=True)
 
 
 def by_sweep(sweep: dict[str, Any], count: int, jobs: int, folder: Path) -> None:
@@ -109,8 +91,6 @@ def by_sweep(sweep: dict[str, Any], count: int, jobs: int, folder: Path) -> None
 
 def rankme_of_runs(folder: Path) -> list[float]:
     """RankMe of the last milestones, in the order of the values."""
-    from selector.tracking.offline import read_offline
-
     place = folder / "sweep" if (folder / "sweep").exists() else folder
     return sorted(run.milestones[-1].values["label_free/rankme"] for run in read_offline(str(place)).runs)
 
@@ -118,11 +98,6 @@ def rankme_of_runs(folder: Path) -> list[float]:
 def become_subreaper() -> None:
     """Inherit orphans, such as the fork server: its CPU time would else be counted nowhere."""
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-
-
-def cpu_of_children() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ where one of them is above its bound: half a MiB a run, 64 MiB for a stream howe
 
 import gc
 import multiprocessing
-import os
 import resource
 import sys
 import tempfile
