@@ -5,16 +5,17 @@ python benchmarks/watching.py        writes docs/evidence/tables/verdicts.md and
 
 import json
 from collections.abc import Iterator, Sequence
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, stdev
 
+from compare import head, row
 from pools import ORACLE, RULE, with_pool_score, with_pretext
 
 from selector.export_file import read_records
 from selector.metrics import METRICS, LabelFreeMetric
 from selector.metrics.metric import UnknownDirection
-from selector.runs import Run
+from selector.runs import Milestone, Run
 from selector.selection.verdicts import RULES, verdict_of
 
 RECORDS = Path(__file__).parents[1] / "docs" / "evidence"
@@ -53,7 +54,6 @@ runs count.
 {body}
 `python benchmarks/watching.py` writes this page.
 """
-METRIC_OF = {metric.name: metric for metric in METRICS if isinstance(metric, LabelFreeMetric)}
 
 
 def main() -> None:
@@ -72,108 +72,98 @@ def read_sweeps(records: Path) -> Iterator[tuple[str, list[Run]]]:
         yield file.stem, with_pool_score(runs) if scores else runs
 
 
+def verdicts(sweeps: Sequence[tuple[str, list[Run]]]) -> str:
+    found = [one for _, runs in sweeps for one in judged(runs)]
+    rows = []
+    for kind, meaning in RIGHT.items():
+        rights = [right for other, right in found if other == kind and right is not None]
+        share = f"{fmean(rights):.0%}" if rights else "–"
+        rows.append(row(kind, len(rights), sum(rights), share, meaning))
+    return VERDICTS.format(
+        total=len(found),
+        records=len(sweeps),
+        unknown=sum(right is None for _, right in found),
+        rows="\n".join(rows),
+        rules="\n".join(f"- {kind}: {rule}." for kind, rule in RULES.items() if kind in RIGHT),
+    )
+
+
+def judged(runs: Sequence[Run]) -> Iterator[tuple[str, bool | None]]:
+    """The kind of each run's verdict, and whether the probe agrees; None where it was not measured."""
+    ends = sorted(known[max(known)] for run in runs if (known := accuracies(run)))
+    for run in runs:
+        kind, since, known = verdict_of(run).kind, verdict_of(run).since, accuracies(run)
+        trained = [known[row.epoch] for row in measured(run)]
+        if kind in RIGHT and trained and 0 in known and (since is None or since in known):
+            yield kind, is_right(kind, since, known, trained, ends[len(ends) // 2])
+        else:
+            yield kind, None
+
+
+def is_right(
+    kind: str, since: int | None, known: dict[int, float], trained: list[float], median: float
+) -> bool:
+    """Whether the probe agrees with a verdict."""
+    match kind:
+        case "collapsed":
+            return trained[-1] < known[0]
+        case "few dimensions":
+            return trained[-1] < median
+        case "improving":
+            return trained[-1] > trained[-max(3, -(-len(trained) // 5))]
+        case "settled":
+            return abs(trained[-1] - known[since]) <= POINT
+    return trained[-1] < known[since]
+
+
 def accuracies(run: Run) -> dict[int, float]:
     """Epoch → accuracy of the probe, where it was measured."""
-    known = {row.epoch: row.values.get(ORACLE.key, float("nan")) for row in run.milestones}
+    known = {row.epoch: row.values.get(ORACLE.key, nan) for row in run.milestones}
     return {epoch: value for epoch, value in known.items() if isfinite(value)}
 
 
-def is_right(kind: str, since: int | None, run: Run, median: float) -> bool | None:
-    """Whether the probe agrees with a verdict; None where it was not measured."""
-    known = accuracies(run)
-    trained = [known[row.epoch] for row in run.trained_milestones if row.epoch in known]
-    if not trained or (since is not None and since not in known) or 0 not in known:
-        return None
-    last = trained[-1]
-    match kind:
-        case "collapsed":
-            return last < known[0]
-        case "few dimensions":
-            return last < median
-        case "improving":
-            return last > trained[-max(3, -(-len(trained) // 5))]
-        case "settled":
-            return abs(last - known[since]) <= POINT
-    return last < known[since]
-
-
-def verdicts(sweeps: Sequence[tuple[str, list[Run]]]) -> str:
-    counts = {kind: [0, 0] for kind in RIGHT}
-    unknown = total = 0
-    for _, runs in sweeps:
-        ends = sorted(found[max(found)] for run in runs if (found := accuracies(run)))
-        for run in runs:
-            verdict = verdict_of(run)
-            total += 1
-            right = None
-            if verdict.kind in RIGHT and ends:
-                right = is_right(verdict.kind, verdict.since, run, ends[len(ends) // 2])
-            if right is None:
-                unknown += 1
-            else:
-                counts[verdict.kind][0] += 1
-                counts[verdict.kind][1] += right
-    shares = {kind: f"{right / n:.0%}" if n else "–" for kind, (n, right) in counts.items()}
-    rows = [
-        f"| {kind} | {n} | {right} | {shares[kind]} | {RIGHT[kind]} |" for kind, (n, right) in counts.items()
-    ]
-    rules = [f"- {kind}: {rule}." for kind, rule in RULES.items() if kind in RIGHT]
-    return VERDICTS.format(
-        total=total, records=len(sweeps), unknown=unknown, rows="\n".join(rows), rules="\n".join(rules)
-    )
+def measured(run: Run) -> list[Milestone]:
+    """The trained milestones at which the probe was measured."""
+    return [row for row in run.trained_milestones if isfinite(row.values.get(ORACLE.key, nan))]
 
 
 def checkpoints(sweeps: Sequence[tuple[str, list[Run]]]) -> str:
     """What taking the milestone that a metric scores best gains over taking the last one."""
-    names = [RULE, *sorted(METRIC_OF.keys() - {RULE})]
     body = []
-    for part, wanted in (
-        ("Table I records", "table1-"),
-        ("all other records with three milestones or more", ""),
-    ):
-        gains: dict[str, list[float]] = {name: [] for name in names}
-        hindsight = []
-        for sweep, runs in sweeps:
-            if sweep.startswith("table1-") != bool(wanted):
-                continue
-            for run in runs:
-                known = accuracies(run)
-                trained = [row for row in run.trained_milestones if row.epoch in known]
-                if len(trained) < 3:
-                    continue
-                last = known[trained[-1].epoch]
-                hindsight.append(max(known[row.epoch] for row in trained) - last)
-                for name in names:
-                    if (gain := gain_of(METRIC_OF[name], run, trained, known)) is not None:
-                        gains[name].append(gain - last)
-        body += [f"## {part}", ""]
-        body += [
-            f"{len(hindsight)} runs. Hindsight, the best milestone by the probe: {points(hindsight)}.",
-            "",
-        ]
-        body += [
-            "| metric | runs | mean gain in points | worst | better in | worse in |",
-            "|---|---|---|---|---|---|",
-        ]
-        for name, values in gains.items():
-            if values:
-                better, worse = (sum(sign * value > 0 for value in values) for sign in (1, -1))
-                low = 100 * min(values)
-                body.append(f"| {name} | {len(values)} | {points(values)} | {low:.1f} | {better} | {worse} |")
+    table_one = {True: "Table I records", False: "all other records with three milestones or more"}
+    for is_of_table, title in table_one.items():
+        some = [runs for name, runs in sweeps if name.startswith("table1-") == is_of_table]
+        runs = [run for one in some for run in one if len(measured(run)) > 2]
+        body += [f"## {title}", ""]
+        hindsight = points([max(row.values[ORACLE.key] for row in measured(run)) - end(run) for run in runs])
+        body += [f"{len(runs)} runs. Hindsight, the best milestone by the probe: {hindsight}.", ""]
+        body += [head("metric", "runs", "mean gain in points", "worst", "better in", "worse in")]
+        metrics = [metric for metric in METRICS if isinstance(metric, LabelFreeMetric)]
+        for metric in sorted(metrics, key=lambda metric: (metric.name != RULE, metric.name)):
+            picked = [(pick_of(metric, run), run) for run in runs]
+            if gains := [pick - end(run) for pick, run in picked if pick is not None]:
+                better, worse = (sum(sign * gain > 0 for gain in gains) for sign in (1, -1))
+                low = f"{100 * min(gains):.1f}"
+                body.append(row(metric.name, len(gains), points(gains), low, better, worse))
         body.append("")
     return CHECKPOINTS.format(body="\n".join(body))
 
 
-def gain_of(metric: LabelFreeMetric, run: Run, trained: Sequence, known: dict[int, float]) -> float | None:
+def end(run: Run) -> float:
+    """Accuracy of the last milestone."""
+    return measured(run)[-1].values[ORACLE.key]
+
+
+def pick_of(metric: LabelFreeMetric, run: Run) -> float | None:
     """Accuracy of the milestone that the metric scores best, the last one if several are equal, or None."""
-    scored = [row for row in trained if isfinite(row.values.get(metric.key, float("nan")))]
+    scored = [row for row in measured(run) if isfinite(row.values.get(metric.key, nan))]
     if len(scored) < 3:
         return None
     try:
         sign = 1 if metric.direction_in(run.config.get("method")) == "max" else -1
     except UnknownDirection:
         return None
-    return known[max(scored, key=lambda row: (sign * row.values[metric.key], row.epoch)).epoch]
+    return max(scored, key=lambda row: (sign * row.values[metric.key], row.epoch)).values[ORACLE.key]
 
 
 def points(values: Sequence[float]) -> str:
