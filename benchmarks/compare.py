@@ -3,12 +3,29 @@
 import os
 import resource
 import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
+
+FASHION = "/usr/share/datasets/fashion-mnist"  # unless --data-dir says otherwise
+
+
+def options(description: str, **defaults: Any) -> Namespace:
+    """Flags of these names and kinds: False is a switch, and a list takes several values."""
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    for name, default in defaults.items():
+        flag = f"--{name.replace('_', '-')}"
+        if default is False:
+            parser.add_argument(flag, action="store_true")
+        elif isinstance(default, list):
+            parser.add_argument(flag, nargs="+", type=type(default[0]), default=default)
+        else:
+            parser.add_argument(flag, type=type(default), default=default)
+    return parser.parse_args()
 
 
 class Cost(NamedTuple):

@@ -7,18 +7,16 @@ Each turn is `torchrun train.py`'s own loop (`pretrain`) for some epochs, the fi
 Both compute the same: the last column is the relative difference of the loss after the last epoch.
 """
 
-import argparse
 import dataclasses
 import json
 import os
 import subprocess
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from compare import clock, figure, head, row, since, spread
+from compare import FASHION, clock, figure, head, options, row, since, spread
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = {"digits": 8, "fashion_mnist": 2}
@@ -29,24 +27,16 @@ OF_METHOD: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", nargs="+", default=list(EPOCHS), choices=EPOCHS)
-    parser.add_argument("--method", nargs="+", default=list(OF_METHOD), choices=OF_METHOD)
-    parser.add_argument("--data-dir", default="/usr/share/datasets/fashion-mnist")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        child(*options.child)
+    asked = options(__doc__, dataset=[*EPOCHS], method=[*OF_METHOD], data_dir=FASHION, rounds=5, child="")
+    if asked.child:
+        child(*asked.child.split(), asked.data_dir)
         return
     print(f"load {os.getloadavg()[0]:.1f}\n")
     ratio = ("ratio", "least", "most", "efficiency")
     print(head("", "images/s by 1", "by 2", *ratio, "CPU by 2 / by 1", "loss differs by"))
-    for dataset in options.dataset:
-        for method in options.method:
-            rounds = [
-                [turn(n, dataset, method, options.data_dir) for n in (1, 2)] for _ in range(options.rounds)
-            ]
+    for dataset in asked.dataset:
+        for method in asked.method:
+            rounds = [[turn(n, dataset, method, asked.data_dir) for n in (1, 2)] for _ in range(asked.rounds)]
             print(row(f"{dataset}, {method}", *compared(*zip(*rounds, strict=True))), flush=True)
 
 
@@ -61,7 +51,7 @@ def compared(one: list[dict[str, float]], two: list[dict[str, float]]) -> list[s
 
 def turn(world: int, dataset: str, method: str, data_dir: str) -> dict[str, float]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-    command = [*launcher, __file__, "--child", dataset, method, data_dir]
+    command = [*launcher, __file__, "--child", f"{dataset} {method}", "--data-dir", data_dir]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     results = [json.loads(line) for line in output.splitlines() if line.startswith("{")]

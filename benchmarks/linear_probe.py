@@ -13,13 +13,12 @@ AutoAugment, to tell what the optimiser does from what the augmentations do. "po
 
 import dataclasses
 import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from functools import partial
 from statistics import mean, median, stdev
 from typing import Any
 
 import torch
-from compare import figure, head, measured, row, spread
+from compare import FASHION, figure, head, measured, options, row, spread
 from encoders import SMALL, embedded, trained
 
 from selector.config import TrainConfig, paper_recipe
@@ -36,26 +35,18 @@ OWN: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", nargs="+", default=list(OWN), choices=OWN)
-    parser.add_argument("--data-dir", default="/usr/share/datasets/fashion-mnist")
-    parser.add_argument("--train-images", type=int, help="all of digits, 4,000 of Fashion-MNIST by default")
-    parser.add_argument("--epochs", type=int, nargs="+", default=[0, 10, 30])
-    parser.add_argument("--rounds", type=int, default=3, help="each with another seed of `paper`")
-    options = parser.parse_args()
+    asked = options(__doc__, dataset=[*OWN], data_dir=FASHION, train_images=0, epochs=[0, 10, 30], rounds=3)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     print(f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}\n")
     accuracies = ("paper", "sd", "as is", "fast", "points")
     print(head("features", *accuracies, "paper, s", "fast, s", "ratio", "least", "most", "fit alone"))
-    for dataset in options.dataset:
-        own = OWN[dataset] | ({"train_images": options.train_images} if options.train_images else {})
+    for dataset in asked.dataset:
+        own = OWN[dataset] | ({"train_images": asked.train_images} if asked.train_images else {})
         own |= SMALL | {"batch_size": 256, "learning_rate": 0.1, "device": "cpu", "dataset": dataset}
-        own |= {} if dataset == "digits" else {"data_dir": options.data_dir}
-        for epochs in options.epochs:
+        own |= {} if dataset == "digits" else {"data_dir": asked.data_dir}
+        for epochs in asked.epochs:
             config = dataclasses.replace(paper_recipe("simclr"), epochs=max(1, epochs), **own)
-            print(
-                row(f"{dataset}, {epochs} epochs", *compared(config, epochs > 0, options.rounds)), flush=True
-            )
+            print(row(f"{dataset}, {epochs} epochs", *compared(config, epochs > 0, asked.rounds)), flush=True)
 
 
 def compared(config: TrainConfig, is_trained: bool, rounds: int) -> list[str]:

@@ -9,21 +9,19 @@ spaces, H(Z3), S1, S_GT, AMI(C1,C2) and AMI(C1,C_GT) of the same 512-d embedding
 process: imports and compilation count, but not the making of the embeddings.
 """
 
-import argparse
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import Cost, head, in_turns, measured, print_costs, row
+from compare import Cost, head, in_turns, measured, options, print_costs, row
 
 Metrics = dict[str, float]
 Evaluate = Callable[[np.ndarray, np.ndarray, np.ndarray, int], tuple[Metrics, Metrics]]
@@ -31,21 +29,15 @@ DIMENSIONS, PROJECTOR = 512, 128
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--clusters", type=int, default=10, help="k1, and the number of classes")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rankme", action="store_true")
-    parser.add_argument("--child", choices=RUNS, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        print(json.dumps(child(options.child, options.images, options.clusters)))
-    elif options.rankme:
-        compare_rankme(options.rounds)
+    asked = options(__doc__, images=10_000, clusters=10, rounds=5, rankme=False, child="")
+    if asked.child:
+        print(json.dumps(child(asked.child, asked.images, asked.clusters)))
+    elif asked.rankme:
+        compare_rankme(asked.rounds)
     else:
-        print(f"{options.images} x {DIMENSIONS}, k = {options.clusters}")
-        compare_cold(options.images, options.clusters, options.rounds)
-        compare_warm(options.images, options.clusters, options.rounds)
+        print(f"{asked.images} x {DIMENSIONS}, k = {asked.clusters}")
+        compare_cold(asked.images, asked.clusters, asked.rounds)
+        compare_warm(asked.images, asked.clusters, asked.rounds)
 
 
 def compare_cold(images: int, clusters: int, rounds: int) -> None:

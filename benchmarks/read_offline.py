@@ -14,13 +14,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import wandb
-from compare import Cost, in_turns, print_costs
+from compare import Cost, in_turns, options, print_costs
 from wandb.proto import wandb_internal_pb2
 
 sys.path += [str(Path(__file__).parents[1] / "tests" / "tracking")]
@@ -45,14 +44,10 @@ rank(read_source(sys.argv[1]), label_free_metric("rankme"))
 
 def main() -> None:
     """Make the runs, check that all readers agree, time them in turns, print the table."""
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sample", type=int, default=20, help="runs that wandb-core reads in each round")
-    options = parser.parse_args()
+    asked = options(__doc__, runs=1000, rounds=5, sample=20)
     with tempfile.TemporaryDirectory() as name:
         offline, records = Path(name) / "wandb", Path(name) / "records"
-        files = copy_runs(Path(name), offline, options.runs)
+        files = copy_runs(Path(name), offline, asked.runs)
         copy_records(offline, records)
         check_same(offline, records, files[0])
         cli = [sys.executable, "-m", "wandb", "leet", "inspect", "--json"]
@@ -64,14 +59,14 @@ def main() -> None:
             "--json",
             "--run-file",
         ]
-        sample = files[:: math.ceil(len(files) / options.sample)]
+        sample = files[:: math.ceil(len(files) / asked.sample)]
         readers = {
             "wandb leet inspect": partial(quietly, [[*cli, files[0].parent]]),
             "wandb-core leet inspect": partial(quietly, [[*core, file, file.parent] for file in sample]),
             "offline files": partial(quietly, [[sys.executable, "-c", RANK, offline]]),
             "records": partial(quietly, [[sys.executable, "-c", RANK, records]]),
         }
-        costs = in_turns(readers, options.rounds)
+        costs = in_turns(readers, asked.rounds)
         for reader, read in zip(readers, (1, len(sample)), strict=False):
             scale = len(files) / read
             costs[reader] = [Cost(scale * one.wall, scale * one.cpu) for one in costs[reader]]

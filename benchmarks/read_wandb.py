@@ -12,7 +12,6 @@ import os
 import random
 import sys
 import tempfile
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -21,7 +20,7 @@ from statistics import median
 from typing import Any
 
 import wandb
-from compare import figure, head, measured, row
+from compare import figure, head, measured, options, row
 from read_offline import MILESTONES, history
 from rich.console import Console
 
@@ -33,18 +32,14 @@ from loopback import Backend, Fault
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--latency", type=float, default=0.05, help="seconds that every answer is held back")
-    parser.add_argument("--rounds", type=int, default=2)
-    options = parser.parse_args()
+    asked = options(__doc__, runs=1000, latency=0.05, rounds=2)
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    context.Process(target=serve, args=(there, options.runs, options.latency), daemon=True).start()
+    context.Process(target=serve, args=(there, asked.runs, asked.latency), daemon=True).start()
     environment, sweep = here.recv()
     os.environ.update(environment)
     runs = iter(wandb.Api().sweep(f"loopback/bench/{sweep}").runs)
-    part = options.runs // options.rounds
+    part = asked.runs // asked.rounds
     found: dict[str, list[tuple[float, int, int]]] = {}
 
     def timed(name: str, read: Callable[[], int]) -> None:
@@ -52,14 +47,14 @@ def main() -> None:
         cost, rows = measured(read)
         found.setdefault(name, []).append((cost.wall, requests(here) - before, rows))
 
-    for _ in range(options.rounds):
+    for _ in range(asked.rounds):
         known: dict[str, Any] = {}
         look = partial(by_selector, f"loopback/bench/{sweep}", known)
         timed("selector", look)
         timed("a second look", look)
         timed("loop", lambda: sum(1 for run in islice(runs, part) for _ in run.scan_history()))
     here.send("end")
-    print(f"{options.runs} runs x {MILESTONES} milestones, {options.latency:g} s of latency", end="")
+    print(f"{asked.runs} runs x {MILESTONES} milestones, {asked.latency:g} s of latency", end="")
     print(f", load {os.getloadavg()[0]:.1f}\n\n" + head("", "seconds", "requests", "rows", "loop / this"))
     loop = [sum(parts) for parts in zip(*found["loop"], strict=True)]
     for name, turns in found.items():

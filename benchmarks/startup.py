@@ -9,27 +9,23 @@ The runs are those of read_offline.py: copies of one run by W&B's own client, 50
 import os
 import sys
 import tempfile
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from functools import partial
 from pathlib import Path
 
-from compare import in_turns, print_costs
+from compare import in_turns, options, print_costs
 from read_offline import MILESTONES, copy_runs, quietly
 
 SELECTOR = (sys.executable, "-m", "selector.cli")
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=15)
-    options = parser.parse_args()
+    asked = options(__doc__, runs=100, rounds=15)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as name:
         # Some environments forbid bytecode beside the sources: here it goes to a folder of its own.
         os.environ["PYTHONPYCACHEPREFIX"] = str(Path(name) / "bytecode")
         sweep = Path(name) / "sweep"
-        copy_runs(Path(name), sweep, options.runs)
+        copy_runs(Path(name), sweep, asked.runs)
         commands = {
             "python -c pass": (sys.executable, "-c", "pass"),
             "selector --help": (*SELECTOR, "--help"),
@@ -39,8 +35,8 @@ def main() -> None:
         }
         starts = {title: partial(quietly, [command]) for title, command in commands.items()}
         in_turns(starts, 1)
-        costs = in_turns(starts, options.rounds)
-    print_costs(f"{options.runs} runs x {MILESTONES} milestones", costs, "python -c pass", slower=True)
+        costs = in_turns(starts, asked.rounds)
+    print_costs(f"{asked.runs} runs x {MILESTONES} milestones", costs, "python -c pass", slower=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from compare import in_turns, print_costs
+from compare import in_turns, options, print_costs
 
 from selector.tracking.offline import read_offline
 
@@ -31,15 +30,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=20)
-    options = parser.parse_args()
+    asked = options(__doc__, runs=6, rounds=5, jobs=2, epochs=20)
     sweep = yaml.safe_load((ROOT / "sweeps" / "digits.yaml").read_text())
-    sweep["parameters"]["epochs"] = {"value": options.epochs}
-    sweep["parameters"]["milestone_every"] = {"value": max(1, options.epochs // 2)}
+    sweep["parameters"]["epochs"] = {"value": asked.epochs}
+    sweep["parameters"]["milestone_every"] = {"value": max(1, asked.epochs // 2)}
     become_subreaper()
     figures: dict[str, list[float]] = {}
 
@@ -51,12 +45,12 @@ def main() -> None:
                     os.wait()
             figures[way] = rankme_of_runs(Path(folder))
 
-    ways = {"train.py, one by one": partial(by_loop, sweep, options.runs)}
-    for jobs in (1, options.jobs):
-        ways[f"selector sweep --jobs {jobs}"] = partial(by_sweep, sweep, options.runs, jobs)
-    costs = in_turns({way: partial(trained, way, run) for way, run in ways.items()}, options.rounds)
+    ways = {"train.py, one by one": partial(by_loop, sweep, asked.runs)}
+    for jobs in (1, asked.jobs):
+        ways[f"selector sweep --jobs {jobs}"] = partial(by_sweep, sweep, asked.runs, jobs)
+    costs = in_turns({way: partial(trained, way, run) for way, run in ways.items()}, asked.rounds)
     first = next(iter(ways))
-    print_costs(f"{options.runs} digits configurations", costs, first)
+    print_costs(f"{asked.runs} digits configurations", costs, first)
     same = all(values == figures[first] for values in figures.values())
     print(f"\nRankMe of all {len(figures[first])} runs: {'the same in all ways' if same else figures}")
 

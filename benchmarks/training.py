@@ -15,7 +15,6 @@ their favour. Each is a process that trains some epochs when it is its turn. Mem
 size with all workers. Ours is `pretrain` as train.py calls it, without milestones.
 """
 
-import argparse
 import dataclasses
 import json
 import os
@@ -23,14 +22,14 @@ import subprocess
 import sys
 import threading
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-from compare import family, figure, head, row, spread
+from compare import FASHION, family, figure, head, options, row, spread
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin slow each other down: for all alike
 EPOCHS = {"digits": 5, "fashion_mnist": 1, "cifar10": 1, "cifar100": 1}  # a turn, seconds long
@@ -40,23 +39,20 @@ FOREVER = 10**6
 PEAK_BF16 = 989e12  # an H100 SXM without sparsity, from its data sheet
 
 
-def options() -> argparse.Namespace:
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", nargs="+", default=["digits", "fashion_mnist"], choices=EPOCHS)
-    parser.add_argument("--data-dir", default="/usr/share/datasets/fashion-mnist")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--backbone", default="resnet-9")
-    parser.add_argument("--width", type=float, default=0.25)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--peer", help="a Python that has stable-pretraining")
-    parser.add_argument("--accuracy", action="store_true")
-    parser.add_argument("--child", choices=CONTENDERS, help=argparse.SUPPRESS)
-    return parser.parse_args()
-
-
 def main() -> None:
-    asked = options()
+    asked = options(
+        __doc__,
+        dataset=["digits", "fashion_mnist"],
+        data_dir=FASHION,
+        rounds=5,
+        backbone="resnet-9",
+        width=0.25,
+        device="cpu",
+        threads=len(os.sched_getaffinity(0)),
+        peer="",
+        accuracy=False,
+        child="",
+    )
     if asked.child:
         CONTENDERS[asked.child](asked, asked.dataset[0])
         return
@@ -64,7 +60,7 @@ def main() -> None:
         compare_accuracy(asked, dataset) if asked.accuracy else compare_speed(asked, dataset)
 
 
-def compare_speed(asked: argparse.Namespace, dataset: str) -> None:
+def compare_speed(asked: Namespace, dataset: str) -> None:
     names = [name for name in CONTENDERS if name != "stable-pretraining" or asked.peer]
     turns = {name: Turns(name, asked, dataset) for name in names}
     facts, *_ = [turns[name].turn() for name in names]  # once each to warm up
@@ -95,7 +91,7 @@ def compare_speed(asked: argparse.Namespace, dataset: str) -> None:
 class Turns:
     """A contender in a process of its own, which trains when it is told to."""
 
-    def __init__(self, name: str, asked: argparse.Namespace, dataset: str) -> None:
+    def __init__(self, name: str, asked: Namespace, dataset: str) -> None:
         python = asked.peer if name == "stable-pretraining" else sys.executable
         command = [python, __file__, *sys.argv[1:], "--dataset", dataset, "--child", name]
         root = str(Path(__file__).parents[1])
@@ -140,7 +136,7 @@ def serve(train: Callable[[], int]) -> None:
         print(json.dumps(result), file=out, flush=True)
 
 
-def recipe(asked: argparse.Namespace, dataset: str, **changes: Any) -> Any:
+def recipe(asked: Namespace, dataset: str, **changes: Any) -> Any:
     from selector.config import paper_recipe
 
     own: dict[str, Any] = {"batch_size": BATCH, "threads": asked.threads, "device": asked.device}
@@ -156,7 +152,7 @@ def recipe(asked: argparse.Namespace, dataset: str, **changes: Any) -> Any:
     return dataclasses.replace(paper_recipe("simclr"), dataset=dataset, **(own | changes))
 
 
-def ours(precision: str, asked: argparse.Namespace, dataset: str) -> None:
+def ours(precision: str, asked: Namespace, dataset: str) -> None:
     import pytorch_lightning as pl
     import torch
     from encoders import trained
@@ -201,7 +197,7 @@ def flops(config: Any, images: Any) -> int:
     return 2 * 3 * counter.get_total_flops()
 
 
-def lightly_loop(asked: argparse.Namespace, dataset: str) -> None:
+def lightly_loop(asked: Namespace, dataset: str) -> None:
     import torch
 
     config = recipe(asked, dataset)
@@ -286,7 +282,7 @@ def plain_loop(
         yield trained
 
 
-def stable_pretraining(asked: argparse.Namespace, dataset: str) -> None:
+def stable_pretraining(asked: Namespace, dataset: str) -> None:
     import torch
     from stable_pretraining.data import transforms as T
     from stable_pretraining.data.datasets import FromTorchDataset
@@ -326,7 +322,7 @@ def stable_pretraining(asked: argparse.Namespace, dataset: str) -> None:
     serve(lambda: sum(next(epoch) for _ in range(EPOCHS[dataset])))
 
 
-def compare_accuracy(asked: argparse.Namespace, dataset: str) -> None:
+def compare_accuracy(asked: Namespace, dataset: str) -> None:
     """Linear probe on each seed's encoder, after the same number of epochs of the same recipe."""
     import torch
 
@@ -386,7 +382,7 @@ def proportional_bytes(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-CONTENDERS: dict[str, Callable[[argparse.Namespace, str], None]] = {
+CONTENDERS: dict[str, Callable[[Namespace, str], None]] = {
     "ours, 32": partial(ours, "32"),
     "ours, bf16": partial(ours, "bf16"),
     "lightly": lightly_loop,

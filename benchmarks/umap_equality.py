@@ -13,14 +13,13 @@ rounding: they turn over when rows change places, and cosine k-means sees the di
 draws them by the seed; here they are those of umap-learn's start.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import numpy as np
 import torch
-from compare import head, row
+from compare import head, options, row
 from lightly.models import ResNetGenerator
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import ks_2samp, permutation_test
@@ -36,20 +35,16 @@ NEIGHBORS, CLUSTERS = 50, 10
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=60)
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--jobs", type=int, default=2)
-    options = parser.parse_args()
+    asked = options(__doc__, seeds=60, sets=[*SETS], jobs=2)
     torch.set_num_threads(1)
     print(head("embeddings", "metric", "umap.UMAP", "ours", "shift in sd", "p", "p of means"))
     p_values: list[float] = []
-    with ProcessPoolExecutor(options.jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for name in options.sets:
-            p_values += compare_set(pool, name, range(options.seeds))
+    with ProcessPoolExecutor(asked.jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for name in asked.sets:
+            p_values += compare_set(pool, name, range(asked.seeds))
     low = sum(p < 0.05 for p in p_values)
     print(
-        f"\n{options.seeds} seeds each; {low} of {len(p_values)} p-values below 0.05;"
+        f"\n{asked.seeds} seeds each; {low} of {len(p_values)} p-values below 0.05;"
         f" the smallest is {min(p_values):.4f}, by chance about {1 / (len(p_values) + 1):.4f}"
     )
 

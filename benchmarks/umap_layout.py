@@ -5,13 +5,12 @@
 One thread, compiled before. Whether both compute the same: benchmarks/umap_equality.py.
 """
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from compare import in_turns, print_costs
+from compare import in_turns, options, print_costs
 from milestone import embeddings
 from umap.layouts import optimize_layout_euclidean
 
@@ -21,11 +20,8 @@ from selector.metrics.umap_layout import epochs_for, fuzzy_graph, layouts, spect
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, nargs="+", default=[2_500, 10_000])
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    for count in options.images:
+    asked = options(__doc__, images=[2_500, 10_000], rounds=5)
+    for count in asked.images:
         vectors = embeddings(count, 10)[0]
         graph = fuzzy_graph(*nearest_neighbors(vectors, 49))
         (start,) = spectral_starts(graph, torch.from_numpy(vectors), [0])
@@ -34,7 +30,7 @@ def main() -> None:
             "ours": partial(layouts, graph, [start], [0]),
         }
         in_turns(runs, 1)
-        costs = in_turns(runs, options.rounds)
+        costs = in_turns(runs, asked.rounds)
         print_costs(f"{count:,} points, {graph.nnz:,} edges", costs, "umap-learn")
 
 
