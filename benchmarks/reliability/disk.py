@@ -1,14 +1,13 @@
 """A disk that is full while a run saves or logs, or a sweep writes its ledger.
 
-    python benchmarks/reliability/disk.py [--kilobytes 10 100]
+    python benchmarks/reliability/disk.py
 
 Needs the right to mount a small tmpfs (root). On it a tiny training runs out of room for its checkpoints, for
-W&B's files, for both; so does a sweep's journal. Each must end with one clear line, or
-go on; what was saved before must be whole; and when there is room again, the same command must bring the run
-to the milestones and weights of one that had room all the time.
+W&B's files, for both; so does a sweep's journal. Each must end with one clear line, or go on; what was saved
+before must be whole; and when there is room again, the same command must bring the run to the milestones and
+weights of one that had room all the time.
 """
 
-import argparse
 import errno
 import os
 import shutil
@@ -19,35 +18,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kill import Campaign, judge_finished, judge_interrupted, waited
-from trials import TINY, TRAIN, Row, flags, kill_family, offline, print_table
+from kill import Campaign, end_of, judge_finished, judge_interrupted
+from trials import TRAIN, Row, print_table
 
-from selector.sweeping.processes import ForkServer, RunProcess
 from selector.sweeping.state import Agent, read_sweep
 from selector.sweeping.storage import Ledger
 from selector.tracking.offline import read_offline
 
+# A checkpoint takes 210 kB, an empty run of W&B 30 kB, and a milestone of it 10 kB.
+KILOBYTES = (10, 100, 230, 330, 450)
+
 
 def main() -> int:
     """Fill the disk in all places, print the rows."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    # A checkpoint takes 210 kB, an empty run of W&B 30 kB, and a milestone of it 10 kB.
-    parser.add_argument(
-        "--kilobytes", type=int, nargs="+", default=[10, 100, 230, 330, 450], help="room that is left"
-    )
-    options = parser.parse_args()
     rows = [Row("disk full: checkpoints"), Row("disk full: W&B's files"), Row("disk full: both")]
     ledger = Row("disk full: a sweep's journal")
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "small") as small:
-        root = Path(name)
         fill_ledger(small, ledger)
-        starter = ForkServer(offline(root), root / "imports.log")
-        assert starter.wait_until_ready(lambda: False), (root / "imports.log").read_text()
-        campaign = Campaign(root, starter, TRAIN)
-        campaign.learn()
-        for kilobytes in options.kilobytes:
+        campaign = Campaign(Path(name), TRAIN)
+        for kilobytes in KILOBYTES:
             for row, where in zip(rows, ("runs", "wandb", "both"), strict=True):
                 trial(campaign, small, kilobytes, where, row)
     return print_table([*rows, ledger])
@@ -64,9 +53,9 @@ def trial(campaign: Campaign, small: Path, kilobytes: int, where: str, row: Row)
     if where != "both":
         outside.mkdir()
         (folder / "runs").symlink_to(outside)
-    filler = fill(small, kilobytes)
-    status = end_of(start(campaign, folder), row, what)
-    text = log_of(campaign, folder).read_text(errors="replace")
+    filler, log = fill(small, kilobytes), campaign.root / f"{where}-{kilobytes}.log"
+    status = end_of(campaign.start(folder, log, keep="all"), row, what)
+    text = log.read_text(errors="replace")
     if "Traceback" in text:
         row.blame("wrong", f"{what}: a traceback: {text[text.index('Traceback') :][:3000]}")
     said = [line for line in text.splitlines() if line.startswith("train.py: ")]
@@ -77,29 +66,11 @@ def trial(campaign: Campaign, small: Path, kilobytes: int, where: str, row: Row)
     if status == 0 and [run.state for run in read_offline(folder).runs] != ["finished"]:
         row.blame("wrong", f"{what}: ended with 0 and cannot be read as finished")
     filler.unlink()
-    status = end_of(start(campaign, folder), row, what)
-    shutil.move(log_of(campaign, folder), folder / "output.log")
-    judge_finished(campaign, folder, row, what, status)
+    status = end_of(campaign.start(folder, log, keep="all"), row, what)
+    shutil.move(log, folder / "output.log")
+    if status is not None:
+        judge_finished(campaign, folder, row, what, status)
     shutil.rmtree(small / "trial")
-
-
-def start(campaign: Campaign, folder: Path) -> RunProcess:
-    """The run, or its continuation; milestones' checkpoints all stay."""
-    arguments = [*flags(TINY | {"keep": "all"}), "--resume=True"]
-    return campaign.starter.start(str(TRAIN), arguments, offline(folder), log_of(campaign, folder))
-
-
-def log_of(campaign: Campaign, folder: Path) -> Path:
-    """Its output, which has room."""
-    return campaign.root / f"{folder.name}.log"
-
-
-def end_of(process: RunProcess, row: Row, what: str) -> int | None:
-    """Its exit status."""
-    if not waited(lambda: process.poll() is not None):
-        kill_family(process.pid)
-        row.blame("hung", what)
-    return process.poll()
 
 
 def fill_ledger(small: Path, row: Row) -> None:

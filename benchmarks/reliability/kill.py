@@ -1,6 +1,6 @@
 """Runs of train.py killed at random moments and continued, against the run that nobody disturbed.
 
-    python benchmarks/reliability/kill.py [--trials 100] [--seed 0] [--background]
+    python benchmarks/reliability/kill.py [--trials 100] [--background]
 
 Each trial starts a tiny training (milestones before and after each of three epochs), kills it once or twice
 and continues it: at moments spread over its whole life, within its first seconds, while a checkpoint is being
@@ -11,15 +11,14 @@ milestones are evaluated by another process, as on a machine with a GPU, which i
 """
 
 import os
+import random
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -34,8 +33,8 @@ from trials import (
     flags,
     kill_family,
     offline,
+    options,
     print_table,
-    uniform,
 )
 
 from selector.errors import UserError
@@ -49,90 +48,63 @@ _WORKER = "SIGKILL of the evaluating process"
 _HOW = ("SIGKILL of everything", "SIGKILL of the training", "SIGTERM", "SIGKILL of W&B's service")
 
 
-@dataclass
 class Campaign:
-    """What all trials have in common.
+    """What all trials have in common: where they are, what they execute, and how it goes undisturbed."""
 
-    Attributes:
-        root: Folder of all trials.
-        starter: Process that has the imports done.
-        program: What the runs execute.
-        seconds: What an undisturbed run takes.
-        truth: Its milestones.
-        weights: Its last weights.
-    """
-
-    root: Path
-    starter: ForkServer
-    program: Path
-    seconds: float = 0.0
-    truth: dict[int, str] | None = None
-    weights: dict[str, torch.Tensor] | None = None
-
-    def start(self, folder: Path) -> RunProcess:
-        """Start, or continue, the run of a folder."""
-        folder.mkdir(exist_ok=True)
-        arguments = [*flags(TINY), "--resume=True"]
-        return self.starter.start(str(self.program), arguments, offline(folder), folder / "output.log")
-
-    def learn(self) -> None:
-        """Run once without disturbance."""
-        folder = self.root / "undisturbed"
-        began = time.monotonic()
+    def __init__(self, root: Path, program: Path) -> None:
+        """Have the imports done, and run once without disturbance."""
+        self.root, self.program = root, program
+        log = self.root / "imports.log"
+        self.starter = ForkServer(offline(self.root), log)
+        assert self.starter.wait_until_ready(lambda: False), log.read_text()
+        folder, began = self.root / "undisturbed", time.monotonic()
         process = self.start(folder)
-        if not waited(lambda: process.poll() is not None) or process.poll() != 0:
+        if not ended(process) or process.poll() != 0:
             raise SystemExit((folder / "output.log").read_text())
         self.seconds = time.monotonic() - began
         (run,) = read_offline(folder).runs
         assert run.state == "finished"
-        self.truth = figures(run)
-        self.weights = last_weights(folder)
+        self.truth, self.weights = figures(run), last_weights(folder)
+
+    def start(self, folder: Path, log: Path | None = None, **more: str) -> RunProcess:
+        """Start, or continue, the run of a folder."""
+        folder.mkdir(exist_ok=True)
+        arguments = [*flags(TINY | more), "--resume=True"]
+        log = log or folder / "output.log"
+        return self.starter.start(str(self.program), arguments, offline(folder), log)
 
 
 def main() -> int:
     """Run the campaign, print its rows."""
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--background", action="store_true", help="milestones by another process")
-    options = parser.parse_args()
-    program, ways, name = (TRAIN, _HOW, "training")
-    if options.background:
-        program, ways, name = (_IN_BACKGROUND, (*_HOW, _WORKER), "milestones in the background")
-    rows = {how: Row(f"{name}: {how}") for how in ways}
+    asked = options(__doc__, trials=100, background=False)
+    program, ways, title = (TRAIN, _HOW, "training")
+    if asked.background:
+        program, ways, title = (_IN_BACKGROUND, (*_HOW, _WORKER), "milestones in the background")
+    rows = {how: Row(f"{title}: {how}") for how in ways}
     with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        starter = ForkServer(offline(root), root / "imports.log")
-        assert starter.wait_until_ready(lambda: False), (root / "imports.log").read_text()
-        campaign = Campaign(root, starter, program)
-        campaign.learn()
-        for index in range(options.trials):
-            trial(campaign, index, options.seed, ways, rows[ways[index % len(ways)]])
+        campaign = Campaign(Path(name), program)
+        for index in range(asked.trials):
+            trial(campaign, index, ways, rows[ways[index % len(ways)]])
     return print_table(list(rows.values()))
 
 
-def trial(campaign: Campaign, index: int, seed: int, ways: Sequence[str], row: Row) -> None:
+def trial(campaign: Campaign, index: int, ways: Sequence[str], row: Row) -> None:
     """Kill and continue one run, and judge it."""
-    folder = campaign.root / f"trial-{index}"
+    folder, drawn = campaign.root / f"trial-{index}", random.Random(index)
     how, where = ways[index % len(ways)], index // len(ways) % len(_WHERE)
-    kills = 2 if uniform(seed, 2 * index + 1, 0, 1) < 0.3 else 1
+    what = f"trial {index}, {how}, {_WHERE[where]}"
     row.trials += 1
     before = len(row.notes)
-    for number in range(kills):
+    for place in (where, 0)[: 1 + (drawn.random() < 0.3)]:
         process = campaign.start(folder)
-        moment = uniform(seed, 2 * index + number * 1000, 0.05, 0.95 * campaign.seconds)
-        strike(process, folder, how, where if number == 0 else 0, moment)
-        if not waited(lambda p=process: p.poll() is not None):
-            kill_family(process.pid)
-            row.blame("hung", f"trial {index} did not end after {how} ({_WHERE[where]})")
+        moment = drawn.uniform(0.05, 0.95 * campaign.seconds)
+        strike(process, folder, how, place, moment)
+        if end_of(process, row, what) is None:
             return
-        judge_interrupted(campaign, folder, row, f"trial {index}, {_WHERE[where]} at {moment:.2f} s")
-    process = campaign.start(folder)
-    if not waited(lambda: process.poll() is not None):
-        kill_family(process.pid)
-        row.blame("hung", f"trial {index} did not end after it was continued")
+        judge_interrupted(campaign, folder, row, f"{what} at {moment:.2f} s")
+    if (status := end_of(campaign.start(folder), row, what)) is None:
         return
-    judge_finished(campaign, folder, row, f"trial {index}, {_WHERE[where]}", process.poll())
+    judge_finished(campaign, folder, row, what, status)
     if len(row.notes) == before:
         shutil.rmtree(folder)
     else:
@@ -140,27 +112,24 @@ def trial(campaign: Campaign, index: int, seed: int, ways: Sequence[str], row: R
         shutil.copytree(folder, keep / folder.name, dirs_exist_ok=True)
 
 
+def end_of(process: RunProcess, row: Row, what: str) -> int | None:
+    """Its exit status; None of one that did not end by itself."""
+    if ended(process):
+        return process.poll()
+    kill_family(process.pid)
+    row.blame("hung", what)
+    return None
+
+
 def strike(process: RunProcess, folder: Path, how: str, where: int, moment: float) -> None:
     """Wait for the moment, then kill."""
-    end = time.monotonic() + _PATIENCE
-
-    def over() -> bool:
-        return process.poll() is not None or time.monotonic() > end
-
-    match where:
-        case 0:
-            waited(lambda: process.poll() is not None, moment)
-        case 1:
-            waited(lambda: process.poll() is not None, moment / 20)
-        case 2:  # the next half-written checkpoint, after a while
-            waited(lambda: process.poll() is not None, moment / 2)
-            while not over() and not list(folder.glob("runs/*/*.partial")):
-                pass
-        case _:  # the next growth of W&B's file, after a while
-            waited(lambda: process.poll() is not None, moment / 2)
-            size = bytes_written(folder)
-            while not over() and bytes_written(folder) == size:
-                time.sleep(0.001)
+    ended(process, moment / (1, 20, 2, 2)[where])
+    size = bytes_written(folder)
+    match _WHERE[where]:
+        case "writing a checkpoint":
+            waited(lambda: process.poll() is not None or any(folder.glob("runs/*/*.partial")), pause=0)
+        case "writing W&B's file":
+            waited(lambda: process.poll() is not None or bytes_written(folder) != size, pause=0.001)
     members = family(process.pid)
     match how:
         case "SIGKILL of everything":
@@ -196,7 +165,6 @@ def judge_interrupted(campaign: Campaign, folder: Path, row: Row, what: str) -> 
         if list(folder.glob("wandb/*run-*")):
             row.blame("lost", f"{what}: not reported: {error}")
         return
-    assert campaign.truth is not None
     for run in found.runs:
         if difference := differences(figures(run), campaign.truth):
             row.blame("wrong", f"{what}: {difference}")
@@ -206,7 +174,7 @@ def judge_interrupted(campaign: Campaign, folder: Path, row: Row, what: str) -> 
         row.blame("lost", f"{what}: the run is not reported")
 
 
-def judge_finished(campaign: Campaign, folder: Path, row: Row, what: str, status: int | None) -> None:
+def judge_finished(campaign: Campaign, folder: Path, row: Row, what: str, status: int) -> None:
     """At the end: all milestones, and the weights, are those of the undisturbed run."""
     log = (folder / "output.log").read_text(errors="replace")
     if status != 0:
@@ -219,7 +187,6 @@ def judge_finished(campaign: Campaign, folder: Path, row: Row, what: str, status
     except (UserError, ValueError) as error:
         row.blame("lost", f"{what}: the run is not to be read: {error}")
         return
-    assert campaign.truth is not None
     found = figures(run)
     if missing := campaign.truth.keys() - found.keys():
         row.blame("lost", f"{what}: milestones {sorted(missing)}")
@@ -227,7 +194,6 @@ def judge_finished(campaign: Campaign, folder: Path, row: Row, what: str, status
         row.blame("wrong", f"{what}: {difference}")
     if run.state != "finished":
         row.blame("wrong", f"{what}: the run is {run.state} ({run.detail})")
-    assert campaign.weights is not None
     weights = last_weights(folder)
     if weights.keys() != campaign.weights.keys() or not all(
         torch.equal(weights[name], campaign.weights[name]) for name in weights
@@ -244,13 +210,18 @@ def last_weights(folder: Path) -> dict[str, torch.Tensor]:
     return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
-def waited(condition: Callable[[], bool], seconds: float = _PATIENCE) -> bool:
+def ended(process: RunProcess, seconds: float = _PATIENCE) -> bool:
+    """Wait for the end of a process; False after too long."""
+    return waited(lambda: process.poll() is not None, seconds)
+
+
+def waited(condition: Callable[[], bool], seconds: float = _PATIENCE, pause: float = 0.01) -> bool:
     """Wait until something is so; False after too long."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(0.01)
+        time.sleep(pause)
     return True
 
 

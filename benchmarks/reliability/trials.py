@@ -1,7 +1,6 @@
 """What the campaigns share: a row of the table, tiny runs of train.py, and how they are compared."""
 
 import json
-import math
 import os
 import signal
 import sys
@@ -16,7 +15,9 @@ import yaml
 from selector.runs import Run
 
 sys.path.append(str(Path(__file__).parents[1]))
-from compare import family
+import compare
+
+family, options = compare.family, compare.options
 
 TRAIN = Path(__file__).parents[2] / "train.py"
 # The smallest training with all parts in it: three epochs of three steps, and four milestones.
@@ -104,8 +105,3 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def uniform(seed: int, index: int, low: float, high: float) -> float:
-    """The index-th of some numbers that are spread evenly, and the same for the same seed (golden ratio)."""
-    return low + (high - low) * math.modf(seed * 0.137 + (index + 1) * 0.6180339887498949)[0]
