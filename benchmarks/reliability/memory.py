@@ -10,49 +10,39 @@ where one of them is above its bound: half a MiB a run, 64 MiB for a stream howe
 
 import gc
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
-from multiprocessing.queues import Queue
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from trials import options
 
-sys.path.append(str(Path(__file__).parents[1]))
 MIB = 2**20
 
 
 def main() -> int:
     """Measure, print a row each."""
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=50_000)
-    parser.add_argument("--dimensions", type=int, default=512)
-    parser.add_argument("--runs", type=int, default=1000)
-    options = parser.parse_args()
+    asked = options(__doc__, images=50_000, dimensions=512, runs=1000)
     print("| what | above | bound | before | seconds |\n|---|---:|---:|---:|---:|")
-    within = [apart(runs, options.runs)]
-    within += [apart(stream, rows, options.dimensions) for rows in (options.images, 4 * options.images)]
-    within += [apart(milestone, options.images, options.dimensions)]
+    within = [apart(runs, asked.runs)]
+    within += [apart(stream, rows, asked.dimensions) for rows in (asked.images, 4 * asked.images)]
+    within += [apart(milestone, asked.images, asked.dimensions)]
     return int(not all(within))
 
 
-def apart(measure: Callable[..., Any], *arguments: int) -> bool:
+def apart(measure: Callable[..., tuple[str, bool]], *arguments: int) -> bool:
     """Run a measurement in a new process and print its row; whether it stayed within its bound."""
-    context = multiprocessing.get_context("spawn")
-    answers: Queue[tuple[str, bool]] = context.Queue()
-    process = context.Process(target=measure, args=(answers, *arguments))
-    process.start()
-    row, is_within = answers.get()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        row, is_within = pool.submit(measure, *arguments).result()
     print(row, flush=True)
-    process.join()
     return is_within
 
 
-def milestone(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) -> None:
+def milestone(images: int, dimensions: int) -> tuple[str, bool]:
     """All metrics of one milestone, without labels, one UMAP seed."""
     from selector.metrics import Embeddings, Inputs, MetricSettings, evaluate
 
@@ -72,10 +62,10 @@ def milestone(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) 
     evaluated(*large, at=peak.at)
     size = sum(one.vectors.nbytes for one in large)
     what = f"a milestone, 2 x {images} x {dimensions} embeddings ({size / MIB:.0f} MiB, not counted)"
-    answers.put(peak.row(what, 2**30 - size))
+    return peak.row(what, 2**30 - size)
 
 
-def runs(answers: "Queue[tuple[str, bool]]", count: int) -> None:
+def runs(count: int) -> tuple[str, bool]:
     """Reading offline runs of 50 milestones each."""
     from read_offline import copy_runs
 
@@ -86,10 +76,10 @@ def runs(answers: "Queue[tuple[str, bool]]", count: int) -> None:
 
         peak = Peak()
         found = read_offline(folder)
-        answers.put(peak.row(f"reading {len(found.runs)} offline runs of 50 milestones", count * MIB // 2))
+        return peak.row(f"reading {len(found.runs)} offline runs of 50 milestones", count * MIB // 2)
 
 
-def stream(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) -> None:
+def stream(images: int, dimensions: int) -> tuple[str, bool]:
     """RankMe of embeddings that are never in memory together."""
     from selector.metrics import SpectrumSums
     from selector.metrics.spectral import rankme
@@ -104,7 +94,7 @@ def stream(answers: "Queue[tuple[str, bool]]", images: int, dimensions: int) -> 
     streamed(2000)
     peak = Peak()
     streamed(images)
-    answers.put(peak.row(f"RankMe over a stream of {images} x {dimensions}", 64 * MIB))
+    return peak.row(f"RankMe over a stream of {images} x {dimensions}", 64 * MIB)
 
 
 class Peak:
@@ -114,13 +104,11 @@ class Peak:
         gc.collect()
         Path("/proc/self/clear_refs").write_text("5")  # the kernel's high-water mark starts anew
         self.before, self.start = status("VmRSS"), time.perf_counter()
-        self.steps: list[str] = []
 
     def at(self, step: str) -> None:
         """A step begins: what the one before took is told on stderr."""
-        print(
-            f"  before {step!r}: {(status('VmHWM') - self.before) / MIB:.0f} MiB", file=sys.stderr, flush=True
-        )
+        above = (status("VmHWM") - self.before) / MIB
+        print(f"  before {step!r}: {above:.0f} MiB", file=sys.stderr, flush=True)
 
     def row(self, what: str, bound: int) -> tuple[str, bool]:
         """The table's row, and whether the peak stayed within so many bytes."""
@@ -130,12 +118,9 @@ class Peak:
 
 
 def status(field: str) -> int:
-    """Bytes of a field of /proc/self/status; elsewhere the peak since the start."""
-    try:
-        text = Path("/proc/self/status").read_text()
-        return 1024 * int(text.split(f"{field}:")[1].split()[0])
-    except OSError:
-        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Bytes of a field of /proc/self/status."""
+    text = Path("/proc/self/status").read_text()
+    return 1024 * int(text.split(f"{field}:")[1].split()[0])
 
 
 if __name__ == "__main__":
