@@ -7,6 +7,7 @@ finished; a figure that was not in the sound file, or any other exception, is wr
 was not in the sound one counts where the file was cut; few of their formats have checksums for changed bytes.
 """
 
+import math
 import random
 import sys
 import tempfile
@@ -94,9 +95,8 @@ def record(folder: Path) -> Sound:
     written = Record(folder / "a", {"seed": 0})
     written.define({"version": 3})
     for epoch in range(4):
-        written.milestone(
-            Milestone(epoch, {"label_free/rankme": 10 / 3 + epoch}, {"spectrum/backbone": (1.0,)})
-        )
+        values = {"label_free/rankme": 10 / 3 + epoch, "x": math.nan}
+        written.milestone(Milestone(epoch, values, {"spectrum/backbone": (1.0,)}, {"correct/x": "/w=="}))
     written.end("completed", 3)
     return Sound(written.path, *true_runs(folder))
 
@@ -175,7 +175,9 @@ def ledger(folder: Path) -> Sound:
 def records(folder: Path) -> Sound:
     """Exported runs; the line end behind them may be missing."""
     file = folder / "runs.json"
-    file.write_text(write_records(sweep(run("a", milestones=curve((0, 1.0), (5, 2.5))), run("b", 3.0))))
+    whole = run("a", milestones=curve((0, 1.0), (5, 2.5), accuracy=0.5), note=[1, {"x": None}])
+    killed = run("c", milestones=curve((5, 3.0)), state="crashed", detail="was killed")
+    file.write_text(write_records(sweep(whole, run("b", 3.0), killed)))
     truth = read_records(file).runs
     return Sound(file, lambda: read_records(file).runs == truth, None)
 

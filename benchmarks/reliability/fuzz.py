@@ -3,9 +3,9 @@
     uv run --with atheris python benchmarks/reliability/fuzz.py [READER] [--seconds 60]
 
 READER is wandb, sweep, arguments, ledger, record, records, report or checkpoint; without it each is fuzzed,
-one after another, in a process of its own and for so many seconds. It begins with sound files and changes
-them as their code is reached; checksums are mended, so that what lies behind them is reached too. An input
-that ends in any other way is kept in the folder that is named.
+one after another, in a process of its own and for so many seconds. It begins with sound files (damage.py) and
+changes them as their code is reached; checksums are mended, so that what lies behind them is reached too. An
+input that ends in any other way is kept in the folder that is named.
 """
 
 import argparse
@@ -17,35 +17,34 @@ import sys
 import tempfile
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import atheris
 
 with atheris.instrument_imports(include=["selector"]):
+    import damage
+
     from selector.command_line import parse_config
     from selector.errors import UserError
-    from selector.export_file import read_records, write_records
-    from selector.milestone import Milestone
-    from selector.record import Record, read_record
+    from selector.export_file import read_records
+    from selector.record import read_record
     from selector.reports.html import page_of
     from selector.reports.objects import as_json, ranking_object
     from selector.reports.opinions import Opinions
     from selector.reports.report import report_of
     from selector.selection.ranking import rank
     from selector.sweeping.search import random_config
-    from selector.sweeping.state import Agent, read_sweep
-    from selector.sweeping.storage import Ledger
+    from selector.sweeping.state import read_sweep
     from selector.sweeping.sweep_file import read_sweep_file
     from selector.tracking.offline import read_offline
+    from selector.tracking.offline_file import read_payloads
     from selector.training.stored import read_stored
 
-from trials import TINY, Row, flags, print_table
-
-sys.path += [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "tracking")]
-from handmade import ACCURACY, RANKME, curve, run, sweep
+from handmade import ACCURACY, RANKME
 from offline_files import as_log, items, record
+from trials import TINY, Row, flags, print_table
 
 _HANG = 20  # seconds for one input
 
@@ -62,18 +61,13 @@ def fuzz_wandb(place: Path, data: bytes) -> None:
         assert sorted(row.epoch for row in one.milestones) == [row.epoch for row in one.milestones]
 
 
-def seeds_wandb() -> list[bytes]:
-    """A small run, as a file and as its records."""
-    row = items({"epoch": 1, "label_free/rankme": 2.5, "spectrum/projector": [1.0, 0.5], "x": {"y": 1}})
-    kinds: list[dict[str, Any]] = [
-        {"run": {"run_id": "a", "config": {"update": items({"seed": 0, "definition": {"version": 3}})}}},
-        {"history": {"item": row, "step": {"num": 0}}},
-        {"config": {"update": [{"nested_key": ["a", "b"], "value_json": "1"}], "remove": items({"seed": 0})}},
-        {"summary": {"update": items({"completion/status": "completed", "completion/epoch": 1})}},
-        {"exit": {"exit_code": 0}},
-    ]
-    payloads = [record(number, **kind) for number, kind in enumerate(kinds, start=1)]
-    return [b"\0" + as_log(payloads), b"\x80" + b"\xff\x00\xfe".join(payloads)]
+def seeds_wandb(place: Path) -> list[bytes]:
+    """A small run, as a file and as its records, with one more that changes its configuration."""
+    file = damage.wandb(place).file
+    changes = {"update": [{"nested_key": ["a", "b"], "value_json": "1"}], "remove": items({"seed": 0})}
+    with file.open("rb") as content:
+        payloads = [*read_payloads(content), record(9, config=changes)]
+    return [b"\0" + file.read_bytes(), b"\x80" + b"\xff\x00\xfe".join(payloads)]
 
 
 def fuzz_sweep(place: Path, data: bytes) -> None:
@@ -85,14 +79,13 @@ def fuzz_sweep(place: Path, data: bytes) -> None:
         random_config(found.parameters, 0, index)
 
 
-def seeds_sweep() -> list[bytes]:
-    """The shipped files."""
-    folder = Path(__file__).parents[2] / "sweeps"
-    more = b"method: random\nprogram: a.py\nparameters: &p\n  a: {distribution: q_log_uniform_values, min: 1,"
-    more += (
-        b" max: 9, q: 2}\n  b: {values: [1, 2.5, x, null, true], probabilities: [0.2, 0.2, 0.2, 0.2, 0.2]}\n"
+def seeds_sweep(_: Path) -> list[bytes]:
+    """The shipped files, and one with what they lack."""
+    more = (
+        b"method: random\nprogram: a.py\nparameters:\n  a: {distribution: q_log_uniform_values, min: 1, q: 2,"
     )
-    return [*(path.read_bytes() for path in sorted(folder.glob("*.yaml"))), more]
+    more += b" max: 9}\n  b: {values: [1, x, null, true], probabilities: [0.2, 0.2, 0.2, 0.4]}\n"
+    return [*(path.read_bytes() for path in (Path(__file__).parents[2] / "sweeps").glob("*.yaml")), more]
 
 
 def fuzz_arguments(_: Path, data: bytes) -> None:
@@ -104,7 +97,7 @@ def fuzz_arguments(_: Path, data: bytes) -> None:
             raise RuntimeError("another status") from stop
 
 
-def seeds_arguments() -> list[bytes]:
+def seeds_arguments(_: Path) -> list[bytes]:
     """Flags in all forms, and configurations as JSON."""
     return [
         "\n".join(flags(TINY)).encode(),
@@ -118,17 +111,6 @@ def fuzz_ledger(place: Path, data: bytes) -> None:
     (place / "journal.log").write_bytes(data)
     state = read_sweep(place)
     assert state is None or all(run.index < len(state.runs) for run in state.runs)
-
-
-def seeds_ledger() -> list[bytes]:
-    """A ledger of two runs."""
-    with tempfile.TemporaryDirectory() as name:
-        ledger = Ledger(Path(name), None, 3, 5, {"method": "random"})
-        for status in ("finished", "failed"):
-            run = ledger.begin(Agent("aaaaaaaa", "here"))
-            ledger.note(run, config={"x": 0.1, "g": {"y": [1, None]}}, coordinates={"x": 0.3})
-            ledger.end(run, status, "", 0, None)
-        return [(Path(name) / "journal.log").read_bytes()]
 
 
 def fuzz_record(place: Path, data: bytes) -> None:
@@ -145,15 +127,9 @@ def fuzz_record(place: Path, data: bytes) -> None:
     assert all(type(value) is float for row in found.milestones for value in row.values.values())
 
 
-def seeds_record() -> list[bytes]:
+def seeds_record(place: Path) -> list[bytes]:
     """A small run, as its file and as lines without checksums."""
-    with tempfile.TemporaryDirectory() as name:
-        written = Record(name, {"lr": 0.1, "nested": {"x": [1, None]}}, tags=["a"])
-        written.define({"version": 3})
-        written.milestone(Milestone(5, {"label_free/rankme": 2.5}, {"spectrum/backbone": (1.0, 0.5)}))
-        written.milestone(Milestone(5, {"x": float("nan")}, texts={"correct/x": "/w=="}))
-        written.end("completed", 5)
-        content = written.path.read_bytes()
+    content = damage.record(place).file.read_bytes()
     lines = [b"{" + line[len(b'{"crc32":"00000000",') :] for line in content.splitlines()]
     return [b"\0" + content, b"\x80" + b"\n".join(lines)]
 
@@ -169,16 +145,6 @@ def fuzz_records(place: Path, data: bytes) -> None:
         assert scores == sorted(scores, reverse=True)
 
 
-def seeds_records() -> list[bytes]:
-    """A sweep of three runs."""
-    runs = sweep(
-        run("a", milestones=curve((0, 1.0), (5, 2.5), accuracy=0.5), temperature=0.1, note=[1, {"x": None}]),
-        run("b", milestones=curve((0, 1.5), (5, 3.5), accuracy=0.7), temperature=0.2),
-        run("c", milestones=curve((5, 3.0)), state="crashed", detail="was killed"),
-    )
-    return [write_records(runs).encode()]
-
-
 def fuzz_report(place: Path, data: bytes) -> None:
     """The HTML report of exported runs, in which nothing of them may become markup."""
     file = place / "runs.json"
@@ -189,9 +155,10 @@ def fuzz_report(place: Path, data: bytes) -> None:
     assert "<img" not in ours
 
 
-def seeds_report() -> list[bytes]:
+def seeds_report(place: Path) -> list[bytes]:
     """The same runs, with names that are markup."""
-    return [content.replace(b'"b"', b'"<img src=x><script>b</script>"') for content in seeds_records()]
+    content = damage.records(place).file.read_bytes()
+    return [content.replace(b'"b"', b'"<img src=x><script>b</script>"')]
 
 
 def fuzz_checkpoint(place: Path, data: bytes) -> None:
@@ -201,26 +168,28 @@ def fuzz_checkpoint(place: Path, data: bytes) -> None:
     read_stored(file)
 
 
-def seeds_checkpoint() -> list[bytes]:
+def seeds_checkpoint(place: Path) -> list[bytes]:
     """Zip file and plain pickle."""
     import torch
 
-    content = {"epoch": 0, "train_config": {"epochs": 7}, "state_dict": {"backbone.0.weight": torch.ones(2)}}
-    with tempfile.TemporaryDirectory() as name:
-        path, seeds = Path(name) / "a", []
-        for zipped in (True, False):
-            torch.save(content, path, _use_new_zipfile_serialization=zipped)
-            seeds.append(path.read_bytes())
-        return seeds
+    file = damage.checkpoint(place).file
+    zipped = file.read_bytes()
+    torch.save(torch.load(file), file, _use_new_zipfile_serialization=False)
+    return [zipped, file.read_bytes()]
 
 
-TARGETS: dict[str, tuple[Callable[[Path, bytes], None], Callable[[], list[bytes]]]] = {
+def sound(kind: Callable[[Path], damage.Sound], place: Path) -> list[bytes]:
+    """A file of damage.py as it is."""
+    return [kind(place).file.read_bytes()]
+
+
+TARGETS: dict[str, tuple[Callable[[Path, bytes], None], Callable[[Path], list[bytes]]]] = {
     "wandb": (fuzz_wandb, seeds_wandb),
     "sweep": (fuzz_sweep, seeds_sweep),
     "arguments": (fuzz_arguments, seeds_arguments),
-    "ledger": (fuzz_ledger, seeds_ledger),
+    "ledger": (fuzz_ledger, partial(sound, damage.ledger)),
     "record": (fuzz_record, seeds_record),
-    "records": (fuzz_records, seeds_records),
+    "records": (fuzz_records, partial(sound, damage.records)),
     "report": (fuzz_report, seeds_report),
     "checkpoint": (fuzz_checkpoint, seeds_checkpoint),
 }
@@ -261,8 +230,9 @@ def fuzz(target: str, seconds: int, kept: Path) -> None:
     """Fuzz until the time is over; ends the process."""
     one_input, seeds = TARGETS[target]
     (kept / "corpus").mkdir()
-    for number, seed in enumerate(seeds()):
-        (kept / "corpus" / str(number)).write_bytes(seed)
+    with tempfile.TemporaryDirectory() as name:
+        for number, seed in enumerate(seeds(Path(name))):
+            (kept / "corpus" / str(number)).write_bytes(seed)
     place = kept / "place"
     place.mkdir()
     devnull = os.open(os.devnull, os.O_WRONLY)
