@@ -7,8 +7,8 @@ import pytorch_lightning as pl
 import torch
 
 from selector.config import TrainConfig
-from selector.metrics.embeddings import Embeddings
-from selector.training.data import Batches, Images, ImageSplits
+from selector.metrics.arrays import Embeddings
+from selector.training.data import Images, ImageSplits, batches
 from selector.training.embed import embed
 from selector.training.network import Network
 from selector.training.pretrain import pretrain
@@ -36,4 +36,4 @@ def embedded(network: Network, images: Images) -> Embeddings:
     def encode(pixels: torch.Tensor) -> dict:
         return {"backbone": network.backbone(network.views.normalize(pixels))}
 
-    return embed(network, encode, Batches(images), images.split, {"backbone": None})["backbone"]
+    return embed(network, encode, batches(images), images.split, {"backbone": None})["backbone"]

@@ -131,7 +131,7 @@ def naive_rankme(vectors: np.ndarray) -> float:
 
 
 def ours(seeds: int) -> Evaluate:
-    from selector.metrics.embeddings import Embeddings
+    from selector.metrics.arrays import Embeddings
     from selector.metrics.evaluate import evaluate
     from selector.metrics.inputs import Inputs, MetricSettings
 

@@ -24,7 +24,7 @@ from compare import figure, head, measured, options, row
 from read_offline import MILESTONES, history
 from rich.console import Console
 
-from selector.reports.progress import reading_bar
+from selector.reports.progress import progress
 from selector.tracking.api import read_wandb
 
 sys.path += [str(Path(__file__).parents[1] / "tests")]
@@ -65,8 +65,8 @@ def main() -> None:
 
 
 def by_selector(path: str, known: dict[str, Any]) -> int:
-    with reading_bar(Console(file=sys.stderr, force_terminal=True)) as bar:
-        found = read_wandb(path, known=known, progress=bar)
+    with progress(console=Console(file=sys.stderr, force_terminal=True)) as show:
+        found = read_wandb(path, known=known, progress=partial(show, "reading runs"))
     assert not found.unreadable
     return sum(len(run.milestones) for run in found.runs)
 

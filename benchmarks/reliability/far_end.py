@@ -53,7 +53,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, Backend() as backend:
         os.environ.update(backend.environment(Path(name) / "wandb"))
         faults = (*_KINDS, "connection refused", "runs that log while they are read")
-        return print_table([row_of(fault, asked.trials, backend) for fault in faults])
+        impatient = patch.multiple(connection, LOGIN_SECONDS=2, ANSWER_SECONDS=2, PAUSES=(0.01, 0.01))
+        with impatient, patch.multiple(api, SILENT_SECONDS=3.0, MOST_SECONDS=3.0):
+            return print_table([row_of(fault, asked.trials, backend) for fault in faults])
 
 
 def row_of(fault: str, trials: int, backend: Backend) -> Row:
@@ -112,7 +114,7 @@ def refuse(backend: Backend, back: float | None) -> None:
 def judge(path: str, what: str, row: Row, is_well: bool = False) -> None:
     """Read and rank, and look at what came of it."""
     try:
-        found = read_wandb(path, patience=Patience(2, 2, 3.0, 3.0, (0.01, 0.01)))
+        found = read_wandb(path)
     except UserError as error:
         if is_well or "\n" in str(error):
             row.blame("wrong", f"{what}: {error}")
