@@ -8,10 +8,7 @@ from statistics import fmean
 from cells import both, ends, named, number, points
 from compare import head, row
 from more_pages import (
-    cost_page,
-    images_page,
     noise_page,
-    repetition_page,
     seed_deviation,
     table_one_page,
     table_two_page,
@@ -28,7 +25,6 @@ from pools import (
     name_of,
     partly_scored,
     read_pools,
-    repetitions,
 )
 from verdict import (
     BASELINES,
@@ -308,9 +304,6 @@ def pages(docs: Path) -> dict[Path, str]:
         ),
         "noise": noise_page(pools),
         "along": along_page(judged, [pool for pool in second if not pool.decides]),
-        "images": images_page(records, first),
-        "repetition": repetition_page(first, repetitions(records, first)),
-        "cost": cost_page(records),
         "table-1": table_one_page(records),
         "table-2": table_two_page(records),
     }
