@@ -7,36 +7,10 @@ from statistics import fmean
 
 from cells import both, ends, named, number, points
 from compare import head, row
-from more_pages import (
-    noise_page,
-    seed_deviation,
-    table_one_page,
-    table_two_page,
-)
+from more_pages import noise_page, seed_deviation, table_one_page, table_two_page
 from picture import picture
-from pools import (
-    METHODS,
-    ORACLE,
-    PRETEXT,
-    RULE,
-    Pool,
-    label_free,
-    logged,
-    name_of,
-    partly_scored,
-    read_pools,
-)
-from verdict import (
-    BASELINES,
-    LEARNED,
-    Verdict,
-    aims,
-    along,
-    by_share,
-    costs_of,
-    learned,
-    verdicts,
-)
+from pools import METHODS, ORACLE, PRETEXT, RULE, Pool, label_free, logged, name_of, partly_scored, read_pools
+from verdict import BASELINES, LEARNED, aims, along, by_share, costs_of, learned, verdicts
 
 from selector.metrics import METRICS
 from selector.selection.regret import RegretGroup
@@ -49,23 +23,24 @@ _BLOCK = re.compile(r"(<!-- evidence: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 # The verdict
 
 
-def verdict_table(groups: Sequence[RegretGroup]) -> Iterator[str]:
-    """The table of verdicts over some pools."""
-    yield head("chosen by", "mean regret", "worst", "normalised", "ρ", "less than the lowest loss", "p")
-    for one in verdicts(groups):
+def verdict_table(groups: Sequence[RegretGroup], full: bool = False) -> Iterator[str]:
+    """The table of verdicts over some pools.
+
+    `full`: all means ± standard error; ways that could choose in only some of the pools come last.
+    """
+    heads = ("worst", "normalised", "ρ", "less than the lowest loss", "p")
+    yield head("chosen by", *(("sweeps", "regret") if full else ("mean regret",)), *heads)
+    for one in verdicts(groups, everywhere=not full):
+        normalised, rhos = (some if full else [fmean(some or [0])] for some in (one.normalised, one.rhos))
         yield row(
             named(one.name),
+            *([len(one.regrets)] if full else []),
             both(one.regrets),
             points(max(one.regrets)),
-            number(fmean(one.normalised)),
-            number(fmean(one.rhos)) if one.rhos else "",
-            *against_loss(one),
+            both(normalised, number),
+            both(rhos, number) if one.rhos else "",
+            *((both(one.less), f"{one.p:.3f}") if any(one.less) else ("", "")),
         )
-
-
-def against_loss(one: Verdict) -> tuple[str, str]:
-    """How much less it cost than the lowest loss, and p; empty if it never differed."""
-    return (both(one.less), f"{one.p:.3f}") if any(one.less) else ("", "")
 
 
 def protocol_table(judged: Sequence[Pool]) -> Iterator[str]:
@@ -94,13 +69,13 @@ def protocol_page(second: Sequence[Pool], judged: Sequence[Pool]) -> Iterator[st
     yield f"{len(judged)} of {PROMISED} sweeps that decide. Regrets in points, ± standard error.\n"
     yield from aims_table(judged)
     yield "\n## All configurations\n"
-    yield from full_table([pool.group for pool in judged])
+    yield from verdict_table([pool.group for pool in judged], full=True)
     yield "\n## Without collapsed runs\n\nThose that end below their untrained network are left out:"
     yield "; ".join(
         f"{pool.title} {len(pool.group.judged) - len(pool.without_ruined.judged)}" for pool in judged
     )
     yield ""
-    yield from full_table([pool.without_ruined for pool in judged])
+    yield from verdict_table([pool.without_ruined for pool in judged], full=True)
     yield "\n## Each sweep\n\nRegret in points / normalised regret / ρ.\n"
     yield from each_sweep_table(second)
     yield "\n## By epoch\n\nWhat the choice after a share of the training costs at its end.\n"
@@ -110,22 +85,6 @@ def protocol_page(second: Sequence[Pool], judged: Sequence[Pool]) -> Iterator[st
         yield from learned_table(judged)
     yield "\n## What has no figure\n"
     yield from without_figure(second)
-
-
-def full_table(groups: Sequence[RegretGroup]) -> Iterator[str]:
-    """Mean ± standard error of every figure; ways that could choose in only some of the sweeps come last."""
-    heads = ("regret", "worst", "normalised", "ρ", "less than the lowest loss", "p")
-    yield head("chosen by", "sweeps", *heads)
-    for one in verdicts(groups, everywhere=False):
-        yield row(
-            named(one.name),
-            len(one.costs),
-            both(one.regrets),
-            points(max(one.regrets)),
-            both(one.normalised, number),
-            both(one.rhos, number) if one.rhos else "",
-            *against_loss(one),
-        )
 
 
 def each_sweep_table(pools: Sequence[Pool]) -> Iterator[str]:

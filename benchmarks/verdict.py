@@ -23,8 +23,7 @@ BASELINES = {"random": "random", "lowest_loss": LOWEST_LOSS, "default": "default
 LEARNED = {1: "best single metric elsewhere", 2: "best pair elsewhere", 3: "best triple elsewhere"}
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """What one way of choosing cost in one pool: regret and normalised regret, and ρ with the oracle."""
 
     regret: float
@@ -38,28 +37,17 @@ class Verdict:
 
     Attributes:
         name: Of the metric or the baseline.
-        costs: One per pool.
+        regrets: One per pool, and so is
+        normalised: which is 0 to 1.
+        rhos: ρ in each pool where it puts the runs in an order.
         less: Regret of the lowest loss minus its own, in the pools where both chose.
     """
 
     name: str
-    costs: tuple[Cost, ...]
-    less: tuple[float, ...]
-
-    @property
-    def regrets(self) -> list[float]:
-        """In each pool."""
-        return [cost.regret for cost in self.costs]
-
-    @property
-    def normalised(self) -> list[float]:
-        """In each pool, 0 to 1."""
-        return [cost.normalised for cost in self.costs]
-
-    @property
-    def rhos(self) -> list[float]:
-        """In each pool where it puts the runs in an order."""
-        return [cost.rho for cost in self.costs if cost.rho is not None]
+    regrets: Sequence[float]
+    normalised: Sequence[float]
+    rhos: Sequence[float]
+    less: Sequence[float]
 
     @property
     def p(self) -> float:
@@ -101,10 +89,10 @@ def verdicts(groups: Sequence[RegretGroup], everywhere: bool = True) -> list[Ver
         some = [costs for costs in found if name in costs]
         if len(some) < len(found) and everywhere:
             continue
-        both = [(costs[LOWEST_LOSS], costs[name]) for costs in some if LOWEST_LOSS in costs]
-        less = tuple(loss.regret - own.regret for loss, own in both)
-        made.append(Verdict(name, tuple(costs[name] for costs in some), less))
-    return sorted(made, key=lambda one: (-len(one.costs), fmean(one.regrets), one.name))
+        less = [costs[LOWEST_LOSS].regret - costs[name].regret for costs in some if LOWEST_LOSS in costs]
+        regrets, normalised, rhos = zip(*(costs[name] for costs in some), strict=True)
+        made.append(Verdict(name, regrets, normalised, [rho for rho in rhos if rho is not None], less))
+    return sorted(made, key=lambda one: (-len(one.regrets), fmean(one.regrets), one.name))
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:

@@ -96,7 +96,7 @@ BY_HAND = [
 
 
 def test_means_and_errors_over_sweeps_by_hand(results):
-    lines = list(results.full_table([one.group for one in two_pools()]))
+    lines = list(results.verdict_table([one.group for one in two_pools()], full=True))
     assert lines[1:] == BY_HAND
     short = list(results.verdict_table([one.group for one in two_pools()]))
     assert short[1:3] == [
@@ -120,7 +120,7 @@ def test_runs_below_their_untrained_network_are_left_out(results):
     rows = ("a", 3.0, 2.0, 0.9), ("b", 2.0, 1.0, 0.8), ("c", 1.0, 3.0, 0.5)
     one = pool("one", *rows, start=0.55)
     assert len(one.without_ruined.judged) == 2
-    (line,) = [line for line in results.full_table([one.without_ruined]) if "*lowest" in line]
+    (line,) = [line for line in results.verdict_table([one.without_ruined], full=True) if "*lowest" in line]
     assert line == "| *lowest loss* | 1 | 10.0 | 10.0 | 1.00 | -1.00 |  |  |"
 
 
