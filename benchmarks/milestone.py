@@ -24,7 +24,8 @@ import numpy as np
 from compare import Cost, head, in_turns, measured, options, print_costs, row
 
 Metrics = dict[str, float]
-Evaluate = Callable[[np.ndarray, np.ndarray, np.ndarray, int], tuple[Metrics, Metrics]]
+Data = tuple[np.ndarray, np.ndarray, np.ndarray]  # representations, projections, labels
+Evaluate = Callable[[Data, int], tuple[Metrics, Metrics]]
 DIMENSIONS, PROJECTOR = 512, 128
 
 
@@ -69,7 +70,7 @@ def cold(name: str, arguments: list[str], environment: dict[str, str]) -> tuple[
 def child(name: str, images: int, clusters: int) -> dict[str, Any]:
     preparation, data = measured(embeddings, images, clusters)
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    metrics, noise = RUNS[name]()(*data, clusters)
+    metrics, noise = RUNS[name]()(data, clusters)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - resident
     return {"preparation": preparation, "peak": peak, "metrics": metrics, "noise": noise}
 
@@ -77,7 +78,7 @@ def child(name: str, images: int, clusters: int) -> dict[str, Any]:
 def compare_warm(images: int, clusters: int, rounds: int) -> None:
     """One process, each warmed up once, then in turns."""
     data = embeddings(images, clusters)
-    runs = {name: partial(imports(), *data, clusters) for name, imports in RUNS.items()}
+    runs = {name: partial(imports(), data, clusters) for name, imports in RUNS.items()}
     in_turns(runs, 1)
     print_costs("warm", in_turns(runs, rounds), "naive")
 
@@ -104,9 +105,8 @@ def naive() -> Evaluate:
         p = np.unique(bins, axis=0, return_counts=True)[1] / len(points)
         return float(-(p * np.log(p)).sum())
 
-    def evaluate(
-        backbone: np.ndarray, projector: np.ndarray, labels: np.ndarray, k: int
-    ) -> tuple[Metrics, Metrics]:
+    def evaluate(data: Data, k: int) -> tuple[Metrics, Metrics]:
+        backbone, projector, labels = data
         points = umap.UMAP(n_neighbors=50, n_components=3, random_state=0, n_jobs=1).fit_transform(backbone)
         c1, c2 = (KMeans(n, n_init=10, random_state=0).fit_predict(normalize(points)) for n in (k, 2 * k))
         return {
@@ -135,9 +135,8 @@ def ours(seeds: int) -> Evaluate:
     from selector.metrics.evaluate import evaluate
     from selector.metrics.inputs import Inputs, MetricSettings
 
-    def run(
-        backbone: np.ndarray, projector: np.ndarray, labels: np.ndarray, k: int
-    ) -> tuple[Metrics, Metrics]:
+    def run(data: Data, k: int) -> tuple[Metrics, Metrics]:
+        backbone, projector, labels = data
         inputs = Inputs(
             Embeddings(backbone, labels, "backbone", "test"),
             Embeddings(projector, None, "projector", "train"),
@@ -172,9 +171,7 @@ def compare_rankme(rounds: int) -> None:
         print(f"{name}: {value:.9g}, relative error {abs(value / truth - 1):.1e}")
 
 
-def embeddings(
-    images: int, classes: int, dimensions: int = DIMENSIONS
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def embeddings(images: int, classes: int, dimensions: int = DIMENSIONS) -> Data:
     """A Gaussian mixture through a ReLU layer with a power-law spectrum; projections of it; its labels."""
     random = np.random.default_rng(0)
     layer = random.standard_normal((64, dimensions)) * np.arange(1, dimensions + 1) ** -0.5

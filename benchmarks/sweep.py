@@ -10,7 +10,6 @@ the same to the last digit.
 """
 
 import ctypes
-import itertools
 import os
 import subprocess
 import sys
@@ -19,14 +18,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import yaml
 from compare import in_turns, options, print_costs
 
+from selector.sweeping.search import foreseen
+from selector.sweeping.sweep_file import read_sweep_file
 from selector.tracking.offline import read_offline
 
 ROOT = Path(__file__).parents[1]
+ONE_BY_ONE = "train.py, one by one"
 
 
 def main() -> None:
@@ -36,50 +37,40 @@ def main() -> None:
     sweep["parameters"]["milestone_every"] = {"value": max(1, asked.epochs // 2)}
     become_subreaper()
     figures: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "digits.yaml"
+        file.write_text(yaml.safe_dump(sweep))
 
-    def trained(way: str, run: Callable[[Path], None]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            run(Path(folder))
-            with suppress(ChildProcessError):  # the fork server ends after `selector sweep`
-                while True:
-                    os.wait()
-            figures[way] = rankme_of_runs(Path(folder))
+        def trained(way: str, run: Callable[[Path], None]) -> None:
+            with tempfile.TemporaryDirectory() as folder:
+                run(Path(folder))
+                with suppress(ChildProcessError):  # the fork server ends after `selector sweep`
+                    while True:
+                        os.wait()
+                figures[way] = rankme_of_runs(Path(folder))
 
-    ways = {"train.py, one by one": partial(by_loop, sweep, asked.runs)}
-    for jobs in (1, asked.jobs):
-        ways[f"selector sweep --jobs {jobs}"] = partial(by_sweep, sweep, asked.runs, jobs)
-    costs = in_turns({way: partial(trained, way, run) for way, run in ways.items()}, asked.rounds)
-    first = next(iter(ways))
-    print_costs(f"{asked.runs} digits configurations", costs, first)
-    same = all(values == figures[first] for values in figures.values())
-    print(f"\nRankMe of all {len(figures[first])} runs: {'the same in all ways' if same else figures}")
-
-
-def configurations(sweep: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """The first cells of the grid, as flags of train.py."""
-    parameters = sweep["parameters"]
-    fixed = {name: spec["value"] for name, spec in parameters.items() if "value" in spec}
-    # In the order of the grid search, which is that of their names.
-    swept = {name: spec["values"] for name, spec in sorted(parameters.items()) if "values" in spec}
-    cells = itertools.product(*swept.values())
-    return [fixed | dict(zip(swept, cell, strict=True)) for cell in itertools.islice(cells, count)]
+        ways = {ONE_BY_ONE: partial(by_loop, file, asked.runs)}
+        for jobs in (1, asked.jobs):
+            ways[f"selector sweep --jobs {jobs}"] = partial(by_sweep, file, asked.runs, jobs)
+        costs = in_turns({way: partial(trained, way, run) for way, run in ways.items()}, asked.rounds)
+    print_costs(f"{asked.runs} digits configurations", costs, ONE_BY_ONE)
+    same = all(values == figures[ONE_BY_ONE] for values in figures.values())
+    print(f"\nRankMe of all {asked.runs} runs: {'the same in all ways' if same else figures}")
 
 
-def by_loop(sweep: dict[str, Any], count: int, folder: Path) -> None:
+def by_loop(file: Path, count: int, folder: Path) -> None:
     environment = os.environ | {"WANDB_MODE": "offline", "WANDB_DIR": str(folder), "WANDB_SILENT": "true"}
-    for number, config in enumerate(configurations(sweep, count)):
+    for number, config in enumerate(foreseen(read_sweep_file(file), 0, count)):
         flags = [f"--{name}={value}" for name, value in config.items()]
         run = environment | {"WANDB_RUN_ID": f"run{number}"}
         command = [sys.executable, "train.py", *flags]
         subprocess.run(command, cwd=ROOT, env=run, check=True, capture_output=True)
 
 
-def by_sweep(sweep: dict[str, Any], count: int, jobs: int, folder: Path) -> None:
+def by_sweep(file: Path, count: int, jobs: int, folder: Path) -> None:
     environment = os.environ | {"WANDB_SILENT": "true"}
-    file = folder / "digits.yaml"
-    file.write_text(yaml.safe_dump(sweep))
-    options = ["--directory", str(folder / "sweep"), "--count", str(count), "--jobs", str(jobs)]
-    command = [sys.executable, "-m", "selector.cli", "sweep", str(file), *options]
+    flags = ["--directory", str(folder / "sweep"), "--count", str(count), "--jobs", str(jobs)]
+    command = [sys.executable, "-m", "selector.cli", "sweep", str(file), *flags]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
 
 

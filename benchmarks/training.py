@@ -207,11 +207,12 @@ def lightly_loop(asked: Namespace, dataset: str) -> None:
 
 
 def lightly_training(config: Any, epochs: int, keep: list[Any] | None = None) -> Iterator[int]:
-    """Trains an epoch each time it is asked; yields its images. `keep` is given the backbone."""
+    """Lightly's recipe as a plain loop; `keep` is given the backbone."""
     import torch
     from lightly.loss import NTXentLoss
     from lightly.models.modules import SimCLRProjectionHead
     from lightly.transforms import SimCLRTransform
+    from torch.utils.data import default_collate
 
     from selector.training.data import load_images
     from selector.training.network import build_backbone
@@ -231,37 +232,32 @@ def lightly_training(config: Any, epochs: int, keep: list[Any] | None = None) ->
     if keep is not None:
         keep.append(backbone)
     criterion = NTXentLoss(config.temperature)
-    batches = loader(config, pil_images(images, transform))
+
+    def collate(pictures: list[Any]) -> Any:  # in a worker
+        return default_collate([*map(transform, pictures)])
+
+    batches = loader(config, pil_images(images), collate)
     return plain_loop(model, lambda a, b: criterion(model(a), model(b)), batches, config, epochs)
 
 
-def loader(config: Any, dataset: Any) -> Any:
+def loader(config: Any, dataset: Any, collate: Callable[..., Any] | None = None) -> Any:
     from torch.utils.data import DataLoader
 
-    kept = {"persistent_workers": True, "pin_memory": config.device == "cuda", "drop_last": True}
-    return DataLoader(dataset, config.batch_size, shuffle=True, num_workers=WORKERS, **kept)
+    own = {"persistent_workers": True, "pin_memory": config.device == "cuda", "collate_fn": collate}
+    return DataLoader(dataset, config.batch_size, shuffle=True, num_workers=WORKERS, drop_last=True, **own)
 
 
-def pil_images(images: Any, transform: Callable[[Any], Any]) -> Any:
-    """As torchvision.datasets.CIFAR10 does: an array in memory, a PIL image when one is asked for."""
+def pil_images(images: Any) -> list[Any]:
+    """What torchvision.datasets.CIFAR10 gives, one by one."""
     from PIL import Image
-    from torch.utils.data import Dataset
 
-    arrays = images.train.pixels.permute(0, 2, 3, 1).contiguous().numpy()
-
-    class Pictures(Dataset):
-        def __len__(self) -> int:
-            return len(arrays)
-
-        def __getitem__(self, index: int) -> Any:
-            return transform(Image.fromarray(arrays[index]))
-
-    return Pictures()
+    return [Image.fromarray(array) for array in images.train.pixels.permute(0, 2, 3, 1).contiguous().numpy()]
 
 
 def plain_loop(
     model: Any, loss_of: Callable[..., Any], batches: Any, config: Any, epochs: int
 ) -> Iterator[int]:
+    """Trains an epoch each time it is asked; yields its images."""
     import torch
 
     decay = {"momentum": config.momentum_max, "weight_decay": config.weight_decay}
@@ -272,13 +268,14 @@ def plain_loop(
     model.train()
     for _ in range(epochs):
         trained = 0
-        for view_a, view_b in batches:
-            loss = loss_of(*(v.to(config.device, non_blocking=True) for v in (view_a, view_b)))
+        for batch in batches:
+            views = [view["image"] for view in batch["views"]] if isinstance(batch, dict) else batch
+            loss = loss_of(*(view.to(config.device, non_blocking=True) for view in views))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-            trained += len(view_a)
+            trained += len(views[0])
         yield trained
 
 
@@ -302,23 +299,13 @@ def stable_pretraining(asked: Namespace, dataset: str) -> None:
         T.RandomGrayscale(p=config.grayscale_probability),
         T.ToImage(mean=[0.5] * 3, std=[0.3] * 3),
     )
-    every = pil_images(images, lambda picture: picture)
-    pictures = [(every[place], 0) for place in range(len(every))]
+    pictures = [(picture, 0) for picture in pil_images(images)]
     two_views = T.MultiViewTransform([view, view])
     data = FromTorchDataset(pictures, names=["image", "label"], transform=two_views)
+    heads = (config.projector_hidden, config.projector_dim)
+    model = SimCLR(build_backbone(config)[0], heads, config.temperature)
     batches = loader(config, data)
-    model = SimCLR(
-        build_backbone(config)[0], (config.projector_hidden, config.projector_dim), config.temperature
-    )
-
-    class Pairs:
-        def __len__(self) -> int:
-            return len(batches)
-
-        def __iter__(self) -> Iterator[tuple[Any, Any]]:
-            return ((views[0]["image"], views[1]["image"]) for views in (batch["views"] for batch in batches))
-
-    epoch = plain_loop(model, lambda a, b: model(a, b).loss, Pairs(), config, FOREVER)
+    epoch = plain_loop(model, lambda a, b: model(a, b).loss, batches, config, FOREVER)
     serve(lambda: sum(next(epoch) for _ in range(EPOCHS[dataset])))
 
 

@@ -57,11 +57,11 @@ def compare_set(pool: ProcessPoolExecutor, name: str, seeds: range) -> list[floa
     if connected_components(graph, return_labels=False) == 1:
         theirs = pool.submit(umap_learn, vectors, seeds[0], epochs=0).result()
         starts = [mirrored(start, theirs) for start in starts]
-    by_umap_learn = list(pool.map(partial(umap_learn_metrics, vectors), seeds))
-    by_us = list(pool.map(partial(our_metrics, vectors, graph), starts, seeds))
+    laid_out = pool.map(partial(umap_learn, vectors), seeds), pool.map(partial(ours, graph), starts, seeds)
+    by_umap_learn, by_us = (list(pool.map(partial(metrics, vectors), points)) for points in laid_out)
     p_values = []
-    for metric, reference, ours in zip(METRICS, np.array(by_umap_learn).T, np.array(by_us).T, strict=True):
-        p_values += compare(name, metric, reference, ours)
+    for metric, reference, own in zip(METRICS, np.array(by_umap_learn).T, np.array(by_us).T, strict=True):
+        p_values += compare(name, metric, reference, own)
     return p_values
 
 
@@ -79,10 +79,6 @@ def compare(name: str, metric: str, reference: np.ndarray, ours: np.ndarray) -> 
     return p_values
 
 
-def umap_learn_metrics(vectors: np.ndarray, seed: int) -> list[float]:
-    return metrics(vectors, umap_learn(vectors, seed))
-
-
 def umap_learn(vectors: np.ndarray, seed: int, epochs: int | None = None) -> np.ndarray:
     from umap import UMAP
 
@@ -98,8 +94,8 @@ def mirrored(start: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     return start * np.sign(agreement)
 
 
-def our_metrics(vectors: np.ndarray, graph: object, start: np.ndarray, seed: int) -> list[float]:
-    return metrics(vectors, layouts(graph, [start], [seed])[0])
+def ours(graph: object, start: np.ndarray, seed: int) -> np.ndarray:
+    return layouts(graph, [start], [seed])[0]
 
 
 def metrics(vectors: np.ndarray, points: np.ndarray) -> list[float]:

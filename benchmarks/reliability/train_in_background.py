@@ -8,17 +8,17 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from selector.training import milestones
 
-_in_foreground = milestones.milestones_of
+made = milestones.milestones_of
 
 
-def _in_background(*arguments: Any) -> milestones.Milestones:
-    callback = _in_foreground(*arguments)
+def in_background(*arguments: Any) -> milestones.Milestones:
+    callback = made(*arguments)
     callback.in_background = True
     return callback
 
 
 if __name__ == "__main__":
-    milestones.milestones_of = _in_background
+    milestones.milestones_of = in_background
     import train
 
     sys.exit(train.main())
