@@ -75,13 +75,8 @@ def table_two_page(records: Path) -> Iterator[str]:
     yield "\n" + head("metric", "r", "95 %", "p", "ρ")
     for one in sorted(found, key=lambda one: -abs(one["pearson"])):
         interval = "–" if one["interval"] is None else " to ".join(map(number, one["interval"]))
-        yield row(
-            f"`{one['metric']}`",
-            number(one["pearson"]),
-            interval,
-            f"{one['pearson_p']:.3f}",
-            number(one["spearman"]),
-        )
+        pearson, spearman = number(one["pearson"]), number(one["spearman"])
+        yield row(f"`{one['metric']}`", pearson, interval, f"{one['pearson_p']:.3f}", spearman)
 
 
 def seed_deviation(runs: Sequence[Run], key: str) -> float | None:

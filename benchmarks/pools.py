@@ -53,10 +53,7 @@ class Pool:
     """One sweep, one seed per configuration.
 
     Attributes:
-        name: The name of its record.
-        method, data: Keys of METHODS and DATA.
         second: Whether it belongs to the second evidence (docs/protocol.md).
-        runs: What is chosen from.
         seeds: Further seeds of some configurations, which measure noise.
         default: The default configuration; None is the recipe of the paper.
     """

@@ -93,9 +93,10 @@ def images_of(config: TrainConfig, known: dict[str, ImageSplits]) -> ImageSplits
 
 
 def keep(path: Path, record: dict[str, Any]) -> None:
-    """Writes the record."""
+    """Writes the record, one line a run, so that versions of the file can be compared."""
+    lines = (f'"{run}": {json.dumps(record[run], separators=(",", ":"))}' for run in sorted(record))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(written(record))
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def judged(config: TrainConfig, checkpoints: dict[int, Path], images: ImageSplits) -> dict[str, Any]:
@@ -179,12 +180,6 @@ def config_of(stored: dict[str, Any]) -> TrainConfig:
     """The configuration in a checkpoint; fields that are gone since then are left out."""
     known = {field.name for field in fields(TrainConfig)}
     return TrainConfig(**{name: value for name, value in stored.items() if name in known})
-
-
-def written(record: dict[str, Any]) -> str:
-    """One line a run, so that versions of the file can be compared."""
-    lines = (f'"{run}": {json.dumps(record[run], separators=(",", ":"))}' for run in sorted(record))
-    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 if __name__ == "__main__":

@@ -122,23 +122,11 @@ def without_figure(pools: Sequence[Pool]) -> Iterator[str]:
 
 def learned_table(pools: Sequence[Pool]) -> Iterator[str]:
     """Rules that were learned elsewhere, whatever "elsewhere" leaves out."""
-    folds: dict[str, Callable[[Pool], str]] = {
-        "the sweep": lambda pool: pool.name,
-        "its method": lambda pool: pool.method,
-        "its data set": lambda pool: pool.data,
-    }
+    folds = {"the sweep": "name", "its method": "method", "its data set": "data"}
     yield head("rule", *(f"left out: {what}" for what in folds))
     for size, title in LEARNED.items():
-        found = [learned(pools, fold, size) for fold in folds.values()]
-        yield row(
-            title,
-            *(
-                f"{both([c.regret for c in costs])}, worst {points(max(c.regret for c in costs))}"
-                if costs
-                else "–"
-                for costs in found
-            ),
-        )
+        found = ([cost.regret for cost in learned(pools, fold, size)] for fold in folds.values())
+        yield row(title, *(f"{both(some)}, worst {points(max(some))}" if some else "–" for some in found))
 
 
 def sweeps_table(pools: Sequence[Pool]) -> Iterator[str]:
@@ -151,33 +139,24 @@ def sweeps_table(pools: Sequence[Pool]) -> Iterator[str]:
             f"[{pool.title}](evidence/tables/{pool.name}.md)",
             len(pool.runs.runs),
             sum(run.state == "diverged" for run in pool.runs.runs),
-            points(max(accuracies)),
-            points(fmean(accuracies)),
-            points(min(accuracies)),
-            points(pool.group.best.standard_error),
-            points(spread),
+            *map(points, (max(accuracies), fmean(accuracies), min(accuracies))),
+            *map(points, (pool.group.best.standard_error, spread)),
         )
 
 
 def paragraph(pool: Pool) -> str:
     """One sweep in words."""
     costs, group = costs_of(pool.group), pool.group
-    order = sorted(
-        (way for way, cost in costs.items() if cost.rho is not None and way not in BASELINES.values()),
-        key=lambda way: costs[way].regret,
-    )
-    said = [
-        f"{name} {points(costs[name].regret)}"
-        for name in (RULE, "rankme", "stable_rank", "consensus")
-        if name in costs
-    ]
+    shown = {way: points(cost.regret) for way, cost in costs.items()}
+    metrics = [way for way, cost in costs.items() if cost.rho is not None and way not in BASELINES.values()]
+    best, *_, worst = sorted(metrics, key=lambda way: costs[way].regret)
+    said = [f"{way} {shown[way]}" for way in (RULE, "rankme", "stable_rank", "consensus") if way in costs]
     tell = "" if group.near_best is None else f" The oracle cannot tell {group.near_best} from the best."
     return (
         f"**{pool.title}.** {group.configurations} configurations from {points(group.judged[-1].accuracy)} to"
-        f" {points(group.best.accuracy)}.{tell} A random choice costs {points(costs['random'].regret)}"
-        f" points, the lowest loss {points(costs['lowest loss'].regret)}; {', '.join(said)}. The best metric"
-        f" in hindsight is {order[0]} ({points(costs[order[0]].regret)}), the worst {order[-1]}"
-        f" ({points(costs[order[-1]].regret)})."
+        f" {points(group.best.accuracy)}.{tell} A random choice costs {shown['random']} points, the lowest"
+        f" loss {shown['lowest loss']}; {', '.join(said)}. The best metric in hindsight is {best}"
+        f" ({shown[best]}), the worst {worst} ({shown[worst]})."
     )
 
 

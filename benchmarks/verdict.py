@@ -1,6 +1,6 @@
 """What each way of choosing cost over several sweeps, and whether the aims of docs/protocol.md are met."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from math import isfinite, nan
@@ -112,8 +112,11 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
 # Rules that are learned from other pools
 
 
-def learned(pools: Sequence[Pool], fold: Callable[[Pool], str], size: int) -> list[Cost]:
-    """In each pool, the mean rank of the metrics that did best together in all pools of other folds."""
+def learned(pools: Sequence[Pool], fold: str, size: int) -> list[Cost]:
+    """In each pool, the mean rank of the metrics that did best together in all pools of other folds.
+
+    `fold`: which attribute of a pool tells the folds apart.
+    """
     ranks = [ranks_of(pool.group) for pool in pools]
     names = [name for name in ranks[0] if all(name in some for some in ranks)]
     groups = list(combinations(names, size))
@@ -123,7 +126,7 @@ def learned(pools: Sequence[Pool], fold: Callable[[Pool], str], size: int) -> li
     ]
     found = []
     for place, pool in enumerate(pools):
-        others = [other for other in range(len(pools)) if fold(pools[other]) != fold(pool)]
+        others = [i for i, other in enumerate(pools) if getattr(other, fold) != getattr(pool, fold)]
         if others and groups:
             best = min(groups, key=lambda some: fmean(losses[other][some] for other in others))
             found.append(Cost(*cost_of(ranks[place], best, pool.group), None))

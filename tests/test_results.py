@@ -155,9 +155,9 @@ def test_rules_learned_elsewhere_by_hand(results, verdict):
         rows = ("a", up[0], 1.0, 0.8), ("b", up[1], 2.0, 0.6)
         made.append(pool(name, *rows, method=method, data=data, **{STABLE: up[::-1]}))
     for fold in ("name", "method", "data"):
-        single = verdict.learned(made, lambda one, fold=fold: getattr(one, fold), 1)
+        single = verdict.learned(made, fold, 1)
         assert [cost.regret for cost in single] == pytest.approx([0, 0.2, 0, 0]), fold
-        pair = verdict.learned(made, lambda one, fold=fold: getattr(one, fold), 2)
+        pair = verdict.learned(made, fold, 2)
         assert [cost.regret for cost in pair] == pytest.approx([0, 0, 0, 0])
     assert list(results.learned_table(made))[1:] == [
         "| best single metric elsewhere |" + " 5.0 ± 5.0, worst 20.0 |" * 3,
