@@ -20,10 +20,7 @@ from compare import FASHION, clock, figure, head, options, row, since, spread
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = {"digits": 8, "fashion_mnist": 2}
-OF_METHOD: dict[str, dict[str, Any]] = {
-    "simclr": {},
-    "moco_v2": {"queue_size": 1024, "batch_norm_splits": 2},
-}
+OF_METHOD: dict[str, dict[str, Any]] = {"simclr": {}, "moco_v2": {"queue_size": 1024, "batch_norm_splits": 2}}
 
 
 def main() -> None:

@@ -28,18 +28,12 @@ REPEATED, FURTHER_SEEDS = 4, (1, 2)
 
 def main() -> int:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
     names = sorted(file.stem for file in SWEEPS.glob("*.yaml"))
-    for name, help in (
-        ("run", "train the sweeps and keep their records"),
-        ("seeds", "train the first draws of sweeps again, with other seeds"),
-    ):
-        training = commands.add_parser(name, help=help)
-        training.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
-        training.add_argument("--jobs", type=int, default=1, help="runs at the same time")
-        training.add_argument("--directory", type=Path, default=ROOT / "evidence", help="where to train")
-    commands.add_parser("tables", help="rebuild docs/results.md and the tables beside the records")
-    options = parser.parse_args()
+    parser.add_argument("command", choices=["run", "seeds", "tables"])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    parser.add_argument("--directory", type=Path, default=ROOT / "evidence", help="where to train")
+    options = parser.parse_intermixed_args()
     if options.command == "tables":
         from results import pages
 

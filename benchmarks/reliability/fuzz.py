@@ -1,21 +1,19 @@
 """A coverage-guided fuzz run of everything that reads files: only the stated errors, no hang.
 
-    uv run --with atheris python benchmarks/reliability/fuzz.py [READER] [--seconds 60]
+    uv run --with atheris python benchmarks/reliability/fuzz.py [--reader wandb] [--seconds 60]
 
-READER is wandb, sweep, arguments, ledger, record, records, report or checkpoint; without it each is fuzzed,
-one after another, in a process of its own and for so many seconds. It begins with sound files (damage.py) and
+The readers are wandb, sweep, arguments, ledger, record, records, report and checkpoint. Each is fuzzed, one
+after another, in a process of its own and for so many seconds. It begins with sound files (damage.py) and
 changes them as their code is reached; checksums are mended, so that what lies behind them is reached too. An
 input that ends in any other way is kept in the folder that is named.
 """
 
-import argparse
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -44,7 +42,7 @@ with atheris.instrument_imports(include=["selector"]):
 
 from handmade import ACCURACY, RANKME
 from offline_files import as_log, items, record
-from trials import TINY, Row, flags, print_table
+from trials import TINY, Row, flags, options, print_table
 
 _HANG = 20  # seconds for one input
 
@@ -81,10 +79,13 @@ def fuzz_sweep(place: Path, data: bytes) -> None:
 
 def seeds_sweep(_: Path) -> list[bytes]:
     """The shipped files, and one with what they lack."""
-    more = (
-        b"method: random\nprogram: a.py\nparameters:\n  a: {distribution: q_log_uniform_values, min: 1, q: 2,"
-    )
-    more += b" max: 9}\n  b: {values: [1, x, null, true], probabilities: [0.2, 0.2, 0.2, 0.4]}\n"
+    more = b"""
+method: random
+program: a.py
+parameters:
+  a: {distribution: q_log_uniform_values, min: 1, q: 2, max: 9}
+  b: {values: [1, x, null, true], probabilities: [0.2, 0.2, 0.2, 0.4]}
+"""
     return [*(path.read_bytes() for path in (Path(__file__).parents[2] / "sweeps").glob("*.yaml")), more]
 
 
@@ -183,7 +184,7 @@ def sound(kind: Callable[[Path], damage.Sound], place: Path) -> list[bytes]:
     return [kind(place).file.read_bytes()]
 
 
-TARGETS: dict[str, tuple[Callable[[Path, bytes], None], Callable[[Path], list[bytes]]]] = {
+READERS: dict[str, tuple[Callable[[Path, bytes], None], Callable[[Path], list[bytes]]]] = {
     "wandb": (fuzz_wandb, seeds_wandb),
     "sweep": (fuzz_sweep, seeds_sweep),
     "arguments": (fuzz_arguments, seeds_arguments),
@@ -197,28 +198,21 @@ TARGETS: dict[str, tuple[Callable[[Path, bytes], None], Callable[[Path], list[by
 
 def main() -> int:
     """Fuzz one reader in this process, or all of them in one each."""
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("target", nargs="?", choices=TARGETS)
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--inside", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.inside:
-        fuzz(options.target, options.seconds, Path(options.inside))
-    rows = [campaign(target, options.seconds) for target in ([options.target] if options.target else TARGETS)]
-    return print_table(rows)
+    asked = options(__doc__, reader="", seconds=60, inside="")
+    if asked.inside:
+        fuzz(asked.reader, asked.seconds, Path(asked.inside))
+    readers = [asked.reader] if asked.reader else READERS
+    return print_table([campaign(reader, asked.seconds) for reader in readers])
 
 
-def campaign(target: str, seconds: int) -> Row:
+def campaign(reader: str, seconds: int) -> Row:
     """Fuzz one reader in a new process, and say what came of it."""
-    row = Row(f"fuzz: {target}")
-    kept = Path(tempfile.mkdtemp(prefix=f"fuzz-{target}-"))
-    command = [sys.executable, __file__, target, "--seconds", str(seconds), "--inside", str(kept)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", timeout=20 * seconds + 300
-    )
-    counts = [
-        line.split()[1] for line in done.stderr.splitlines() if line.startswith("stat::number_of_executed")
-    ]
+    row = Row(f"fuzz: {reader}")
+    kept = tempfile.mkdtemp(prefix=f"fuzz-{reader}-")
+    command = [sys.executable, __file__, "--reader", reader, "--seconds", str(seconds), "--inside", kept]
+    quiet = {"capture_output": True, "text": True, "errors": "replace"}
+    done = subprocess.run(command, timeout=20 * seconds + 300, **quiet)
+    counts = re.findall(r"^stat::number_of_executed\S*\s+(\d+)", done.stderr, re.MULTILINE)
     row.trials = int(counts[0]) if counts else 0
     if done.returncode:
         kind = "hung" if "timeout after" in done.stderr else "wrong"
@@ -226,16 +220,15 @@ def campaign(target: str, seconds: int) -> Row:
     return row
 
 
-def fuzz(target: str, seconds: int, kept: Path) -> None:
+def fuzz(reader: str, seconds: int, kept: Path) -> None:
     """Fuzz until the time is over; ends the process."""
-    one_input, seeds = TARGETS[target]
+    one_input, seeds = READERS[reader]
     (kept / "corpus").mkdir()
     with tempfile.TemporaryDirectory() as name:
         for number, seed in enumerate(seeds(Path(name))):
             (kept / "corpus" / str(number)).write_bytes(seed)
     place = kept / "place"
     place.mkdir()
-    devnull = os.open(os.devnull, os.O_WRONLY)
 
     def test(data: bytes) -> None:
         try:
@@ -243,10 +236,10 @@ def fuzz(target: str, seconds: int, kept: Path) -> None:
         except UserError:
             return
 
-    os.dup2(devnull, 1)
-    options = [f"-max_total_time={seconds}", f"-timeout={_HANG}", "-print_final_stats=1", "-max_len=20000"]
-    options += ["-rss_limit_mb=4096", f"-artifact_prefix={kept}/", "-seed=1", str(kept / "corpus")]
-    atheris.Setup([sys.argv[0], *options], test)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    settings = [f"-max_total_time={seconds}", f"-timeout={_HANG}", "-print_final_stats=1", "-max_len=20000"]
+    settings += ["-rss_limit_mb=4096", f"-artifact_prefix={kept}/", "-seed=1", str(kept / "corpus")]
+    atheris.Setup([sys.argv[0], *settings], test)
     atheris.Fuzz()
 
 

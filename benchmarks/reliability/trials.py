@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,36 +33,28 @@ class Row:
     """One line of the table: a fault and what came of it.
 
     Attributes:
-        fault: What was done.
-        trials: How often.
-        lost: Trials after which something that had been logged, or a configuration, was gone.
-        wrong: Trials in which a figure was shown that is not the undisturbed one's, or a traceback.
-        hung: Trials that did not end in time.
+        trials: How often it struck.
+        notes: What to blame trials for: "lost", where something that had been logged, or a configuration, was
+            gone; "wrong", where a figure was not the undisturbed one's, or a traceback was shown; or "hung".
     """
 
     fault: str
     trials: int = 0
-    lost: int = 0
-    wrong: int = 0
-    hung: int = 0
-    notes: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
     def blame(self, kind: str, note: str) -> None:
         """Count one trial as lost, wrong or hung."""
-        setattr(self, kind, getattr(self, kind) + 1)
-        self.notes.append(f"{kind}: {note}")
-        print(f"  {self.fault}: {self.notes[-1]}", file=sys.stderr, flush=True)
-
-    def __str__(self) -> str:
-        return f"| {self.fault} | {self.trials} | {self.lost} | {self.wrong} | {self.hung} |"
+        self.notes.append((kind, note))
+        print(f"  {self.fault}: {kind}: {note}", file=sys.stderr, flush=True)
 
 
 def print_table(rows: list[Row]) -> int:
     """Print the rows; the exit status is 1 where one of them has anything but zeros."""
     print("| fault | trials | lost | wrong | hung |\n|---|---:|---:|---:|---:|")
     for row in rows:
-        print(row)
-    return int(any(row.lost or row.wrong or row.hung for row in rows))
+        kinds = Counter(kind for kind, _ in row.notes)
+        print(compare.row(row.fault, row.trials, *(kinds[kind] for kind in ("lost", "wrong", "hung"))))
+    return int(any(row.notes for row in rows))
 
 
 def flags(settings: Mapping[str, Any]) -> list[str]:
