@@ -1,4 +1,4 @@
-"""What the comparisons share: candidates take turns, and a table says what each of them costs."""
+"""What the benchmarks share: candidates that take turns, what each of them costs, and cells of tables."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import inf
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median, stdev
 from typing import Any, NamedTuple
 
 FASHION = "/usr/share/datasets/fashion-mnist"  # unless --data-dir says otherwise
@@ -35,10 +35,10 @@ class Cost(NamedTuple):
     cpu: float
 
 
-def measured(run: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Cost, Any]:
+def measured(run: Callable[..., Any], *arguments: Any, **more: Any) -> tuple[Cost, Any]:
     """What one call takes, with the processes that it starts and waits for, and what it gives."""
     before = clock()
-    result = run(*arguments, **options)
+    result = run(*arguments, **more)
     return since(before), result
 
 
@@ -99,6 +99,23 @@ def row(*cells: object) -> str:
 def head(*cells: str) -> str:
     """Its first two lines."""
     return row(*cells) + "\n|" + "---|" * len(cells)
+
+
+def points(share: float | None) -> str:
+    """A share times 100."""
+    return "–" if share is None else f"{round(100 * share, 1) + 0.0:.1f}"  # never -0.0
+
+
+def number(value: float | None) -> str:
+    """Two digits after the point."""
+    return "–" if value is None else f"{round(value, 2) + 0.0:.2f}"
+
+
+def both(values: Sequence[float], shown: Callable[[float | None], str] = points) -> str:
+    """Mean and, over several values, its standard error."""
+    if len(values) < 2:
+        return shown(fmean(values))
+    return f"{shown(fmean(values))} ± {shown(stdev(values) / len(values) ** 0.5)}"
 
 
 def family(pid: int) -> list[int]:

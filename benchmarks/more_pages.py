@@ -7,8 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
-from cells import number, points
-from compare import head, row
+from compare import head, number, points, row
 from pools import ORACLE, Pool, label_free, name_of
 
 from selector.export_file import read_records

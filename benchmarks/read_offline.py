@@ -17,6 +17,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import wandb
 from compare import Cost, in_turns, options, print_costs
@@ -25,7 +26,7 @@ from wandb.proto import wandb_internal_pb2
 sys.path += [str(Path(__file__).parents[1] / "tests" / "tracking")]
 from offline_files import as_log, leet_records
 
-from selector.record import RECORD, Record
+from selector.record import Record
 from selector.runs import Run
 from selector.tracking.offline import read_offline
 from selector.tracking.offline_file import read_payloads
@@ -124,20 +125,14 @@ def copy_runs(place: Path, folder: Path, count: int) -> list[Path]:
 
 
 def copy_records(source: Path, folder: Path) -> None:
-    """The same runs as train.py records them; all lines but the first are those of the first run."""
-    lines = b""
-    for run in read_offline(str(source)).runs:
-        record = Record(folder / run.id, run.config, sweep_id=run.sweep_id)
-        if lines:
-            record.close()
-            with (folder / run.id / RECORD).open("ab") as file:
-                file.write(lines)
-            continue
-        record.define(run.definition)
-        for milestone in run.milestones:
-            record.milestone(milestone)
-        record.end("completed", run.milestones[-1].epoch)
-        lines = record.path.read_bytes().split(b"\n", 1)[1]
+    """The same runs as train.py records them, but for waiting until each line is on the disk."""
+    with patch("os.fsync"):
+        for run in read_offline(str(source)).runs:
+            record = Record(folder / run.id, run.config, sweep_id=run.sweep_id)
+            record.define(run.definition)
+            for milestone in run.milestones:
+                record.milestone(milestone)
+            record.end("completed", run.milestones[-1].epoch)
 
 
 def check_same(offline: Path, records: Path, file: Path) -> None:

@@ -1,12 +1,11 @@
 """docs/results.md and the tables beside the records: the same records give the same bytes."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from cells import both, ends, named, number, points
-from compare import head, row
+from compare import both, head, number, points, row
 from more_pages import noise_page, seed_deviation, table_one_page, table_two_page
 from picture import picture
 from pools import METHODS, ORACLE, PRETEXT, RULE, Pool, label_free, logged, name_of, partly_scored, read_pools
@@ -18,6 +17,11 @@ from selector.selection.regret import RegretGroup
 PROMISED = 12  # sweeps of docs/protocol.md: all but the two on which the rule should fail
 
 _BLOCK = re.compile(r"(<!-- evidence: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def named(way: str) -> str:
+    """A way of choosing: metrics as code, baselines in italics."""
+    return f"*{way}*" if way in BASELINES.values() else f"`{way}`"
 
 
 # The verdict
@@ -178,7 +182,7 @@ def pool_page(pool: Pool) -> Iterator[str]:
             f"`{one.chosen.id}`" if one.chosen else "–",
             points(one.chosen_accuracy),
             points(one.regret),
-            ends(one.interval),
+            "–".join(map(points, one.interval or [None])),
             number(one.normalised),
             points(one.tied_expected),
             number(one.spearman.value),
@@ -234,11 +238,11 @@ def pages(docs: Path) -> dict[Path, str]:
         "learned": lambda: learned_table(first),
         "paragraphs": lambda: (f"{paragraph(pool)}\n" for pool in pools),
     }
-    tables = {
+    tables: dict[str, Iterable[str]] = {
         **{pool.name: pool_page(pool) for pool in pools},
-        "ruined": _titled(
-            "Without runs that end below their untrained network",
-            verdict_table([pool.without_ruined for pool in judged or first]),
+        "ruined": (
+            "# Without runs that end below their untrained network\n",
+            *verdict_table([pool.without_ruined for pool in judged or first]),
         ),
         "noise": noise_page(pools),
         "along": along_page(judged, [pool for pool in second if not pool.decides]),
@@ -246,7 +250,7 @@ def pages(docs: Path) -> dict[Path, str]:
         "table-2": table_two_page(records),
     }
     if len(judged) > 1:
-        tables["learned"] = _titled("Rules learned elsewhere, second evidence", learned_table(judged))
+        tables["learned"] = ("# Rules learned elsewhere, second evidence\n", *learned_table(judged))
     if judged:
         tables["protocol"] = protocol_page(second, judged)
     made = {records / "tables" / f"{name}.md": "\n".join(lines) + "\n" for name, lines in tables.items()}
@@ -262,8 +266,3 @@ def rebuilt(text: str, blocks: Mapping[str, Callable[[], Iterator[str]]]) -> str
         KeyError: A marker names no table.
     """
     return _BLOCK.sub(lambda block: block[1] + "\n".join(blocks[block[2]]()) + "\n" + block[3], text)
-
-
-def _titled(title: str, lines: Iterator[str]) -> Iterator[str]:
-    yield f"# {title}\n"
-    yield from lines

@@ -69,7 +69,7 @@ def compare_speed(asked: Namespace, dataset: str) -> None:
         for name in names:
             results[name].append(turns[name].turn())
     for turn in turns.values():
-        turn.close()
+        turn.process.communicate()
     print(
         f"\n{dataset}, {facts['shape']}, {asked.backbone} x {asked.width:g}, batch {BATCH},"
         f" {asked.threads} threads, load {os.getloadavg()[0]:.1f}\n"
@@ -121,9 +121,6 @@ class Turns:
     def _watch(self, done: threading.Event) -> None:
         while not done.wait(0.5):
             self.peak = max(self.peak, sum(map(proportional_bytes, family(self.process.pid))))
-
-    def close(self) -> None:
-        self.process.communicate()
 
 
 def serve(train: Callable[[], int]) -> None:

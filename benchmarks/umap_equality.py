@@ -103,11 +103,11 @@ def metrics(vectors: np.ndarray, points: np.ndarray) -> list[float]:
     return [histogram_entropy(points), silhouette(vectors, clusters[0]), clustering_agreement(*clusters)]
 
 
-def parts(count: int) -> np.ndarray:
+def parts() -> np.ndarray:
     """Twelve Gaussians so far apart that their neighbourhoods are not connected."""
     random = np.random.default_rng(0)
     centres = 20 * random.standard_normal((12, 64))
-    return (centres[random.integers(12, size=count)] + random.standard_normal((count, 64))).astype(np.float32)
+    return (centres[random.integers(12, size=1500)] + random.standard_normal((1500, 64))).astype(np.float32)
 
 
 def pixels() -> np.ndarray:
@@ -145,7 +145,7 @@ SETS: dict[str, Callable[[], np.ndarray]] = {
     "pixels-360": lambda: pixels()[held_out()],
     "trained-360": lambda: resnet(2)[held_out()],
     "pixels-1797": pixels,
-    "parts-1500": lambda: parts(1_500),
+    "parts-1500": parts,
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from math import isfinite, nan
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -104,11 +104,6 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     return float(np.mean(np.abs(signs @ values) >= abs(values.sum()) - 1e-12))
 
 
-def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean and its standard error over pools, which is None for a single pool."""
-    return fmean(values), stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
-
-
 # Rules that are learned from other pools
 
 
@@ -158,21 +153,16 @@ def cost_of(ranks: Mapping[str, np.ndarray], names: Sequence[str], group: Regret
 # Along training
 
 
-class Along(NamedTuple):
-    """How a metric follows the oracle within one run: r with milestone 0 and without, share of pairs."""
+def along(pools: Sequence[Pool], method: str, key: str) -> list[tuple[float, float, float]]:
+    """How a metric follows the oracle within each run of a method, further seeds included.
 
-    whole: float
-    trained: float
-    pairs: float
-
-
-def along(pools: Sequence[Pool], method: str, key: str) -> list[Along]:
-    """Each run of a method, further seeds included, in which the metric can be followed."""
+    r with milestone 0 and without, and the share of pairs of trained milestones that are in order.
+    """
     runs = [run for pool in pools if pool.method == method for run in (*pool.runs.runs, *pool.seeds)]
     return [found for run in runs if (found := follows(run, key))]
 
 
-def follows(run: Run, key: str) -> Along | None:
+def follows(run: Run, key: str) -> tuple[float, float, float] | None:
     """None with fewer than three trained milestones, or without an untrained network."""
     rows = [(row.epoch, row.values.get(key, nan), row.values.get(ORACLE.key, nan)) for row in run.milestones]
     known = [(e, x, y) for e, x, y in rows if isfinite(x) and isfinite(y)]
@@ -183,8 +173,7 @@ def follows(run: Run, key: str) -> Along | None:
     alone = pearson(*zip(*trained, strict=True))
     if whole is None or alone is None:
         return None
-    pairs = [(a[0] - b[0]) * (a[1] - b[1]) > 0 for a, b in combinations(trained, 2)]
-    return Along(whole, alone, fmean(pairs))
+    return whole, alone, fmean((a[0] - b[0]) * (a[1] - b[1]) > 0 for a, b in combinations(trained, 2))
 
 
 def by_share(pools: Sequence[Pool]) -> dict[str, dict[float, list[float]]]:
@@ -229,7 +218,7 @@ def aims(pools: Sequence[Pool]) -> list[Aim]:
         Aim("less than the lowest loss, at least 2 points", less, less >= 0.02, True),
     ]
     for method, title in METHODS.items():
-        if rs := [one.trained for one in along(pools, method, PRETEXT[RULE].key)]:
+        if rs := [alone for _, alone, _ in along(pools, method, PRETEXT[RULE].key)]:
             text = f"{title}: mean r along training without milestone 0, at least 0.9"
             made.append(Aim(text, fmean(rs), fmean(rs) >= 0.9, False))
     below = "not a failure: mean regret below that of the lowest loss, by"
