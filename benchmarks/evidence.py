@@ -7,8 +7,7 @@
 
 `run` trains in evidence/<name>/ (some hours on two cores for all; --jobs 2 uses both) and then writes
 docs/evidence/<name>.json. `seeds` does so for evidence/<name>-seeds/. The tables are made of the records: the
-same records give the same tables, byte for byte. Three of the first edition, whose sweeps are closed, stay as
-they are: images, repetition and cost.
+same records give the same tables, byte for byte.
 """
 
 import subprocess

@@ -1,14 +1,16 @@
-"""The other tables of docs/evidence: noise, and the two of the paper."""
+"""The other tables of docs/evidence: noise, repetitions, images, cost, and the two of the paper."""
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 from compare import head, number, points, row
-from pools import ORACLE, Pool, label_free, name_of
+from pools import METHODS, ORACLE, Pool, label_free, name_of
 
 from selector.export_file import read_records
 from selector.metrics import METRICS, NOISE_PREFIX
@@ -18,6 +20,10 @@ from selector.reports.tables import open_console
 from selector.runs import Run, RunSet
 from selector.selection.candidates import final_value
 from selector.selection.comparability import configuration
+from selector.selection.consensus import with_consensus
+from selector.selection.intervals import resampled_regrets
+from selector.selection.oracle import Judged
+from selector.selection.regret import Regret, RegretGroup
 
 
 def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
@@ -44,6 +50,95 @@ def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
         if training:
             shown = number(fmean(umap)) if umap else "–"
             yield row(f"`{name_of(metric)}`", shown, number(fmean(training)), len(training))
+
+
+def repetition_page(pools: Sequence[Pool], again: Mapping[str, RegretGroup]) -> Iterator[str]:
+    """Regret with one seed and with another, and whether the interval of a repetition held it."""
+    some = [pool for pool in pools if pool.name in again]
+    yield (
+        "# The same sweeps with another seed\n\nRegret (95 % interval of a repetition, from the further seeds"
+        " of a third of the configurations) → regret of the repetition, **bold** outside of the interval.\n"
+    )
+    yield head("chosen by", *(pool.title for pool in some))
+    lines: dict[str, dict[str, str]] = {}
+    held = []
+    for pool in some:
+        second = {name_of(one): one for one in again[pool.name].metrics}
+        for one in pool.group.metrics:
+            cells = lines.setdefault(name_of(one), {})
+            repeated = second.get(name_of(one))
+            if one.regret is None or repeated is None or repeated.regret is None:
+                continue
+            low, high = repetition_of(pool, one)
+            within = low - 5e-5 <= repeated.regret <= high + 5e-5  # records keep accuracies to five digits
+            held.append(within)
+            shown = points(repeated.regret) if within else f"**{points(repeated.regret)}**"
+            cells[pool.name] = f"{points(one.regret)} ({points(low)}–{points(high)}) → {shown}"
+    for name, cells in lines.items():
+        yield row(f"`{name}`", *(cells.get(pool.name, "–") for pool in some))
+    yield f"\n{sum(held)} of {len(held)} regrets of the repetition lie within their interval."
+
+
+def repetition_of(pool: Pool, one: Regret) -> tuple[float, float]:
+    """Interval of one metric's regret in a repetition, from the configurations that have further seeds."""
+    sign = 1 if one.direction == "max" else -1
+
+    def pair(run: Run) -> tuple[float, float]:
+        value, accuracy = (final_value(run, key) for key in (one.metric.key, ORACLE.key))
+        return (-np.inf if value is None else sign * value), accuracy or 0.0
+
+    seeds = with_consensus(RunSet("", (*pool.runs.runs, *pool.seeds))).runs  # places among all of them
+    members: dict[str, list[tuple[float, float]]] = {}
+    for run in seeds:
+        if run.state == "finished":
+            members.setdefault(configuration(run), []).append(pair(run))
+    finite = [both for both in members.values() if len(both) > 2 and all(isfinite(s) for s, _ in both)]
+    repeated = [([s for s, _ in both], [a for _, a in both]) for both in finite]
+    scores, accuracies = zip(*(pair(judged.run) for judged in pool.group.judged), strict=True)
+    low, high = np.percentile(resampled_regrets(scores, accuracies, repeated), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def images_page(records: Path, pools: Sequence[Pool]) -> Iterator[str]:
+    """Regret by the number of images that the metrics read, mean over draws and sweeps."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for pool in pools:
+        file = records / "images" / f"{pool.name}.json"
+        if not file.exists():
+            continue
+        content = json.loads(file.read_text("utf-8"))
+        judged = [one for one in pool.group.judged if one.run.id in content["runs"]]
+        for one in pool.group.metrics:
+            if name_of(one) in content["columns"]:
+                for size, cost in by_draw(content, judged, one):
+                    found.setdefault(name_of(one), {}).setdefault(size, []).append(cost)
+    sizes = sorted({size for costs in found.values() for size in costs})
+    yield "# How many images a metric needs\n\nRegret in points by the number of images that it reads.\n"
+    yield head("chosen by", *(f"{size:,}" for size in sizes))
+    for name, costs in found.items():
+        yield row(f"`{name}`", *(points(fmean(costs[size])) for size in sizes))
+
+
+def by_draw(content: Mapping[str, Any], judged: Sequence[Judged], one: Regret) -> Iterator[tuple[int, float]]:
+    """(number of images, regret) of each draw."""
+    column = content["columns"].index(name_of(one))
+    sign = 1 if one.direction == "max" else -1
+    best = max(other.quality for other in judged)
+    for place, cells in enumerate(content["runs"][judged[0].run.id]):
+        scores = [sign * float(content["runs"][other.run.id][place][column]) for other in judged]
+        finite = [(score, other) for score, other in zip(scores, judged, strict=True) if isfinite(score)]
+        if finite:
+            yield int(cells[0]), best - max(finite, key=lambda pair: pair[0])[1].quality
+
+
+def cost_page(records: Path) -> Iterator[str]:
+    """Processor seconds per run: median, least and most."""
+    seconds = json.loads((records / "cost" / "digits.json").read_text("utf-8"))
+    yield "# What choosing takes\n\nProcessor seconds of one thread per run on digits (first edition).\n"
+    yield head("step", *(METHODS[method] for method in seconds))
+    for step in next(iter(seconds.values())):
+        figures = [of_method[step] for of_method in seconds.values()]
+        yield row(step, *(f"{middle:.2f} ({least:.2f}–{most:.2f})" for middle, least, most in figures))
 
 
 def table_one_page(records: Path) -> Iterator[str]:

@@ -6,9 +6,29 @@ from pathlib import Path
 from statistics import fmean
 
 from compare import both, head, number, points, row
-from more_pages import noise_page, seed_deviation, table_one_page, table_two_page
+from more_pages import (
+    cost_page,
+    images_page,
+    noise_page,
+    repetition_page,
+    seed_deviation,
+    table_one_page,
+    table_two_page,
+)
 from picture import picture
-from pools import METHODS, ORACLE, PRETEXT, RULE, Pool, label_free, logged, name_of, partly_scored, read_pools
+from pools import (
+    METHODS,
+    ORACLE,
+    PRETEXT,
+    RULE,
+    Pool,
+    label_free,
+    logged,
+    name_of,
+    partly_scored,
+    read_pools,
+    repetitions,
+)
 from verdict import BASELINES, LEARNED, aims, along, by_share, costs_of, learned, verdicts
 
 from selector.metrics import METRICS
@@ -246,6 +266,9 @@ def pages(docs: Path) -> dict[Path, str]:
         ),
         "noise": noise_page(pools),
         "along": along_page(judged, [pool for pool in second if not pool.decides]),
+        "images": images_page(records, first),
+        "repetition": repetition_page(first, repetitions(records, first)),
+        "cost": cost_page(records),
         "table-1": table_one_page(records),
         "table-2": table_two_page(records),
     }
