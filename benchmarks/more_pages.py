@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from compare import head, number, points, row
-from pools import METHODS, ORACLE, Pool, label_free, name_of
+from pools import METHODS, ORACLE, Pool, judged_group, label_free, name_of
 
 from selector.export_file import read_records
 from selector.metrics import METRICS, NOISE_PREFIX
@@ -23,7 +23,7 @@ from selector.selection.comparability import configuration
 from selector.selection.consensus import with_consensus
 from selector.selection.intervals import resampled_regrets
 from selector.selection.oracle import Judged
-from selector.selection.regret import Regret, RegretGroup
+from selector.selection.regret import Regret
 
 
 def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
@@ -52,31 +52,34 @@ def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
             yield row(f"`{name_of(metric)}`", shown, number(fmean(training)), len(training))
 
 
-def repetition_page(pools: Sequence[Pool], again: Mapping[str, RegretGroup]) -> Iterator[str]:
+def repetition_page(records: Path, pools: Sequence[Pool]) -> Iterator[str]:
     """Regret with one seed and with another, and whether the interval of a repetition held it."""
-    some = [pool for pool in pools if pool.name in again]
+    again = [(pool, records / f"repeat-{pool.name}.json") for pool in pools]
+    some = {pool.title: repeated(pool, file) for pool, file in again if file.exists()}
     yield (
         "# The same sweeps with another seed\n\nRegret (95 % interval of a repetition, from the further seeds"
         " of a third of the configurations) → regret of the repetition, **bold** outside of the interval.\n"
     )
-    yield head("chosen by", *(pool.title for pool in some))
-    lines: dict[str, dict[str, str]] = {}
-    held = []
-    for pool in some:
-        second = {name_of(one): one for one in again[pool.name].metrics}
-        for one in pool.group.metrics:
-            cells = lines.setdefault(name_of(one), {})
-            repeated = second.get(name_of(one))
-            if one.regret is None or repeated is None or repeated.regret is None:
-                continue
-            low, high = repetition_of(pool, one)
-            within = low - 5e-5 <= repeated.regret <= high + 5e-5  # records keep accuracies to five digits
-            held.append(within)
-            shown = points(repeated.regret) if within else f"**{points(repeated.regret)}**"
-            cells[pool.name] = f"{points(one.regret)} ({points(low)}–{points(high)}) → {shown}"
-    for name, cells in lines.items():
-        yield row(f"`{name}`", *(cells.get(pool.name, "–") for pool in some))
-    yield f"\n{sum(held)} of {len(held)} regrets of the repetition lie within their interval."
+    yield head("chosen by", *some)
+    for name in dict.fromkeys(name for cells in some.values() for name in cells):
+        yield row(f"`{name}`", *(cells.get(name, "–") for cells in some.values()))
+    shown = [cell for cells in some.values() for cell in cells.values()]
+    held = sum("**" not in cell for cell in shown)
+    yield f"\n{held} of {len(shown)} regrets of the repetition lie within their interval."
+
+
+def repeated(pool: Pool, file: Path) -> dict[str, str]:
+    """Name of a metric → its cell, from the record of a repetition."""
+    cells = {}
+    again = {name_of(one): one.regret for one in judged_group(read_records(file)).metrics}
+    for one in pool.group.metrics:
+        if one.regret is None or (regret := again.get(name_of(one))) is None:
+            continue
+        low, high = repetition_of(pool, one)
+        within = low - 5e-5 <= regret <= high + 5e-5  # records keep accuracies to five digits
+        shown = points(regret) if within else f"**{points(regret)}**"
+        cells[name_of(one)] = f"{points(one.regret)} ({points(low)}–{points(high)}) → {shown}"
+    return cells
 
 
 def repetition_of(pool: Pool, one: Regret) -> tuple[float, float]:

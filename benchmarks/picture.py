@@ -4,16 +4,10 @@ from collections.abc import Sequence
 from html import escape
 from statistics import fmean
 
-from pools import Pool
+from pools import METHODS, Pool
 from verdict import BASELINES, verdicts
 
-_COLOURS = {
-    "simclr": "#1f83cc",
-    "simsiam": "#d55e00",
-    "moco_v2": "#009e73",
-    "byol": "#9a60b4",
-    "vicreg": "#c4a000",
-}
+_COLOURS = dict(zip(METHODS, ("#1f83cc", "#d55e00", "#009e73", "#9a60b4", "#c4a000"), strict=True))
 _SHAPES = {
     "digits": '<circle cx="{x}" cy="{y}" r="4.5" fill="{ink}"/>',
     "fashion": '<circle cx="{x}" cy="{y}" r="4" fill="none" stroke="{ink}" stroke-width="2"/>',

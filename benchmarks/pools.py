@@ -126,12 +126,6 @@ def read_judged(records: Path, name: str) -> tuple[RunSet, bool]:
     return replace(whole, runs=runs), scores is not None
 
 
-def repetitions(records: Path, pools: Sequence[Pool]) -> dict[str, RegretGroup]:
-    """Pool → the same sweep trained once more with another seed, where it was."""
-    files = {pool.name: records / f"repeat-{pool.name}.json" for pool in pools}
-    return {name: judged_group(read_records(file)) for name, file in files.items() if file.exists()}
-
-
 def middle_of(file: Path) -> dict[str, Any]:
     """The middle of a search space: the protocol's default configuration."""
     return nested((one, quantile(one.distribution, 0.5)) for one in read_sweep_file(file).parameters)

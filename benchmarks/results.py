@@ -5,30 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+import more_pages
 from compare import both, head, number, points, row
-from more_pages import (
-    cost_page,
-    images_page,
-    noise_page,
-    repetition_page,
-    seed_deviation,
-    table_one_page,
-    table_two_page,
-)
 from picture import picture
-from pools import (
-    METHODS,
-    ORACLE,
-    PRETEXT,
-    RULE,
-    Pool,
-    label_free,
-    logged,
-    name_of,
-    partly_scored,
-    read_pools,
-    repetitions,
-)
+from pools import METHODS, ORACLE, PRETEXT, RULE, Pool, label_free, logged, name_of, partly_scored, read_pools
 from verdict import BASELINES, LEARNED, aims, along, by_share, costs_of, learned, verdicts
 
 from selector.metrics import METRICS
@@ -158,7 +138,7 @@ def sweeps_table(pools: Sequence[Pool]) -> Iterator[str]:
     yield head("sweep", "configurations", "diverged", "best", "mean", "worst", "± oracle", "± training seed")
     for pool in pools:
         accuracies = [judged.accuracy for judged in pool.group.judged]
-        spread = seed_deviation([*pool.runs.runs, *pool.seeds], ORACLE.key)
+        spread = more_pages.seed_deviation([*pool.runs.runs, *pool.seeds], ORACLE.key)
         yield row(
             f"[{pool.title}](evidence/tables/{pool.name}.md)",
             len(pool.runs.runs),
@@ -264,13 +244,13 @@ def pages(docs: Path) -> dict[Path, str]:
             "# Without runs that end below their untrained network\n",
             *verdict_table([pool.without_ruined for pool in judged or first]),
         ),
-        "noise": noise_page(pools),
+        "noise": more_pages.noise_page(pools),
         "along": along_page(judged, [pool for pool in second if not pool.decides]),
-        "images": images_page(records, first),
-        "repetition": repetition_page(first, repetitions(records, first)),
-        "cost": cost_page(records),
-        "table-1": table_one_page(records),
-        "table-2": table_two_page(records),
+        "images": more_pages.images_page(records, first),
+        "repetition": more_pages.repetition_page(records, first),
+        "cost": more_pages.cost_page(records),
+        "table-1": more_pages.table_one_page(records),
+        "table-2": more_pages.table_two_page(records),
     }
     if len(judged) > 1:
         tables["learned"] = ("# Rules learned elsewhere, second evidence\n", *learned_table(judged))
