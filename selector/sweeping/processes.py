@@ -219,7 +219,8 @@ def end_leftover(log: Path, pid: int | None, kill_delay: float = KILL_DELAY) -> 
 
     Args:
         log: Of the run.
-        pid: The process that the ledger names, or None where the agent had no time to write it down.
+        pid: The process that the ledger names, or None where the agent had no time to write it down; it is
+            then looked for, which only Linux can tell.
         kill_delay: Seconds that the run has to end by itself.
 
     Raises:
@@ -228,10 +229,11 @@ def end_leftover(log: Path, pid: int | None, kill_delay: float = KILL_DELAY) -> 
     for signum, patience in ((signal.SIGTERM, kill_delay), (signal.SIGKILL, 2.0)):
         if not is_locked(log):
             return
+        pid = pid or _leader_writing(log)
         with suppress(ProcessLookupError, PermissionError):
             if pid is not None and os.getpgid(pid) == pid:
                 os.kill(pid, signum) if signum == signal.SIGTERM else os.killpg(pid, signum)
-        deadline = time.monotonic() + (patience if pid is not None else 0)
+        deadline = time.monotonic() + patience
         while is_locked(log) and time.monotonic() < deadline:
             time.sleep(0.05)
     if is_locked(log):
@@ -239,6 +241,16 @@ def end_leftover(log: Path, pid: int | None, kill_delay: float = KILL_DELAY) -> 
         raise UserError(
             f"a run of an earlier call is still running and writes to {log}; end it first ({known})"
         )
+
+
+def _leader_writing(log: Path) -> int | None:
+    """The leader of a process group whose standard output is this log, as /proc shows it."""
+    for output in Path("/proc").glob("[0-9]*/fd/1"):
+        with suppress(OSError):
+            pid = int(output.parts[2])
+            if output.samefile(log) and os.getpgid(pid) == pid:
+                return pid
+    return None
 
 
 def ending(exit_status: int) -> str:

@@ -95,6 +95,31 @@ def test_four_agents_under_random_kills_carry_out_each_configuration_once(folder
     assert ranking(folder, "out") == ranking(folder, "peaceful")
 
 
+# An agent that is killed after it has started a process and before it has written down which.
+DIES_AT_A_START = """
+import os
+from selector.sweeping.storage import Ledger
+note = Ledger.note
+Ledger.note = lambda ledger, run, **fields: os._exit(9) if "pid" in fields else note(ledger, run, **fields)
+"""
+
+
+def test_a_run_whose_agent_had_no_time_to_name_its_process_is_ended_and_carried_out_again(folder):
+    write_sweep(folder, 4)
+    (folder / "stub.py").write_text(
+        STUB + "if not os.path.exists('begun'):\n    Path('begun').touch()\n    time.sleep(600)\n"
+    )
+    command = ["sweep", "sweep.yaml", "--directory", "out"]
+    program = [sys.executable, "-c", DIES_AT_A_START + AGENT]
+    killed = subprocess.run([*program, *command], cwd=folder, check=False)
+    assert killed.returncode == 9
+    while not (folder / "begun").exists():
+        time.sleep(0.05)
+    assert start(folder, "out").wait(60) == 0, (folder / "out.txt").read_text()
+    assert [run.status for run in read_sweep(folder / "out").runs] == ["finished"] * 4
+    assert not (folder / "twice-at-once").exists()
+
+
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_agents_side_by_side_draw_what_one_alone_would(folder, method):
     write_sweep(folder, 4)
