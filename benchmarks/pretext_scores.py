@@ -152,7 +152,7 @@ def encoder_of(config: TrainConfig, checkpoint: Path | None, last: Path) -> Enco
 
     @torch.no_grad()
     def encode(images: torch.Tensor) -> np.ndarray:
-        scaled = (x.float() / 255 if x.dtype == torch.uint8 else x for x in torch.split(images, 500))
+        scaled = (x.float() / 255 if x.dtype == torch.uint8 else x for x in torch.split(images, 100))
         return torch.cat([backbone((x - mean) / std) for x in scaled]).numpy()
 
     return encode
