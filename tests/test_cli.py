@@ -88,8 +88,8 @@ def test_warnings_go_to_stderr(capsys, tmp_path):
     status, out, err = call(capsys, "rank", folder, "--json")
     assert (status, json.loads(out)["groups"][0]["chosen"]) == (0, "a")
     assert err == (
-        "selector: warning: 0 of 1 runs have nesum, channel_std, idest, which make the consensus: the"
-        " choice is by rankme instead\n"
+        "selector: warning: 0 of 1 runs have pretext_score, and 0 of 1 runs have nesum, channel_std, idest,"
+        " which make the consensus: the choice is by rankme instead\n"
         "selector: warning: only run a can be ranked, so it is chosen\n"
     )
 

@@ -1,4 +1,4 @@
-"""The shipped sweep files under W&B's own commands and offline: bayes and hyperband steer by RankMe alone.
+"""The shipped sweep files under W&B's own commands and offline: the pretext score steers bayes and hyperband.
 
 Their runs take days. In place of train.py stands a program that reads the same command line with train.py's
 own parser and logs at once what the configuration would, each run worse than the one before.
@@ -32,7 +32,7 @@ with wandb.init(config={"learning_rate": config.learning_rate}) as run:
     run.define_metric("epoch")
     run.define_metric("label_free/*", step_metric="epoch")
     for milestone in range(8):
-        run.log({"epoch": 20 * milestone, "label_free/rankme": 100 / (before + 1) + milestone / 10})
+        run.log({"epoch": 20 * milestone, "label_free/pretext_score": 100 / (before + 1) + milestone / 10})
     for _ in range(1200 if before else 0):  # a minute in which it may be stopped
         run.log({"busy": 1})
         time.sleep(0.05)
@@ -48,7 +48,7 @@ def test_w_and_b_takes_them_and_train_py_takes_what_it_draws(backend: Backend, w
     shipped = yaml.safe_load(file.read_text())
     assert (sweep.method, sweep.settings["metric"]) == (
         "bayes",
-        {"name": "label_free/rankme", "goal": "maximize"},
+        {"name": "label_free/pretext_score", "goal": "maximize"},
     )
     assert sweep.settings["early_terminate"] == shipped["early_terminate"]
     assert sweep.run_count_expected == shipped["run_cap"]

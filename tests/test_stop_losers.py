@@ -27,10 +27,10 @@ def sweep(backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return sweep
 
 
-def trained(backend: Backend, sweep: Sweep, name: str, rankme: dict[int, float], seed: int) -> Run:
+def trained(backend: Backend, sweep: Sweep, name: str, scores: dict[int, float], seed: int) -> Run:
     config = {**CONFIG, "epochs": 100, "seed": seed, "definition": DEFINITION}
-    rows = [{"epoch": epoch, "label_free/rankme": value} for epoch, value in rankme.items()]
-    summary = {"completion/status": "completed"} if 100 in rankme else {}
+    rows = [{"epoch": epoch, "label_free/pretext_score": value} for epoch, value in scores.items()]
+    summary = {"completion/status": "completed"} if 100 in scores else {}
     return backend.run("p", name, rows, config, summary, sweep=sweep, state="running", display_name=name)
 
 
@@ -64,6 +64,12 @@ def test_a_dry_run_is_the_default(backend: Backend, stop: Any):
     ]
     assert asked_to_stop(backend) == []
     assert "StopRun" not in backend.requests
+
+
+def test_runs_without_the_metric_go_on(stop: Any):
+    lines = stop("--metric", "rankme")[1].splitlines()
+    assert lines[0] == "ahead goes on: has not logged label_free/rankme"
+    assert lines[-1].startswith("0 of 3 running runs cannot win")
 
 
 def test_yes_stops_what_the_rule_names_and_nothing_else(backend: Backend, stop: Any):

@@ -150,11 +150,11 @@ def test_a_server_that_fails_for_a_while(backend: Backend, sweep: Sweep, watch: 
 
 
 def test_once(backend: Backend, sweep: Sweep, watch: Any):
-    why = "has a milestone with a finite label_free/rankme: 0 runs; no milestone yet"
+    why = "has a milestone with a finite label_free/pretext_score: 0 runs; no milestone yet"
     assert watch(options=("--once",)) == (1, [], f"selector: no run in loopback/p/{sweep.name} {why}\n")
     first, second = (start(backend, sweep, name) for name in "ab")
     sweep.state = first.state = second.state = "failed"
-    assert watch(options=("--once",))[2].endswith("rankme: 2 of 2 runs: 2 failed\n")  # and none to come
+    assert watch(options=("--once",))[2].endswith("pretext_score: 2 of 2 runs: 2 failed\n")  # and none to come
     sweep.state, first.state, second.state = "RUNNING", "running", "running"
     log(first, 5, 10.0)
     log(second, 10, 5.0)

@@ -46,8 +46,8 @@ MetricName = Annotated[
     Shown(
         "NAME",
         "A label-free metric (`selector metrics` lists them), or any key that the runs logged; such a"
-        " key needs --direction, and only you know whether it used labels. The consensus is the mean rank by"
-        " three metrics; where most runs lack one of them, rankme is used instead.",
+        " key needs --direction, and only you know whether it used labels. Where most runs lack"
+        " pretext_score, the consensus is used instead, and rankme where they lack a part of that.",
     ),
 ]
 Epoch = Annotated[str, Shown("last|EPOCH", "The epoch to compare at, or last: each run's last milestone.")]
@@ -148,7 +148,7 @@ class Comparison:
 class Choice(Comparison):
     """How a command chooses among runs."""
 
-    metric: MetricName = "consensus"
+    metric: MetricName = "pretext_score"
     by: By = "configuration"
 
     def rank(self, runs: Runs) -> tuple["RunSet", "Ranking"]:

@@ -64,7 +64,7 @@ program: train.py
 name: {_quoted(folder.resolve().name)}
 method: grid
 metric:
-  name: label_free/rankme
+  name: label_free/pretext_score
   goal: maximize
 parameters:
   method: {{value: simclr}}

@@ -41,8 +41,8 @@ def refuse_consensus(name: str) -> None:
     if name in (CONSENSUS.name, CONSENSUS.key):
         parts = ", ".join(key.removeprefix(LABEL_FREE_PREFIX) for key in CONSENSUS.parts)
         raise UsageError(
-            "the consensus is a run's place among the others, not a score of its own: name rankme, or one of"
-            f" the metrics in it, {parts}"
+            "the consensus is a run's place among the others, not a score of its own: name pretext_score, or"
+            f" one of the metrics in it, {parts}"
         )
 
 
@@ -50,9 +50,10 @@ def keys_of(metric: LabelFreeMetric) -> list[str]:
     """The history keys that a choice by the metric reads."""
     if metric is POOLED:
         return [label_free_metric("hog_probe").key]  # logged by the runs that leave a fingerprint
+    instead = [*CONSENSUS.parts, label_free_metric("rankme").key]
     if metric.name == "pretext_score":  # a pool may have to leave out a part of it
-        return [known.key for known in METRICS if known.name in (*PRETEXT_PARTS, metric.name)]
-    return [*metric.parts, label_free_metric("rankme").key] if metric.parts else [metric.key]
+        return [*(known.key for known in METRICS if known.name in (*PRETEXT_PARTS, metric.name)), *instead]
+    return instead if metric is CONSENSUS else [metric.key]
 
 
 def named_labelled(name: str, direction: Direction) -> LabelledMetric:
@@ -73,10 +74,11 @@ def named_metric(name: str) -> LabelFreeMetric | LabelledMetric:
 
 
 def held_metrics(runs: RunSet) -> list[LabelFreeMetric]:
-    """Metrics of the table that some run logged, the consensus first where the runs were prepared for it."""
+    """Metrics of the table that some run logged: what `rank` chooses by comes first."""
     keys = {key for run in runs.runs for row in run.milestones for key in row.values}
-    known = [CONSENSUS, *(metric for metric in METRICS if isinstance(metric, LabelFreeMetric))]
-    held = [metric for metric in known if metric.key in keys]
+    known = [metric for metric in METRICS if isinstance(metric, LabelFreeMetric)]
+    first = [label_free_metric("pretext_score"), CONSENSUS]
+    held = [one for one in (*first, *(other for other in known if other not in first)) if one.key in keys]
     if not held:
         raise UserError(
             f"no run in {runs.source} logged one of our label-free metrics:"

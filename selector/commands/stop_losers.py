@@ -8,7 +8,7 @@ from selector.text import printable
 def stop_losers(
     runs: Runs,
     *,
-    metric: MetricName = "rankme",
+    metric: MetricName = "pretext_score",
     direction: Way = None,
     yes: bool = False,
     json: Json = False,
@@ -28,11 +28,12 @@ def stop_losers(
         direction: Which way is better.
         yes: Stop them.
     """
-    from selector.commands.named import named_label_free, refuse_consensus
+    from selector.commands.named import keys_of, named_label_free, refuse_consensus
     from selector.reports.objects import losers_object
     from selector.reports.running import loser_lines
     from selector.runs import is_online
     from selector.selection.losers import find_losers
+    from selector.selection.preparation import with_same_questions
 
     refuse_consensus(metric)
     source, chosen = runs.source, named_label_free(metric, direction)
@@ -41,7 +42,7 @@ def stop_losers(
             f"stop-losers asks W&B to stop runs, but {source} is a folder: give its sweep file"
             " `early_terminate: {type: hyperband, min_iter: …}`, which selector sweep obeys by itself"
         )
-    found = runs.read([chosen.key])
+    found = with_same_questions(runs.read(keys_of(chosen), spectra=True))
     losers, kept = find_losers(found, chosen, direction)
     warn(found.warnings)
     stopped: list[str] = []

@@ -22,7 +22,7 @@ _DAY = 86_400
 def watch(
     runs: Runs,
     *,
-    metric: MetricName = "consensus",
+    metric: MetricName = "pretext_score",
     direction: Way = None,
     allow_mixed: Mixed = False,
     interval: float = 30.0,

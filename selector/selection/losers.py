@@ -97,6 +97,8 @@ def _judged(
     run: Run, alike: Sequence[Run], metric: LabelFreeMetric, direction: Direction | None
 ) -> RunningRun:
     """`alike`: all runs of the pool that are planned for as many epochs, this one among them."""
+    if not any(metric.key in row.values for row in run.milestones):
+        return RunningRun(run, f"has not logged {metric.key}")
     if run.counted_by != "epoch":
         return RunningRun(run, "logs no epoch")
     first = max(LEAST_EPOCH, ceil(LEAST_SHARE * (_planned(run) or 0)))

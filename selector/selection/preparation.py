@@ -1,8 +1,8 @@
 """What runs need before a metric may choose among them: one path for all commands.
 
 All pretext scores of a pool are made of the same parts. The pooled probe and the consensus are put into the
-rows, or RankMe takes the place of the latter. Collapsed runs, and losses that contain what a metric measures,
-are named.
+rows. Where runs lack the pretext score, the consensus takes its place, and RankMe that of the consensus.
+Collapsed runs, and losses that contain what a metric measures, are named.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from selector.errors import UserError
 from selector.metrics import LABEL_FREE_PREFIX, LabelFreeMetric, label_free_metric
 from selector.milestone import BOOTSTRAP_PREFIX
 from selector.runs import Milestone, Run, RunSet
-from selector.selection.candidates import MilestoneChoice, final_value
+from selector.selection.candidates import MilestoneChoice, final_value, read_scores
 from selector.selection.comparability import pools
 from selector.selection.consensus import CONSENSUS, PARTS, compared, has_all_parts, known_runs, with_consensus
 from selector.selection.pooled import POOLED, FingerprintOf, with_pooled
@@ -37,38 +37,46 @@ def prepared(
     running: bool = False,
     fingerprint_of: FingerprintOf = lambda _run: None,
 ) -> tuple[RunSet, list[LabelFreeMetric]]:
-    """The runs, with all that a choice by `metrics` needs, and the metrics to choose by. These are `metrics`,
-    unless most runs never logged some part of the consensus, or no two runs that may be compared have all of
-    its parts. Then RankMe replaces the consensus, with a warning. With `running`, runs that have not ended
-    take part.
+    """The runs, with all that a choice by `metrics` needs, and the metrics to choose by.
+
+    These are `metrics`, but where the pretext score alone is to choose and most runs never logged it, the
+    consensus does. In place of the consensus RankMe chooses where most runs never logged some part of it, or
+    no two runs that may be compared have all parts. A warning says so. With `running`, runs that have not
+    ended take part.
 
     Raises:
         UserError: As `with_pooled`, if the pooled probe is one of the metrics.
     """
     if POOLED in metrics:
         runs = with_pooled(runs, fingerprint_of, allow_mixed)
-    # Beside a choice by the consensus stands what the pretext score says.
-    runs = _with_same_questions(runs, allow_mixed, warn=_SCORE in metrics or CONSENSUS in metrics)
+    runs = with_same_questions(runs, allow_mixed, warn=_SCORE in metrics or CONSENSUS in metrics)
+    rows = [(run, row) for run in known_runs(runs, running) if (row := compared(run, milestone))]
+    why: list[str] = []  # another metric chooses
+    if list(metrics) == [_SCORE]:
+        gone = read_scores([run for run, _ in rows], _SCORE, milestone)[1]
+        scored = len(rows) - sum(one.category == "missing" for one in gone)
+        if 2 * scored < len(rows):
+            why.append(f"{scored} of {len(rows)} runs have {_SCORE.name}")
+            metrics = [CONSENSUS]
     runs = replace(runs, warnings=(*runs.warnings, *_cautions(runs.runs, metrics)))
     if CONSENSUS not in metrics:
         return runs, list(metrics)
-    rows = [(run, row) for run in known_runs(runs, running) if (row := compared(run, milestone))]
     whole = [run for run, row in rows if has_all_parts(row)]
     lacking = sum(not row.values.keys() >= set(CONSENSUS.parts) for _, row in rows)
-    few = not whole or 2 * lacking > len(rows)
-    if not few and any(len(pool.runs) > 1 for pool in pools(whole, [CONSENSUS], allow_mixed)):
+    chosen = CONSENSUS
+    if not whole or 2 * lacking > len(rows):
+        parts = ", ".join(part.name for part in PARTS)
+        why.append(f"{len(whole)} of {len(rows)} runs have {parts}, which make the consensus")
+        chosen = label_free_metric("rankme")
+    elif all(len(pool.runs) < 2 for pool in pools(whole, [CONSENSUS], allow_mixed)):
+        why.append("the consensus compares runs with each other, and there is nothing to compare with")
+        chosen = label_free_metric("rankme")
+    if why and rows:
+        note = f"{', and '.join(why)}: the choice is by {chosen.name} instead"
+        runs = replace(runs, warnings=(*runs.warnings, note))
+    if chosen is CONSENSUS:
         return with_consensus(runs, milestone, allow_mixed, running), list(metrics)
-    if rows:
-        note = (
-            f"{len(whole)} of {len(rows)} runs have {', '.join(part.name for part in PARTS)}, which"
-            " make the consensus"
-            if few
-            else "the consensus compares runs with each other, and there is nothing to compare with"
-        )
-        runs = replace(runs, warnings=(*runs.warnings, f"{note}: the choice is by rankme instead"))
-    rankme = label_free_metric("rankme")
-    others = [one for one in metrics if one not in (CONSENSUS, rankme)]
-    return runs, [rankme, *others]
+    return runs, [chosen, *(one for one in metrics if one not in (CONSENSUS, chosen))]
 
 
 def _cautions(runs: Sequence[Run], metrics: Sequence[LabelFreeMetric]) -> list[str]:
@@ -91,7 +99,7 @@ def _cautions(runs: Sequence[Run], metrics: Sequence[LabelFreeMetric]) -> list[s
     return lines
 
 
-def _with_same_questions(runs: RunSet, allow_mixed: bool, warn: bool) -> RunSet:
+def with_same_questions(runs: RunSet, allow_mixed: bool = False, warn: bool = True) -> RunSet:
     """The runs, without rotation in the pretext scores of any pool where it says nothing (docs/protocol.md).
 
     That is where training rotated the views of some run, or where no run ends with an accuracy above TELLS.

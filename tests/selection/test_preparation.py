@@ -1,5 +1,7 @@
 """What runs need before a choice, on runs written out by hand."""
 
+from math import nan
+
 import pytest
 from handmade import run, sweep
 
@@ -56,7 +58,45 @@ def test_rotation_counts_in_the_whole_pool_or_in_none_of_it(runs, scores, said):
 
 def test_runs_without_these_criteria_are_left_alone():
     plain = sweep(run("a", 30.0), run("b", 20.0))
-    assert prepared(plain, [SCORE])[0] == plain
+    assert prepared(plain, [label_free_metric("rankme")])[0] == plain
+    assert prepared(plain, [SCORE, label_free_metric("rankme")])[1][0] is SCORE
+
+
+def spread(id, score=None):
+    """A run with the parts of the consensus, and with a pretext score where one is given."""
+    values = dict.fromkeys(CONSENSUS.parts, 1.0) | {"label_free/rankme": 9.0}
+    return run(id, values=values if score is None else values | {SCORE.key: score})
+
+
+@pytest.mark.parametrize(
+    ("runs", "chooses", "note"),
+    [
+        ([spread("a", 0.1), spread("b")], "pretext_score", ""),
+        ([spread("a", 0.1), spread("b", nan)], "pretext_score", ""),
+        (
+            [spread("a", 0.1), spread("b"), spread("c")],
+            "consensus",
+            "1 of 3 runs have pretext_score: the choice is by consensus instead",
+        ),
+        (
+            [run("a", 30.0), run("b", 20.0)],
+            "rankme",
+            "0 of 2 runs have pretext_score, and 0 of 2 runs have nesum, channel_std, idest, which make the"
+            " consensus: the choice is by rankme instead",
+        ),
+        (
+            [spread("a")],
+            "rankme",
+            "0 of 1 runs have pretext_score, and the consensus compares runs with each other, and there is"
+            " nothing to compare with: the choice is by rankme instead",
+        ),
+        ([], "pretext_score", ""),
+    ],
+)
+def test_what_chooses_where_runs_lack_the_score(runs, chooses, note):
+    found, (metric,) = prepared(sweep(*runs), [SCORE])
+    assert metric.name == chooses
+    assert [line for line in found.warnings if "instead" in line] == ([note] if note else [])
 
 
 def said(*runs, metric=SCORE):
