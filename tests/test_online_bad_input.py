@@ -93,8 +93,8 @@ def test_a_sweep_with_no_runs(backend: Backend, call: Any, command: tuple[str, .
 def test_runs_that_lack_the_metric(backend: Backend, call: Any, command: tuple[str, ...]):
     sweep = sweep_of(backend, 3, **{"somebody/elses": 1.0})
     said = fails(call, command, f"loopback/p/{sweep.name}")
-    wanted = {"regret": "label-free metrics", "correlate": "linear_probe_accuracy"}
-    assert wanted.get(command[0], "label_free/rankme") in said
+    wanted = {"regret": "label-free metrics", "correlate": "linear_probe_accuracy", "watch": "rankme"}
+    assert wanted.get(command[0], "label_free/pretext_score") in said
 
 
 def test_a_project_of_foreign_runs(backend: Backend, call: Any):
@@ -103,8 +103,8 @@ def test_a_project_of_foreign_runs(backend: Backend, call: Any):
     backend.requests.clear()
     said = fails(call, ("rank",), "loopback/p")
     assert (
-        "no run in loopback/p can be ranked by label_free/rankme at their last milestone:"
-        " 300 missing (run f0000: logged no label_free/rankme)" in said
+        "no run in loopback/p can be ranked by label_free/pretext_score at their last milestone:"
+        " 300 missing (run f0000: logged no label_free/pretext_score)" in said
     )
     assert "RunFullHistory" not in backend.requests
     sweep_of(backend, 2, **{"label_free/rankme": 10.0})

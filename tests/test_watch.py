@@ -154,7 +154,8 @@ def test_once(backend: Backend, sweep: Sweep, watch: Any):
     assert watch(options=("--once",)) == (1, [], f"selector: no run in loopback/p/{sweep.name} {why}\n")
     first, second = (start(backend, sweep, name) for name in "ab")
     sweep.state = first.state = second.state = "failed"
-    assert watch(options=("--once",))[2].endswith("pretext_score: 2 of 2 runs: 2 failed\n")  # and none to come
+    failed = "pretext_score: 2 of 2 runs: 2 failed\n"  # and none to come
+    assert watch(options=("--once",))[2].endswith(failed)
     sweep.state, first.state, second.state = "RUNNING", "running", "running"
     log(first, 5, 10.0)
     log(second, 10, 5.0)

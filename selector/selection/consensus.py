@@ -1,7 +1,8 @@
-"""Consensus: the mean of a run's ranks by three metrics of different kinds, the default of `selector rank`.
+"""Consensus: the mean of a run's ranks by three metrics of different kinds.
 
-The three were chosen on six small labelled sweeps. It has not been shown to beat the best single metric, and
-its pick can depend on losing runs, because it ranks a run among the others (docs/results.md).
+It chooses where runs did not log the pretext score. The three were chosen on six small labelled sweeps. It
+has not been shown to beat the best single metric, and its pick can depend on losing runs, because it ranks a
+run among the others (docs/results.md).
 """
 
 import math
