@@ -12,6 +12,7 @@ _SHAPES = {
     "digits": '<circle cx="{x}" cy="{y}" r="4.5" fill="{ink}"/>',
     "fashion": '<circle cx="{x}" cy="{y}" r="4" fill="none" stroke="{ink}" stroke-width="2"/>',
     "cifar": '<path d="M{x} {y}m-4.2 -4.2h8.4v8.4h-8.4z" fill="{ink}"/>',
+    "long": '<path d="M{x} {y}m-3.7 -3.7h7.4v7.4h-7.4z" fill="none" stroke="{ink}" stroke-width="2"/>',
 }
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#222}.grid{stroke:#ddd}.mean{stroke:#222;stroke-width:2}"
@@ -32,7 +33,7 @@ def picture(pools: Sequence[Pool]) -> str:
         f'<style>{_STYLE}</style><rect class="back" width="{_WIDTH}" height="{bottom + 46}"/>',
     ]
     for place, pool in enumerate(pools):
-        x, y = _LEFT + 185 * (place % 3), 14 + 20 * (place // 3)
+        x, y = 24 + 245 * (place % 3), 14 + 20 * (place // 3)
         parts += [_mark(pool, x, y), f'<text x="{x + 10}" y="{y + 4}">{escape(pool.title)}</text>']
     for tick in (0, 0.2, 0.4, 0.6, 0.8, 1):
         parts.append(f'<line class="grid" x1="{_x(tick)}" x2="{_x(tick)}" y1="{top - 12}" y2="{bottom}"/>')
