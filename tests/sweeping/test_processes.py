@@ -60,7 +60,7 @@ def test_output_is_appended_input_is_empty_and_the_group_is_its_own(tmp_path, ty
 
 STUBBORN = (
     "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "child = os.fork()\nprint('ready', child, flush=True)\ntime.sleep(60)"
+    "child = os.fork()\nif child: os.write(1, b'ready %d' % child)\ntime.sleep(60)"
 )
 
 
