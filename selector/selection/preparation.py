@@ -49,9 +49,10 @@ def prepared(
     """
     if POOLED in metrics:
         runs = with_pooled(runs, fingerprint_of, allow_mixed)
+    # Beside a choice by the consensus stands what the pretext score says.
     runs = with_same_questions(runs, allow_mixed, warn=_SCORE in metrics or CONSENSUS in metrics)
     rows = [(run, row) for run in known_runs(runs, running) if (row := compared(run, milestone))]
-    why: list[str] = []  # another metric chooses
+    why: list[str] = []  # the metric that was asked for does not choose
     if list(metrics) == [_SCORE]:
         gone = read_scores([run for run, _ in rows], _SCORE, milestone)[1]
         scored = len(rows) - sum(one.category == "missing" for one in gone)
