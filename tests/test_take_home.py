@@ -24,14 +24,14 @@ def sweep(tmp_path):
     """Three runs, of which RankMe chooses aa and NESum bb; only aa and bb have checkpoints."""
     stored, _ = trained(**NARROW)
     runs = []
-    for id, rankme, nesum, accuracy in (
+    for id, rankme, stable_rank, accuracy in (
         ("aa", 9.0, 2.0, 0.7),
         ("bb", 5.0, 4.0, 0.8),
         ("cc", 3.0, 3.0, 0.5),
     ):
         path = tmp_path / "sweep" / "runs" / id / "milestone-0005.ckpt"
         save(stored, path)
-        values = {"label_free/rankme": rankme, "label_free/nesum": nesum}
+        values = {"label_free/rankme": rankme, "label_free/stable_rank": stable_rank}
         values["labelled/linear_probe_accuracy"] = accuracy
         one = run(id, milestones=(Milestone(5, values),), learning_rate=ord(id[0]) / 1000)
         runs.append(replace(one, checkpoint=str(path)))
@@ -54,14 +54,16 @@ def test_the_winners_encoder_with_its_card(capsys, sweep, tmp_path):
         "Compared: 3 runs.",
         "No other run is tied with it.",
         "- 1 of 1 other recommended metrics would pick another configuration.",
-        "- nesum picks bb, since epoch 5; the pick is 3 of 3.",
+        "- stable_rank picks bb, since epoch 5; the pick is 3 of 3.",
         "accuracy 70.0 %; the best of 3 runs has 80.0 %, so the choice cost 10.0 points",
         "## What it must not be used for",
     ):
         assert said in card, said
     (code,) = re.findall(r"```python\n(.*?)```", card, re.S)
     assert len([line for line in code.splitlines() if line]) <= 5
-    status, out, _ = call(capsys, "best", sweep, "--metric", "nesum", "--export", tmp_path / "b", "--json")
+    status, out, _ = call(
+        capsys, "best", sweep, "--metric", "stable_rank", "--export", tmp_path / "b", "--json"
+    )
     assert (status, json.loads(out)["export"]) == (0, str(tmp_path / "b"))
 
 

@@ -14,8 +14,8 @@ from selector.selection.ranking import rank
 
 
 def course(id, *rows, **config):
-    """Milestones at 5, 10, …: rankme, nesum and idest; of idest less is better."""
-    names = ("rankme", "nesum", "idest")
+    """Milestones at 5, 10, …"""
+    names = ("rankme", "hog_probe", "stable_rank")
     milestones = [
         Milestone(5 * n, {f"label_free/{name}": v for name, v in zip(names, row, strict=False)})
         for n, row in enumerate(rows, start=1)
@@ -24,9 +24,9 @@ def course(id, *rows, **config):
 
 
 A, B, C = (
-    course("a", (9.0, 1.0, 3.0), (9.0, 1.0, 1.0)),
+    course("a", (9.0, 1.0, 1.0), (9.0, 1.0, 3.0)),
     course("b", (8.0, 3.0, 2.0), (8.0, 3.0, 2.0)),
-    course("c", (7.0, 2.0, 1.0), (7.0, 2.0, 3.0)),
+    course("c", (7.0, 2.0, 3.0), (7.0, 2.0, 1.0)),
 )
 
 
@@ -40,13 +40,13 @@ def test_the_metric_that_chose_comes_first_and_then_where_the_pick_stands():
     _, (found,) = opinions(A, B, C)
     assert [row.cells for row in found.rows] == [
         ("rankme", "1 of 3", "the pick", "since epoch 5"),
-        ("nesum", "3 of 3", "b", "since epoch 5"),
-        ("idest", "1 of 3", "the pick", "since epoch 10"),
+        ("hog_probe", "3 of 3", "b", "since epoch 5"),
+        ("stable_rank", "1 of 3", "the pick", "since epoch 10"),
     ]
     assert found.headline == "1 of 2 other recommended metrics would pick another configuration."
     assert found.lines()[1:3] == [
         "rankme picks a, since epoch 5.",
-        "nesum picks b, since epoch 5; the pick is 3 of 3.",
+        "hog_probe picks b, since epoch 5; the pick is 3 of 3.",
     ]
     assert [line[:22] for line in found.settle] == [
         "label about 628 images",
@@ -54,7 +54,7 @@ def test_the_metric_that_chose_comes_first_and_then_where_the_pick_stands():
         "train longer: the choi",
     ]
     assert plain(opinions_object(found))["metrics"][1] == {
-        "metric": "nesum",
+        "metric": "hog_probe",
         "picks": "b",
         "rank_of_pick": 3,
         "ranked": 3,
@@ -82,13 +82,17 @@ def test_the_lead_is_in_units_of_the_metrics_own_noise():
             "Every other recommended metric that was logged (2) picks it, too.",
         ),
         ((run("x", 2.0), run("y", 1.0)), {}, ""),
-        # Asked to rank the other way round, rankme picks c; nesum b and idest a.
+        # Asked to rank the other way round, rankme picks c; hog_probe b and stable_rank a.
         (
             (A, B, C),
             {"direction": "min"},
             "2 of 2 other recommended metrics would pick another configuration.",
         ),
-        ((A, B, C), {"metric": label_free_metric("nesum")}, "2 of 2 other recommended metrics would pick"),
+        (
+            (A, B, C),
+            {"metric": label_free_metric("hog_probe")},
+            "2 of 2 other recommended metrics would pick",
+        ),
     ],
 )
 def test_headline(runs, more, headline):

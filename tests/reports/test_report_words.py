@@ -91,11 +91,11 @@ def threats_on(*runs, **more):
         ([run("a", 30.0), run("b", 20.0)], {}, None),
         (
             [
-                run("a", 30.0, values={"label_free/nesum": 1.0}),
-                run("b", 20.0, values={"label_free/nesum": 2.0}),
+                run("a", 30.0, values={"label_free/stable_rank": 1.0}),
+                run("b", 20.0, values={"label_free/stable_rank": 2.0}),
             ],
             {},
-            "1 of 1 other recommended metrics would pick another configuration: nesum would pick b.",
+            "1 of 1 other recommended metrics would pick another configuration: stable_rank would pick b.",
         ),
         ([run("a", 1.0), run("b", 0.9)], {}, "The pick's training: Collapsed since epoch 10, by rankme"),
         ([run("a", 30.0)], {}, "Only this run can be ranked"),
