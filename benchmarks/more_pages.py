@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 import numpy as np
 from compare import head, number, points, row
-from pools import METHODS, ORACLE, Pool, judged_group, label_free, name_of
+from pools import METHODS, ORACLE, PARTS, RULE, Pool, judged_group, label_free, name_of
 
 from selector.export_file import read_records
 from selector.metrics import METRICS, NOISE_PREFIX
@@ -27,8 +27,11 @@ from selector.selection.regret import Regret
 
 
 def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
-    """How much of the spread of a metric between configurations is noise; mean over the sweeps."""
-    yield "# Noise\n\nStandard deviation over seeds, as a share of that between configurations.\n"
+    """How much of the spread of a metric between configurations is noise."""
+    yield (
+        "# Noise\n\nStandard deviation over seeds, as a share of that between configurations; median over the"
+        " sweeps, for one run with a condition number of 10¹⁶ would make a mean useless.\n"
+    )
     yield head("metric", "UMAP seeds", "training seeds", "sweeps")
     for metric in [*label_free(), ORACLE]:
         umap, training = [], []
@@ -48,8 +51,8 @@ def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
             ]
             umap += [float(np.median(errors)) / between] if errors else []
         if training:
-            shown = number(fmean(umap)) if umap else "–"
-            yield row(f"`{name_of(metric)}`", shown, number(fmean(training)), len(training))
+            shown = number(median(umap)) if umap else "–"
+            yield row(f"`{name_of(metric)}`", shown, number(median(training)), len(training))
 
 
 def repetition_page(records: Path, pools: Sequence[Pool]) -> Iterator[str]:
@@ -80,6 +83,28 @@ def repeated(pool: Pool, file: Path) -> dict[str, str]:
         shown = points(regret) if within else f"**{points(regret)}**"
         cells[name_of(one)] = f"{points(one.regret)} ({points(low)}–{points(high)}) → {shown}"
     return cells
+
+
+def seeds_page(pools: Sequence[Pool]) -> Iterator[str]:
+    """How far other seeds might move the regrets of the protocol's sweeps."""
+    yield (
+        "# Other seeds\n\nRegret in points (95 % interval of the regret if all runs were trained with other"
+        " seeds and the choice were made anew). It comes from two further seeds of the first four draws of"
+        " each sweep, and says nothing about other sweeps.\n"
+    )
+    some = [pool for pool in pools if pool.seeds]
+    yield head("chosen by", *(pool.title for pool in some))
+    for name in (RULE, *PARTS, "consensus", "stable_rank", "rankme"):
+        yield row(f"`{name}`", *(repeated_cell(pool, name) for pool in some))
+
+
+def repeated_cell(pool: Pool, name: str) -> str:
+    """Regret of one metric in one sweep, and its interval in a repetition."""
+    one = next((one for one in pool.group.metrics if name_of(one) == name), None)
+    if one is None or one.regret is None:
+        return "–"
+    low, high = repetition_of(pool, one)
+    return f"{points(one.regret)} ({points(low)}–{points(high)})"
 
 
 def repetition_of(pool: Pool, one: Regret) -> tuple[float, float]:

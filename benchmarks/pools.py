@@ -96,12 +96,11 @@ def read_pools(records: Path) -> list[Pool]:
             if not (records / f"{name}.json").exists():
                 continue
             whole, second = read_judged(records, name)
-            once, further = split_by_seed(whole.runs)
+            runs = whole.runs
             if (records / f"{name}-seeds.json").exists():
                 extra, by_protocol = read_judged(records, f"{name}-seeds")
-                further += extra.runs if by_protocol == second else ()  # never judged by two oracles
-            if second:
-                once = with_pool_score(once)
+                runs += extra.runs if by_protocol == second else ()  # never judged by two oracles
+            once, further = split_by_seed(with_pool_score(runs) if second else runs)
             pool = replace(whole, source=name, runs=tuple(once))
             default = middle_of(SWEEPS / f"{name}.yaml") if second else None
             found.append(Pool(name, method, data, second, pool, tuple(further), default))

@@ -247,6 +247,7 @@ def pages(docs: Path) -> dict[Path, str]:
         "noise": more_pages.noise_page(pools),
         "along": along_page(judged, [pool for pool in second if not pool.decides]),
         "images": more_pages.images_page(records, first),
+        "seeds": more_pages.seeds_page(judged),
         "repetition": more_pages.repetition_page(records, first),
         "cost": more_pages.cost_page(records),
         "table-1": more_pages.table_one_page(records),
