@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from compare import head, number, points, row
-from pools import METHODS, ORACLE, PARTS, RULE, Pool, judged_group, label_free, name_of
+from pools import METHODS, ORACLE, PARTS, RULE, Pool, judged_group, label_free, name_of, tie_order
 
 from selector.export_file import read_records
 from selector.metrics import METRICS, NOISE_PREFIX
@@ -135,7 +135,7 @@ def images_page(records: Path, pools: Sequence[Pool]) -> Iterator[str]:
         if not file.exists():
             continue
         content = json.loads(file.read_text("utf-8"))
-        judged = [one for one in pool.group.judged if one.run.id in content["runs"]]
+        judged = [one for one in tie_order(pool.group.judged) if one.run.id in content["runs"]]
         for one in pool.group.metrics:
             if name_of(one) in content["columns"]:
                 for size, cost in by_draw(content, judged, one):
@@ -148,7 +148,7 @@ def images_page(records: Path, pools: Sequence[Pool]) -> Iterator[str]:
 
 
 def by_draw(content: Mapping[str, Any], judged: Sequence[Judged], one: Regret) -> Iterator[tuple[int, float]]:
-    """(number of images, regret) of each draw."""
+    """(number of images, regret) of each draw; of equal scores the first of `judged` is chosen."""
     column = content["columns"].index(name_of(one))
     sign = 1 if one.direction == "max" else -1
     best = max(other.quality for other in judged)

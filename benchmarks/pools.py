@@ -18,10 +18,12 @@ from selector.export_file import read_records
 from selector.metrics import LABEL_FREE_PREFIX, METRICS, LabelFreeMetric, declared_label_free, labelled_metric
 from selector.milestone import CORRECT_PREFIX
 from selector.runs import Milestone, Run, RunSet
-from selector.selection.candidates import final_value
-from selector.selection.comparability import configuration
+from selector.selection.candidates import Candidate, final_value
+from selector.selection.comparability import configuration, swept
 from selector.selection.consensus import CONSENSUS, with_consensus
+from selector.selection.oracle import Judged
 from selector.selection.preparation import PRETEXT_PARTS as PARTS, TELLS
+from selector.selection.ranking import best_first
 from selector.selection.regret import Regret, RegretGroup, regret
 from selector.sweeping.parameters import quantile
 from selector.sweeping.search import nested
@@ -214,6 +216,13 @@ def label_free() -> list[LabelFreeMetric]:
 def logged(runs: Sequence[Run]) -> set[str]:
     """Keys that at least one milestone of one run has."""
     return {key for run in runs for row in run.milestones for key in row.values}
+
+
+def tie_order(judged: Sequence[Judged]) -> list[Judged]:
+    """In the order in which `selector best` takes runs of equal scores, which knows no label."""
+    alike = [Candidate(one.run, one.run.milestones[-1].epoch, 0.0) for one in judged]
+    ordered = [candidate.run.id for candidate in best_first(alike, "max", swept([one.run for one in judged]))]
+    return sorted(judged, key=lambda one: ordered.index(one.run.id))
 
 
 def ruined(run: Run) -> bool:

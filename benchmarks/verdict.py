@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
-from pools import METHODS, ORACLE, PRETEXT, RULE, VARIANTS, Pool, name_of
+from pools import METHODS, ORACLE, PRETEXT, RULE, VARIANTS, Pool, name_of, tie_order
 
 from selector.metrics import declared_label_free
 from selector.runs import Run
@@ -16,6 +16,7 @@ from selector.selection.baselines import LOSS
 from selector.selection.candidates import final_value
 from selector.selection.consensus import CONSENSUS
 from selector.selection.correlation import average_ranks, pearson, spearman
+from selector.selection.oracle import Judged
 from selector.selection.regret import RegretGroup, regret
 
 LOWEST_LOSS = "lowest loss"
@@ -112,41 +113,41 @@ def learned(pools: Sequence[Pool], fold: str, size: int) -> list[Cost]:
 
     `fold`: which attribute of a pool tells the folds apart.
     """
-    ranks = [ranks_of(pool.group) for pool in pools]
+    orders = [tie_order(pool.group.judged) for pool in pools]
+    ranks = [ranks_of(pool.group, order) for pool, order in zip(pools, orders, strict=True)]
     names = [name for name in ranks[0] if all(name in some for some in ranks)]
     groups = list(combinations(names, size))
     losses = [
-        {some: cost_of(of, some, pool.group)[1] for some in groups}
-        for of, pool in zip(ranks, pools, strict=True)
+        {some: cost_of(of, some, order)[1] for some in groups}
+        for of, order in zip(ranks, orders, strict=True)
     ]
     found = []
     for place, pool in enumerate(pools):
         others = [i for i, other in enumerate(pools) if getattr(other, fold) != getattr(pool, fold)]
         if others and groups:
             best = min(groups, key=lambda some: fmean(losses[other][some] for other in others))
-            found.append(Cost(*cost_of(ranks[place], best, pool.group), None))
+            found.append(Cost(*cost_of(ranks[place], best, orders[place]), None))
     return found
 
 
-def ranks_of(group: RegretGroup) -> dict[str, np.ndarray]:
-    """How many of the others each run beats by each metric; what is not finite is worst."""
+def ranks_of(group: RegretGroup, order: Sequence[Judged]) -> dict[str, np.ndarray]:
+    """Places of the runs by each metric, the highest for the best; what is not finite is worst."""
     found = {}
     for one in group.metrics:
         if one.regret is None or one.metric is CONSENSUS or name_of(one) in VARIANTS:
             continue
         sign = 1 if one.direction == "max" else -1
-        values = [final_value(judged.run, one.metric.key) for judged in group.judged]
+        values = [final_value(judged.run, one.metric.key) for judged in order]
         found[name_of(one)] = average_ranks([-np.inf if v is None else sign * v for v in values])
     return found
 
 
-def cost_of(ranks: Mapping[str, np.ndarray], names: Sequence[str], group: RegretGroup) -> tuple[float, float]:
-    """Regret, plain and normalised, of the mean rank by some metrics; equal ranks go to the first run id."""
-    score = sum(ranks[name] for name in names)
-    quality = np.array([judged.quality for judged in group.judged])
-    best = np.flatnonzero(score == score.max())
-    pick = min(best, key=lambda place: group.judged[place].run.id)
-    cost = float(quality.max() - quality[pick])
+def cost_of(
+    ranks: Mapping[str, np.ndarray], names: Sequence[str], order: Sequence[Judged]
+) -> tuple[float, float]:
+    """Regret, plain and normalised, of the mean rank by some metrics; of equal ranks the first in order."""
+    quality = np.array([judged.quality for judged in order])
+    cost = float(quality.max() - quality[np.argmax(sum(ranks[name] for name in names))])
     return cost, cost / float(np.ptp(quality))
 
 

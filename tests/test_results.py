@@ -166,6 +166,23 @@ def test_rules_learned_elsewhere_by_hand(results, verdict):
     ]
 
 
+def test_equal_scores_are_broken_without_labels(pools, verdict, monkeypatch):
+    """All scores are equal: the smallest learning rate is taken, whatever the ids and the accuracies say."""
+    import more_pages
+
+    rows = ("a", 0.3, 0.9), ("b", 0.1, 0.5), ("c", 0.2, 0.7)
+    runs = sweep(*(run(id, 1.0, accuracy, learning_rate=rate) for id, rate, accuracy in rows))
+    group = pools.judged_group(runs)
+    order = pools.tie_order(group.judged)
+    assert [one.run.id for one in order] == ["b", "c", "a"]
+    (one,) = [one for one in group.metrics if pools.name_of(one) == "rankme"]
+    assert one.chosen.id == "b"  # what the product takes
+    ranks = verdict.ranks_of(group, order)
+    assert verdict.cost_of(ranks, ["rankme"], order) == pytest.approx((0.4, 1.0))
+    drawn = {"columns": ["images", "rankme"], "runs": {id: [[45, 1.0]] for id in "abc"}}
+    assert list(more_pages.by_draw(drawn, order, one)) == [(45, pytest.approx(0.4))]
+
+
 def followed(id, loss, scores, accuracies):
     rows = zip(scores, accuracies, strict=True)
     made = [
