@@ -10,6 +10,7 @@ from compare import both, head, number, points, row
 from picture import picture
 from pools import METHODS, ORACLE, PRETEXT, RULE, Pool, label_free, logged, name_of, partly_scored, read_pools
 from verdict import BASELINES, LEARNED, aims, along, by_share, costs_of, learned, verdicts
+from watching import watching_pages
 
 from selector.metrics import METRICS
 from selector.selection.regret import RegretGroup
@@ -258,6 +259,7 @@ def pages(docs: Path) -> dict[Path, str]:
     if judged:
         tables["protocol"] = protocol_page(second, judged)
     made = {records / "tables" / f"{name}.md": "\n".join(lines) + "\n" for name, lines in tables.items()}
+    made |= watching_pages(records)
     made[docs / "results.md"] = rebuilt((docs / "results.md").read_text("utf-8"), blocks)
     made[docs / "regret-by-metric.svg"] = picture(judged if len(judged) == PROMISED else first)
     return made

@@ -1,7 +1,4 @@
-"""What the verdicts of `watch` and an earlier checkpoint were worth, on the records in docs/evidence.
-
-python benchmarks/watching.py        writes docs/evidence/tables/verdicts.md and checkpoints.md
-"""
+"""What the verdicts of `watch` and an earlier checkpoint were worth, on the records in docs/evidence."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -18,7 +15,6 @@ from selector.metrics.metric import UnknownDirection
 from selector.runs import Milestone, Run
 from selector.selection.verdicts import RULES, verdict_of
 
-RECORDS = Path(__file__).parents[1] / "docs" / "evidence"
 POINT = 0.01
 # When a verdict counts as right, by the probe's accuracy at the last milestone and at others.
 RIGHT = {
@@ -43,7 +39,7 @@ Rules:
 
 {rules}
 
-`python benchmarks/watching.py` writes this page.
+`python benchmarks/evidence.py tables` writes this page.
 """
 CHECKPOINTS = """# What an earlier checkpoint is worth
 
@@ -52,15 +48,14 @@ The gain is the difference of the linear probe's accuracies, in points ± standa
 runs count.
 
 {body}
-`python benchmarks/watching.py` writes this page.
+`python benchmarks/evidence.py tables` writes this page.
 """
 
 
-def main() -> None:
-    sweeps = list(read_sweeps(RECORDS))
-    tables = RECORDS / "tables"
-    (tables / "verdicts.md").write_text(verdicts(sweeps), encoding="utf-8")
-    (tables / "checkpoints.md").write_text(checkpoints(sweeps), encoding="utf-8")
+def watching_pages(records: Path) -> dict[Path, str]:
+    """Both pages and their text."""
+    sweeps, tables = list(read_sweeps(records)), records / "tables"
+    return {tables / "verdicts.md": verdicts(sweeps), tables / "checkpoints.md": checkpoints(sweeps)}
 
 
 def read_sweeps(records: Path) -> Iterator[tuple[str, list[Run]]]:
@@ -169,7 +164,3 @@ def pick_of(metric: LabelFreeMetric, run: Run) -> float | None:
 def points(values: Sequence[float]) -> str:
     error = 100 * stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
     return f"{100 * fmean(values):+.2f} ± {error:.2f}" if values else "–"
-
-
-if __name__ == "__main__":
-    main()
