@@ -21,7 +21,9 @@ ROTATIONS = 4
 HOG_CELLS = 2  # a side
 HOG_ORIENTATIONS = 8
 SMALLEST_FOR_HOG = 8  # pixels a side: below, a cell has fewer than 4
+FEW_IMAGES = 100  # with fewer, view_retrieval is above 0.05 by chance alone (the mean of 1/1 … 1/N)
 RESAMPLES = 100
+_VARIES = 1e-12  # variance of a target; below, it is rounding
 
 _Array = NDArray[np.float64]
 _Vectors = NDArray[np.float32]
@@ -44,7 +46,8 @@ class Questions:
         second: (V, D) second views of the same images.
         train: (N, D) training images, for the HOG probe.
         held_out: (H, D) evaluation images, likewise.
-        hogs: (N, T) and (H, T) gradients of these images, as `hog` gives them; None where they are too small.
+        hogs: (N, T) and (H, T) gradients of these images, as `hog` gives them; None where they are too small,
+            or all alike.
         views: What the common augmentation is, in a few words.
     """
 
@@ -333,10 +336,15 @@ def _directions(x: _Vectors) -> _Array:
     return vectors / np.where(norms > 0, norms, 1.0)
 
 
+def is_constant(targets: _Array) -> bool:
+    """Whether no column of (N, T) targets varies: there is nothing to predict."""
+    return not (targets.var(axis=0) > _VARIES).any()
+
+
 def _r2(residuals: _Array, targets: _Array, weights: _Array) -> float:
     """Weighted R², averaged over the targets that vary, clipped to [0, 1]."""
     spread = weights @ (targets - weights @ targets) ** 2
-    varies = spread > 1e-12
+    varies = spread > _VARIES
     if not varies.any():
         return 0.0
     unexplained = weights @ residuals**2

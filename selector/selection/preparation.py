@@ -20,7 +20,8 @@ from selector.selection.pooled import POOLED, FingerprintOf, with_pooled
 from selector.selection.verdicts import verdict_of
 
 PRETEXT_PARTS = ("rotation_probe", "view_retrieval", "hog_probe")
-_SCORE, _ROTATION, _RETRIEVAL, _HOG = map(label_free_metric, ("pretext_score", *PRETEXT_PARTS))
+_SCORE, *_PARTS = map(label_free_metric, ("pretext_score", *PRETEXT_PARTS))
+_ROTATION = _PARTS[0]
 TELLS = 0.30  # accuracy of four turns, above the 0.25 of chance
 # VICReg's loss holds up the variance of each channel of the projector and holds down their covariances: it is
 # trained to be good by what these measure.
@@ -101,10 +102,11 @@ def _cautions(runs: Sequence[Run], metrics: Sequence[LabelFreeMetric]) -> list[s
 
 
 def with_same_questions(runs: RunSet, allow_mixed: bool = False, warn: bool = True) -> RunSet:
-    """The runs, without rotation in the pretext scores of any pool where it says nothing (docs/protocol.md).
+    """The runs, with pretext scores that are made of the same parts in all runs of a pool.
 
-    That is where training rotated the views of some run, or where no run ends with an accuracy above TELLS.
-    The resampled scores are dropped with it, for they hold the rotation. `warn` says so, one line per pool.
+    A part that some run lacks is left out for all of them, and so is rotation where it says nothing
+    (docs/protocol.md). The resampled scores go with it, for they hold that part. `warn` says so, one line
+    per part and pool.
     """
     scored = [run for run in runs.runs if any(_SCORE.key in row.values for row in run.milestones)]
     try:
@@ -114,14 +116,28 @@ def with_same_questions(runs: RunSet, allow_mixed: bool = False, warn: bool = Tr
     changed: dict[str, Run] = {}
     notes = []
     for pool in found:
-        if why := _why_rotation_says_nothing(pool.runs):
-            notes.append(f"{_SCORE.name} leaves {_ROTATION.name} out for all runs: {why}")
-            changed |= {run.id: _without_rotation(run) for run in pool.runs}
+        out = _left_out(pool.runs)
+        notes += [f"{_SCORE.name} leaves {part.name} out for all runs: {why}" for part, why in out]
+        changed |= {run.id: _without(run, [part for part, _ in out]) for run in pool.runs if out}
     return replace(
         runs,
         runs=tuple(changed.get(run.id, run) for run in runs.runs),
         warnings=(*runs.warnings, *notes) if warn else runs.warnings,
     )
+
+
+def _left_out(runs: Sequence[Run]) -> list[tuple[LabelFreeMetric, str]]:
+    """The parts that may not count in this pool, and why; none where no part could count."""
+    scored = [[row for row in run.milestones if isfinite(row.values.get(_SCORE.key, nan))] for run in runs]
+    last = [rows[-1] for rows in scored if rows]
+    out = []
+    for part in _PARTS:
+        known = sum(isfinite(row.values.get(part.key, nan)) for row in last)
+        if part is _ROTATION and (why := _why_rotation_says_nothing(runs)):
+            out.append((part, why))
+        elif known < len(last):
+            out.append((part, f"{known} of {len(last)} runs have it"))
+    return out if len(out) < len(_PARTS) else []
 
 
 def _why_rotation_says_nothing(runs: Sequence[Run]) -> str:
@@ -133,15 +149,15 @@ def _why_rotation_says_nothing(runs: Sequence[Run]) -> str:
     return f"no run can tell rotations apart (the best accuracy is {best:.2f}, chance 0.25)"
 
 
-def _without_rotation(run: Run) -> Run:
+def _without(run: Run, parts: Sequence[LabelFreeMetric]) -> Run:
+    """The run, with a score of its other parts at each milestone that has them and one of `parts`."""
     from selector.metrics.pretext import pretext_score  # here: `--help` needs no arithmetic
 
     def scored(row: Milestone) -> Milestone:
-        retrieval, hog = (row.values.get(part.key) for part in (_RETRIEVAL, _HOG))
-        if not isfinite(row.values.get(_ROTATION.key, nan)) or retrieval is None:
-            return row  # the run left it out itself
+        rest = [None if part in parts else row.values.get(part.key) for part in _PARTS]
+        if rest == [None] * len(_PARTS) or not any(isfinite(row.values.get(p.key, nan)) for p in parts):
+            return row
         lists = {key: value for key, value in row.lists.items() if key != BOOTSTRAP_PREFIX + _SCORE.name}
-        score = pretext_score(None, retrieval, hog)
-        return replace(row, values={**row.values, _SCORE.key: score}, lists=lists)
+        return replace(row, values={**row.values, _SCORE.key: pretext_score(*rest)}, lists=lists)
 
     return replace(run, milestones=tuple(map(scored, run.milestones)))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from selector.config import TrainConfig
 from selector.errors import UserError
-from selector.metrics.pretext import SMALLEST_FOR_HOG
+from selector.metrics.pretext import FEW_IMAGES, SMALLEST_FOR_HOG
 from selector.text import counted
 from selector.training.datasets import DATASETS, GREY, Loaded, Pictures
 
@@ -99,6 +99,11 @@ def load_images(config: TrainConfig) -> ImageSplits:
         notes.append(
             "hog_probe and its part of pretext_score are left out:"
             f" images are smaller than {SMALLEST_FOR_HOG} pixels"
+        )
+    if len(splits[1]) < FEW_IMAGES:
+        notes.append(
+            f"with {counted(len(splits[1]), 'evaluation image')}, pretext_score hardly tells runs apart"
+            f" ({FEW_IMAGES} or more do)"
         )
     return replace(found, summary=_summary(found, loaded, notes))
 

@@ -19,7 +19,7 @@ from selector.metrics import LabelFreeMetric
 from selector.metrics.arrays import Embeddings, Space, ViewEmbeddings
 from selector.metrics.evaluate import evaluate as evaluated
 from selector.metrics.inputs import Inputs, MetricSettings
-from selector.metrics.pretext import Questions
+from selector.metrics.pretext import SMALLEST_FOR_HOG, Questions
 from selector.metrics.probes import paper_probe
 from selector.metrics.spectrum import Spectrum
 from selector.milestone import Milestone
@@ -208,7 +208,10 @@ class Measuring:
         def represented(images: Tensor) -> NDArray[np.float32]:
             return self._embed(module, [images], "pretext", {"backbone": None})["backbone"].vectors
 
-        return asked.ask(represented, views=views, **upright)
+        questions = asked.ask(represented, views=views, **upright)
+        if questions.hogs is None and asked.held_out.shape[-1] >= SMALLEST_FOR_HOG:
+            self._say("hog_probe and its part of pretext_score are left out: edges run alike in all images")
+        return questions
 
     def _views(
         self, module: nn.Module, clock: Clock

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from selector.metrics.pretext import ROTATIONS, SMALLEST_FOR_HOG, Questions, hog
+from selector.metrics.pretext import ROTATIONS, SMALLEST_FOR_HOG, Questions, hog, is_constant
 from selector.training.views import augmented
 
 # Named differently whenever the common views change: scores of unlike views are not compared.
@@ -111,7 +111,7 @@ class PretextImages:
             np.concatenate([hog(block.float().mean(dim=1).numpy()) for block in torch.split(images, _BLOCK)])
             for images in (self.train, self.held_out)
         )
-        return train, held_out
+        return None if is_constant(held_out) else (train, held_out)
 
 
 def common_views(images: Tensor) -> Iterator[Tensor]:

@@ -18,7 +18,8 @@ def asked(id, rotation, retrieval, hog, **config):
     """A run whose score is the mean of the parts that it has."""
     parts = {"rotation_probe": rotation, "view_retrieval": retrieval, "hog_probe": hog}
     values = {f"label_free/{name}": value for name, value in parts.items() if value is not None}
-    scaled = [retrieval, hog] if rotation is None else [max(0, (rotation - 0.25) / 0.75), retrieval, hog]
+    told = None if rotation is None else max(0, (rotation - 0.25) / 0.75)
+    scaled = [part for part in (told, retrieval, hog) if part is not None]
     values[SCORE.key] = sum(scaled) / len(scaled)
     return run(id, milestones=(Milestone(5, values, {"bootstrap/pretext_score": (0.1, 0.2)}),), **config)
 
@@ -54,6 +55,44 @@ def test_rotation_counts_in_the_whole_pool_or_in_none_of_it(runs, scores, said):
     )
     resampled = {one.run.id: one.replicates for one in ranking.groups[0].ranking}
     assert all(bool(resampled[one.id]) == (said is None or one is TURNED) for one in runs)
+
+
+@pytest.mark.parametrize(
+    ("runs", "scores", "said"),
+    [
+        # By its own two parts, "small" would have (0.7 + 0.3) / 2 = 0.5 and win: HOG is the hardest part.
+        (
+            [asked("small", 0.775, 0.3, None), asked("large", 0.85, 0.35, 0.1)],
+            {"large": 0.575, "small": 0.5},
+            ["pretext_score leaves hog_probe out for all runs: 1 of 2 runs have it"],
+        ),
+        (
+            [asked("a", 0.85, 0.2, None), asked("b", 0.85, 0.4, None)],
+            {"b": 0.6, "a": 0.5},
+            ["pretext_score leaves hog_probe out for all runs: 0 of 2 runs have it"],
+        ),
+        (
+            [*LOST, asked("small", 0.27, 0.4, None)],
+            {"small": 0.4, "e": 0.3, "d": 0.2},
+            [
+                "pretext_score leaves rotation_probe out for all runs: no run can tell rotations apart"
+                " (the best accuracy is 0.29, chance 0.25)",
+                "pretext_score leaves hog_probe out for all runs: 2 of 3 runs have it",
+            ],
+        ),
+        # Only the score was logged: there is nothing to make it anew of.
+        ([UPRIGHT, run("x", values={SCORE.key: 0.4})], {"a": 1.3 / 3, "x": 0.4}, []),
+        # A run that diverged takes no part.
+        ([*LOST, run("nan", values={SCORE.key: nan})], {"e": 0.25, "d": 0.2}, None),
+    ],
+)
+def test_all_scores_of_a_pool_are_made_of_the_same_parts(runs, scores, said):
+    found, (metric,) = prepared(sweep(*runs), [SCORE])
+    ranking = rank(found, metric).groups[0].ranking
+    assert {one.run.id: one.score for one in ranking} == pytest.approx(scores)
+    assert [one.run.id for one in ranking] == [*scores]
+    if said is not None:
+        assert [line for line in found.warnings if "leaves" in line] == said
 
 
 def test_runs_without_these_criteria_are_left_alone():

@@ -95,6 +95,12 @@ def test_a_criterion_that_cannot_be_had_is_named_at_the_start(changes: dict[str,
     assert ("left out" in summary) == bool(said)
 
 
+@pytest.mark.parametrize(("count", "few"), [(99, True), (100, False)])
+def test_few_images_for_the_pretext_criteria_are_said_at_the_start(count: int, few: bool) -> None:
+    said = "with 99 evaluation images, pretext_score hardly tells runs apart (100 or more do)"
+    assert (said in load_images(config(evaluation_images=count)).summary) == few
+
+
 def test_subsets_are_drawn_without_repetition() -> None:
     whole, part = load_images(config()), load_images(config(train_images=100, evaluation_images=50))
     assert (len(part.train), len(part.evaluation)) == (100, 50)

@@ -29,6 +29,7 @@ from selector.training.embed import as_batch
 from selector.training.encoder import Encoder
 from selector.training.measuring import KEPT_ROWS
 from selector.training.milestones import Milestones
+from selector.training.pretext import PretextImages
 
 
 class SomebodysModule(pl.LightningModule):
@@ -400,6 +401,21 @@ def test_what_else_is_known_stands_beside_the_definition() -> None:
     rows = Rows()
     light(rows, described={"pixel_range": [0, 4095]}).evaluate(SomebodysModule(), 0)
     assert (rows.definition["pixel_range"], rows.definition["evaluation_images"]) == ([0, 4095], 100)
+
+
+@pytest.mark.parametrize(("side", "said"), [(8, True), (4, False)])
+def test_edges_that_run_alike_are_said_once_and_leave_the_score_to_the_other_parts(side, said, capsys):
+    slopes = torch.arange(1, 31).view(30, 1, 1, 1) * torch.arange(side)
+    ramps, rows = slopes.to(torch.uint8).repeat(1, 1, side, 1), Rows()
+    settings = MetricSettings(clusters=4, probe="none", umap_seeds=1)
+    data = [(part,) for part in ramps.float().div(255).split(10)]
+    encoder = Encoder(lambda _, images: images.flatten(1), lambda _, vectors: vectors[:, :3])
+    pretext = PretextImages.drawn(ramps, ramps)
+    monitor = Milestones(data, data, settings, rows, encoder=encoder, pretext=pretext)
+    found = [monitor.evaluate(SomebodysModule(), epoch).values for epoch in (0, 1)]
+    line = "hog_probe and its part of pretext_score are left out: edges run alike in all images\n"
+    assert capsys.readouterr().err.count(line) == said  # fewer than 8 pixels are told in the first line
+    assert all("label_free/hog_probe" not in row and "label_free/pretext_score" in row for row in found)
 
 
 def test_loaders_that_are_used_up_are_refused_and_shuffled_ones_warned_of(capsys) -> None:

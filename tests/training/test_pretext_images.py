@@ -70,6 +70,18 @@ def test_images_of_other_channels_are_cropped_and_small_ones_have_no_gradients()
     assert answers.ranks is not None
 
 
+def test_images_whose_edges_all_run_alike_ask_nothing_about_gradients():
+    slopes = torch.arange(1, 9).view(8, 1, 1, 1) * torch.arange(16).view(1, 1, 1, 16)
+    ramps = slopes.to(torch.uint8).repeat(1, 3, 16, 1)
+
+    def encode(images):
+        return images.float().flatten(1).numpy()
+
+    assert PretextImages.drawn(ramps, ramps).ask(encode).hogs is None
+    ramps[0] = ramps[0].mT.clone()
+    assert PretextImages.drawn(ramps, ramps).ask(encode).hogs is not None
+
+
 def test_what_the_loaders_give_and_views_that_are_known_are_not_embedded_again():
     train, held_out = colour_images(40), colour_images(30, seed=1)
     embedded = []
