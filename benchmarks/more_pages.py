@@ -1,4 +1,4 @@
-"""The other tables of docs/evidence: noise, repetitions, images, cost, and the two of the paper."""
+"""The other tables of docs/evidence: noise, repetitions, agreement, images, cost, and the paper's two."""
 
 import io
 import json
@@ -9,8 +9,9 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 import numpy as np
-from compare import head, number, points, row
-from pools import METHODS, ORACLE, PARTS, RULE, Pool, judged_group, label_free, name_of, tie_order
+from chance import MILESTONES, share_of_stars
+from compare import both, head, number, points, row
+from pools import DATA, METHODS, ORACLE, PARTS, RULE, Pool, judged_group, label_free, name_of, tie_order
 
 from selector.export_file import read_records
 from selector.metrics import METRICS, NOISE_PREFIX
@@ -20,10 +21,12 @@ from selector.reports.tables import open_console
 from selector.runs import Run, RunSet
 from selector.selection.candidates import final_value
 from selector.selection.comparability import configuration
-from selector.selection.consensus import with_consensus
+from selector.selection.consensus import PARTS as OF_CONSENSUS, with_consensus
+from selector.selection.correlation import average_ranks
 from selector.selection.intervals import resampled_regrets
 from selector.selection.oracle import Judged
 from selector.selection.regret import Regret
+from selector.text import counted
 
 
 def noise_page(pools: Sequence[Pool]) -> Iterator[str]:
@@ -127,6 +130,48 @@ def repetition_of(pool: Pool, one: Regret) -> tuple[float, float]:
     return float(low), float(high)
 
 
+AGREEING = ("consensus", "stable_rank", "self_clustering")
+HALVINGS = 1_000
+
+
+def consensus_page(pools: Mapping[str, Sequence[Pool]]) -> Iterator[str]:
+    """Whether the consensus keeps its pick without runs that lose, and what agreement with it is worth."""
+    yield (
+        "# The consensus\n\nHow often its pick changes when a random half of the other runs is removed"
+        f" ({HALVINGS:,} draws, seed 0), whether {', '.join(f'`{name}`' for name in AGREEING)} pick the same"
+        " configuration, and what the pick of the consensus costs, in points."
+    )
+    for title, some in pools.items():
+        yield f"\n## {title}\n"
+        yield head("sweep", "pick changes", "all three agree", "regret")
+        costs: dict[bool, list[float]] = {True: [], False: []}
+        for pool in some:
+            chosen = {name_of(one): one for one in pool.group.metrics if one.chosen}
+            agree = len({chosen[name].chosen.id for name in AGREEING}) == 1
+            costs[agree].append(chosen[AGREEING[0]].regret)
+            changes = f"{share_of_changes(pool):.0%}"
+            yield row(pool.title, changes, "yes" if agree else "no", points(costs[agree][-1]))
+        means = (f"{both(some) if some else '–'} ({counted(len(some), 'sweep')})" for some in costs.values())
+        yield "\nMean regret where all three agree: {}; where they do not: {}.".format(*means)
+
+
+def share_of_changes(pool: Pool) -> float:
+    """How often the consensus picks another run once a random half of those that it did not pick are gone."""
+    runs = [one.run for one in tie_order(pool.group.judged)]
+    signs = [1 if part.direction == "max" else -1 for part in OF_CONSENSUS]
+    columns = [[final_value(run, part.key) for run in runs] for part in OF_CONSENSUS]
+    known = [place for place, values in enumerate(zip(*columns, strict=True)) if None not in values]
+    scores = np.array([[s * column[i] for i in known] for s, column in zip(signs, columns, strict=True)])
+
+    def pick(places: np.ndarray) -> int:
+        return int(places[np.argmax(sum(average_ranks(row[places]) for row in scores))])
+
+    first, rng = pick(np.arange(len(known))), np.random.default_rng(0)
+    others = np.delete(np.arange(len(known)), first)
+    kept = (rng.permutation(others)[len(others) // 2 :] for _ in range(HALVINGS))
+    return fmean(pick(np.sort([first, *some])) != first for some in kept)
+
+
 def images_page(records: Path, pools: Sequence[Pool]) -> Iterator[str]:
     """Regret by the number of images that the metrics read, mean over draws and sweeps."""
     found: dict[str, dict[int, list[float]]] = {}
@@ -162,7 +207,11 @@ def by_draw(content: Mapping[str, Any], judged: Sequence[Judged], one: Regret) -
 def cost_page(records: Path) -> Iterator[str]:
     """Processor seconds per run: median, least and most."""
     seconds = json.loads((records / "cost" / "digits.json").read_text("utf-8"))
-    yield "# What choosing takes\n\nProcessor seconds of one thread per run on digits (first edition).\n"
+    yield (
+        "# What choosing takes\n\nProcessor seconds of one thread per run on digits: median (least to"
+        " most). The metrics are those of the first edition; the three parts of `pretext_score`,"
+        " which came later, are not among them.\n"
+    )
     yield head("step", *(METHODS[method] for method in seconds))
     for step in next(iter(seconds.values())):
         figures = [of_method[step] for of_method in seconds.values()]
@@ -172,6 +221,13 @@ def cost_page(records: Path) -> Iterator[str]:
 def table_one_page(records: Path) -> Iterator[str]:
     """Table I of the paper over our runs, beside the paper's own figures."""
     yield "# Table I\n\nRuns of the paper's recipes in small, with small encoders and the fast probe.\n"
+    yield from scale_table(records)
+    shares = " and ".join(f"{share_of_stars(n):.0%} ({n} milestones)" for n in MILESTONES)
+    yield (
+        f"\nA random walk gets a star in {shares} of 10,000 cases beside the curve 1 − exp(−5t), t from"
+        " 0 to 1. Its steps are standard normal. `python benchmarks/chance.py` repeats this"
+        " simulation and the one of the intervals.\n"
+    )
     for data in ("digits", "fashion"):
         sets = [read_records(file) for file in sorted(records.glob(f"table1-*-{data}.json"))]
         runs = sorted((run for one in sets for run in one.runs), key=lambda run: run.id)
@@ -183,6 +239,51 @@ def table_one_page(records: Path) -> Iterator[str]:
         yield (
             "```text\n" + "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines()) + "\n```"
         )
+
+
+SCALE = {
+    "train_images": "training images",
+    "backbone_width": "width",
+    "epochs": "epochs",
+    "milestone_every": "milestone every",
+    "batch_size": "batch",
+    "projector_hidden": "projector, hidden",
+    "projector_dim": "projector",
+    "predictor_hidden": "predictor",
+    "batch_norm_splits": "BatchNorm groups",
+    "queue_size": "queue",
+    "grayscale_probability": "greyscale",
+    "flip_probability": "flips",
+}
+
+
+def scale_table(records: Path) -> Iterator[str]:
+    """How small the runs of Table I were."""
+    yield head("runs", *SCALE.values())
+    for file in sorted(records.glob("table1-*.json")):
+        runs = read_records(file).runs
+        method, data = file.stem.removeprefix("table1-").split("-")
+        cells = (settings(runs, name) or ("all" if name == "train_images" else "–") for name in SCALE)
+        yield row(f"{len(runs)} of {METHODS[method]}, {DATA[data]}", *cells)
+
+
+def settings(runs: Sequence[Run], name: str) -> str:
+    """The values that a hyperparameter has in some runs, smallest first; empty where it has none."""
+    return ", ".join(f"{one:,}" for one in sorted({run.config.get(name) for run in runs} - {None}))
+
+
+def heads_line(pool: Pool) -> str:
+    """The heads of a sweep of the first evidence, which are smaller than those of the protocol."""
+    runs = pool.runs.runs
+    shown = {name: settings(runs, name) for name in SCALE}
+    parts = [f"projectors {shown['projector_hidden']} wide with {shown['projector_dim']} outputs"]
+    parts += [f"predictors {shown['predictor_hidden']} wide"] * bool(shown["predictor_hidden"])
+    if shown["queue_size"]:
+        parts += [f"BatchNorm in {shown['batch_norm_splits']} group", f"a queue of {shown['queue_size']}"]
+    return (
+        "These encoders have the small heads of the first edition, unlike those of the protocol:"
+        f" {', '.join(parts)} ([departures](../../departures.md#what-ran-where)).\n"
+    )
 
 
 def table_two_page(records: Path) -> Iterator[str]:

@@ -9,7 +9,18 @@ import more_pages
 from compare import both, head, number, points, row
 from picture import picture
 from pools import METHODS, ORACLE, PRETEXT, RULE, Pool, label_free, logged, name_of, partly_scored, read_pools
-from verdict import BASELINES, LEARNED, aims, along, by_share, costs_of, learned, verdicts
+from verdict import (
+    BASELINES,
+    LEARNED,
+    LOWEST_LOSS,
+    aims,
+    along,
+    by_share,
+    costs_of,
+    learned,
+    sign_flip_p,
+    verdicts,
+)
 from watching import watching_pages
 
 from selector.metrics import METRICS
@@ -58,6 +69,24 @@ def protocol_table(judged: Sequence[Pool]) -> Iterator[str]:
         yield ""
     if judged:
         yield from verdict_table([pool.group for pool in judged])
+        yield from not_everywhere(judged)
+
+
+def not_everywhere(pools: Sequence[Pool]) -> Iterator[str]:
+    """The metrics that the table of verdicts leaves out, with the number of sweeps in which they choose."""
+    tried = {
+        name_of(metric) for metric in label_free() for pool in pools if metric.key in logged(pool.runs.runs)
+    }
+    sweeps = {
+        one.name: len(one.regrets) for one in verdicts([pool.group for pool in pools], everywhere=False)
+    }
+    if less := sorted(name for name in tried if sweeps.get(name, 0) < len(pools)):
+        named_less = ", ".join(f"`{name}` ({sweeps.get(name, 0)})" for name in less)
+        yield (
+            f"\nNot in this table, as they could not choose in all sweeps (in how many they could):"
+            f" {named_less}; [figures](evidence/tables/protocol.md#all-configurations) and"
+            " [reasons](evidence/tables/protocol.md#what-has-no-figure)."
+        )
 
 
 def aims_table(judged: Sequence[Pool]) -> Iterator[str]:
@@ -75,6 +104,12 @@ def protocol_page(second: Sequence[Pool], judged: Sequence[Pool]) -> Iterator[st
     yield from aims_table(judged)
     yield "\n## All configurations\n"
     yield from verdict_table([pool.group for pool in judged], full=True)
+    yield (
+        "\n## The rule against its rivals\n\nWhat a rival costs more than the rule, sweep by sweep, and the"
+        " exact two-sided sign-flip p. The protocol promised the lowest loss; the other lines were added"
+        " later, and p is not corrected for their number.\n"
+    )
+    yield from rivals_table(judged)
     yield "\n## Without collapsed runs\n\nThose that end below their untrained network are left out:"
     yield "; ".join(
         f"{pool.title} {len(pool.group.judged) - len(pool.without_ruined.judged)}" for pool in judged
@@ -90,6 +125,16 @@ def protocol_page(second: Sequence[Pool], judged: Sequence[Pool]) -> Iterator[st
         yield from learned_table(judged)
     yield "\n## What has no figure\n"
     yield from without_figure(second)
+
+
+def rivals_table(pools: Sequence[Pool]) -> Iterator[str]:
+    """Paired differences of the rule from what else one could go by."""
+    yield head("rival", "sweeps", "costs more by", "least", "most", "p")
+    found = [costs for pool in pools if RULE in (costs := costs_of(pool.group))]
+    for name in (LOWEST_LOSS, "rankme", "consensus", "default", "random"):
+        if more := [costs[name].regret - costs[RULE].regret for costs in found if name in costs]:
+            ends = (points(end(more)) for end in (min, max))
+            yield row(named(name), len(more), both(more), *ends, f"{sign_flip_p(more):.4f}")
 
 
 def each_sweep_table(pools: Sequence[Pool]) -> Iterator[str]:
@@ -175,6 +220,8 @@ def pool_page(pool: Pool) -> Iterator[str]:
     """Everything of one sweep: every metric's pick, its intervals, and when its choice had settled."""
     group = pool.group
     yield f"# {pool.title}\n\nMade by `python benchmarks/evidence.py tables`. Regrets in points.\n"
+    if not pool.second:
+        yield more_pages.heads_line(pool)
     yield head(*OF_A_POOL.split(" | "))
     for one in sorted(group.metrics, key=lambda one: (one.regret is None, one.regret or 0.0, name_of(one))):
         settled, course = one.training.settled, one.training.points
@@ -250,6 +297,9 @@ def pages(docs: Path) -> dict[Path, str]:
         "images": more_pages.images_page(records, first),
         "seeds": more_pages.seeds_page(judged),
         "repetition": more_pages.repetition_page(records, first),
+        "consensus": more_pages.consensus_page(
+            {"The first six sweeps": first, "The sweeps of the protocol": judged}
+        ),
         "cost": more_pages.cost_page(records),
         "table-1": more_pages.table_one_page(records),
         "table-2": more_pages.table_two_page(records),

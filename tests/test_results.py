@@ -60,6 +60,37 @@ def test_sign_flips_by_hand(verdict, differences, p):
     assert verdict.sign_flip_p(differences) == pytest.approx(p)
 
 
+def test_the_footnotes_of_table_one_say_what_was_simulated():
+    from chance import MILESTONES, coverage, share_of_stars
+
+    from selector.paper.association import COVERAGE
+    from selector.paper.table_one import STAR
+
+    least, most = (f"{100 * share_of_stars(n):.0f}" for n in MILESTONES)
+    assert f"{least} to {most} % of cases ({MILESTONES[0]} to {MILESTONES[1]} milestones)" in STAR
+    # Half of the intervals at 0.2 of the series: at 16 milestones and a memory of 0.8 the fewest hold.
+    assert coverage(16, 0.8, 0.6, series=200) == pytest.approx(0.80, abs=0.06)
+    assert "80 to 91 %" in COVERAGE
+
+
+def test_the_consensus_without_half_of_its_losers_by_hand(pools):
+    """Places in nesum: d 4, b 3, c 2, a 1; in the others a 4, d 3, b 2, c 1. So d has 10 and a has 9.
+
+    One of the three others goes. Without b or c, both have 7, and a has the smaller learning rate.
+    """
+    import more_pages
+
+    from selector.selection.consensus import PARTS
+
+    def changes(*columns):
+        rows = [(id, 1.0, 1.0, 0.5) for id in "abcd"]
+        keys = (part.key for part in PARTS)
+        return more_pages.share_of_changes(pool("x", *rows, **dict(zip(keys, columns, strict=True))))
+
+    assert changes((1, 3, 2, 4), (4, 2, 1, 3), (1, 3, 4, 2)) == pytest.approx(2 / 3, abs=0.05)  # idest: low
+    assert changes((1, 2, 3, 4), (1, 2, 3, 4), (4, 3, 2, 1)) == 0
+
+
 def pool(name, *rows, method="simclr", data="digits", default=None, start=None, **columns):
     """Runs (id, rankme, loss, accuracy) of one seed; `columns` are more keys, a value for each run."""
     from pools import Pool

@@ -37,7 +37,7 @@ from selector.reports.words import correlation, label, sparkline
 SIDE_BY_SIDE = 3  # runs whose training is drawn, which fill 80 columns with a metric's name
 STAR = (
     "p takes milestones for independent, and neighbours are alike: a random walk beside a curve that levels"
-    " off gets a star in 55 to 79 % of cases (17 to 50 milestones). Stars are not corrected for the number"
+    " off gets a star in 59 to 78 % of cases (17 to 50 milestones). Stars are not corrected for the number"
     " of metrics"
 )
 _WIDTH = 16
