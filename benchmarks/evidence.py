@@ -6,8 +6,10 @@
     python benchmarks/evidence.py tables               every table anew, from docs/evidence/*.json alone
 
 `run` trains in evidence/<name>/ (some hours on two cores for all; --jobs 2 uses both) and then writes
-docs/evidence/<name>.json. `seeds` does so for evidence/<name>-seeds/. The tables are made of the records: the
-same records give the same tables, byte for byte.
+docs/evidence/<name>.json. `seeds` does so for evidence/<name>-seeds/. The sweeps on CIFAR-10 read
+data/cifar10-jpeg, which benchmarks/cifar_jpeg.py writes; those on Fashion-MNIST read Debian's package
+dataset-fashion-mnist. The tables are made of the records: the same records give the same tables, byte for
+byte.
 """
 
 import subprocess
