@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from selector.metrics import METRICS
@@ -191,14 +191,22 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
         settle = [line.replace("`", "") for line in group.opinions.settle if group.opinions.others]
         steps.append(Step(*_label_some(settle, choice, report)))
         steps += [Step(f"To settle which metric is right, {line}.") for line in settle[1:]]
-    if group.judged and (reason := group.judged.repetition_reason):
-        steps.append(Step(f"Find out what other seeds would change. {reason[0].upper()}{reason[1:]}."))
+    if group.judged and group.judged.configurations > 1 and (reason := group.judged.repetition_reason):
+        text = f"Find out what other seeds would change. {reason[0].upper()}{reason[1:]}."
+        steps.append(Step(text, _further_seeds(group.judged)))
     best = ["selector", "best", *map(printable, choice)]
     steps.append(Step("Take the hyperparameters:", shlex.join([*best, "--output", "best.yaml"])))
     steps.append(Step("Take the encoder:", shlex.join([*best, "--export", "best"])))
     if command_line(group.pick):
         steps.append(Step("Train the pick longer or with another seed: change the command above."))
     return steps
+
+
+def _further_seeds(judged: RegretGroup) -> str:
+    """The command that trains what is missing; "" where there is none, or where seeds would not help."""
+    again = judged.seeds_to_train if judged.in_percent else ()
+    runs = [replace(run, config={**run.config, "seed": seed}) for run, seeds in again for seed in seeds]
+    return printable(" && ".join(filter(None, map(command_line, runs))))
 
 
 def _label_some(settle: Sequence[str], choice: Sequence[str], report: Report) -> tuple[str, str]:

@@ -1,7 +1,9 @@
 """Selection regret: what choosing by a label-free metric cost, in accuracy, against the best one."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count, islice
 from math import inf, nan
 from statistics import fmean
 from typing import Any
@@ -27,11 +29,12 @@ from selector.selection.correlation import (
     weighted_tau,
 )
 from selector.selection.intervals import (
+    LEAST_REPEATED,
+    LEAST_SEEDS,
     Interval,
     configuration_interval,
     distance_from_best,
     repetition_interval,
-    seeds_are_repeated,
 )
 from selector.selection.oracle import Judged, difference_error, read_oracle
 from selector.selection.ranking import (
@@ -42,13 +45,10 @@ from selector.selection.ranking import (
     rank_pool,
 )
 from selector.selection.stopping import NEVER, AlongTraining, along_training
+from selector.text import counted
 
 SHORTLISTS = (1, 3, 5)
 HIT = 0.01  # one percentage point, or the oracle's own standard error where that is more
-NO_REPETITION = (
-    "seeds were not repeated: train at least two of the configurations with 2 more seeds each (the same"
-    " settings with --seed 1 and --seed 2)"
-)
 
 
 @dataclass(frozen=True)
@@ -157,10 +157,28 @@ class RegretGroup:
     @property
     def repetition_reason(self) -> str:
         """Why nothing is said of other seeds, or ""."""
-        repeated = seeds_are_repeated([one.accuracies for one in self.judged])
         if not self.in_percent:
             return "the oracle is not a share of images where higher is better"
-        return "" if repeated else NO_REPETITION
+        if len(self.judged) < LEAST_REPEATED:
+            return "there is only one configuration"
+        if not (missing := self.seeds_to_train):
+            return ""
+        have = sorted(Counter(len(one.runs) for one in self.judged).items(), reverse=True)
+        kinds = [f"{n} {'has' if n == 1 else 'have'} {counted(seeds, 'seed')}" for seeds, n in have]
+        return (
+            f"{LEAST_REPEATED} configurations with {LEAST_SEEDS} seeds each are needed, but"
+            f" {', '.join(kinds)}: train {', and '.join(_again(*one) for one in missing)}"
+        )
+
+    @property
+    def seeds_to_train(self) -> tuple[tuple[Run, tuple[int, ...]], ...]:
+        """What to train until enough is known of other seeds: a run, and the seeds to train it again with.
+
+        It takes the fewest trainings. Of configurations with equally many seeds those with the first ids are
+        repeated: the best ones owe their place to luck in part, and would overstate what a seed moves.
+        """
+        most = sorted(self.judged, key=lambda one: (-len(one.runs), one.run.id))[:LEAST_REPEATED]
+        return tuple((one.run, _unused_seeds(one)) for one in most if len(one.runs) < LEAST_SEEDS)
 
     @property
     def in_percent(self) -> bool:
@@ -351,6 +369,17 @@ def _seeds(one: Judged, score: Mapping[str, float]) -> list[tuple[float, float]]
     """Oriented score and accuracy of each seed that has both; a score of -inf is never chosen."""
     pairs = zip(one.runs, one.accuracies, strict=True)
     return [(score[run.id], a) for run, a in pairs if run.id in score] or [(-inf, one.accuracy)]
+
+
+def _unused_seeds(one: Judged) -> tuple[int, ...]:
+    used = [run.config.get("seed") for run in one.runs]
+    return tuple(islice((n for n in count(1) if n not in used), LEAST_SEEDS - len(one.runs)))
+
+
+def _again(run: Run, seeds: Sequence[int]) -> str:
+    if "seed" not in run.config:  # it may have another name, and these numbers may be taken
+        return f"{run.id} again with {counted(len(seeds), 'more seed')}"
+    return f"{run.id} again with {' and '.join(f'--seed {n}' for n in seeds)}"
 
 
 def _are_shares(judged: Sequence[Judged]) -> bool:

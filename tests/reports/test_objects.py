@@ -80,7 +80,9 @@ def test_regret():
     assert abs(metric["expected_random_regret"] - 0.2) < 1e-12
     assert metric["interval"] == pytest.approx([0.1386, 0.2614], abs=1e-4)
     assert (metric["repetition_interval"], metric["configuration_interval"]) == (None, None)
-    assert group["repetition_reason"].startswith("seeds were not repeated")
+    assert group["repetition_reason"].startswith(
+        "2 configurations with 3 seeds each are needed, but 3 have 1"
+    )
     assert metric["spearman"] == 0.5
     assert abs(metric["kendall_tau"] - 1 / 3) < 1e-12
     assert -1 < metric["pearson"] < 1

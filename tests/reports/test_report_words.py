@@ -32,6 +32,22 @@ def test_regret_and_chance_are_in_points():
     assert "Find out what other seeds would change" in text
 
 
+def test_the_command_trains_the_seeds_that_are_missing():
+    seeds = [
+        run(f"{id}{n}", s, a, learning_rate=s, seed=n)
+        for id, s, a in (("a", 3.0, 0.8), ("b", 2.0, 0.9))
+        for n in (0, 1)
+    ]
+    report = report_on(*seeds)
+    (step,) = [s for s in next_steps(report.groups[0], report) if "other seeds" in s.text]
+    assert step.text.endswith("2 have 2 seeds: train a0 again with --seed 2, and b0 again with --seed 2.")
+    first, second = step.command.split(" && ")
+    assert first.startswith("python train.py --method=simclr")
+    assert (first.count("--seed=2"), second.count("--seed=2")) == (1, 1)
+    assert "--learning-rate=3.0" in first
+    assert "--learning-rate=2.0" in second
+
+
 def test_a_pick_that_labels_did_not_judge_has_no_accuracy_of_its_own():
     report = report_on(run("a", 3.0), run("b", 2.0, 0.70), run("c", 1.0, 0.90))
     text = words(report)

@@ -1,5 +1,6 @@
 """Regret and its companions against values worked out on paper."""
 
+from dataclasses import replace
 from math import inf, nan
 from operator import attrgetter
 
@@ -191,8 +192,48 @@ def test_other_seeds_are_spoken_of_only_where_seeds_were_repeated():
         assert 0.1 < low < figures.regret < high < 0.3
     once = [one for one in runs if one.id != "a2"]
     group, figures = only(regret(sweep(*once), [RANKME], ACCURACY))
-    assert "at least two of the configurations" in group.repetition_reason
+    assert group.repetition_reason == (
+        "2 configurations with 3 seeds each are needed, but 1 has 3 seeds, 1 has 2 seeds, 2 have 1 seed:"
+        " train a0 again with --seed 2"
+    )
     assert (figures.repetition_interval, figures.configuration_interval) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("ids", "seeds", "reason"),
+    [
+        (
+            "abcd",
+            (0, 1),
+            "4 have 2 seeds: train a0 again with --seed 2, and b0 again with --seed 2",
+        ),
+        (
+            "ab",
+            (2,),
+            "2 have 1 seed: train a2 again with --seed 1 and --seed 3,"
+            " and b2 again with --seed 1 and --seed 3",
+        ),
+        ("d", (0, 1), "there is only one configuration"),
+        ("abcd", (0, 1, 2), ""),
+    ],
+)
+def test_only_the_seeds_that_are_missing_are_asked_for(ids, seeds, reason):
+    runs = [
+        run(f"{id}{seed}", s, a, learning_rate=s, seed=seed)
+        for id, s, a in FOUR
+        if id in ids
+        for seed in seeds
+    ]
+    group, _ = only(regret(sweep(*runs), [RANKME], ACCURACY))
+    said = group.repetition_reason
+    assert said.removeprefix("2 configurations with 3 seeds each are needed, but ") == reason
+
+
+def test_no_number_is_proposed_for_a_seed_of_another_name():
+    runs = [run(f"{id}{n}", s, a, learning_rate=s, random_state=n) for id, s, a in FOUR for n in (0, 1)]
+    runs = [replace(one, config={k: v for k, v in one.config.items() if k != "seed"}) for one in runs]
+    group, _ = only(regret(sweep(*runs), [RANKME], ACCURACY, seed_key="random_state"))
+    assert group.repetition_reason.endswith("train a0 again with 1 more seed, and b0 again with 1 more seed")
 
 
 def test_seeds_of_one_configuration_are_one_choice():
