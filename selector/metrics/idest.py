@@ -36,9 +36,10 @@ def idest(embeddings: Array, max_images: int = PAIRWISE_MAX_IMAGES, *, seed: int
 
     From 0 to D, by the growth of spanning trees.
     The minimum spanning tree of n points spread over a d-dimensional set grows like n^((d − 1)/d). Trees
-    of random subsamples of N/16, 2N/16, … 15N/16 images give the slope. Equally distant images reach D; 0
-    when all images coincide. A few places that many images share read as about 1; a UserWarning says so where
-    less than half of the images differ. Unchanged by rotation, offset and scale of all embeddings; Euclidean.
+    of random subsamples of N/16, 2N/16, … 15N/16 images give the slope. 0 when all images coincide. Equally
+    distant images reach D, and so may too few images in many dimensions; a UserWarning says so. A few places
+    that many images share read as about 1; a UserWarning says so where less than half of the images differ.
+    Unchanged by rotation, offset and scale of all embeddings; Euclidean.
     The authors find it uninformative in the first 10 epochs. They use 50,000 images and state neither the
     smallest subsample nor the step; N/16 is ours for both.
 
@@ -64,7 +65,15 @@ def idest(embeddings: Array, max_images: int = PAIRWISE_MAX_IMAGES, *, seed: int
     sizes = _subsample_sizes(len(vectors))
     subsamples = (rng.choice(len(vectors), size, replace=False) for size in sizes)
     lengths = np.array([_spanning_tree_length(distances, subsample) for subsample in subsamples])
-    return min(float(vectors.shape[1]), _dimension_of_growth(sizes, lengths))
+    found, most = _dimension_of_growth(sizes, lengths), vectors.shape[1]
+    if found > most > 1:  # a line has one dimension
+        warnings.warn(
+            f"IdEst of {len(vectors)} embeddings was cut off at their {most} dimensions: embed more images to"
+            " tell whether they fill that many",
+            UserWarning,
+            stacklevel=2,
+        )
+    return min(float(most), found)
 
 
 def _subsample_sizes(count: int) -> NDArray[np.int64]:

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from scipy.sparse.csgraph import minimum_spanning_tree
@@ -57,10 +59,23 @@ def test_dimension_of_known_lengths(exponent, dimension):
 
 def test_range():
     assert idest(np.full((50, 8), 0.1)) == 0.0
-    assert idest(np.eye(64)) == 64.0  # all equally far from each other
+    with pytest.warns(UserWarning, match="64 embeddings was cut off at their 64 dimensions"):
+        assert idest(np.eye(64)) == 64.0  # all equally far from each other
     places = np.random.default_rng(0).random((5, 8))
     assert idest(np.repeat(places, 100, axis=0)) == pytest.approx(1, abs=0.2)
     assert idest(np.random.default_rng(0).random((100, 1))) <= 1.0
+
+
+def test_only_a_value_at_the_upper_bound_is_warned_of():
+    # Of 40 images in 64 dimensions every subsample is too small; of 1,000, the trees' growth slows down.
+    embeddings = np.random.default_rng(0).standard_normal((1000, 64))
+    with pytest.warns(
+        UserWarning, match="IdEst of 40 embeddings was cut off at their 64 dimensions: embed more"
+    ):
+        assert idest(embeddings[:40]) == 64.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 20 < idest(embeddings) < 64
 
 
 def test_seeds_repeat():
