@@ -140,7 +140,7 @@ def test_where_only_the_last_checkpoint_is_left_the_others_are_named(capsys, tmp
     [
         ({"state": "failed"}, "it is failed: finish it first"),
         ({"definition": {}}, "it is not a run of train.py"),
-        ({"checkpoints": False}, "it has no checkpoint in"),
+        ({"checkpoints": False}, ", so it stays without knn_accuracy"),
         (
             {"config": {"learning_rate": 0.3}},
             "the checkpoints in its folder were trained with another learning_rate",

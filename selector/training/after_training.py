@@ -132,7 +132,9 @@ def missing_metrics(run: Run, evaluator: Evaluator, every: bool = False) -> Adde
         return Added(run, {}, skipped=reason)
     checkpoints = milestone_checkpoints(folder_of(run))
     if not checkpoints:
-        return Added(run, {}, skipped=f"it has no checkpoint in {printable(str(folder_of(run)))}")
+        names = [one.name for one in METRICS if any(one.key not in row.values for row in run.milestones)]
+        what = f", so it stays without {', '.join(names)}" if names else ""
+        return Added(run, {}, skipped=f"it has no checkpoint in {printable(str(folder_of(run)))}{what}")
     config = read_stored(next(iter(checkpoints.values()))).config
     if field := _differing(run.config, asdict(config)):
         return Added(run, {}, skipped=f"the checkpoints in its folder were trained with another {field}")
