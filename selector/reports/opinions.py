@@ -32,7 +32,8 @@ class Opinion:
         ranking: How it ranks the configurations, best first.
         pick: The pick among them; None where it has no value.
         margin: Lead of its own choice in standard errors of the difference; None where no noise was
-            measured. Below about 2 the metric does not tell the two apart.
+            measured. Whether that tells the two apart depends on how surely the noise is known, as TIE_RULE
+            says: the next one's `tied` is the answer.
         since: Epoch from which on it has chosen so; None where it has no course.
         held: At how many milestones in a row that is, the last included.
     """
@@ -70,7 +71,8 @@ class Opinion:
         choice = "the pick" if self.place == 1 else self.choice
         if self.agrees and self.place != 1:
             choice += ", tied with the pick"
-        ahead = [] if self.margin is None else [f"{self.margin:.1f} standard errors ahead"]
+        tied = " (tied)" if self.ranking[1:] and self.ranking[1].tied else ""
+        ahead = [] if self.margin is None else [f"{self.margin:.1f} standard errors ahead{tied}"]
         since = [] if self.since is None else [f"since epoch {self.since}"]
         return self.metric, f"{self.place or '–'} of {len(self.ranking)}", choice, ", ".join(ahead + since)
 
@@ -109,7 +111,7 @@ class Opinions:
             return "No noise was measured here, so it is not known how far ahead each pick is."
         return (
             "Ahead: of the next configuration, in standard errors of the difference, where the metric's own"
-            " noise was measured. Below 2 the metric cannot tell the two apart."
+            " noise was measured. Tied: the metric cannot tell the two apart."
         )
 
     def lines(self) -> list[str]:

@@ -68,8 +68,11 @@ def test_the_lead_is_in_units_of_the_metrics_own_noise():
     # rankme 9 and 10 over two seeds: mean 9.5, standard error 0.5; the next is 8: 1.5 / 0.5 = 3.
     seeds = [course(f"a{n}", (9.0 + n, 1.0), learning_rate=1, seed=n) for n in (0, 1)]
     _, (found,) = opinions(*seeds, B)
-    assert found.rows[0].cells == ("rankme", "1 of 2", "the pick", "3.0 standard errors ahead, since epoch 5")
-    assert "rankme picks a1, 3.0 standard errors ahead, since epoch 5." in found.lines()
+    # Two seeds leave one degree of freedom: it takes 12.7 standard errors to tell the two apart.
+    firmness = "3.0 standard errors ahead (tied), since epoch 5"
+    assert found.rows[0].cells == ("rankme", "1 of 2", "the pick", firmness)
+    assert f"rankme picks a1, {firmness}." in found.lines()
+    assert found.note.endswith("Tied: the metric cannot tell the two apart.")
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,8 @@ def test_two_metrics_that_disagree():
     # Entropy: 2 against 3, each ± 0.3 / √3: 1 / (0.3 √(2/3)) = 4.08 standard errors; rankme has no noise.
     assert entropy.margin == pytest.approx(4.08, abs=0.01)
     assert (rankme.margin, entropy.ranking[1].run.id) == (None, "d")
+    # Three UMAP seeds each, so four degrees of freedom: 2.78 are enough.
+    assert entropy.cells[3] == "4.1 standard errors ahead, since epoch 30"
     assert (entropy.since, entropy.held) == (30, 1)
     assert [line.split(" ")[:2] for line in found.settle] == [
         ["label", "about"],
