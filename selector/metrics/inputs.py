@@ -310,17 +310,24 @@ class Inputs:
         """R² of the gradients; None where the images are too small for them."""
         if self.answers is None or self.answers.residuals is None:
             return None
-        return score_of(Answers(residuals=self.answers.residuals, targets=self.answers.targets))
+        with one_thread():
+            return score_of(Answers(residuals=self.answers.residuals, targets=self.answers.targets))
 
     @property
     def pretext(self) -> float | None:
         """The mean of the three."""
-        return None if self.answers is None else score_of(self.answers)
+        if self.answers is None:
+            return None
+        with one_thread():
+            return score_of(self.answers)
 
     @cached_property
     def pretext_resamples(self) -> tuple[float, ...]:
         """The score on resampled images, the same resamples in all runs."""
-        return () if self.answers is None else bootstrap_scores(self.answers)
+        if self.answers is None:
+            return ()
+        with one_thread():
+            return bootstrap_scores(self.answers)
 
     # --- probes
 
