@@ -75,6 +75,45 @@ def test_retrieval_by_hand(view, value):
     assert view_retrieval(np.eye(4, dtype=np.float32), view.astype(np.float32)) == pytest.approx(value)
 
 
+TURNS = np.eye(4, dtype=np.float32)  # a representation that is the turn itself
+
+
+@pytest.mark.parametrize(
+    ("test", "value"),
+    [
+        ([TURNS], 1.0),
+        ([TURNS[[1, 2, 3, 0]]], 0.0),  # every turn is taken for the next one
+        ([TURNS, TURNS[[1, 0, 3, 2]], TURNS[[0, 1, 3, 2]]], 0.5),  # (4 + 0 + 2) / 12
+        ([TURNS[[0, 0, 2, 2]]], 0.5),  # 90 and 270 degrees look like 0 and 180
+        ([0 * TURNS + 0.25], 0.25),  # in the middle: four equal scores are one guess in four
+    ],
+)
+def test_rotation_by_hand(test, value):
+    assert rotation_probe(np.stack([TURNS] * 3), np.stack(test).astype(np.float32)) == pytest.approx(value)
+
+
+# Standardised, four one-hot channels have the correlation -1/3, and every contrast of them the variance 4/3.
+# So the penalty of 0.01 leaves 0.01 / (4/3 + 0.01) = 3/403 of a target unexplained.
+NEARLY_ALL = 1 - (3 / 403) ** 2
+ONE, LINEAR = np.eye(4)[:, :1], np.eye(4) @ [[1.0], [2.0], [-5.0], [7.0]]
+
+
+@pytest.mark.parametrize(
+    ("train_targets", "test_targets", "value"),
+    [
+        (np.eye(4), np.eye(4), NEARLY_ALL),
+        (LINEAR, LINEAR, NEARLY_ALL),
+        (LINEAR, -LINEAR, 0.0),  # worse than the mean
+        (LINEAR, np.ones((4, 1)), 0.0),  # nothing varies
+        # The second target was always 0, which is predicted: as good as its mean, so its R² is 0.
+        (np.hstack([ONE, 0 * ONE]), np.hstack([ONE, [[1], [-1], [1], [-1]]]), NEARLY_ALL / 2),
+    ],
+)
+def test_hog_probe_by_hand(train_targets, test_targets, value):
+    points = np.eye(4, dtype=np.float32)
+    assert hog_probe(points, train_targets, points, test_targets) == pytest.approx(value)
+
+
 @pytest.mark.parametrize("noise", [0.0, 1e-7])
 def test_a_collapsed_encoder_is_at_chance_in_all_three(noise):
     point = 5 + noise * draw(40, 4, 6)
