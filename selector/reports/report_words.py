@@ -203,10 +203,10 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
 
 
 def _further_seeds(judged: RegretGroup) -> str:
-    """The command that trains what is missing; "" where there is none, or where seeds would not help."""
+    """The command that trains what is missing, a line per run; "" where there is none, or no use in it."""
     again = judged.seeds_to_train if judged.in_percent else ()
     runs = [replace(run, config={**run.config, "seed": seed}) for run, seeds in again for seed in seeds]
-    return printable(" && ".join(filter(None, map(command_line, runs))))
+    return " &&\n".join(printable(command) for command in map(command_line, runs) if command)
 
 
 def _label_some(settle: Sequence[str], choice: Sequence[str], report: Report) -> tuple[str, str]:
