@@ -43,7 +43,7 @@ def options_of_best(folder, *options, capsys):
     """The arguments of the `selector best` that a page prints."""
     assert main(["report", str(folder), *options, "--output", str(folder.parent / "page.html")]) == 0
     capsys.readouterr()
-    text = unescape((folder.parent / "page.html").read_text("utf-8"))
+    text = unescape(re.sub("</?span>", "", (folder.parent / "page.html").read_text("utf-8")))
     (command,) = re.findall(r"selector (best .*?) --output best.yaml", text)
     return shlex.split(command)
 

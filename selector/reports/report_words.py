@@ -203,10 +203,13 @@ def next_steps(group: GroupReport, report: Report) -> list[Step]:
 
 
 def _further_seeds(judged: RegretGroup) -> str:
-    """The command that trains what is missing, a line per run; "" where there is none, or no use in it."""
-    again = judged.seeds_to_train if judged.in_percent else ()
-    runs = [replace(run, config={**run.config, "seed": seed}) for run, seeds in again for seed in seeds]
-    return " &&\n".join(printable(command) for command in map(command_line, runs) if command)
+    """What trains the missing ones, a line each; "" where there is no command, or seeds would not help."""
+    lines = []
+    for run, seeds in judged.seeds_to_train if judged.in_percent else ():
+        if command := command_line(replace(run, config={**run.config, "seed": 0})):
+            numbers = " ".join(map(str, seeds))
+            lines.append(f"for seed in {numbers}; do {printable(command)} --seed=$seed; done")
+    return "\n".join(lines)
 
 
 def _label_some(settle: Sequence[str], choice: Sequence[str], report: Report) -> tuple[str, str]:
