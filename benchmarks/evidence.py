@@ -62,7 +62,11 @@ def train_seeds(name: str, directory: Path, jobs: int) -> int:
     for number, run in enumerate(runs[:REPEATED], start=1):
         folder = directory / f"{name}-seeds" / str(number)
         folder.mkdir(parents=True, exist_ok=True)
-        given = {field: {"value": run.config[field]} for field in asked["parameters"]}
+        # Records leave out where images lie; that is what the sweep says.
+        given = {
+            field: {"value": run.config.get(field, drawn.get("value"))}
+            for field, drawn in asked["parameters"].items()
+        }
         sweep = {key: value for key, value in asked.items() if key != "run_cap"}
         sweep |= {"method": "grid", "parameters": {**given, "seed": {"values": list(FURTHER_SEEDS)}}}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(sweep, sort_keys=False), "utf-8")

@@ -101,7 +101,8 @@ def read_pools(records: Path) -> list[Pool]:
             runs = whole.runs
             if (records / f"{name}-seeds.json").exists():
                 extra, by_protocol = read_judged(records, f"{name}-seeds")
-                runs += extra.runs if by_protocol == second else ()  # never judged by two oracles
+                if by_protocol == second:  # never judged by two oracles
+                    runs += tuple(with_fields_of(runs[0], run) for run in extra.runs)
             once, further = split_by_seed(with_pool_score(runs) if second else runs)
             pool = replace(whole, source=name, runs=tuple(once))
             default = middle_of(SWEEPS / f"{name}.yaml") if second else None
@@ -125,6 +126,11 @@ def read_judged(records: Path, name: str) -> tuple[RunSet, bool]:
         )
     runs = tuple(with_pretext(as_version_3(run), scores) for run in whole.runs)
     return replace(whole, runs=runs), scores is not None
+
+
+def with_fields_of(first: Run, run: Run) -> Run:
+    """The run with the fields that `first` knew: those that came later have their defaults."""
+    return replace(run, config={name: run.config[name] for name in run.config if name in first.config})
 
 
 def middle_of(file: Path) -> dict[str, Any]:
