@@ -106,3 +106,16 @@ def test_a_folder_can_only_be_looked_at(tmp_path: Path, capsys: pytest.CaptureFi
         f"selector: stop-losers asks W&B to stop runs, but {folder} is a folder: give its sweep"
     )
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"), [("pretext_score", True), ("label_free/pretext_score", True), ("rankme", False)]
+)
+def test_what_the_score_leaves_out_is_said_where_it_decides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], metric: str, said: bool
+):
+    parts = {"pretext_score": 0.2, "rotation_probe": 0.26, "view_retrieval": 0.2, "hog_probe": 0.2}
+    values = {"label_free/rankme": 3.0, **{f"label_free/{name}": part for name, part in parts.items()}}
+    folder = write_sweep(tmp_path, *(handmade_run(id, values=values) for id in "ab"))
+    assert main(["stop-losers", str(folder), "--metric", metric]) == 0
+    assert ("pretext_score leaves rotation_probe out" in capsys.readouterr().err) == said

@@ -42,7 +42,7 @@ def stop_losers(
             f"stop-losers asks W&B to stop runs, but {source} is a folder: give its sweep file"
             " `early_terminate: {type: hyperband, min_iter: …}`, which selector sweep obeys by itself"
         )
-    found = with_same_questions(runs.read(keys_of(chosen), spectra=True), warn=metric == "pretext_score")
+    found = with_same_questions(runs.read(keys_of(chosen), spectra=True), warn=chosen.name == "pretext_score")
     losers, kept = find_losers(found, chosen, direction)
     warn(found.warnings)
     stopped: list[str] = []

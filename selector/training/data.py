@@ -102,8 +102,8 @@ def load_images(config: TrainConfig) -> ImageSplits:
         )
     if len(splits[1]) < FEW_IMAGES:
         notes.append(
-            f"with {counted(len(splits[1]), 'evaluation image')}, pretext_score hardly tells runs apart"
-            f" ({FEW_IMAGES} or more do)"
+            f"with {counted(len(splits[1]), 'evaluation image')}, pretext_score can hardly tell runs apart"
+            f" (use {FEW_IMAGES} or more)"
         )
     return replace(found, summary=_summary(found, loaded, notes))
 

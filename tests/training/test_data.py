@@ -97,7 +97,7 @@ def test_a_criterion_that_cannot_be_had_is_named_at_the_start(changes: dict[str,
 
 @pytest.mark.parametrize(("count", "few"), [(99, True), (100, False)])
 def test_few_images_for_the_pretext_criteria_are_said_at_the_start(count: int, few: bool) -> None:
-    said = "with 99 evaluation images, pretext_score hardly tells runs apart (100 or more do)"
+    said = "with 99 evaluation images, pretext_score can hardly tell runs apart (use 100 or more)"
     assert (said in load_images(config(evaluation_images=count)).summary) == few
 
 

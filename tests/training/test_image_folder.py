@@ -151,7 +151,7 @@ def test_what_there_is_and_what_is_ignored_is_one_line(tmp_path: Path) -> None:
     assert images(tmp_path).summary == (
         f"16 + 8 images of 2 classes from {tmp_path}, 8 × 8, 3 channels, range 0–255;"
         " ignored: 20 .xyz, 1 without extension;"
-        " with 8 evaluation images, pretext_score hardly tells runs apart (100 or more do);"
+        " with 8 evaluation images, pretext_score can hardly tell runs apart (use 100 or more);"
         " 12 exact duplicates (they are nearest neighbours: idest, CLID and kNN mean less)"
     )
 
