@@ -188,8 +188,8 @@ def _settle(rows: Sequence[Opinion]) -> tuple[str, ...]:
     ]
     if unsure := [row.metric for row in rows if row.ranking[0].tied or row.margin is None]:
         lines.append(
-            f"train {_listed([*picks])} again with --seed 1 and --seed 2: without more seeds it is not known"
-            f" how sure the choice by {_listed(unsure)} is"
+            f"train {_listed([*picks])} again with two further seeds: without them it is not known how sure"
+            f" the choice by {_listed(unsure)} is"
         )
     if fresh := [row.metric for row in rows if row.held < 2]:
         lines.append(f"train longer: the choice by {_listed(fresh)} has held for one milestone only")
