@@ -110,7 +110,7 @@ def protocol_page(second: Sequence[Pool], judged: Sequence[Pool]) -> Iterator[st
         " later, and p is not corrected for their number.\n"
     )
     yield from rivals_table(judged)
-    yield "\n## Without collapsed runs\n\nThose that end below their untrained network are left out:"
+    yield "\n## Without ruined runs\n\nThose that end below their untrained network are left out:"
     yield "; ".join(
         f"{pool.title} {len(pool.group.judged) - len(pool.without_ruined.judged)}" for pool in judged
     )
