@@ -295,7 +295,7 @@ def pages(docs: Path) -> dict[Path, str]:
         "noise": more_pages.noise_page(pools),
         "along": along_page(judged, [pool for pool in second if not pool.decides]),
         "images": more_pages.images_page(records, first),
-        "seeds": more_pages.seeds_page(judged),
+        "seeds": more_pages.seeds_page(second),
         "repetition": more_pages.repetition_page(records, first),
         "consensus": more_pages.consensus_page(
             {"The first six sweeps": first, "The sweeps of the protocol": judged}
