@@ -93,8 +93,8 @@ def seeds_page(pools: Sequence[Pool]) -> Iterator[str]:
     yield (
         "# Other seeds\n\nRegret in points (95 % interval of the regret if all runs were trained with other"
         " seeds and the choice were made anew). It comes from two further seeds of the first four draws of"
-        " each sweep, and says nothing about other sweeps. The regret in front need not lie in it: that one"
-        " comes from the seeds of the sweep.\n"
+        " each sweep, and says nothing about other sweeps. The regret before the brackets comes from the"
+        " sweep's own seeds, so it may lie outside.\n"
     )
     some = [pool for pool in pools if pool.seeds]
     yield head("chosen by", *(pool.title for pool in some))
